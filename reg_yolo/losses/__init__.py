@@ -1,0 +1,59 @@
+"""Losses of four papers, one function an equation, on torch alone.
+
+The table in this folder's README.md leads from the papers' symbols to arguments, equations and departures.
+"""
+
+from reg_yolo.losses.class_weights import balanced_weights, imbalance_ratio, inverse_frequency_weights
+from reg_yolo.losses.classification import (
+    quality_focal_loss,
+    sigmoid_focal_loss,
+    softmax_focal_loss,
+    varifocal_loss,
+)
+from reg_yolo.losses.coordinate_losses import balanced_l1_loss, focal_l1_loss, smooth_l1_loss
+from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
+from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
+from reg_yolo.losses.reduction import reduce_loss
+from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
+from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
+from reg_yolo.losses.uncertainty import distribution_spread, expected_logits, expected_probability
+from reg_yolo.losses.variational import gaussian_kl, variational_free_energy
+
+__all__ = [
+    # class weights
+    "inverse_frequency_weights",
+    "balanced_weights",
+    "imbalance_ratio",
+    # classification
+    "sigmoid_focal_loss",
+    "quality_focal_loss",
+    "varifocal_loss",
+    "softmax_focal_loss",
+    "refined_generalized_focal_loss",
+    "entry_weight",
+    # context and uncertainty
+    "spatial_context_weight",
+    "center_distance",
+    "edge_distance",
+    "expected_probability",
+    "expected_logits",
+    "distribution_spread",
+    "gaussian_kl",
+    "variational_free_energy",
+    # boxes
+    "iou_loss",
+    "giou_loss",
+    "diou_loss",
+    "ciou_loss",
+    "aspect_ratio_term",
+    "eiou_loss",
+    "focal_eiou_loss",
+    "focal_eiou_v1_loss",
+    "focal_eiou_star_loss",
+    # coordinates
+    "smooth_l1_loss",
+    "focal_l1_loss",
+    "balanced_l1_loss",
+    # reduction
+    "reduce_loss",
+]

@@ -1,0 +1,86 @@
+"""Predicted probability under an uncertain logit (REG §2.5), and the uncertainty that a DFL head expresses itself."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from reg_yolo.losses.checks import at_least_float32, check_choice, check_last_dims
+
+UNCERTAINTY_MODES = ("printed", "logit_normal", "truncated_normal")
+
+# Below this deviation the expectation equals the prediction in float32, and the closed form divides by it.
+SMALLEST_DEVIATION = 1e-6
+
+
+def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
+    """Expected probability p-hat of an uncertain prediction (REG §2.5).
+
+    Args:
+        pred_logits: Tensor of any shape, logits z; p = sigmoid(z).
+        deviation: s >= 0, a number or a tensor that broadcasts to `pred_logits` (per class, per anchor point).
+        mode: "printed" is the mean of N(p, s^2), which is p itself: s has no effect.
+            "logit_normal" is E[sigmoid(z + s e)], e ~ N(0, 1), by MacKay's sigmoid(z / sqrt(1 + pi s^2 / 8)).
+            "truncated_normal" is the mean of N(p, s^2) truncated to [0, 1], exact; here s is in probability.
+
+    Returns:
+        Tensor of the shape of `pred_logits`, in [0, 1]. Both live modes pull towards 0.5.
+
+    Raises:
+        ValueError: `mode` is unknown.
+    """
+    return expected_logits(pred_logits, deviation, mode).sigmoid()
+
+
+def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
+    """Logits of `expected_probability`: the form that goes into a loss on logits. Same arguments."""
+    check_choice("mode", mode, UNCERTAINTY_MODES)
+    z = at_least_float32(pred_logits)
+    if mode == "printed":
+        return z
+    if mode == "logit_normal":
+        if isinstance(deviation, Tensor):
+            s = at_least_float32(deviation)
+            return z * torch.rsqrt(1.0 + (math.pi / 8.0) * s * s)
+        return z / math.sqrt(1.0 + math.pi / 8.0 * deviation**2)
+    return _truncated_normal_logits(z, torch.as_tensor(deviation, dtype=z.dtype, device=z.device))
+
+
+def distribution_spread(pred_dist: Tensor) -> Tensor:
+    """Spread of a DFL box distribution: the mean over its four sides of sd_k / (E_k + 1), in bins.
+
+    Args:
+        pred_dist: Tensor[..., 4, reg_max], logits over the bins 0 .. reg_max - 1 of the left, top, right, bottom side.
+
+    Returns:
+        Tensor[...] >= 0; 0 where every side is certain.
+
+    Raises:
+        ValueError: the last two dimensions are not (4, reg_max).
+    """
+    check_last_dims("pred_dist", pred_dist, 4, None)
+    probabilities = at_least_float32(pred_dist).softmax(-1)
+    bins = torch.arange(probabilities.shape[-1], dtype=probabilities.dtype, device=probabilities.device)
+    expected = (probabilities * bins).sum(-1)
+    variance = (probabilities * (bins - expected.unsqueeze(-1)).square()).sum(-1)
+    # The square root has an infinite slope at 0, and a one-hot distribution is to have a zero gradient.
+    tiny = torch.finfo(variance.dtype).tiny
+    deviation = torch.where(variance > tiny, variance.clamp_min(tiny).sqrt(), 0.0)
+    return (deviation / (expected + 1.0)).mean(-1)
+
+
+def _truncated_normal_logits(z: Tensor, deviation: Tensor) -> Tensor:
+    """Logits of p + s (phi(a) - phi(b)) / (Phi(b) - Phi(a)) with a = -p/s, b = (1-p)/s."""
+    s = deviation.clamp_min(SMALLEST_DEVIATION)
+    # The mean is symmetric, m(1 - p) = 1 - m(p). With p <= 0.5 the exponents below are <= 0 and nothing overflows.
+    upper = z > 0
+    p = torch.where(upper, -z, z).sigmoid()
+    a, b = -p / s, (1.0 - p) / s
+    density_difference = -torch.exp(-0.5 * a * a) * torch.expm1((2.0 * p - 1.0) / (2.0 * s * s))
+    # phi has 1/sqrt(2 pi) before its exponential, Phi 1/2 before its error function
+    mass = (torch.erf(b / math.sqrt(2.0)) - torch.erf(a / math.sqrt(2.0))) * math.sqrt(math.pi / 2.0)
+    mean = p + s * density_difference / mass
+    logits = torch.log(mean) - torch.log1p(-mean)
+    return torch.where(deviation > SMALLEST_DEVIATION, torch.where(upper, -logits, logits), z)
