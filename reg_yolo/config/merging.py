@@ -1,0 +1,57 @@
+"""How a later layer of settings covers an earlier one: a base file, its heir, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `below` covered by `above`: mappings are merged key by key, everything else is replaced, lists too.
+
+    A null above a mapping changes nothing, because `train:` with every line below it commented out reads as null.
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        if isinstance(lower, Mapping) and isinstance(value, Mapping):
+            merged[key] = deep_merge(lower, value)
+        elif not (isinstance(lower, Mapping) and value is None):
+            merged[key] = value
+    return merged
+
+
+def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one `reg` section covered by another.
+
+    A layer that names a preset starts afresh: what earlier layers wrote below their own preset was meant for that one.
+    Explicit class weights and a weighting scheme exclude each other, so the later one of the two removes the earlier.
+    """
+    if above.get("preset") is not None:
+        return dict(above)
+    merged = deep_merge(below, above)
+    alpha, alpha_above = merged.get("alpha"), above.get("alpha")
+    if isinstance(alpha, dict) and isinstance(alpha_above, Mapping):
+        if alpha_above.get("weights") is not None and "scheme" not in alpha_above:
+            alpha["scheme"] = "none"
+        elif alpha_above.get("scheme") not in (None, "none") and "weights" not in alpha_above:
+            alpha["weights"] = None
+    return merged
+
+
+def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one whole configuration covered by another.
+
+    `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`).
+    """
+    merged = deep_merge(below, above)
+    lower, upper = (_as_section(layer.get("reg")) for layer in (below, above))
+    if isinstance(lower, Mapping) and isinstance(upper, Mapping):
+        merged["reg"] = merge_reg(lower, upper)
+    return merged
+
+
+def _as_section(value: Any) -> Any:
+    if value is None:
+        return {}
+    return {"preset": value} if isinstance(value, str) else value

@@ -1,0 +1,70 @@
+"""The named loss settings, as plain data.
+
+Each preset lists only where it departs from `stock`, and `stock` is empty: the defaults of the schema are the neutral
+values, with which the criterion equals the one of Ultralytics. What a user writes stands above the preset.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Preset = dict[str, Any]
+
+DEFAULT_PRESET = "reg"
+
+# REG §2.1 with A.10.2's weights tempered to alpha^0.5 and §2.3's g on negatives only: as printed, a positive beta
+# switches the positives off, because they lie close to an object.
+_REG: Preset = {
+    "alpha": {"scheme": "balanced", "temper": 0.5, "on": "positives"},
+    "focal": {"gamma": 1.5, "form": "soft"},
+    "spatial": {
+        "enabled": True,
+        "beta": 3.0,
+        "delta": 1.0,
+        "distance": "center",
+        "scope": "negatives",
+        "floor": 0.1,
+    },
+}
+
+PRESETS: dict[str, Preset] = {
+    "stock": {},
+    # GFL's quality focal loss with the paper's exponent. Its distribution focal loss is the box branch YOLOv8 has.
+    "gfl": {"focal": {"gamma": 2.0, "form": "soft"}},
+    "reg": _REG,
+    # REG §2.5 with a p-hat that differs from p: the mean of a logit-normal whose deviation is the anchor's own blur.
+    "reg_u": {**_REG, "uncertainty": {"mode": "logit_normal", "deviation": "dfl"}},
+    # The equations as they stand in print, for comparison: A.8 (1) unnormalised, A.10.2's hard indicator on both
+    # signs, g everywhere and without a floor, p-hat identically p. No scale factor, because print has none.
+    "reg_printed": {
+        "alpha": {"scheme": "inverse_frequency", "temper": 1.0, "on": "both"},
+        "focal": {"gamma": 1.5, "form": "printed"},
+        "spatial": {
+            "enabled": True,
+            "beta": 3.0,
+            "delta": 1.0,
+            "distance": "center",
+            "scope": "all",
+            "floor": 0.0,
+        },
+        "uncertainty": {"mode": "printed"},
+        "scale": 1.0,
+    },
+    # REG-blog: SmoothL1 boxes and a binary cross-entropy a class, with Formulas 1-2's alpha_t (1 - p_t)^gamma before
+    # it. The formulas put no number on either: gamma is 2, the focal loss's own default, and alpha_t are the balanced
+    # weights untempered, because their mean of 1 leaves the ratio of positives to negatives as cross-entropy has it.
+    "blog": {
+        "alpha": {"scheme": "balanced", "temper": 1.0, "on": "positives"},
+        "focal": {"gamma": 2.0, "form": "soft"},
+        "box": {"loss": "smooth_l1"},
+    },
+    # EIOU (10)-(11) on boxes; classes stay stock, so that a difference to `stock` is the box loss alone.
+    "focal_eiou": {"box": {"loss": "focal_eiou", "gamma": 0.5}},
+    # CLE (2)-(4) shift weight between positives at an unchanged sum. CLE's thresholds of 0.5 and 0.4 are those of
+    # detectors trained with a focal loss, so L_i is a focal loss here too, with the exponent of preset `reg`: the two
+    # presets then differ by lambda against alpha and g, not by gamma.
+    "cle": {
+        "focal": {"gamma": 1.5, "form": "soft"},
+        "dynamic_coefficient": {"enabled": True, "unit": "stride"},
+    },
+}

@@ -1,0 +1,197 @@
+"""The whole configuration of a run, and what a user may write under `albumentations:`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from reg_yolo.config.problems import KeyedError, explain
+from reg_yolo.config.reg import RegSettings, Section
+from reg_yolo.config.train_arguments import check_refused
+from reg_yolo.errors import ConfigError
+
+Task = Literal["detect", "segment", "joint", "semantic"]
+Name = Annotated[str, StringConstraints(min_length=1)]
+
+_YOLOV8_NAME = re.compile(r"yolov8[nsmlx]?(?P<variant>[\w-]*)\.(yaml|pt)")
+
+
+class AlbumentationsSettings(Section):
+    """Image augmentation by Albumentations, beside Ultralytics' own (mosaic, colours, flips, geometry)."""
+
+    preset: Literal["none", "highway"] = Field(
+        default="none",
+        description="highway: rain, fog, sun flare, shadow, motion blur and low light, each now and then.",
+    )
+    transforms: list[Name | dict[Name, dict[str, Any]]] = Field(
+        default_factory=list,
+        description="Further transforms, in order: the name of an Albumentations class, or {Name: {argument: value}}.",
+    )
+    mode: Literal["extend", "replace"] = Field(
+        default="extend", description="extend: after Ultralytics' own short list. replace: without it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_by_name(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"preset": given}
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None}
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def _arguments_may_be_left_out(cls, given: Any) -> Any:
+        # `- RandomRain:` without arguments reads as {RandomRain: null}.
+        if not isinstance(given, list):
+            return given
+        return [
+            {name: {} if arguments is None else arguments for name, arguments in entry.items()}
+            if isinstance(entry, Mapping)
+            else entry
+            for entry in given
+        ]
+
+    @field_validator("transforms", mode="after")
+    @classmethod
+    def _one_name_an_entry(cls, transforms: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
+        for index, entry in enumerate(transforms):
+            if isinstance(entry, dict) and len(entry) != 1:
+                message = f"got {len(entry)} names in one entry, expected one: {{Name: {{argument: value}}}}"
+                raise KeyedError(("albumentations", "transforms", index), message)
+        return transforms
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any] | str | None = None) -> AlbumentationsSettings:
+        """Returns the settings for a mapping as it stands under `albumentations:`, or for a preset's name.
+
+        Raises:
+            ConfigError: a key is unknown, or a value has the wrong type.
+        """
+        try:
+            return cls.model_validate({} if given is None else given)
+        except ValidationError as error:
+            raise ConfigError(explain(error, cls, prefix=("albumentations",))) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns every value as plain Python data, which `from_mapping` reads back to an equal object."""
+        return self.model_dump(mode="python")
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether Ultralytics' own list is left as it is."""
+        return self.preset == "none" and not self.transforms and self.mode == "extend"
+
+
+class DataPair(Section):
+    """Two data sets for one joint network: class lists are mapped by name."""
+
+    detect: Name = Field(description="Data YAML of the set with boxes.")
+    segment: Name = Field(description="Data YAML of the set with masks.")
+
+
+class RunConfig(Section):
+    """One run: what is trained on what, with which arguments and which loss."""
+
+    task: Task = Field(
+        default="detect", description="detect: boxes. segment: boxes and masks. joint: both in one network."
+    )
+    model: Name = Field(description="A YOLOv8 model YAML (from scratch), or a .pt (fine-tuning).")
+    data: Name | DataPair = Field(
+        description="A data YAML, or the name of a shipped one; for task joint also {detect: ..., segment: ...}."
+    )
+    mask_classes: list[Name] | None = Field(
+        default=None, min_length=1, description="Task joint only: names of the classes that have masks."
+    )
+    lambda_seg: float = Field(
+        default=1.0, ge=0, le=1000, description="Task joint only: weight of the segmentation loss; 1 is the stock gain."
+    )
+    train: dict[str, Any] = Field(default_factory=dict, description="Arguments of Ultralytics, by their own names.")
+    reg: RegSettings = Field(
+        default_factory=lambda: RegSettings.from_mapping(None),
+        description="The loss: a preset, and what overrides it. Without this section, preset reg.",
+    )
+    albumentations: AlbumentationsSettings = Field(
+        default_factory=AlbumentationsSettings, description="Image augmentation by Albumentations."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        empty = [key for key in ("train", "reg", "albumentations", "lambda_seg") if given.get(key) is None]
+        return {key: value for key, value in given.items() if key not in empty}
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> RunConfig:
+        check_refused(self.train)
+        if self.task != "joint":
+            if self.mask_classes is not None:
+                raise KeyedError(("mask_classes",), f"belongs to task joint, and task is {self.task}; leave it out")
+            if self.lambda_seg != 1.0:
+                raise KeyedError(("lambda_seg",), f"belongs to task joint, and task is {self.task}; leave it out")
+            if isinstance(self.data, DataPair):
+                message = f"two data sets belong to task joint, and task is {self.task}; expected one path"
+                raise KeyedError(("data",), message)
+        if self.mask_classes is not None and len(set(self.mask_classes)) < len(self.mask_classes):
+            twice = next(name for name in self.mask_classes if self.mask_classes.count(name) > 1)
+            raise KeyedError(("mask_classes",), f"names the class {twice} twice")
+        if self.train.get("cls_pw") and not self.reg.alpha.is_neutral:
+            message = "Ultralytics' class weights and ours (reg.alpha) are both on, and their product is no one's "
+            raise KeyedError(
+                ("train", "cls_pw"), message + "choice; leave out train.cls_pw, or set reg.alpha.scheme to none"
+            )
+        self._check_model_name()
+        return self
+
+    def _check_model_name(self) -> None:
+        """Refuses a stock YOLOv8 model whose head is not the task's; a user's own file is looked at when it is built."""
+        known = _YOLOV8_NAME.fullmatch(self.model)
+        if known is None or self.task == "semantic":
+            return
+        has_masks = "-seg" in known["variant"]
+        if has_masks == (self.task == "detect"):
+            stem, suffix = self.model.replace("-seg", "").rsplit(".", 1)
+            size, _, rest = stem.partition("-")
+            head = "" if has_masks else "-seg"
+            expected = f"{size}{head}{'-' + rest if rest else ''}.{suffix}"
+            raise KeyedError(("model",), f"{self.model} does not fit task {self.task}; expected {expected}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns every value as plain Python data; keys of another task are left out."""
+        values = self.model_dump(mode="python")
+        if self.task != "joint":
+            del values["mask_classes"], values["lambda_seg"]
+        return values
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON schema (draft 2020-12) of a configuration file, for editors and `reg-yolo config --schema`."""
+    schema = RunConfig.model_json_schema()
+    properties = {
+        "extends": {
+            "type": "string",
+            "description": "Another configuration to build on: a path relative to this file, or a shipped name.",
+        },
+        **schema["properties"],
+    }
+    for section in ("reg", "albumentations"):
+        own = properties[section]
+        preset = {"type": "string", "enum": schema["$defs"][_definition(own)]["properties"]["preset"]["enum"]}
+        description = own.pop("description", "")
+        properties[section] = {"anyOf": [own, preset, {"type": "null"}], "description": description}
+    # A file may leave to its base, or to the command line, what a run needs.
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **{key: value for key, value in schema.items() if key != "required"},
+        "properties": properties,
+    }
+
+
+def _definition(node: Mapping[str, Any]) -> str:
+    return str(node["$ref"]).rpartition("/")[2]
