@@ -6,11 +6,13 @@ values, with which the criterion equals the one of Ultralytics. What a user writ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 Preset = dict[str, Any]
 
-DEFAULT_PRESET = "reg"
+PresetName = Literal["stock", "gfl", "reg", "reg_u", "reg_printed", "blog", "focal_eiou", "cle"]
+
+DEFAULT_PRESET: Final[PresetName] = "reg"
 
 # REG §2.1 with A.10.2's weights tempered to alpha^0.5 and §2.3's g on negatives only: as printed, a positive beta
 # switches the positives off, because they lie close to an object.

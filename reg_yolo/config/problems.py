@@ -18,7 +18,7 @@ _MOST_SHOWN = 2
 
 
 class KeyedError(ValueError):
-    """A rule over several keys is broken; `path` names the one to point at."""
+    """A rule over several keys is broken; `path`, from the top, names the one to point at."""
 
     def __init__(self, path: KeyPath, message: str) -> None:
         super().__init__(message)
@@ -104,16 +104,15 @@ def explain(
     for problem in error.errors(include_url=False):
         path, node = _locate(problem["loc"], schema)
         cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, KeyedError):
-            path = cause.path
-        full_path = (*prefix, *path)
+        full_path = cause.path if isinstance(cause, KeyedError) else (*prefix, *path)
         key = show_path(full_path) or "the configuration"
         if problem["type"] == "extra_forbidden":
             unknown = show_path((*prefix, *problem["loc"]))
             hint = did_you_mean(unknown, [*own_keys, *other_keys])
             sentence = f"{unknown}: unknown key{where((*prefix, *problem['loc']))}.{hint}"
         elif problem["type"] == "missing":
-            sentence = f"{key}: missing{where(full_path[:-1])}. Expected {_expected(node, schema)}."
+            meaning = str(node.get("description") or _expected(node, schema)).rstrip(".")
+            sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}."
         elif isinstance(cause, ValueError):
             sentence = f"{key}: {cause}{where(full_path)}."
         else:

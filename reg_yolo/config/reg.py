@@ -8,11 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from reg_yolo.config.merging import merge_reg
-from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
+from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
 from reg_yolo.errors import ConfigError
-
-PresetName = Literal["stock", "gfl", "reg", "reg_u", "reg_printed", "blog", "focal_eiou", "cle"]
 
 _WORDS_FOR_TRUTH = {"on": True, "yes": True, "off": False, "no": False}
 
@@ -35,12 +33,8 @@ class DualSettings(Section):
     """Class weights that ascend on the per-class mean loss (REG §2.6.2)."""
 
     step: float = Field(default=0.05, gt=0, le=10, description="Step size of the exponentiated gradient ascent.")
-    pull: float = Field(
-        default=0.1, ge=0, le=1, description="Share by which each step is pulled back to the prior weights."
-    )
-    momentum: float = Field(
-        default=0.9, ge=0, lt=1, description="Share of the old value in the average of each class's loss."
-    )
+    pull: float = Field(default=0.1, ge=0, le=1, description="Share of the prior weights that each step mixes in.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Share of the old value in a class's average loss.")
 
 
 class AlphaSettings(Section):
@@ -55,7 +49,7 @@ class AlphaSettings(Section):
     weights: list[Annotated[float, Field(ge=0)]] | None = Field(
         default=None,
         min_length=1,
-        description="Explicit weights, one a class in the order of the data YAML; excludes scheme.",
+        description="Explicit weights, one a class in the data YAML's order; exclude a scheme.",
     )
     temper: float = Field(
         default=1.0, ge=0, le=1, description="Exponent on the weights: 0 switches them off, 1 is the paper's."
@@ -101,10 +95,10 @@ class SpatialSettings(Section):
         default=3.0,
         ge=-100,
         le=100,
-        description="Slope, signed: above 0 as in §2.3, below 0 in the order of proof A.4.",
+        description="Slope, signed: above 0 as in §2.3, below 0 as in proof A.4.",
     )
     delta: float = Field(
-        default=1.0, ge=-1000, le=1000, description="Distance at which g is 0.5, in the unit of `distance`."
+        default=1.0, ge=-1000, le=1000, description="Distance at which g is 0.5, in units of `distance`."
     )
     distance: Literal["center", "edge"] = Field(
         default="center",
@@ -120,9 +114,7 @@ class SpatialSettings(Section):
 class PriorSettings(Section):
     """Gaussian prior on the logit for the variational free energy (REG §2.6.4)."""
 
-    mean: float = Field(
-        default=-4.6, ge=-100, le=100, description="Mean of the prior, a logit; -4.6 is a probability of 0.01."
-    )
+    mean: float = Field(default=-4.6, ge=-100, le=100, description="Mean of the prior, a logit; -4.6 is 1 %.")
     deviation: float = Field(default=3.0, gt=0, le=100, description="Standard deviation of the prior, in logits.")
     kl_weight: float = Field(default=0.001, ge=0, le=1000, description="Weight of the divergence from the prior.")
 
@@ -141,9 +133,7 @@ class UncertaintySettings(Section):
         "class, or dfl: taken from the anchor's own box distribution.",
     )
     kappa: float = Field(default=1.0, gt=0, le=100, description="Factor on the deviation dfl.")
-    grad_to_box: Flag = Field(
-        default=False, description="Whether the deviation dfl passes gradient into the box branch."
-    )
+    grad_to_box: Flag = Field(default=False, description="Whether deviation dfl passes gradient to boxes.")
     prior: PriorSettings = Field(default_factory=PriorSettings, description="For mode free_energy only.")
 
 
@@ -238,7 +228,10 @@ def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping
     Raises:
         ConfigError: one of them is not a valid `reg` section.
     """
-    left, right = (_flatten(settings.to_dict()) for settings in (old, new))
+    left, right = (
+        _flatten((given if isinstance(given, RegSettings) else RegSettings.from_mapping(given)).to_dict())
+        for given in (old, new)
+    )
     return [
         f"{key}: {show_value(left.get(key))}, now {show_value(right.get(key))}"
         for key in dict.fromkeys([*left, *right])

@@ -24,7 +24,7 @@ class AlbumentationsSettings(Section):
 
     preset: Literal["none", "highway"] = Field(
         default="none",
-        description="highway: rain, fog, sun flare, shadow, motion blur and low light, each now and then.",
+        description="highway: rain, fog, sun flare, shadow, motion blur, low light, each now and then.",
     )
     transforms: list[Name | dict[Name, dict[str, Any]]] = Field(
         default_factory=list,
@@ -97,9 +97,7 @@ class DataPair(Section):
 class RunConfig(Section):
     """One run: what is trained on what, with which arguments and which loss."""
 
-    task: Task = Field(
-        default="detect", description="detect: boxes. segment: boxes and masks. joint: both in one network."
-    )
+    task: Task = Field(default="detect", description="detect: boxes. segment: masks. joint: both in one network.")
     model: Name = Field(description="A YOLOv8 model YAML (from scratch), or a .pt (fine-tuning).")
     data: Name | DataPair = Field(
         description="A data YAML, or the name of a shipped one; for task joint also {detect: ..., segment: ...}."
@@ -150,7 +148,7 @@ class RunConfig(Section):
         return self
 
     def _check_model_name(self) -> None:
-        """Refuses a stock YOLOv8 model whose head is not the task's; a user's own file is looked at when it is built."""
+        """Refuses a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
         known = _YOLOV8_NAME.fullmatch(self.model)
         if known is None or self.task == "semantic":
             return

@@ -60,13 +60,11 @@ def read_arguments(train: Mapping[str, Any], known: Mapping[str, object], own_ke
             hint = did_you_mean(key, [*(f"train.{name}" for name in known), *own_keys])
             raise KeyedError(("train", key), f"unknown to Ultralytics.{hint}" if hint else "unknown to Ultralytics")
         default = known[key]
-        if isinstance(default, bool) and isinstance(value, str):
-            value = _WORDS_FOR_TRUTH.get(value.lower(), value)
-        elif (
-            isinstance(default, int | float) and not isinstance(default, bool) and isinstance(value, str | bool | dict)
-        ):
-            raise KeyedError(
-                ("train", key), f"got {show_value(value)}, expected a number such as {show_value(default)}"
-            )
+        if isinstance(default, bool):
+            checked[key] = _WORDS_FOR_TRUTH.get(value.lower(), value) if isinstance(value, str) else value
+            continue
+        if isinstance(default, int | float) and isinstance(value, str | bool | dict):
+            example = show_value(default)
+            raise KeyedError(("train", key), f"got {show_value(value)}, expected a number such as {example}")
         checked[key] = value
     return checked
