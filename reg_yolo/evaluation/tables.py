@@ -1,0 +1,40 @@
+"""Tables of text cells, aligned for a terminal or as Markdown. The first column is left-aligned, all others right."""
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two."""
+    width = 0
+    for character in text:
+        if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width
+
+
+def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the table with columns padded to their widest cell, without a final line break."""
+    lines = [headings, *rows]
+    widths = [max(display_width(line[column]) for line in lines) for column in range(len(headings))]
+    rendered = []
+    for line in lines:
+        fills = [" " * (width - display_width(cell)) for cell, width in zip(line, widths, strict=True)]
+        cells = [line[0] + fills[0], *(fill + cell for fill, cell in zip(fills[1:], line[1:], strict=True))]
+        rendered.append("  ".join(cells).rstrip())
+    return "\n".join(rendered)
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the table as Markdown, without a final line break."""
+    rendered = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in [headings, *rows]]
+    rendered.insert(1, "|:---|" + "---:|" * (len(headings) - 1))
+    return "\n".join(rendered)
+
+
+def escape_markdown(text: str) -> str:
+    """Escape what would end a cell or start emphasis, as class names with underscores do."""
+    for character in "\\|*_`":
+        text = text.replace(character, f"\\{character}")
+    return text
