@@ -18,11 +18,12 @@ _MOST_SHOWN = 2
 
 
 class KeyedError(ValueError):
-    """A rule over several keys is broken; `path`, from the top, names the one to point at."""
+    """A rule over several keys is broken; `path`, from the top, names the one to point at, `hint` ends the message."""
 
-    def __init__(self, path: KeyPath, message: str) -> None:
+    def __init__(self, path: KeyPath, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.path = path
+        self.hint = hint
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -114,10 +115,11 @@ def explain(
             meaning = str(node.get("description") or _expected(node, schema)).rstrip(".")
             sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}."
         elif isinstance(cause, ValueError):
-            sentence = f"{key}: {cause}{where(full_path)}."
+            hint = cause.hint if isinstance(cause, KeyedError) else ""
+            sentence = f"{key}: {cause}{where(full_path)}.{hint}"
         else:
             given = problem["input"]
-            hint = did_you_mean(given, _choices(node, schema)) if isinstance(given, str) else ""
+            hint = _hint(given, _choices(node, schema))
             expected = _expected(node, schema)
             sentence = f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}.{hint}"
         sentences.setdefault(key if problem["type"] != "extra_forbidden" else sentence, sentence)
@@ -165,6 +167,12 @@ def _choices(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
         resolved = _resolve(option, schema)
         found += [value for value in [*resolved.get("enum", []), resolved.get("const")] if isinstance(value, str)]
     return found
+
+
+def _hint(given: Any, choices: list[str]) -> str:
+    if "none" in choices and (given is False or given in ("off", "no")):
+        return " Did you mean none?"
+    return did_you_mean(given, choices) if isinstance(given, str) else ""
 
 
 def _expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def check_refused(train: Mapping[str, Any]) -> None:
     """
     for key, value in train.items():
         if key in REFUSED:
-            raise KeyedError(("train", key), f"not taken from train; {REFUSED[key]}")
+            raise KeyedError(("train", key), f"not taken here; {REFUSED[key]}")
         if isinstance(value, float) and not math.isfinite(value):
             raise KeyedError(("train", key), f"got {show_value(value)}, expected a finite number")
 
@@ -52,13 +52,14 @@ def read_arguments(train: Mapping[str, Any], known: Mapping[str, object], own_ke
     Raises:
         KeyedError: an argument is unknown, or text or a boolean stands where the default is a number.
     """
+    check_refused(train)
     checked: dict[str, Any] = {}
     for key, value in train.items():
         if key not in known:
             if key in own_keys:
                 raise KeyedError(("train", key), f"not an argument of Ultralytics; write {key}: at the top level")
             hint = did_you_mean(key, [*(f"train.{name}" for name in known), *own_keys])
-            raise KeyedError(("train", key), f"unknown to Ultralytics.{hint}" if hint else "unknown to Ultralytics")
+            raise KeyedError(("train", key), "not an argument of Ultralytics", hint)
         default = known[key]
         if isinstance(default, bool):
             checked[key] = _WORDS_FOR_TRUTH.get(value.lower(), value) if isinstance(value, str) else value

@@ -1,0 +1,85 @@
+"""The configurations and data-set YAMLs that travel with the package, and copies of them for a user to edit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from reg_yolo.errors import ConfigError
+
+Kind = Literal["configs", "datasets"]
+_KINDS: tuple[Kind, ...] = ("configs", "datasets")
+
+
+def shipped_folder(kind: Kind) -> Path:
+    """Returns the folder of shipped files: inside an installed package, beside it in a clone.
+
+    Raises:
+        ConfigError: the installation has lost them.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "shipped" / kind, package.parent / kind):
+        if folder.is_dir():
+            return folder
+    raise ConfigError(f"The shipped {kind} are missing beside {package}; install reg-yolo again.")
+
+
+def shipped_names(kind: Kind = "configs") -> list[str]:
+    """Returns the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
+    folder = shipped_folder(kind)
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
+    """Returns the shipped file of a name, given with or without `.yaml`, or None."""
+    stem = name.removesuffix(".yaml")
+    return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
+
+
+def write_shipped(destination: str | Path) -> list[Path]:
+    """Copies every shipped file to `destination`/configs and `destination`/datasets, which refer to each other.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ConfigError: a file of that name is there already (nothing is written then), or writing fails.
+    """
+    target = Path(destination)
+    copies = {
+        target / kind / path.relative_to(shipped_folder(kind)): path
+        for kind in _KINDS
+        for path in sorted(shipped_folder(kind).rglob("*.yaml"))
+    }
+    present = [str(path) for path in copies if path.exists()]
+    if present:
+        shown = ", ".join(present[:3]) + (f" and {len(present) - 3} more" if len(present) > 3 else "")
+        raise ConfigError(f"Not overwritten: {shown}. Choose another folder, or move them away.")
+    written: list[Path] = []
+    try:
+        for path, source in copies.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text_atomic(path, source.read_text(encoding="utf-8"))
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise ConfigError(f"Cannot write to {target}: {error.strerror or error}.") from None
+    return written
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Writes a text file by way of a temporary one in its folder, so that no reader ever sees half of it.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full; the old file is untouched then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
