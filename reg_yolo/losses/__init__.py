@@ -11,12 +11,15 @@ from reg_yolo.losses.classification import (
     varifocal_loss,
 )
 from reg_yolo.losses.coordinate_losses import balanced_l1_loss, focal_l1_loss, smooth_l1_loss
+from reg_yolo.losses.distribution import distribution_moments, distribution_spread
+from reg_yolo.losses.dual import DualClassWeights
+from reg_yolo.losses.dynamic_coefficient import dynamic_coefficient, equilibrated_loss
 from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
 from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
 from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
-from reg_yolo.losses.uncertainty import distribution_spread, expected_logits, expected_probability
+from reg_yolo.losses.uncertainty import expected_logits, expected_probability
 from reg_yolo.losses.variational import gaussian_kl, variational_free_energy
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "inverse_frequency_weights",
     "balanced_weights",
     "imbalance_ratio",
+    "DualClassWeights",
     # classification
     "sigmoid_focal_loss",
     "quality_focal_loss",
@@ -38,6 +42,7 @@ __all__ = [
     "expected_probability",
     "expected_logits",
     "distribution_spread",
+    "distribution_moments",
     "gaussian_kl",
     "variational_free_energy",
     # boxes
@@ -54,6 +59,9 @@ __all__ = [
     "smooth_l1_loss",
     "focal_l1_loss",
     "balanced_l1_loss",
+    # classification and localisation in step
+    "dynamic_coefficient",
+    "equilibrated_loss",
     # reduction
     "reduce_loss",
 ]

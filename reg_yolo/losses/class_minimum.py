@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-# (axis, coordinates Tensor[K], rows of the boxes) -> squared distance along that axis, Tensor[rows, K]
-AxisDistance = Callable[[int, Tensor, slice], Tensor]
+# (axis, coordinates Tensor[K], boxes in their order Tensor[M]) -> squared distance along that axis, Tensor[M, K]
+AxisDistance = Callable[[int, Tensor, Tensor], Tensor]
+
+# Scattered points are taken this many at a time, so that the M x K terms of both axes stay small.
+SCATTERED_POINTS = 512
 
 
 def minimum_over_class_boxes(
@@ -20,6 +23,9 @@ def minimum_over_class_boxes(
     level_shapes: Sequence[tuple[int, int]] | None,
 ) -> Tensor:
     """Return Tensor[B, A, C] (a view of [B, C, A]): the square root of the smallest sum of both axes' squares.
+
+    The boxes are taken in rounds, the first box of every group, then the second, and so on. With the largest groups
+    first the groups of each round are a leading slice, so a round is one sum and one minimum on contiguous memory.
 
     Args:
         anchor_points: Tensor[A, 2].
@@ -36,33 +42,57 @@ def minimum_over_class_boxes(
     if level_shapes is not None and sum(rows * columns for rows, columns in level_shapes) != points:
         raise ValueError(f"level_shapes must add up to {points} anchor points, got {list(level_shapes)}")
     nearest = anchor_points.new_full((batch_size * num_classes, points), torch.inf)
-    order = torch.argsort(groups, stable=True).tolist() if len(groups) else []
-    group_of = groups.tolist()
-    levels = _levels(anchor_points, level_shapes)
-    scratch = torch.empty_like(nearest[0]) if order else nearest
-    for row in order:
-        target = nearest[group_of[row]]
-        box = slice(row, row + 1)
-        for start, stop, x, y, shape in levels:
-            across = squared_axis_distance(0, x, box).view(1, -1)
-            down = squared_axis_distance(1, y, box).view(-1, 1) if shape else squared_axis_distance(1, y, box)
-            out = scratch[start:stop].view(*shape) if shape else scratch[start:stop].view(1, -1)
-            torch.add(across, down, out=out)
-        torch.minimum(target, scratch, out=target)
-    return nearest.sqrt_().view(batch_size, num_classes, points).transpose(1, 2)
+    if len(groups) and points:
+        occupied, sequence, rounds = _rounds(groups, len(nearest))
+        best = torch.empty_like(nearest[: rounds[0]])
+        candidate = torch.empty_like(best)
+        for start, shape, x, y in _levels(anchor_points, level_shapes):
+            across = squared_axis_distance(0, x, sequence).unsqueeze(1)
+            down = squared_axis_distance(1, y, sequence)
+            down = down.unsqueeze(2) if shape[0] == len(y) else down.unsqueeze(1)
+            first = 0
+            for number, count in enumerate(rounds):
+                boxes = slice(first, first + count)
+                out = (candidate if number else best)[:count, start : start + shape[0] * shape[1]]
+                torch.add(across[boxes], down[boxes], out=out.view(count, *shape))
+                first += count
+                if number:
+                    leading = best[:count, start : start + shape[0] * shape[1]]
+                    torch.minimum(leading, out, out=leading)
+        nearest[occupied] = best.sqrt_()
+    return nearest.view(batch_size, num_classes, points).transpose(1, 2)
+
+
+def _rounds(groups: Tensor, number_of_groups: int) -> tuple[Tensor, Tensor, list[int]]:
+    """Return the occupied groups, largest first, the order in which boxes are taken, and the boxes in each round."""
+    sizes = torch.bincount(groups, minlength=number_of_groups)
+    largest_first = sizes.argsort(descending=True, stable=True)
+    place = torch.empty_like(largest_first)
+    place[largest_first] = torch.arange(number_of_groups, device=groups.device)
+    by_group = groups.argsort(stable=True)
+    turn = torch.empty_like(groups)
+    turn[by_group] = torch.arange(len(groups), device=groups.device) - (sizes.cumsum(0) - sizes)[groups[by_group]]
+    sequence = (turn * number_of_groups + place[groups]).argsort()
+    rounds = torch.bincount(turn).tolist()
+    return largest_first[: rounds[0]], sequence, rounds
 
 
 def _levels(
     anchor_points: Tensor, level_shapes: Sequence[tuple[int, int]] | None
-) -> list[tuple[int, int, Tensor, Tensor, tuple[int, int] | None]]:
-    """Split the points into levels: start, stop, the x of a row, the y of a column, (rows, columns)."""
+) -> list[tuple[int, tuple[int, int], Tensor, Tensor]]:
+    """Split the points into pieces: first point, (rows, columns), x along a row, y along a column.
+
+    On a grid every row has the same x and every column the same y. Scattered points are one row whose y differs too.
+    """
     if level_shapes is None:
-        return [(0, len(anchor_points), anchor_points[:, 0], anchor_points[:, 1], None)]
-    levels: list[tuple[int, int, Tensor, Tensor, tuple[int, int] | None]] = []
+        pieces = enumerate(anchor_points.split(SCATTERED_POINTS))
+        return [(i * SCATTERED_POINTS, (1, len(piece)), piece[:, 0], piece[:, 1]) for i, piece in pieces]
+    levels = []
     start = 0
     for rows, columns in level_shapes:
         stop = start + rows * columns
-        grid = anchor_points[start:stop].view(rows, columns, 2)
-        levels.append((start, stop, grid[0, :, 0], grid[:, 0, 1], (rows, columns)))
+        if stop > start:
+            grid = anchor_points[start:stop].view(rows, columns, 2)
+            levels.append((start, (rows, columns), grid[0, :, 0], grid[:, 0, 1]))
         start = stop
     return levels

@@ -21,23 +21,33 @@ from reg_yolo.losses.powers import power_and_slope
 BLOCK = 32768
 
 
-def modulated_bce(pred_logits: Tensor, target_scores: Tensor, gamma: float) -> Tensor:
-    """Elementwise abs(y - sigmoid(z)) ** gamma * BCE(z, y); gradient to the logits, none to the targets.
+def modulated_bce(pred_logits: Tensor, target_scores: Tensor, gamma: float, weight: Tensor | None = None) -> Tensor:
+    """Elementwise weight * abs(y - sigmoid(z)) ** gamma * BCE(z, y); gradient to the logits alone.
 
-    gamma = 0 is torch's own binary_cross_entropy_with_logits, bit for bit.
+    gamma = 0 without a weight is torch's own binary_cross_entropy_with_logits, bit for bit.
+
+    Args:
+        pred_logits: Tensor of any shape, float32 or float64.
+        target_scores: same shape and dtype, in [0, 1].
+        gamma: exponent >= 0.
+        weight: broadcasts to `pred_logits`, or None for 1.
     """
     if gamma == 0.0:
-        return F.binary_cross_entropy_with_logits(pred_logits, target_scores, reduction="none")
-    return _ModulatedBCE.apply(pred_logits, target_scores, gamma)
+        loss = F.binary_cross_entropy_with_logits(pred_logits, target_scores, reduction="none")
+        return loss if weight is None else loss * weight
+    if weight is not None:
+        weight = weight.expand_as(pred_logits)
+    return _ModulatedBCE.apply(pred_logits, target_scores, gamma, weight)
 
 
 class _ModulatedBCE(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pred_logits: Tensor, target_scores: Tensor, gamma: float) -> Tensor:
+    def forward(ctx: Any, pred_logits: Tensor, target_scores: Tensor, gamma: float, weight: Tensor | None) -> Tensor:
         loss = torch.empty_like(pred_logits)
         needs_gradient = ctx.needs_input_grad[0]
         slope = torch.empty_like(pred_logits) if needs_gradient else loss
-        for z, y, value, derivative in _blocks(pred_logits, target_scores, loss, slope):
+        tensors = (pred_logits, target_scores, loss, slope)
+        for z, y, value, derivative, *factor in _blocks(*tensors, *([] if weight is None else [weight])):
             p = z.sigmoid()
             error = p - y
             modulation, modulation_slope = power_and_slope(error.abs(), gamma)
@@ -48,15 +58,19 @@ class _ModulatedBCE(torch.autograd.Function):
                 p.addcmul_(p, p, value=-1.0).mul_(modulation_slope).mul_(cross_entropy)
                 derivative.addcmul_(p, error.sign_())
             torch.mul(modulation, cross_entropy, out=value)
+            for w in factor:
+                value.mul_(w)
+                if needs_gradient:
+                    derivative.mul_(w)
         if needs_gradient:
             ctx.save_for_backward(slope)
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return grad_output * slope, None, None
+        return grad_output * slope, None, None, None
 
 
 def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

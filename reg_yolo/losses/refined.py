@@ -65,16 +65,17 @@ def refined_generalized_focal_loss(
     if deviation is not None:
         z = expected_logits(z, deviation, uncertainty)
     if form == "soft":
-        loss = modulated_bce(z, y, gamma)
-        normalizer = y.sum().clamp(min=1.0)
+        loss = modulated_bce(z, y, gamma, weight)
     else:
         positive = (y > 0).to(z.dtype)
         # 1 - p as the sigmoid of -z: no cancellation where p is close to 1
         loss = F.softplus(-z) * guarded_power((-z).sigmoid(), gamma) * positive
-        normalizer = positive.sum().clamp(min=1.0)
-    if weight is not None:
-        loss = loss * weight
-    return reduce_loss(loss, reduction, normalizer)
+        if weight is not None:
+            loss = loss * weight
+    if reduction != "mean":
+        return reduce_loss(loss, reduction)
+    counted = y if form == "soft" else (y > 0).to(y.dtype)
+    return reduce_loss(loss, reduction, counted.sum().clamp(min=1.0))
 
 
 def entry_weight(

@@ -66,11 +66,11 @@ def center_distance(
     boxes, groups = _valid_boxes(anchor_points, boxes_xyxy, labels, valid, num_classes)
     size = boxes[:, 2:] - boxes[:, :2]
     # A box of no size gets a diagonal of one pixel: zero over zero would be NaN at its centre.
-    inverse = (2.0 / size.square().sum(1, keepdim=True).sqrt().clamp_min(1.0)).unsqueeze(2)
-    center = ((boxes[:, :2] + boxes[:, 2:]) * 0.5).unsqueeze(2)
+    inverse = 2.0 / size.square().sum(1, keepdim=True).sqrt().clamp_min(1.0)
+    center = (boxes[:, :2] + boxes[:, 2:]) * 0.5
 
-    def squared_axis_distance(axis: int, coordinates: Tensor, rows: slice) -> Tensor:
-        return (coordinates - center[rows, axis]).mul_(inverse[rows, 0]).square_()
+    def squared_axis_distance(axis: int, coordinates: Tensor, order: Tensor) -> Tensor:
+        return (coordinates - center[order, axis, None]).mul_(inverse[order]).square_()
 
     return minimum_over_class_boxes(
         anchor_points.detach().float(), groups, len(labels), num_classes, squared_axis_distance, level_shapes
@@ -103,11 +103,10 @@ def edge_distance(
     if strides.shape != anchor_points.shape[:1]:
         raise ValueError(f"strides must have shape ({len(anchor_points)},), got {tuple(strides.shape)}")
     boxes, groups = _valid_boxes(anchor_points, boxes_xyxy, labels, valid, num_classes)
-    low, high = boxes[:, :2].unsqueeze(2), boxes[:, 2:].unsqueeze(2)
 
-    def squared_axis_distance(axis: int, coordinates: Tensor, rows: slice) -> Tensor:
-        outside = torch.maximum(low[rows, axis] - coordinates, coordinates - high[rows, axis])
-        return outside.clamp_(min=0.0).square_()
+    def squared_axis_distance(axis: int, coordinates: Tensor, order: Tensor) -> Tensor:
+        low, high = boxes[order, axis, None], boxes[order, axis + 2, None]
+        return torch.maximum(low - coordinates, coordinates - high).clamp_(min=0.0).square_()
 
     pixels = minimum_over_class_boxes(
         anchor_points.detach().float(), groups, len(labels), num_classes, squared_axis_distance, level_shapes

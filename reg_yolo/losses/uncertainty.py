@@ -1,4 +1,4 @@
-"""Predicted probability under an uncertain logit (REG §2.5), and the uncertainty that a DFL head expresses itself."""
+"""Predicted probability under an uncertain logit (REG §2.5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from reg_yolo.losses.checks import at_least_float32, check_choice, check_last_dims
+from reg_yolo.losses.checks import at_least_float32, check_choice
 
 UNCERTAINTY_MODES = ("printed", "logit_normal", "truncated_normal")
 
@@ -46,29 +46,6 @@ def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = 
             return z * torch.rsqrt(1.0 + (math.pi / 8.0) * s * s)
         return z / math.sqrt(1.0 + math.pi / 8.0 * deviation**2)
     return _truncated_normal_logits(z, torch.as_tensor(deviation, dtype=z.dtype, device=z.device))
-
-
-def distribution_spread(pred_dist: Tensor) -> Tensor:
-    """Spread of a DFL box distribution: the mean over its four sides of sd_k / (E_k + 1), in bins.
-
-    Args:
-        pred_dist: Tensor[..., 4, reg_max], logits over the bins 0 .. reg_max - 1 of the left, top, right, bottom side.
-
-    Returns:
-        Tensor[...] >= 0; 0 where every side is certain.
-
-    Raises:
-        ValueError: the last two dimensions are not (4, reg_max).
-    """
-    check_last_dims("pred_dist", pred_dist, 4, None)
-    probabilities = at_least_float32(pred_dist).softmax(-1)
-    bins = torch.arange(probabilities.shape[-1], dtype=probabilities.dtype, device=probabilities.device)
-    expected = (probabilities * bins).sum(-1)
-    variance = (probabilities * (bins - expected.unsqueeze(-1)).square()).sum(-1)
-    # The square root has an infinite slope at 0, and a one-hot distribution is to have a zero gradient.
-    tiny = torch.finfo(variance.dtype).tiny
-    deviation = torch.where(variance > tiny, variance.clamp_min(tiny).sqrt(), 0.0)
-    return (deviation / (expected + 1.0)).mean(-1)
 
 
 def _truncated_normal_logits(z: Tensor, deviation: Tensor) -> Tensor:
