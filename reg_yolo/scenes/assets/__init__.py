@@ -1,0 +1,1 @@
+"""Models of the seven asset classes in true size."""

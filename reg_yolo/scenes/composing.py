@@ -1,0 +1,260 @@
+"""One still picture: a place, what the plan wants to be seen there, and the search for positions where it is seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.scenes import catalogue, placing
+from reg_yolo.scenes.camera import Camera, Pose
+from reg_yolo.scenes.ground import ground_faces
+from reg_yolo.scenes.labels import Label, LabelRule
+from reg_yolo.scenes.lighting import Lighting
+from reg_yolo.scenes.renderer import MAX_ASSETS, View, draw, in_reach, number_of_pixels, paint
+from reg_yolo.scenes.scenery.layout import overlaps, scatter_scenery, scatter_traffic
+from reg_yolo.scenes.setting import Setting
+from reg_yolo.scenes.sky import background
+from reg_yolo.scenes.visibility import find_labels
+from reg_yolo.scenes.world import PlacedObject
+
+REACH_M = 420.0
+ROUNDS = 6
+# Nearest and farthest distance in metres at which a class is put, for a focal length of 550 pixels.
+_DISTANCES = ((14, 75), (22, 150), (12, 80), (12, 55), (13, 80), (9, 46), (3, 45))
+# What fills the picture goes first, and small things find their place around it.
+_ORDER = (
+    catalogue.CONCRETE_GUARDRAIL,
+    catalogue.PEDESTRIAN_BRIDGE,
+    catalogue.BUS_STOP,
+    catalogue.PAVILION,
+    catalogue.SINGLE_ARM_POLE,
+    catalogue.INFORMATION_SIGN,
+    catalogue.WARNING_SIGN,
+)
+
+_SIGNS = {catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
+
+
+@dataclass
+class Rendering:
+    """One picture before lens and weather, with its truth.
+
+    Args:
+        picture: `[H, W, 3]` BGR.
+        numbers: `[H, W]` object number or ground material of every pixel.
+        labels: what is named in it.
+        objects: what stands in reach, in the order that `owner` numbers refer to.
+    """
+
+    picture: NDArray[np.uint8]
+    numbers: NDArray[np.uint8]
+    labels: list[Label]
+    objects: list[PlacedObject]
+
+
+@dataclass
+class _Stage:
+    """The world of one picture while positions are being searched for."""
+
+    setting: Setting
+    view: View
+    lighting: Lighting
+    rng: np.random.Generator
+    scenery: list[PlacedObject]
+    groups: list[list[PlacedObject]] = field(default_factory=list)
+    counter: int = 0
+
+
+def render(
+    setting: Setting,
+    view: View,
+    lighting: Lighting,
+    objects: list[PlacedObject],
+    backdrop: NDArray[np.uint8],
+    rule: LabelRule,
+) -> Rendering:
+    """Paint the objects in reach and find what is to be labelled. The asset nearest by order gets number 1."""
+    kept = [objects[i] for i in in_reach(objects, view)]
+    numbers_of = [0] * len(kept)
+    count = 0
+    for index, placed in enumerate(kept):
+        if placed.class_id != catalogue.NO_CLASS and count < MAX_ASSETS:
+            count += 1
+            numbers_of[index] = count
+    ground = ground_faces(setting.road, setting.section, view.s, view.direction, view.reach_m, setting.seed)
+    lamps = placing.lamps_of(kept, setting)
+    drawing = draw(kept, numbers_of, ground, view, lighting, lamps)
+    buffer = paint(drawing, backdrop)
+    size = (view.camera.width, view.camera.height)
+    picture = cv2.resize(buffer[:, :, :3], size, interpolation=cv2.INTER_AREA)
+    numbers = number_of_pixels(buffer)
+    labels = find_labels(kept, numbers_of, drawing, picture, numbers, view, rule)
+    return Rendering(picture, numbers, labels, kept)
+
+
+def compose(
+    setting: Setting,
+    view: View,
+    lighting: Lighting,
+    rng: np.random.Generator,
+    wanted: NDArray[np.int64],
+    rule: LabelRule,
+    lane: int,
+) -> Rendering:
+    """Build the picture's world so that exactly the wanted objects are labelled, as far as `ROUNDS` tries allow.
+
+    Args:
+        wanted: labelled objects to show, by class `[7]`.
+        lane: the camera car's lane, which stays free before it.
+    """
+    s = view.s
+    scenery = scatter_scenery(setting, rng, s - 4, s + REACH_M * 0.75)
+    scenery += scatter_traffic(setting, rng, s, view.direction, 260.0, lane)
+    stage = _Stage(setting, view, lighting, rng, scenery)
+    backdrop = background(
+        view.camera, view.pose, lighting, setting.seed, setting.section.land_colour, setting.section.land
+    )
+    for class_id in _ORDER:
+        _add(stage, class_id, int(wanted[class_id]))
+    rendering = render(setting, view, lighting, _world(stage), backdrop, rule)
+    for _ in range(ROUNDS):
+        if not _amend(stage, wanted, rendering.labels):
+            break
+        rendering = render(setting, view, lighting, _world(stage), backdrop, rule)
+    return rendering
+
+
+def _world(stage: _Stage) -> list[PlacedObject]:
+    assets = [placed for group in stage.groups for placed in group]
+    clear = [o for o in stage.scenery if not any(overlaps(o, a, 0.5) for a in assets)]
+    return clear + assets
+
+
+def _amend(stage: _Stage, wanted: NDArray[np.int64], labels: list[Label]) -> bool:
+    """Take away what is too much or unseen, add what is missing; False if there was nothing to do."""
+    seen = {label.asset_id: label for label in labels}
+    counts = np.bincount([label.class_id for label in labels], minlength=len(wanted))
+    if (counts == wanted).all():
+        return False
+    for class_id in _ORDER:
+        own = [g for g in stage.groups if g[0].class_id == class_id]
+        surplus = int(counts[class_id] - wanted[class_id])
+        if surplus > 0:
+            # The least visible go first: they are the ones a person would dispute.
+            ranked = sorted((g for g in own if g[0].asset_id in seen), key=lambda g: seen[g[0].asset_id].visible_pixels)
+            for group in ranked[:surplus]:
+                stage.groups.remove(group)
+        elif surplus < 0:
+            for group in own:
+                if group[0].asset_id not in seen:
+                    stage.groups.remove(group)
+            _add(stage, class_id, -surplus)
+    return True
+
+
+def _add(stage: _Stage, class_id: int, count: int) -> None:
+    if class_id == catalogue.SINGLE_ARM_POLE and count > 1:
+        _add_pole_row(stage, count)
+        return
+    for _ in range(count):
+        for _ in range(14):
+            low, high = _DISTANCES[class_id]
+            high = max(low * 1.5, high * stage.view.camera.focal_px / 550)
+            distance = math.exp(stage.rng.uniform(math.log(low), math.log(high)))
+            far_side = (
+                class_id in (catalogue.PAVILION, catalogue.BUS_STOP, catalogue.SINGLE_ARM_POLE)
+                and stage.rng.random() < 0.25
+            )
+            if _try(stage, class_id, distance, far_side):
+                break
+
+
+def _add_pole_row(stage: _Stage, count: int) -> None:
+    spacing = float(stage.rng.uniform(22, 38))
+    start = float(stage.rng.uniform(12, 34))
+    sides = [False] * count
+    if stage.rng.random() < 0.35:
+        sides = [bool(k % 2) for k in range(count)]
+    elif stage.rng.random() < 0.2:
+        sides = [True] * count
+    distance = {False: start, True: start + float(stage.rng.uniform(0, spacing))}
+    for far_side in sides:
+        _try(stage, catalogue.SINGLE_ARM_POLE, distance[far_side], far_side)
+        distance[far_side] += spacing * float(stage.rng.uniform(0.9, 1.1))
+
+
+def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
+    """Put one asset at a distance; False if something of the same kind stands there or it falls out of the picture."""
+    view = stage.view
+    direction = -view.direction if far_side else view.direction
+    stage.counter += 1
+    # Opposite traffic's signs would show their backs; what looks at the road serves both sides.
+    s = view.s + view.direction * distance
+    group = placing.place_asset(stage.setting, stage.rng, class_id, s, direction, f"{stage.counter}")
+    if class_id != catalogue.CONCRETE_GUARDRAIL and not _in_picture(view, group[0]):
+        return False
+    for other in stage.groups:
+        if any(
+            overlaps(a, b, 1.0)
+            for a in group
+            for b in other
+            if catalogue.PEDESTRIAN_BRIDGE not in (a.class_id, b.class_id)
+        ):
+            return False
+        if {class_id, other[0].class_id} <= _SIGNS and abs(other[0].s - s) < 7:
+            return False
+        both_bridges = class_id == other[0].class_id == catalogue.PEDESTRIAN_BRIDGE
+        if both_bridges and abs(other[0].s - s) < 60:
+            return False
+    stage.groups.append(group)
+    return True
+
+
+def _in_picture(view: View, placed: PlacedObject) -> bool:
+    model = placed.model
+    points = view.pose.to_camera(model.vertices)
+    if points[:, 2].min() < 4:
+        return False
+    pixels = view.camera.project(points)
+    inside = (
+        (pixels[:, 0] > 0)
+        & (pixels[:, 0] < view.camera.width)
+        & (pixels[:, 1] > 0)
+        & (pixels[:, 1] < view.camera.height)
+    )
+    return bool(inside.mean() > 0.45)
+
+
+def random_view(
+    setting: Setting, rng: np.random.Generator, camera: Camera, mount: dict[str, float], s: float
+) -> tuple[View, int]:
+    """A camera car in one of the lanes at chainage s, and the lane.
+
+    Args:
+        mount: height of the lens in metres, pitch, yaw and roll against the road in degrees.
+    """
+    section = setting.section
+    lane = int(rng.integers(section.lanes))
+    t = setting.outer(1) * section.lane_centre(lane) + float(rng.uniform(-0.3, 0.3))
+    x, y, z = setting.road.to_world(s, t, mount["height"])
+    ahead = setting.road.to_world(s + 8, t) - setting.road.to_world(s - 2, t)
+    grade = math.degrees(math.atan2(ahead[2], 10.0))
+    heading = math.degrees(float(setting.road.heading_at(s))) + mount["yaw"] + float(rng.uniform(-1, 1))
+    pose = Pose(
+        float(x), float(y), float(z), heading, grade + mount["pitch"] + float(rng.uniform(-0.4, 0.4)), mount["roll"]
+    )
+    return View(camera, pose, s, 1, REACH_M), lane
+
+
+def random_mount(rng: np.random.Generator) -> dict[str, float]:
+    """How the camera sits in its car: height in metres, angles in degrees."""
+    return {
+        "height": float(rng.uniform(1.25, 2.4)),
+        "pitch": float(rng.uniform(-2.5, 2.5)),
+        "yaw": float(rng.uniform(-3, 3)),
+        "roll": float(rng.normal(0, 0.7)),
+    }
