@@ -1,0 +1,204 @@
+"""Detections as the common currency between prediction, drawing and files, and their records in JSONL.
+
+The schema is documented in docs/detections_jsonl.md. Everything is checked on construction, so that what a writer
+accepts every reader can rely on. The file's first record is in `detections_header`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One detected object.
+
+    Attributes:
+        class_name: Name of its class.
+        class_id: Index of its class, from 0.
+        confidence: In [0, 1].
+        box_xyxy: Left, top, right, bottom in pixels of the full frame.
+        mask: None, or COCO run-length encoding ``{"size": [height, width], "counts": text}`` of the full frame, with
+            ``polygons`` (lists of x1, y1, x2, y2 ... in pixels) beside or instead of it.
+        track: Identity over frames, from 0; None without tracking.
+    """
+
+    class_name: str
+    class_id: int
+    confidence: float
+    box_xyxy: Box
+    mask: Mapping[str, Any] | None = None
+    track: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.class_name:
+            raise ValueError("class_name must not be empty")
+        if self.class_id < 0:
+            raise ValueError(f"class_id must be 0 or more, got {self.class_id}")
+        if not 0 <= self.confidence <= 1:
+            raise ValueError(f"confidence must be in [0, 1], got {self.confidence}")
+        if len(self.box_xyxy) != 4:
+            raise ValueError(f"box_xyxy must have 4 elements, got {len(self.box_xyxy)}")
+        left, top, right, bottom = self.box_xyxy
+        if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
+            raise ValueError(f"box_xyxy must be finite with x1 <= x2 and y1 <= y2, got {tuple(self.box_xyxy)}")
+        if self.track is not None and self.track < 0:
+            raise ValueError(f"track must be 0 or more, got {self.track}")
+        if self.mask is not None:
+            _check_mask(self.mask)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of the detection: pixels to 2 decimals, confidence to 5."""
+        return {
+            "class": self.class_name,
+            "class_id": int(self.class_id),
+            "confidence": round(float(self.confidence), 5),
+            # Adding zero turns -0.0 into 0.0.
+            "xyxy": [round(float(value), 2) + 0.0 for value in self.box_xyxy],
+            "mask": None if self.mask is None else dict(self.mask),
+            "track": None if self.track is None else int(self.track),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Detection":
+        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        left, top, right, bottom = record["xyxy"]
+        return cls(
+            str(record["class"]),
+            int(record["class_id"]),
+            float(record["confidence"]),
+            (float(left), float(top), float(right), float(bottom)),
+            record.get("mask"),
+            record.get("track"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDetections:
+    """All detections of one video frame or image, possibly none.
+
+    Attributes:
+        source: The file that the frame is from.
+        frame: Index of the frame in its file, from 0 in decoding order; 0 for an image.
+        time_s: The container's timestamp in seconds; None for an image.
+        width: Width of the full frame in pixels.
+        height: Height of the full frame in pixels.
+        detections: The objects.
+    """
+
+    source: str
+    frame: int
+    time_s: float | None
+    width: int
+    height: int
+    detections: tuple[Detection, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.frame < 0:
+            raise ValueError(f"frame must be 0 or more, got {self.frame}")
+        if self.time_s is not None and not math.isfinite(self.time_s):
+            raise ValueError(f"time_s must be finite or None, got {self.time_s}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"frame size must be at least 1x1 pixels, got {self.width}x{self.height}")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        source: str,
+        frame: int,
+        time_s: float | None,
+        width: int,
+        height: int,
+        *,
+        boxes_xyxy: ArrayLike,
+        confidences: ArrayLike,
+        class_ids: ArrayLike,
+        class_names: Sequence[str],
+        masks: Sequence[Mapping[str, Any] | None] | None = None,
+        tracks: Sequence[int | None] | None = None,
+    ) -> "FrameDetections":
+        """Build from arrays as a detector returns them.
+
+        Args:
+            source: The file that the frame is from.
+            frame: Index of the frame in its file.
+            time_s: The container's timestamp in seconds.
+            width: Width of the full frame in pixels.
+            height: Height of the full frame in pixels.
+            boxes_xyxy: Shape (N, 4), pixels of the full frame.
+            confidences: Shape (N,), in [0, 1].
+            class_ids: Shape (N,), integers.
+            class_names: All class names in the order of their indices.
+            masks: N masks or None, see `Detection.mask`.
+            tracks: N identities or None.
+
+        Raises:
+            ValueError: If shapes or values do not fit.
+        """
+        ids = np.asarray(class_ids).reshape(-1).astype(int).tolist()
+        scores = np.asarray(confidences, dtype=np.float64).reshape(-1).tolist()
+        boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+        if not ids and boxes.size == 0:
+            boxes = boxes.reshape(0, 4)
+        if boxes.shape != (len(ids), 4):
+            raise ValueError(f"boxes_xyxy must have shape ({len(ids)}, 4) as class_ids, got {boxes.shape}")
+        columns = {"confidences": scores, "masks": masks, "tracks": tracks}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(ids):
+                raise ValueError(f"{name} must have {len(ids)} elements as class_ids, got {len(column)}")
+        wrong = [class_id for class_id in ids if not 0 <= class_id < len(class_names)]
+        if wrong:
+            raise ValueError(f"class_ids must be in 0 to {len(class_names) - 1}, got {wrong[0]}")
+        detections = tuple(
+            Detection(
+                class_names[class_id],
+                class_id,
+                scores[row],
+                tuple(boxes[row].tolist()),
+                None if masks is None else masks[row],
+                None if tracks is None else tracks[row],
+            )
+            for row, class_id in enumerate(ids)
+        )
+        return cls(source, frame, time_s, width, height, detections)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of the frame; time to microseconds."""
+        return {
+            "record": "frame",
+            "source": self.source,
+            "frame": self.frame,
+            "time_s": None if self.time_s is None else round(self.time_s, 6),
+            "width": self.width,
+            "height": self.height,
+            "detections": [detection.to_record() for detection in self.detections],
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "FrameDetections":
+        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        time_s = record["time_s"]
+        return cls(
+            str(record["source"]),
+            int(record["frame"]),
+            None if time_s is None else float(time_s),
+            int(record["width"]),
+            int(record["height"]),
+            tuple(Detection.from_record(detection) for detection in record["detections"]),
+        )
+
+
+def _check_mask(mask: Mapping[str, Any]) -> None:
+    has_runs = "size" in mask and "counts" in mask
+    if not has_runs and "polygons" not in mask:
+        raise ValueError(f"mask must have 'size' and 'counts', or 'polygons', got the keys {sorted(mask)}")
+    if has_runs and (len(mask["size"]) != 2 or not isinstance(mask["counts"], str)):
+        raise ValueError("mask must have a size of [height, width] and counts as compressed COCO text")
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in mask.get("polygons", ())):
+        raise ValueError("a mask's polygons must be lists of x1, y1, x2, y2 ... with at least 3 points")
