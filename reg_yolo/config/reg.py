@@ -32,8 +32,8 @@ class Section(BaseModel):
 class DualSettings(Section):
     """Class weights that ascend on the per-class mean loss (REG §2.6.2)."""
 
-    step: float = Field(default=0.05, gt=0, le=10, description="Step size of the exponentiated gradient ascent.")
-    pull: float = Field(default=0.1, ge=0, le=1, description="Share of the prior weights that each step mixes in.")
+    step: float = Field(default=0.01, gt=0, le=10, description="Step size of the exponentiated gradient ascent.")
+    pull: float = Field(default=0.01, ge=0, le=1, description="Share of the prior weights that each step mixes in.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Share of the old value in a class's average loss.")
 
 
@@ -151,7 +151,7 @@ class DynamicCoefficientSettings(Section):
 
     enabled: Flag = Field(default=False, description="Whether the positives are reweighted.")
     unit: Literal["stride", "diagonal", "pixels"] = Field(
-        default="stride", description="Unit of the centre distance; pixels is printed and saturates at about 4."
+        default="stride", description="Unit of the centre distance; pixels is printed and saturates within a few."
     )
 
 

@@ -1,0 +1,138 @@
+"""Says in text what each preset computes, term by term, with the equations' numbers in the papers.
+
+Written from the resolved settings, so that it cannot fall behind them.
+"""
+
+from __future__ import annotations
+
+from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
+from reg_yolo.config.reg import RegSettings
+
+_SYMBOLS = """\
+z[i,c] is the logit of anchor point i and class c, p = sigmoid(z), y in [0,1] the soft target from the task-aligned
+assigner, S = max(sum of y, 1). Positive and negative are entries with y > 0 and y = 0. BCE is binary cross-entropy.
+
+REG   Panboonyuen, Refined Generalized Focal Loss, arXiv 2409.09877; REG-blog is the author's post of 2024-09-07
+GFL   Li et al., Generalized Focal Loss, arXiv 2006.04388
+EIOU  Zhang et al., Focal and Efficient IOU Loss, arXiv 2101.08158
+CLE   Zhang et al., Classification-Localization Equilibrated Object Detection
+"""
+
+BOX_LOSSES: dict[str, str] = {
+    "ciou": "CIoU and the distribution focal loss, as stock YOLOv8 (EIOU eq. 4-5; GFL)",
+    "iou": "1 - IoU (EIOU eq. 2)",
+    "giou": "GIoU (EIOU eq. 3)",
+    "diou": "DIoU: 1 - IoU + rho^2(centres)/diagonal^2 of the enclosing box (EIOU eq. 4 without v)",
+    "eiou": "EIoU: DIoU + (w - w_gt)^2/w_c^2 + (h - h_gt)^2/h_c^2 (EIOU eq. 7)",
+    "focal_eiou": "IoU^{gamma:g} EIoU over the sum of weights, no gradient through the weight (EIOU eq. 10-11)",
+    "focal_eiou_v1": "FocalL1(EIoU) (EIOU §4.2, eq. 8-9)",
+    "focal_eiou_star": "-(1 - IoU)^{gamma:g} log(IoU/EIoU), log clamped, weight without gradient (EIOU §5.4.4)",
+    "smooth_l1": "SmoothL1 on the four distances in strides, beta 1, mean of 4; DFL kept (REG-blog)",
+}
+
+
+def describe_losses() -> str:
+    """Returns the text of `reg-yolo config --losses`: every preset with its terms, equations and where they stand."""
+    parts = [_SYMBOLS]
+    for name in PRESETS:
+        settings = RegSettings.from_mapping(name)
+        title = f"{name}   (the default)" if name == DEFAULT_PRESET else name
+        lines = [f"  {label:<9} {text}" for label, text in loss_terms(settings)]
+        parts.append("\n".join([title, *lines]) + "\n")
+    parts.append("Every value can be overridden: reg.preset=gfl reg.focal.gamma=1.5 reg.box.loss=eiou\n")
+    return "\n".join(parts)
+
+
+def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
+    """Returns each active term of a loss as (what it is, what it computes and where that stands)."""
+    terms = [("class", _class_loss(settings))]
+    for label, text in (
+        ("alpha", _alpha(settings)),
+        ("g", _spatial(settings)),
+        ("p-hat", _uncertainty(settings)),
+        ("lambda", _dynamic_coefficient(settings)),
+    ):
+        if text:
+            terms.append((label, text))
+    terms.append(("box", BOX_LOSSES[settings.box.loss].format(gamma=settings.box.gamma)))
+    if not settings.is_neutral:
+        scale = settings.scale
+        terms.append(
+            ("scale", "stock over ours on the first training batch" if scale == "auto" else f"{scale:g} (no factor)")
+            if scale in ("auto", 1.0)
+            else ("scale", f"{scale:g}")
+        )
+    return terms
+
+
+def _class_loss(settings: RegSettings) -> str:
+    gamma = settings.focal.gamma
+    weights = ("" if settings.alpha.is_neutral else "alpha_c ") + ("lambda' " * settings.dynamic_coefficient.enabled)
+    context = " g" if settings.spatial.enabled else ""
+    refined = settings.uncertainty.mode in ("logit_normal", "truncated_normal")
+    p, z = ("p-hat", "logit(p-hat)") if refined else ("p", "z")
+    if settings.focal.form == "printed":
+        text = f"-{weights}(1 - {p})^{gamma:g} log({p}){context} over positives, / their number (REG A.10.2, §2.1)"
+    else:
+        focus = f"|y - {p}|^{gamma:g} " if gamma else ""
+        source = "REG §2.1; GFL's quality focal loss" if gamma else "stock YOLOv8"
+        text = f"sum of {weights}{focus}BCE({z}, y){context} / S ({source})"
+    if settings.uncertainty.mode == "free_energy":
+        return f"F(q) = E_q[{text}] + {settings.uncertainty.prior.kl_weight:g} KL(q, prior) (REG §2.6.4)"
+    return text
+
+
+def _alpha(settings: RegSettings) -> str:
+    alpha = settings.alpha
+    if alpha.is_neutral:
+        return ""
+    where = "positives" if alpha.on == "positives" else "both signs"
+    if alpha.weights is not None:
+        return f"given: {', '.join(f'{weight:g}' for weight in alpha.weights)}, on {where}"
+    if alpha.scheme == "dual":
+        return f"learned on the simplex by exponentiated gradient on the mean loss of a class, on {where} (REG §2.6.2)"
+    if alpha.scheme == "inverse_frequency" and alpha.temper == 1:
+        return f"N_total/N_c, on {where} (REG A.8 eq. 1)"
+    tempered = f"(N_total/(C N_c))^{alpha.temper:g}" if alpha.temper != 1 else "N_total/(C N_c)"
+    return f"{tempered} with a mean of 1 over the annotations, on {where} (REG A.10.2)"
+
+
+def _spatial(settings: RegSettings) -> str:
+    spatial = settings.spatial
+    if not spatial.enabled:
+        return ""
+    sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
+    text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
+    if spatial.floor:
+        text = f"max({text}, {spatial.floor:g})"
+    units = {"center": "centre distance over half the diagonal", "edge": "border distance over the stride"}
+    entries = "negatives, positives keep 1" if spatial.scope == "negatives" else "all entries"
+    return f"{text} on {entries}; d = {units[spatial.distance]} (REG §2.3)"
+
+
+def _uncertainty(settings: RegSettings) -> str:
+    chosen = settings.uncertainty
+    if chosen.mode == "none":
+        return ""
+    if chosen.mode == "printed":
+        return "p itself: the mean of N(p, sigma^2) (REG §2.5)"
+    if chosen.deviation == "dfl":
+        deviation = f"s = {chosen.kappa:g} x the mean relative spread of the anchor's four box distributions"
+    elif chosen.deviation == "learned":
+        deviation = "s learned for each class"
+    else:
+        deviation = f"s = {chosen.deviation:g}"
+    if chosen.mode == "free_energy":
+        prior = chosen.prior
+        return f"q = N(z, s^2), prior N({prior.mean:g}, {prior.deviation:g}^2), {deviation} (REG §2.6.4)"
+    mean = "sigmoid(z / sqrt(1 + pi s^2/8))" if chosen.mode == "logit_normal" else "mean of N(p, s^2) cut to [0,1]"
+    return f"{mean}, {deviation} (REG §2.5)"
+
+
+def _dynamic_coefficient(settings: RegSettings) -> str:
+    if not settings.dynamic_coefficient.enabled:
+        return ""
+    return (
+        "1/(sigmoid(centre distance^2) + tanh|w/h - w_gt/h_gt|), rescaled to leave the sum over positives as it is, "
+        f"distance in {settings.dynamic_coefficient.unit} units, no gradient (CLE eq. 2-4)"
+    )
