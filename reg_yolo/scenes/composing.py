@@ -36,6 +36,8 @@ _ORDER = (
     catalogue.WARNING_SIGN,
 )
 
+# What looks at the road can be named from both carriageways; the other way's signs show their backs.
+_BOTH_SIDES = {catalogue.PAVILION, catalogue.BUS_STOP, catalogue.SINGLE_ARM_POLE, catalogue.CONCRETE_GUARDRAIL}
 _SIGNS = {catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 
 
@@ -65,6 +67,8 @@ class _Stage:
     lighting: Lighting
     rng: np.random.Generator
     scenery: list[PlacedObject]
+    traffic: list[PlacedObject]
+    own_offset: float
     groups: list[list[PlacedObject]] = field(default_factory=list)
     counter: int = 0
 
@@ -113,29 +117,32 @@ def compose(
     """
     s = view.s
     scenery = scatter_scenery(setting, rng, s - 4, s + REACH_M * 0.75)
-    scenery += scatter_traffic(setting, rng, s, view.direction, 260.0, lane)
-    stage = _Stage(setting, view, lighting, rng, scenery)
+    traffic = scatter_traffic(setting, rng, s, view.direction, 260.0, lane)
+    stage = _Stage(setting, view, lighting, rng, scenery, traffic, setting.outer(1) * setting.section.lane_centre(lane))
     backdrop = background(
         view.camera, view.pose, lighting, setting.seed, setting.section.land_colour, setting.section.land
     )
     for class_id in _ORDER:
         _add(stage, class_id, int(wanted[class_id]))
     rendering = render(setting, view, lighting, _world(stage), backdrop, rule)
-    for _ in range(ROUNDS):
-        if not _amend(stage, wanted, rendering.labels):
+    for attempt in range(ROUNDS):
+        if not _amend(stage, wanted, rendering.labels, nearer=max(0.6, 0.85**attempt)):
             break
+        if attempt == 3:
+            # Something large may stand right before the camera; then nothing else will ever be seen.
+            stage.traffic = [o for o in stage.traffic if o.footprint[0] - s > 38]
         rendering = render(setting, view, lighting, _world(stage), backdrop, rule)
     return rendering
 
 
 def _world(stage: _Stage) -> list[PlacedObject]:
     assets = [placed for group in stage.groups for placed in group]
-    clear = [o for o in stage.scenery if not any(overlaps(o, a, 0.5) for a in assets)]
+    clear = [o for o in stage.scenery + stage.traffic if not any(overlaps(o, a, 0.5, 0.3) for a in assets)]
     return clear + assets
 
 
-def _amend(stage: _Stage, wanted: NDArray[np.int64], labels: list[Label]) -> bool:
-    """Take away what is too much or unseen, add what is missing; False if there was nothing to do."""
+def _amend(stage: _Stage, wanted: NDArray[np.int64], labels: list[Label], nearer: float) -> bool:
+    """Take away what is too much or unseen, add what is missing, closer each time; False if there was nothing to do."""
     seen = {label.asset_id: label for label in labels}
     counts = np.bincount([label.class_id for label in labels], minlength=len(wanted))
     if (counts == wanted).all():
@@ -152,25 +159,31 @@ def _amend(stage: _Stage, wanted: NDArray[np.int64], labels: list[Label]) -> boo
             for group in own:
                 if group[0].asset_id not in seen:
                     stage.groups.remove(group)
-            _add(stage, class_id, -surplus)
+            _add(stage, class_id, -surplus, nearer=nearer)
     return True
 
 
-def _add(stage: _Stage, class_id: int, count: int) -> None:
-    if class_id == catalogue.SINGLE_ARM_POLE and count > 1:
+def _add(stage: _Stage, class_id: int, count: int, nearer: float = 0.0) -> None:
+    if class_id == catalogue.SINGLE_ARM_POLE and count > 1 and not nearer:
         _add_pole_row(stage, count)
         return
     for _ in range(count):
         for _ in range(14):
-            low, high = _DISTANCES[class_id]
-            high = max(low * 1.5, high * stage.view.camera.focal_px / 550)
-            distance = math.exp(stage.rng.uniform(math.log(low), math.log(high)))
-            far_side = (
-                class_id in (catalogue.PAVILION, catalogue.BUS_STOP, catalogue.SINGLE_ARM_POLE)
-                and stage.rng.random() < 0.25
-            )
+            far_side = class_id in _BOTH_SIDES and stage.rng.random() < 0.3
+            distance = _draw_distance(stage, class_id, far_side, nearer or 1.0)
             if _try(stage, class_id, distance, far_side):
                 break
+
+
+def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) -> float:
+    """A distance in metres between where the roadside enters the picture and where the class becomes too small."""
+    camera = stage.view.camera
+    low, high = _DISTANCES[class_id]
+    high *= camera.focal_px / 550 * nearer
+    if class_id not in (catalogue.PEDESTRIAN_BRIDGE, catalogue.CONCRETE_GUARDRAIL):
+        roadside = stage.setting.outer(-1 if far_side else 1) * (stage.setting.section.edge + 2.0)
+        low = max(low, abs(roadside - stage.own_offset) * camera.focal_px / (0.44 * camera.width))
+    return math.exp(stage.rng.uniform(math.log(low), math.log(max(high, low * 1.4))))
 
 
 def _add_pole_row(stage: _Stage, count: int) -> None:
@@ -192,20 +205,19 @@ def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
     view = stage.view
     direction = -view.direction if far_side else view.direction
     stage.counter += 1
-    # Opposite traffic's signs would show their backs; what looks at the road serves both sides.
     s = view.s + view.direction * distance
     group = placing.place_asset(stage.setting, stage.rng, class_id, s, direction, f"{stage.counter}")
     if class_id != catalogue.CONCRETE_GUARDRAIL and not _in_picture(view, group[0]):
         return False
     for other in stage.groups:
         if any(
-            overlaps(a, b, 1.0)
+            overlaps(a, b, 1.0, 0.05)
             for a in group
             for b in other
             if catalogue.PEDESTRIAN_BRIDGE not in (a.class_id, b.class_id)
         ):
             return False
-        if {class_id, other[0].class_id} <= _SIGNS and abs(other[0].s - s) < 7:
+        if {class_id, other[0].class_id} <= _SIGNS and abs(other[0].s - s) < 5:
             return False
         both_bridges = class_id == other[0].class_id == catalogue.PEDESTRIAN_BRIDGE
         if both_bridges and abs(other[0].s - s) < 60:

@@ -23,7 +23,10 @@ class LabelRule:
         short_side_px: smallest shorter side.
         pixels: smallest count of visible pixels.
         visible: smallest share of the object's own silhouette, hidden and cut-off parts included, that is seen.
+        visible_large: the same for an object that fills at least `large_px` pixels of the picture.
+        large_px: see `visible_large`.
         visible_long: the same for guardrails and bridges, which are longer than any picture.
+        arm: smallest share of the silhouette's width that is seen of a lamp pole: without its arm it is just a post.
         contrast: smallest difference in grey levels between the object, its parts and what surrounds it.
         facing: smallest cosine between the front of a sign and the line to the camera: backs have no class.
     """
@@ -32,7 +35,10 @@ class LabelRule:
     short_side_px: float = 5.0
     pixels: int = 45
     visible: float = 0.3
+    visible_large: float = 0.14
+    large_px: int = 1500
     visible_long: float = 0.06
+    arm: float = 0.6
     contrast: float = 7.0
     facing: float = 0.35
 

@@ -166,7 +166,7 @@ def shade(
     if lighting.time == "night" and len(lamps_camera):
         apart = centres_camera[:, None, :] - lamps_camera[None, :, :]
         distance2 = np.einsum("mlk,mlk->ml", apart, apart)
-        strength = strength + (32.0 / (distance2 + 30.0)).sum(axis=1)[:, None] * np.array([0.45, 0.72, 0.9])
+        strength = strength + (26.0 / (distance2 + 32.0)).sum(axis=1)[:, None] * np.array([0.45, 0.72, 0.9])
     lit = colours * strength
     shining = (finish == TAIL_LIGHT) | ((finish == LUMINOUS) & (lighting.time != "day"))
     lit[shining] = colours[shining] * 1.1
@@ -179,6 +179,6 @@ def _headlights(centres: FloatArray, depth: FloatArray, finish: NDArray[np.int64
     """Light of the car's own lamps that comes back from each face: a cone ahead, stronger from reflective sheets."""
     across = np.exp(-((centres[:, 0] / (0.55 * depth + 2.5)) ** 2))
     above = np.exp(-np.clip(-centres[:, 1] - 0.5, 0, None) / (0.09 * depth + 1.2))
-    matt = 1.5 / (1 + (depth / 22) ** 2) * across * above
+    matt = 0.62 / (1 + (depth / 20) ** 2) * np.clip(depth / 9, 0.35, 1) * across * above
     sheet = 1.25 / (1 + (depth / 85) ** 2) * across * np.sqrt(above)
     return np.where(finish == RETROREFLECTIVE, sheet, matt)

@@ -178,7 +178,7 @@ def single_arm_pole(
 ) -> list[PlacedObject]:
     """A lamp pole in this place's style."""
     outer = setting.outer(direction)
-    t = outer * (setting.section.edge + 0.9)
+    t = outer * (setting.section.edge + 1.15)
     model = pole.build_single_arm(setting.pole_style, lit=True)
     turn = (0.0 if outer < 0 else 180.0) + float(rng.uniform(-2, 2))
     placed = place(
@@ -194,8 +194,8 @@ def _guardrail(
     length = float(rng.choice([rng.uniform(9, 30), rng.uniform(30, 120)]))
     in_median = 1.0 <= setting.section.median < 6 and rng.random() < 0.45
     outer = setting.outer(direction)
-    t = 0.0 if in_median else outer * (setting.section.edge + float(rng.uniform(-0.25, 0.45)))
-    return [guardrail(setting, min(s, s + direction * length), max(s, s + direction * length), t, asset_id)]
+    t = 0.0 if in_median else outer * (setting.section.edge + float(rng.uniform(-0.35, 0.2)))
+    return [guardrail(setting, s, s + length, t, asset_id)]
 
 
 def guardrail(setting: Setting, s_start: float, s_end: float, t: float, asset_id: str) -> PlacedObject:

@@ -306,20 +306,22 @@ def number_of_pixels(buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where((b == c) | (b == d), b, np.where(c == d, c, a))
 
 
-def silhouette_area(drawing: Drawing, owner: int, camera: Camera) -> int:
-    """Pixels that the object would cover if nothing stood before it, also beyond the picture's borders (one picture
-    width or height to each side)."""
+def silhouette(drawing: Drawing, owner: int, camera: Camera) -> tuple[int, int]:
+    """Pixels that the object would cover if nothing stood before it, and how wide that silhouette is.
+
+    It may reach beyond the picture's borders by one picture width or height to each side.
+    """
     polygons = [drawing.polygons[i] for i in np.flatnonzero(drawing.owners == owner)]
     if not polygons:
-        return 0
+        return 0, 0
     every = np.concatenate(polygons)
     unit = SUPERSAMPLING << _SHIFT
     low = np.maximum(every.min(axis=0) // unit, [-camera.width, -camera.height])
     high = np.minimum(every.max(axis=0) // unit + 2, [2 * camera.width, 2 * camera.height])
     if (high <= low).any():
-        return 0
+        return 0, 0
     canvas = np.zeros((int(high[1] - low[1]), int(high[0] - low[0])), np.uint8)
     shift = (low * unit).astype(np.int32)
     for polygon in polygons:
         cv2.fillConvexPoly(canvas, polygon - shift, 1, cv2.LINE_8, _SHIFT + 1)
-    return int(cv2.countNonZero(canvas))
+    return int(cv2.countNonZero(canvas)), int(canvas.any(axis=0).sum())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.scenes import catalogue
 from reg_yolo.scenes.labels import Label, LabelRule, contrast, visible_boxes
-from reg_yolo.scenes.renderer import Drawing, View, silhouette_area
+from reg_yolo.scenes.renderer import Drawing, View, silhouette
 from reg_yolo.scenes.world import PlacedObject
 
 _LONG_CLASSES = (catalogue.CONCRETE_GUARDRAIL, catalogue.PEDESTRIAN_BRIDGE)
@@ -48,13 +48,22 @@ def find_labels(
             continue
         if not _shows_its_front(placed, view, rule):
             continue
-        share = pixels / max(silhouette_area(drawing, owner, view.camera), pixels)
-        if share < (rule.visible_long if placed.class_id in _LONG_CLASSES else rule.visible):
+        area, width = silhouette(drawing, owner, view.camera)
+        share = pixels / max(area, pixels)
+        if share < _needed_share(placed.class_id, pixels, rule):
+            continue
+        if placed.class_id == catalogue.SINGLE_ARM_POLE and box[2] - box[0] < rule.arm * width:
             continue
         if contrast(grey, numbers, number, box) < rule.contrast:
             continue
         labels.append(Label(number, placed.class_id, box, pixels, share, placed.asset_id))
     return labels
+
+
+def _needed_share(class_id: int, pixels: int, rule: LabelRule) -> float:
+    if class_id in _LONG_CLASSES:
+        return rule.visible_long
+    return rule.visible_large if pixels >= rule.large_px else rule.visible
 
 
 def _shows_its_front(placed: PlacedObject, view: View, rule: LabelRule) -> bool:

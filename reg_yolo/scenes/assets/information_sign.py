@@ -37,29 +37,26 @@ def board_texture(rng: np.random.Generator, width_m: float, height_m: float, ove
     if width < height * 1.05:
         _service_sign(board, rng)
         return board, ground
-    lines = int(np.clip(height // 52, 1, 3))
-    letter = int(min(height / (lines * 2.1 + 0.6), 30 if overhead else 26))
-    y = int(height / (lines + 0.25) * 0.72)
-    arrow_column = int(min(height * 0.8, width * 0.25)) if rng.random() < 0.6 else 0
-    for _ in range(lines):
-        x = 18 + arrow_column
-        if arrow_column:
-            textures.arrow(
-                board,
-                14 + arrow_column // 2,
-                y - letter // 3,
-                int(letter * 1.5),
-                str(rng.choice(["up", "left", "right"])),
-                white,
-            )
-        room = int((width - x - 60) / (letter * 1.0))
+    letter = int(np.clip(min(height / 2.6, width / 6.5), 12, 30 if overhead else 26))
+    lines = int(np.clip(height // (letter * 2.1), 1, 3))
+    pitch = height / (lines + 0.25)
+    with_arrow = rng.random() < 0.6
+    left, right = 16 + (2 * letter if with_arrow else 0), width - 14
+    with_number = right - left > 5.5 * letter
+    for line in range(lines):
+        y = int(pitch * (line + 0.62) + letter * 0.5)
+        if with_arrow:
+            way = str(rng.choice(["up", "left", "right"]))
+            textures.arrow(board, 14 + letter, y - letter // 2, int(letter * 1.3), way, white)
+        room = right - left - (2.2 * letter if with_number else 0)
         if rng.random() < 0.5:
-            textures.thai_like_line(board, x, y, letter, max(2, min(room, int(rng.integers(4, 8)))), rng, white)
+            count = max(2, min(int(room / letter), int(rng.integers(3, 8))))
+            textures.thai_like_line(board, left, y, int(letter * 0.9), count, rng, white)
         else:
             name = str(rng.choice(textures.PLACES))
-            textures.latin_line(board, name[: max(3, int(room * 1.3))], x, y, int(letter * 0.85), white)
-        textures.latin_line(board, str(int(rng.integers(2, 380))), width - 52, y, int(letter * 0.8), white)
-        y += int(height / (lines + 0.1))
+            textures.latin_line(board, name[: max(3, int(room / (letter * 0.72)))], left, y, int(letter * 0.85), white)
+        if with_number:
+            textures.latin_line(board, str(int(rng.integers(2, 380))), right - 2 * letter, y, int(letter * 0.8), white)
     return board, ground
 
 

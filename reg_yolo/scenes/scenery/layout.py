@@ -117,11 +117,11 @@ def _without_overlaps(objects: list[PlacedObject]) -> list[PlacedObject]:
     return kept
 
 
-def overlaps(a: PlacedObject, b: PlacedObject, margin_m: float) -> bool:
-    """Whether the footprints of two objects touch, with a margin in metres."""
+def overlaps(a: PlacedObject, b: PlacedObject, margin_m: float, margin_across_m: float = 0.0) -> bool:
+    """Whether the footprints of two objects touch, with margins in metres along and across the road."""
     return bool(
         a.footprint[0] < b.footprint[1] + margin_m
         and b.footprint[0] < a.footprint[1] + margin_m
-        and a.footprint[2] < b.footprint[3] + margin_m
-        and b.footprint[2] < a.footprint[3] + margin_m
+        and a.footprint[2] < b.footprint[3] + margin_across_m
+        and b.footprint[2] < a.footprint[3] + margin_across_m
     )
