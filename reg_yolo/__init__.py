@@ -1,3 +1,37 @@
-"""YOLOv8 for road assets with the Refined Generalized Focal Loss."""
+"""YOLOv8 for road assets with the Refined Generalized Focal Loss.
+
+`reg_yolo.losses` stands on torch alone. The names below are imported when they are first used, because they bring
+Ultralytics with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reg_yolo.config.loader import load_config as load_config
+    from reg_yolo.yolo.predict_run import predict as predict
+    from reg_yolo.yolo.train_run import dry_run as dry_run
+    from reg_yolo.yolo.train_run import resume as resume
+    from reg_yolo.yolo.train_run import train as train
+    from reg_yolo.yolo.trainer import RegDetectionTrainer as RegDetectionTrainer
+    from reg_yolo.yolo.val_run import val as val
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "RegDetectionTrainer": "reg_yolo.yolo.trainer",
+    "train": "reg_yolo.yolo.train_run",
+    "resume": "reg_yolo.yolo.train_run",
+    "dry_run": "reg_yolo.yolo.train_run",
+    "val": "reg_yolo.yolo.val_run",
+    "predict": "reg_yolo.yolo.predict_run",
+    "load_config": "reg_yolo.config.loader",
+}
+
+__all__ = ["RegDetectionTrainer", "dry_run", "load_config", "predict", "resume", "train", "val"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'reg_yolo' has no attribute {name!r}")

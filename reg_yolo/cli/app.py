@@ -1,0 +1,70 @@
+"""The command `reg-yolo`: thin commands over the Python functions, and one place that turns errors into exit codes.
+
+Exit codes: 0 done, 1 our fault (with a log), 2 the input's fault, 3 partly done, 130 interrupted. Whatever takes time
+to import is imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli import configuration, prediction, training
+from reg_yolo.cli.failures import report_failure
+
+app = typer.Typer(
+    name="reg-yolo",
+    help="Train YOLOv8 with the Refined Generalized Focal Loss, measure it class by class, run it over road video.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(requested: bool) -> None:
+    """Print the version and leave."""
+    if requested:
+        from reg_yolo import __version__
+
+        typer.echo(f"reg-yolo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; stands anywhere on the line.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+for command in (
+    configuration.init,
+    configuration.config,
+    training.train,
+    training.val,
+    prediction.predict,
+):
+    app.command()(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
+    except BaseException as error:
+        code = report_failure(error, debug=debug)
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`reg-yolo init` and `reg-yolo config`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli.words import config_and_overrides
+from reg_yolo.errors import ConfigError
+
+
+def init(directory: Annotated[Path, typer.Argument(help="Folder for the copies; created if it is not there.")]) -> None:
+    """Write editable copies of the shipped configurations and data-set YAMLs."""
+    from reg_yolo.config.shipped import write_shipped
+
+    written = write_shipped(directory)
+    typer.echo(f"{len(written)} files written to {directory}; start with {directory}/configs/detect/yolov8n.yaml")
+
+
+def config(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CONFIG [KEY=VALUE]...", help="A YAML or a shipped name, then overrides."),
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a configuration file.")] = False,
+    losses: Annotated[bool, typer.Option("--losses", help="Print each preset with its terms and equations.")] = False,
+) -> None:
+    """Show the settings that a run would use, each one resolved."""
+    if schema:
+        from reg_yolo.config.schema import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return
+    if losses:
+        from reg_yolo.config.descriptions import describe_losses
+
+        typer.echo(describe_losses())
+        return
+    name, overrides = config_and_overrides(words or [])
+    if name is None:
+        from reg_yolo.config.shipped import shipped_names
+
+        raise ConfigError(f"config: no configuration named; shipped are {', '.join(shipped_names())}")
+    from reg_yolo.yolo.environment import prepare_environment
+
+    prepare_environment()
+    from reg_yolo.config.loader import dump_config
+    from reg_yolo.yolo.train_run import resolve_config
+
+    typer.echo(dump_config(resolve_config(name, overrides)), nl=False)

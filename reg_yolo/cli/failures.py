@@ -1,0 +1,76 @@
+"""One line for every failure, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import tempfile
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from reg_yolo.errors import RegYoloError
+
+OUR_FAULT, INPUT_FAULT, INTERRUPTED = 1, 2, 130
+
+
+def report_failure(error: BaseException, *, debug: bool = False) -> int:
+    """Say on stderr what went wrong and return the exit code.
+
+    Args:
+        error: What ended the command.
+        debug: Show the traceback too.
+    """
+    if debug and not isinstance(error, (KeyboardInterrupt, typer.Abort, SystemExit)):
+        traceback.print_exception(error)
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        # A wrong word on the command line; typer brings these errors under a private name.
+        error.show(file=sys.stderr)
+        return INPUT_FAULT
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else OUR_FAULT
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return _say("interrupted", INTERRUPTED)
+    if type(error).__name__ == "TrainingInterrupted":
+        return _say(str(error), INTERRUPTED)
+    if isinstance(error, RegYoloError):
+        return _say(f"error: {error}", INPUT_FAULT)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _say(f"error: the disk is full{_named(error)}; free some room and run the command again", INPUT_FAULT)
+    if isinstance(error, PermissionError):
+        return _say(f"error: no permission to write or read{_named(error)}", INPUT_FAULT)
+    if isinstance(error, ImportError) and "libGL" in str(error):
+        return _say(
+            "error: OpenCV finds no libGL on this machine; use its headless wheel: "
+            "pip uninstall -y opencv-python && pip install --force-reinstall opencv-python-headless",
+            INPUT_FAULT,
+        )
+    log = _write_log(error)
+    return _say(
+        f"error: {type(error).__name__}: {error}\nThis looks like our fault; the traceback is in {log}", OUR_FAULT
+    )
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _named(error: OSError) -> str:
+    return f" ({error.filename})" if error.filename else ""
+
+
+def _write_log(error: BaseException) -> Path:
+    text = f"{' '.join(sys.argv)}\n" + "".join(traceback.format_exception(error))
+    name = f"reg-yolo-error-{datetime.now().astimezone():%Y%m%d-%H%M%S}.log"
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        try:
+            (folder / name).write_text(text, encoding="utf-8")
+            return folder / name
+        except OSError:
+            continue
+    return Path("(no folder could be written to)")

@@ -1,0 +1,41 @@
+"""`reg-yolo predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli.words import train_arguments
+
+
+def predict(
+    weights: Annotated[Path, typer.Argument(help="A checkpoint, such as runs/detect/train/weights/best.pt.")],
+    source: Annotated[str, typer.Argument(help="An image, a video, a folder, a glob pattern or a text list.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Ultralytics' arguments: conf=0.4, imgsz=960, save=false."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+) -> None:
+    """Find the objects in images or video; without conf=, every class has its own stored threshold."""
+    from reg_yolo.yolo.environment import prepare_environment
+
+    prepare_environment([str(weights), source], trust=trust)
+    arguments = train_arguments(words or [])
+    from reg_yolo.yolo.predict_run import predict as run
+
+    result = run(weights, source, out=out, trust=trust, **arguments)
+    rate = result.frames / result.seconds if result.seconds else 0.0
+    typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
+    if result.annotated:
+        shown = (
+            result.annotated[0]
+            if len(result.annotated) == 1
+            else f"{len(result.annotated)} pictures in {result.folder}"
+        )
+        typer.echo(f"Annotated:  {shown}")
+    typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")

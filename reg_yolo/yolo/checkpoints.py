@@ -1,0 +1,153 @@
+"""Checkpoints: opened with the restricted loader, written by rename, with what must survive as plain Python data.
+
+The model in a checkpoint is a stock Ultralytics class. What our criterion and predictor need beside the weights lies as
+plain data under the key `reg_yolo` of the checkpoint and in the attribute of the same name on the model, so that copied
+weights behave the same and plain Ultralytics loads them without knowing us.
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.nn.tasks import torch_safe_load
+
+from reg_yolo.errors import WeightsError
+from reg_yolo.evaluation.thresholds import ClassThresholds
+
+METADATA_KEY = "reg_yolo"
+
+
+def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, Any]:
+    """Open a checkpoint, reconstructing only known Ultralytics and torch classes unless `trust` is set.
+
+    Raises:
+        WeightsError: If the file is missing, cut off, no checkpoint, or would run code of its own.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such file; expected Ultralytics weights such as runs/detect/train/weights/best.pt"
+        )
+    try:
+        checkpoint, _ = torch_safe_load(path, safe_only=not trust)
+    except (TypeError, ModuleNotFoundError, AttributeError) as error:
+        if "outside the supported" in str(error):
+            raise WeightsError(
+                f"{path}: refused, since loading it would run code that is neither torch's nor Ultralytics'. "
+                "Pass --trust (trust=True from Python) only if you know who made it."
+            ) from error
+        raise WeightsError(
+            f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file"
+        ) from error
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    if not isinstance(checkpoint, dict) or not isinstance(model_of(checkpoint), nn.Module):
+        raise WeightsError(f"{path}: holds no Ultralytics model; expected a checkpoint written by a training run")
+    return checkpoint
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, for messages of ours that name the cause."""
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+def model_of(checkpoint: Mapping[str, Any]) -> Any:
+    """Return the model of a checkpoint: the EMA where the run is not finished, the stripped model afterwards."""
+    return checkpoint.get("ema") or checkpoint.get("model")
+
+
+def metadata_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what reg_yolo stored in a checkpoint, or an empty dictionary for stock weights."""
+    stored = checkpoint.get(METADATA_KEY) or getattr(model_of(checkpoint), METADATA_KEY, None)
+    return dict(stored) if isinstance(stored, Mapping) else {}
+
+
+def set_metadata(checkpoint: dict[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Put `metadata` under the checkpoint's key and on its model, in place."""
+    checkpoint[METADATA_KEY] = dict(metadata)
+    model = model_of(checkpoint)
+    if model is not None:
+        setattr(model, METADATA_KEY, dict(metadata))
+
+
+def write_checkpoint(checkpoint: Mapping[str, Any], paths: Iterable[Path]) -> None:
+    """Serialise once and replace each of `paths` by rename, so that a crash never leaves a cut-off file."""
+    buffer = io.BytesIO()
+    torch.save(dict(checkpoint), buffer)
+    for path in paths:
+        replace_file(path, buffer.getbuffer())
+
+
+def replace_file(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` beside `path` and rename it over `path`; nothing is left behind when writing fails."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path | str) -> str:
+    """Return the SHA-256 of a file (of all files inside, for an exported model that is a folder)."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def thresholds_file(weights: Path | str) -> Path:
+    """Return the path of the thresholds that `val` leaves beside a weights file."""
+    weights = Path(weights)
+    return weights.with_name(f"{weights.stem}.thresholds.json")
+
+
+def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str, folder: Path | None = None) -> Path:
+    """Write thresholds beside `weights` (or into `folder`), bound to that very file by its hash; return the file."""
+    path = thresholds_file(weights)
+    path = path if folder is None else folder / path.name
+    content = {
+        "schema": "reg_yolo.thresholds/1",
+        "weights": Path(weights).name,
+        "weights_sha256": file_sha256(weights),
+        "data": data,
+        "thresholds": thresholds.to_dict(),
+    }
+    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[ClassThresholds, str] | None:
+    """Return the thresholds that belong to a weights file, and the file that held them.
+
+    Those beside it go before those inside it; a file beside it that belongs to other weights is passed over.
+
+    Raises:
+        WeightsError: If the file beside the weights is damaged.
+    """
+    path = thresholds_file(weights)
+    if path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["weights_sha256"] == file_sha256(weights):
+                return ClassThresholds.from_dict(content["thresholds"]), str(path)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(
+                f"{path}: not a thresholds file ({first_line(error)}); remove it or run `reg-yolo val` again"
+            ) from error
+    stored = metadata.get("thresholds")
+    return (ClassThresholds.from_dict(stored), str(weights)) if stored else None

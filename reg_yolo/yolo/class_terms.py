@@ -1,0 +1,193 @@
+"""The classification branch: class weights, focusing, spatial context and uncertainty for every anchor point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from reg_yolo import losses
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.epoch_terms import EpochTerms
+
+if TYPE_CHECKING:
+    from reg_yolo.yolo.criterion import Assignment, HeadOutput
+
+# A learned deviation starts small against the logits' own range, so that training begins close to certain logits.
+INITIAL_DEVIATION = 0.5
+
+
+class ClassLossTerms:
+    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation.
+
+    Attributes:
+        alpha: Tensor[C] on the device of the model, or None where classes are not weighted.
+    """
+
+    def __init__(
+        self,
+        settings: RegSettings,
+        class_counts: Sequence[int],
+        device: torch.device,
+        stored: Mapping[str, Any],
+        learned_deviation: nn.Parameter | None,
+    ) -> None:
+        """Take the settings, count the class weights, and restore what a resumed run had learned."""
+        self.settings = settings
+        self.learned_deviation = learned_deviation
+        self.dual: losses.DualClassWeights | None = None
+        if settings.alpha.scheme == "dual" and settings.alpha.weights is None:
+            dual = settings.alpha.dual
+            self.dual = losses.DualClassWeights(
+                class_counts, step_size=dual.step, pull=dual.pull, momentum=dual.momentum
+            )
+            if stored.get("dual"):
+                self.dual.load_state_dict(stored["dual"])
+        weights = class_weights(settings, class_counts) if self.dual is None else self.dual.weights()
+        self.alpha = None if weights is None else weights.to(device=device, dtype=torch.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as plain Python data."""
+        deviations = self.learned_deviation
+        return {
+            "class_weights": None if self.alpha is None else self.alpha.tolist(),
+            "dual": None if self.dual is None else self.dual.state_dict(),
+            "deviations": None if deviations is None else deviations.detach().exp().tolist(),
+        }
+
+    def weights_list(self, num_classes: int) -> list[float]:
+        """Return alpha of each class, 1 where classes are not weighted."""
+        return [1.0] * num_classes if self.alpha is None else self.alpha.tolist()
+
+    def describe(self) -> str:
+        """Return the switches that are on, in a line."""
+        s = self.settings
+        parts = [f"box {s.box.loss}"]
+        if self.alpha is not None:
+            kind = "given" if s.alpha.weights is not None else f"{s.alpha.scheme} (temper {s.alpha.temper:g})"
+            parts.append(f"alpha {kind} on {s.alpha.on}")
+        if s.focal.gamma or s.focal.form == "printed":
+            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form})")
+        if s.spatial.enabled:
+            parts.append(
+                f"g beta {s.spatial.beta:g} delta {s.spatial.delta:g} {s.spatial.distance} on {s.spatial.scope}"
+            )
+        if s.uncertainty.mode != "none":
+            parts.append(f"p-hat {s.uncertainty.mode}, deviation {s.uncertainty.deviation}")
+        if s.dynamic_coefficient.enabled:
+            parts.append(f"dynamic coefficient in {s.dynamic_coefficient.unit}")
+        return ", ".join(parts)
+
+    def normalizer(self, assignment: Assignment) -> Tensor:
+        """Return the sum of the targets, at least 1; under `printed` the number of positives (REG A.10.2)."""
+        if self.settings.focal.form == "printed":
+            return (assignment.target_scores > 0).sum().clamp(min=1)
+        return assignment.normalizer
+
+    def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:
+        """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given."""
+        settings = self.settings
+        with torch.autocast(device_type=head.logits.device.type, enabled=False):
+            logits = head.logits.float()
+            weight = self._spatial_weight(head, assignment)
+            deviation = self._deviation(head)
+            if terms is not None and weight is not None:
+                terms.add("reg/spatial_mean", weight.mean())
+            if terms is not None and isinstance(deviation, Tensor):
+                terms.add("reg/deviation_mean", deviation.detach().mean())
+            class_weights_on = "all" if settings.alpha.on == "both" else "positives"
+            if settings.uncertainty.mode == "free_energy" and deviation is not None:
+                prior = settings.uncertainty.prior
+                entries = losses.variational_free_energy(
+                    logits,
+                    deviation,
+                    assignment.target_scores,
+                    gamma=settings.focal.gamma,
+                    prior_mean=prior.mean,
+                    prior_deviation=prior.deviation,
+                    kl_weight=prior.kl_weight,
+                )
+                factor = losses.entry_weight(
+                    assignment.target_scores, self.alpha, class_weights_on, weight, settings.spatial.scope
+                )
+                return entries if factor is None else entries * factor
+            return losses.refined_generalized_focal_loss(
+                logits,
+                assignment.target_scores,
+                class_weights=self.alpha,
+                class_weights_on=class_weights_on,
+                gamma=settings.focal.gamma,
+                spatial_weight=weight,
+                spatial_scope=settings.spatial.scope,
+                deviation=deviation,
+                uncertainty=settings.uncertainty.mode if deviation is not None else "logit_normal",
+                form=settings.focal.form,
+            )
+
+    def _spatial_weight(self, head: HeadOutput, assignment: Assignment) -> Tensor | None:
+        spatial = self.settings.spatial
+        if not spatial.enabled:
+            return None
+        points = head.anchor_points * head.strides
+        arguments = (points, assignment.boxes, assignment.labels, assignment.valid, head.logits.shape[-1])
+        if spatial.distance == "center":
+            distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
+        else:
+            distance = losses.edge_distance(*arguments, head.strides, level_shapes=head.level_shapes)
+        return losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+
+    def _deviation(self, head: HeadOutput) -> Tensor | float | None:
+        """Return the deviation of the logits: a number, Tensor[C] (learned), Tensor[B, A, 1] (dfl), or None."""
+        uncertainty = self.settings.uncertainty
+        if uncertainty.mode in {"none", "printed"}:
+            return None
+        if isinstance(uncertainty.deviation, float):
+            return uncertainty.deviation
+        if uncertainty.deviation == "learned":
+            assert self.learned_deviation is not None, "the trainer's build_optimizer creates the learned deviation"
+            return self.learned_deviation.exp()
+        distances = head.distances if uncertainty.grad_to_box else head.distances.detach()
+        batch, anchors, channels = distances.shape
+        spread = losses.distribution_spread(distances.float().view(batch, anchors, 4, channels // 4))
+        return uncertainty.kappa * spread.unsqueeze(-1)
+
+    @torch.no_grad()
+    def learn(self, head: HeadOutput, assignment: Assignment, image: Tensor, anchor: Tensor, label: Tensor) -> None:
+        """Let the dual class weights ascend on this training batch's mean loss by class (REG §2.6.2)."""
+        if self.dual is None or self.alpha is None:
+            return
+        rows = head.logits.detach()[image, anchor].float()
+        targets = assignment.target_scores[image, anchor].float()
+        own = label.unsqueeze(1)
+        each = losses.quality_focal_loss(rows.gather(1, own), targets.gather(1, own), self.settings.focal.gamma)
+        sums = torch.zeros(2, len(self.alpha), device=rows.device)
+        sums[0].index_add_(0, label, each.squeeze(1))
+        sums[1].index_add_(0, label, targets.gather(1, own).squeeze(1))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(sums)
+        self.dual.ascend(sums[0], sums[1])
+        self.alpha = self.dual.weights()
+
+
+def class_weights(settings: RegSettings, class_counts: Sequence[int]) -> Tensor | None:
+    """Return alpha from the label counts (REG A.8 eq. 1, A.10.2), or None where every class weighs 1.
+
+    Raises:
+        ConfigError: If explicit weights do not fit the number of classes.
+    """
+    alpha = settings.alpha
+    if alpha.weights is not None:
+        if len(alpha.weights) != len(class_counts):
+            raise ConfigError(
+                f"reg.alpha.weights must have one weight for each of the {len(class_counts)} classes, "
+                f"got {len(alpha.weights)}"
+            )
+        return torch.tensor(alpha.weights)
+    if alpha.is_neutral:
+        return None
+    if alpha.scheme == "inverse_frequency":
+        return losses.inverse_frequency_weights(class_counts, alpha.temper)
+    return losses.balanced_weights(class_counts, alpha.temper)

@@ -1,0 +1,51 @@
+"""Process-wide defaults that have to be set before Ultralytics is first imported.
+
+Ultralytics reads these variables once, at import. Left alone it looks up hosts, sends usage data, installs missing
+packages and asks for newer versions. Every value here is a default: what the user has set stays.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+QUIET_DEFAULTS = {
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_OFFLINE": "true",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+REMOTE_PREFIXES = ("http://", "https://", "ul://", "rtsp://", "rtmp://", "tcp://")
+
+
+def is_remote(source: object) -> bool:
+    """Return whether a source names something on another machine (a URL or an Ultralytics hub file)."""
+    return str(source).lower().startswith(REMOTE_PREFIXES)
+
+
+def prepare_environment(sources: Iterable[object] = (), *, trust: bool | None = None) -> None:
+    """Set the quiet, offline defaults that the user has not set.
+
+    Args:
+        sources: Files and weights that the command names; a remote one keeps Ultralytics online.
+        trust: False restricts checkpoint loading to known classes for the whole process, True lifts the restriction,
+            None leaves it as it is. Has an effect only before the first import of Ultralytics.
+    """
+    online = any(is_remote(source) for source in sources)
+    for name, value in QUIET_DEFAULTS.items():
+        if not (online and name == "YOLO_OFFLINE"):
+            os.environ.setdefault(name, value)
+    if trust is not None and "ultralytics" not in sys.modules:
+        os.environ["ULTRALYTICS_SAFE_LOAD"] = "false" if trust else "true"
+
+
+def offline() -> bool:
+    """Return whether Ultralytics has been told to stay off the network."""
+    return os.environ.get("YOLO_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+
+
+def runs_folder(project: object, task: str) -> str:
+    """Return the absolute project folder of a run: ./runs/TASK unless told otherwise.
+
+    Upstream puts a relative project under its global settings' folder, which belongs to the user, not to this run.
+    """
+    return str((Path.cwd() / str(project)) if project else Path.cwd() / "runs" / task)

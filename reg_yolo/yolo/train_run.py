@@ -1,0 +1,246 @@
+"""`train` from Python and from the command line: check everything first, then train, and clean up after a refusal."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import get_cfg
+from ultralytics.nn.tasks import yaml_model_load
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
+from ultralytics.utils.torch_utils import select_device, unwrap_model
+
+from reg_yolo.config.loader import load_config
+from reg_yolo.config.schema import RunConfig
+from reg_yolo.data.dataset_yaml import read_dataset_yaml
+from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
+from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
+from reg_yolo.yolo.compatibility import check_ultralytics_version
+from reg_yolo.yolo.datasets import check_split
+from reg_yolo.yolo.environment import is_remote, offline
+from reg_yolo.yolo.resume import last_checkpoint
+from reg_yolo.yolo.trainer import RegDetectionTrainer
+from reg_yolo.yolo.training import RegTraining
+
+TRAINERS: dict[str, type[RegTraining]] = {"detect": RegDetectionTrainer}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run left.
+
+    Attributes:
+        folder: The run directory.
+        best: Weights of the best epoch; they hold the per-class thresholds.
+        last: Weights of the last epoch.
+        report: Per-class results of `best` on the validation split; None for a run on several GPUs, whose workers
+            leave it as per_class.json in the folder.
+        metrics: Upstream's metrics of the final validation.
+    """
+
+    folder: Path
+    best: Path
+    last: Path
+    report: DetectionReport | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What one batch of a run would be.
+
+    Attributes:
+        description: The criterion with its switches.
+        losses: Box, class and distribution loss of the batch, after upstream's gains.
+        terms: Terms of the criterion and the class weights.
+        images: Images in the training split.
+        class_counts: Labelled boxes by class name.
+        parameters: Parameters of the model.
+    """
+
+    description: str
+    losses: dict[str, float]
+    terms: dict[str, float]
+    images: int
+    class_counts: dict[str, int]
+    parameters: int
+
+
+def train(
+    config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False, **arguments: Any
+) -> TrainingResult:
+    """Train a model.
+
+    Args:
+        config: A configuration, its file, or the name of a shipped one such as `detect/yolov8n`.
+        overrides: `key=value` words as on the command line.
+        trust: Load checkpoints that run code of their own.
+        arguments: Ultralytics' arguments by their own names, and `data` or `model`; short for overrides.
+
+    Raises:
+        RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
+    """
+    resolved = resolve_config(config, [*overrides, *(f"{key}={value}" for key, value in arguments.items())])
+    trainer_class, given = prepare(resolved, trust=trust)
+    with refusing_cleanly() as started:
+        trainer = trainer_class(overrides=given)
+        started.append(trainer)
+        trainer.train()
+    return _result(trainer)
+
+
+def resume(
+    run: str | Path, config: RunConfig | None = None, *, trust: bool = False, **arguments: Any
+) -> TrainingResult:
+    """Continue an interrupted run with the loss it was trained with.
+
+    Args:
+        run: The run directory or its last.pt.
+        config: The configuration of the run, if it is to be compared: another loss is refused.
+        trust: Load checkpoints that run code of their own.
+        arguments: Arguments that may change on resume, such as `device` or `batch`.
+
+    Raises:
+        RegYoloError: If there is nothing to resume, or the loss differs.
+    """
+    check_ultralytics_version()
+    last = last_checkpoint(Path(run))
+    checkpoint = load_checkpoint_file(last, trust=trust)
+    task = str(metadata_of(checkpoint).get("task", "detect"))
+    trainer_class = TRAINERS[task]
+    settings = {"trust": trust, "reg": config.reg.to_dict() if config else None}
+    trainer_class = type(
+        trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
+    )
+    overrides = {"task": task, "model": str(last), "resume": str(last), **arguments}
+    trainer = trainer_class(overrides=overrides)
+    trainer.train()
+    return _result(trainer)
+
+
+def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> DryRun:
+    """Check everything, build the model and compute the loss of one batch, without training or leaving a file.
+
+    Raises:
+        RegYoloError: As `train`.
+    """
+    trainer_class, given = prepare(resolve_config(config, overrides), trust=trust)
+    with tempfile.TemporaryDirectory(prefix="reg_yolo_dry_run_") as folder:
+        trainer = trainer_class(overrides={**given, "save_dir": folder, "plots": False, "workers": 0, "val": True})
+        trainer._setup_train()
+        batch = trainer.preprocess_batch(next(iter(trainer.train_loader)))
+        model = unwrap_model(trainer.model)
+        model.train()
+        loss, items = model(batch)
+        loss.sum().backward()
+        names = trainer.data["names"]
+        return DryRun(
+            description=trainer.criterion.describe(),
+            losses={name: float(value) for name, value in items.items()},
+            terms=trainer.criterion.epoch_terms(names),
+            images=len(trainer.train_loader.dataset),
+            class_counts={names[i]: count for i, count in enumerate(trainer.class_counts)},
+            parameters=sum(p.numel() for p in model.parameters()),
+        )
+
+
+def resolve_config(config: RunConfig | str | Path, overrides: Sequence[str]) -> RunConfig:
+    """Return the validated configuration, with Ultralytics' argument names checked."""
+    if isinstance(config, RunConfig):
+        if overrides:
+            raise ConfigError("overrides go with a configuration file or name, not with an already resolved RunConfig")
+        return config
+    return load_config(config, overrides, train_keys=DEFAULT_CFG_DICT)
+
+
+def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[str, Any]]:
+    """Check versions, arguments, model and data, and return the trainer class with Ultralytics' arguments.
+
+    Raises:
+        RegYoloError: With the first thing that is wrong.
+    """
+    check_ultralytics_version()
+    if config.task not in TRAINERS:
+        raise ConfigError(f"task: {config.task} is not trained by this version; expected one of {', '.join(TRAINERS)}")
+    arguments = {**config.train, "task": config.task, "mode": "train", "model": config.model, "data": config.data}
+    check_arguments(arguments)
+    check_model(config.model, trust=trust)
+    if not is_remote(config.data):
+        description = read_dataset_yaml(str(config.data))
+        for split in ("train", str(arguments.get("split", "val"))):
+            check_split(description, split, config.task)
+    trainer = TRAINERS[config.task].with_settings(
+        config.reg,
+        albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        trust=trust,
+        data_checked=True,
+    )
+    return trainer, arguments
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Let Ultralytics check the values of its own arguments.
+
+    Raises:
+        ConfigError: If it rejects one, in its own words.
+    """
+    try:
+        checked = get_cfg(DEFAULT_CFG_DICT, {**arguments, "data": str(arguments.get("data"))})
+        select_device(checked.device, verbose=False)
+    except (TypeError, ValueError, SyntaxError, AssertionError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ConfigError(f"train: {' '.join(lines)[:300] or type(error).__name__}") from error
+
+
+def check_model(model: str, *, trust: bool) -> None:
+    """Check that a model YAML exists, or that weights load.
+
+    Raises:
+        ConfigError: If there is no such model YAML.
+        WeightsError: If there are no such weights here and none may be fetched, or they do not load.
+    """
+    if is_remote(model):
+        return
+    if model.endswith(".pt"):
+        if not Path(model).is_file() and offline():
+            raise WeightsError(
+                f"{model}: no such file here, and this run stays offline; put the file there, "
+                "or allow the download with YOLO_OFFLINE=false"
+            )
+        if Path(model).is_file():
+            load_checkpoint_file(model, trust=trust)
+        return
+    try:
+        if not model.endswith((".yaml", ".yml")):
+            raise FileNotFoundError(model)
+        yaml_model_load(model)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"model: there is no {model}; expected a YOLOv8 model YAML such as yolov8n.yaml (n, s, m, l, x), "
+            "a YAML of your own, or weights (.pt)"
+        ) from error
+
+
+@contextmanager
+def refusing_cleanly() -> Iterator[list[RegTraining]]:
+    """Remove the run directory again when a run is refused before it has saved anything."""
+    started: list[RegTraining] = []
+    try:
+        yield started
+    except RegYoloError:
+        for trainer in started:
+            if not any(trainer.wdir.glob("*.pt")):
+                shutil.rmtree(trainer.save_dir, ignore_errors=True)
+        raise
+
+
+def _result(trainer: RegTraining) -> TrainingResult:
+    metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
+    LOGGER.info(f"Run directory: {trainer.save_dir}")
+    return TrainingResult(Path(trainer.save_dir), trainer.best, trainer.last, trainer.report, metrics)

@@ -1,0 +1,64 @@
+"""Validation: upstream's metrics, read out as a per-class report and per-class thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ultralytics.models.yolo.detect import DetectionValidator
+
+from reg_yolo.evaluation.per_class import DetectionReport, build_report
+from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
+
+
+class RegDetectionValidator(DetectionValidator):
+    """Upstream's validator; afterwards `detection_report` and `class_thresholds` read out its result.
+
+    Attributes:
+        leave_if_asked: Called between batches; a training run leaves through it when a signal has asked for that.
+        minimum_precision: Choose thresholds that reach this precision instead of those of the best F1.
+    """
+
+    leave_if_asked: Callable[[], None] | None = None
+    minimum_precision: float | None = None
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Prepare a batch as upstream does."""
+        if self.leave_if_asked is not None:
+            self.leave_if_asked()
+        return super().preprocess(batch)
+
+    def class_thresholds(self) -> ClassThresholds:
+        """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""
+        box, names = self.metrics.box, self._class_names()
+        index = [int(i) for i in box.ap_class_index]
+        # Without a single labelled object upstream keeps no curves.
+        empty = np.zeros((0, 0))
+        grid = np.asarray(box.px) if index else np.zeros(0)
+        if self.minimum_precision is None:
+            return best_f1_thresholds(grid, box.f1_curve if index else empty, names, index)
+        precision, recall = (box.p_curve, box.r_curve) if index else (empty, empty)
+        return min_precision_thresholds(grid, precision, recall, self.minimum_precision, names, index)
+
+    def detection_report(self, title: str = "") -> DetectionReport:
+        """Return the per-class results of the last validation."""
+        box = self.metrics.box
+        return build_report(
+            self._class_names(),
+            split=self.args.split,
+            images=self.seen,
+            image_counts=self.metrics.nt_per_image,
+            instance_counts=self.metrics.nt_per_class,
+            class_index=[int(i) for i in box.ap_class_index],
+            precision=box.p,
+            recall=box.r,
+            f1=box.f1,
+            ap50=box.ap50,
+            ap=box.ap,
+            thresholds=self.class_thresholds().values,
+            title=title,
+        )
+
+    def _class_names(self) -> list[str]:
+        return [self.names[i] for i in range(len(self.names))]
