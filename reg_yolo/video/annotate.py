@@ -116,12 +116,11 @@ def _coloured(coverage: NDArray[np.uint8], colour: Colour, margin: int) -> Frame
 
 
 def _paste_row(canvas: Frame, labels: list[Frame], left: int, box_top: int) -> None:
-    """Paste labels side by side above a box, or inside it where there is no room, and within the frame."""
+    """Paste labels side by side above a box, moved as far as it takes to stay within the frame."""
     frame_height, frame_width = canvas.shape[:2]
     height = labels[0].shape[0]
     width = sum(label.shape[1] for label in labels)
-    top = box_top - height if box_top >= height else box_top
-    top = min(max(top, 0), max(frame_height - height, 0))
+    top = min(max(box_top - height, 0), max(frame_height - height, 0))
     left = min(max(left, 0), max(frame_width - width, 0))
     for label in labels:
         room = canvas[top : top + height, left : left + label.shape[1]]

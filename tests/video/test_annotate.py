@@ -64,7 +64,9 @@ def test_the_label_holds_name_confidence_and_track() -> None:
     assert (one != other).any()
 
 
-@pytest.mark.parametrize("box", [(0, 0, 40, 40), (600, 0, 640, 40), (600, 330, 640, 360), (-20, -20, 10, 10)])
+@pytest.mark.parametrize(
+    "box", [(0, 0, 40, 40), (600, 0, 640, 40), (600, 330, 640, 360), (-20, -20, 10, 10), (300, 400, 320, 420)]
+)
 def test_labels_stay_in_the_frame_whole(box: tuple[float, float, float, float]) -> None:
     annotator = Annotator(NAMES)
     name = NAMES[3]

@@ -101,9 +101,21 @@ def test_a_file_that_lacks_frames_is_an_error_and_not_left_behind(
 
 
 def test_mp4v_is_taken_where_h264_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    encoder = cv2.VideoWriter
+
+    class Recorder:
+        fourcc = staticmethod(encoder.fourcc)
+
+        def __new__(cls, name: str, fourcc: int, *rest: object) -> cv2.VideoWriter:  # type: ignore[misc]
+            tried.append(fourcc.to_bytes(4, "little"))
+            return encoder(name, fourcc, *rest)
+
+    monkeypatch.setattr(cv2, "VideoWriter", Recorder)
     monkeypatch.setattr(writer_module, "h264_is_available", lambda: False)
     with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48) as writer:
         writer.write(frame(0))
+    assert tried == [b"mp4v"]
     assert writer.codec == "mp4v"
     assert "no H.264 encoder here" in writer.codec_note
 
