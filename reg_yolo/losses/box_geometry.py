@@ -7,8 +7,7 @@ from torch import Tensor
 
 from reg_yolo.losses.checks import at_least_float32, check_boxes
 
-# Smallest denominator, in squared pixels: far below a real box, also in normalised coordinates, so that scaling both
-# boxes leaves every ratio as it is; its only work is to keep boxes without area finite.
+# In squared pixels: far below a real box, also in normalised coordinates.
 SMALLEST_AREA = 1e-12
 
 
@@ -19,13 +18,22 @@ def checked_pair(pred_boxes: Tensor, target_boxes: Tensor) -> tuple[Tensor, Tens
     return pred, target_boxes.to(pred.dtype)
 
 
+def area_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Return numerator / denominator, but 0 without a gradient where the denominator has no area.
+
+    A small constant in the denominator would do for the value; its gradient, though, is the constant's inverse, and one
+    box without area would outweigh a batch.
+    """
+    return numerator / denominator.masked_fill(denominator <= SMALLEST_AREA, torch.inf)
+
+
 def intersection_over_union(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return IoU and union area, Tensor[N] each; the IoU of two boxes without area is 0."""
     overlap = (torch.minimum(pred[:, 2:], target[:, 2:]) - torch.maximum(pred[:, :2], target[:, :2])).clamp(min=0.0)
     intersection = overlap[:, 0] * overlap[:, 1]
     pred_size, target_size = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
     union = pred_size[:, 0] * pred_size[:, 1] + target_size[:, 0] * target_size[:, 1] - intersection
-    return intersection / union.clamp(min=SMALLEST_AREA), union
+    return area_ratio(intersection, union), union
 
 
 def enclosing_size(pred: Tensor, target: Tensor) -> Tensor:
@@ -36,4 +44,4 @@ def enclosing_size(pred: Tensor, target: Tensor) -> Tensor:
 def normalized_center_distance(pred: Tensor, target: Tensor, enclosing: Tensor) -> Tensor:
     """Return the squared distance of the centres over the squared diagonal of the enclosing box, Tensor[N]."""
     offset = (pred[:, :2] + pred[:, 2:] - target[:, :2] - target[:, 2:]) * 0.5
-    return offset.square().sum(1) / enclosing.square().sum(1).clamp(min=SMALLEST_AREA)
+    return area_ratio(offset.square().sum(1), enclosing.square().sum(1))

@@ -34,6 +34,13 @@ def check_boxes(pred_boxes: Tensor, target_boxes: Tensor) -> None:
     check_same_shape("pred_boxes", pred_boxes, "target_boxes", target_boxes)
 
 
+def check_broadcast(name: str, tensor: Tensor, shape: torch.Size) -> None:
+    """Raise ValueError unless `tensor` broadcasts to `shape` without adding to it."""
+    sizes = zip(reversed(tensor.shape), reversed(shape), strict=False)
+    if tensor.ndim > len(shape) or any(have not in (1, want) for have, want in sizes):
+        raise ValueError(f"{name} must broadcast to {tuple(shape)}, got {tuple(tensor.shape)}")
+
+
 def check_range(name: str, value: float, low: float, high: float | None = None) -> None:
     """Raise ValueError unless low <= value (<= high); NaN never passes."""
     if not value >= low or (high is not None and not value <= high):

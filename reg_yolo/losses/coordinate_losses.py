@@ -49,9 +49,10 @@ def focal_l1_loss(pred: Tensor, target: Tensor, beta: float = 0.8, reduction: st
     prediction, truth = _checked(pred, target)
     error = (prediction - truth).abs()
     alpha = math.e * beta
-    # x^2 ln x and its slope go to 0 with x, but the logarithm alone does not
-    small = error.clamp(torch.finfo(error.dtype).tiny ** 0.5, 1.0)
-    inner = small * small * (2.0 * (beta * small).log() - 1.0) * (-alpha / 4.0)
+    # x^2 ln x and its slope go to 0 with x, but the logarithm alone does not.
+    small = error.clamp(max=1.0)
+    logarithm = (beta * small.clamp(min=torch.finfo(error.dtype).tiny)).log()
+    inner = small * small * (2.0 * logarithm - 1.0) * (-alpha / 4.0)
     outer = error * (-alpha * math.log(beta)) + (2.0 * alpha * math.log(beta) + alpha) / 4.0
     return reduce_loss(torch.where(error <= 1.0, inner, outer), reduction)
 

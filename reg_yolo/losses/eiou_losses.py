@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reg_yolo.losses.box_geometry import (
-    SMALLEST_AREA,
+    area_ratio,
     checked_pair,
     enclosing_size,
     intersection_over_union,
@@ -124,5 +124,5 @@ def _iou_and_eiou(pred_boxes: Tensor, target_boxes: Tensor) -> tuple[Tensor, Ten
     iou, _ = intersection_over_union(pred, target)
     enclosing = enclosing_size(pred, target)
     size_error = (pred[:, 2:] - pred[:, :2]) - (target[:, 2:] - target[:, :2])
-    size_term = (size_error.square() / enclosing.square().clamp(min=SMALLEST_AREA)).sum(1)
+    size_term = area_ratio(size_error.square(), enclosing.square()).sum(1)
     return iou, 1.0 - iou + normalized_center_distance(pred, target, enclosing) + size_term

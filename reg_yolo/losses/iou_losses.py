@@ -9,6 +9,7 @@ from torch import Tensor
 
 from reg_yolo.losses.box_geometry import (
     SMALLEST_AREA,
+    area_ratio,
     checked_pair,
     enclosing_size,
     intersection_over_union,
@@ -53,7 +54,7 @@ def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
     iou, union = intersection_over_union(pred, target)
     size = enclosing_size(pred, target)
     enclosing = size[:, 0] * size[:, 1]
-    return reduce_loss(1.0 - iou + (enclosing - union) / enclosing.clamp(min=SMALLEST_AREA), reduction)
+    return reduce_loss(1.0 - iou + area_ratio(enclosing - union, enclosing), reduction)
 
 
 def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
@@ -111,5 +112,8 @@ def aspect_ratio_term(pred_boxes: Tensor, target_boxes: Tensor) -> Tensor:
 
 
 def _aspect_angle(boxes: Tensor) -> Tensor:
-    size = boxes[:, 2:] - boxes[:, :2]
-    return torch.atan(size[:, 0] / size[:, 1].clamp(min=SMALLEST_AREA))
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    smallest = math.sqrt(SMALLEST_AREA)
+    # A point has no shape: angle 0, and no gradient where the quotient's would be without bound.
+    width = width.masked_fill((width <= smallest) & (height <= smallest), 0.0)
+    return torch.atan(width / height.clamp(min=smallest))

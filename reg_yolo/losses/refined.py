@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reg_yolo.losses.checks import at_least_float32, check_choice, check_range, check_same_shape
+from reg_yolo.losses.checks import at_least_float32, check_broadcast, check_choice, check_range, check_same_shape
 from reg_yolo.losses.modulated_bce import modulated_bce
 from reg_yolo.losses.powers import guarded_power
 from reg_yolo.losses.reduction import reduce_loss
@@ -110,6 +110,7 @@ def entry_weight(
             )
         alpha = class_weights.detach().to(target_scores)
     if spatial_weight is not None:
+        check_broadcast("spatial_weight", spatial_weight, target_scores.shape)
         g = spatial_weight.detach().to(target_scores)
     on_positives = alpha if g is None or spatial_scope == "negatives" else (g if alpha is None else alpha * g)
     on_negatives = g if alpha is None or class_weights_on == "positives" else (alpha if g is None else alpha * g)

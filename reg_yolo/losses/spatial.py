@@ -128,4 +128,9 @@ def _valid_boxes(
             raise ValueError(f"{name} must have shape ({batch}, {count}), got {tuple(tensor.shape)}")
     image, index = valid.reshape(batch, count).bool().nonzero(as_tuple=True)
     classes = labels.reshape(batch, count)[image, index].long()
+    if len(classes):
+        # one read-back from a GPU; an index out of range would fall into another image's classes
+        lowest, highest = torch.stack(torch.aminmax(classes)).tolist()
+        if lowest < 0 or highest >= num_classes:
+            raise ValueError(f"labels must be in [0, {num_classes}), got {lowest} to {highest}")
     return boxes_xyxy.detach()[image, index].float(), image * num_classes + classes

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from reg_yolo.losses.checks import at_least_float32, check_choice
+from reg_yolo.losses.checks import at_least_float32, check_broadcast, check_choice, check_range
 
 UNCERTAINTY_MODES = ("printed", "logit_normal", "truncated_normal")
 
@@ -29,7 +29,7 @@ def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: s
         Tensor of the shape of `pred_logits`, in [0, 1]. Both live modes pull towards 0.5.
 
     Raises:
-        ValueError: `mode` is unknown.
+        ValueError: `mode` is unknown, or `deviation` is negative or does not broadcast.
     """
     return expected_logits(pred_logits, deviation, mode).sigmoid()
 
@@ -37,6 +37,10 @@ def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: s
 def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
     """Logits of `expected_probability`: the form that goes into a loss on logits. Same arguments."""
     check_choice("mode", mode, UNCERTAINTY_MODES)
+    if isinstance(deviation, Tensor):
+        check_broadcast("deviation", deviation, pred_logits.shape)
+    else:
+        check_range("deviation", deviation, 0.0)
     z = at_least_float32(pred_logits)
     if mode == "printed":
         return z
