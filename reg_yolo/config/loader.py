@@ -105,7 +105,7 @@ def _as_file(source: str, folder: Path) -> Path | None:
         path = folder / Path(source).expanduser()
         if path.is_file():
             return path.resolve()
-        if path.is_dir() and shipped_file(source) is None:
+        if source and path.is_dir() and shipped_file(source) is None:
             raise ConfigError(f"{source} is a folder; expected a configuration, a YAML file.")
     except (OSError, ValueError, RuntimeError):
         return None

@@ -45,9 +45,10 @@ def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
     `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`).
     """
     merged = deep_merge(below, above)
-    lower, upper = (_as_section(layer.get("reg")) for layer in (below, above))
-    if isinstance(lower, Mapping) and isinstance(upper, Mapping):
-        merged["reg"] = merge_reg(lower, upper)
+    for key, merge in (("reg", merge_reg), ("albumentations", deep_merge)):
+        lower, upper = (_as_section(layer.get(key)) for layer in (below, above))
+        if isinstance(lower, Mapping) and isinstance(upper, Mapping):
+            merged[key] = merge(lower, upper)
     return merged
 
 

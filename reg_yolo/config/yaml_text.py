@@ -122,7 +122,7 @@ class _Reader:
                 raise ConfigError(f"{self._place(key_node)}: a key must be a word.")
             key = key_node.value
             full = show_path((*path, key))
-            if key == "<<":
+            if key == "<<" and key_node.style is None:
                 raise ConfigError(f"{self._place(key_node)}: merge keys (<<) are not taken; use extends: FILE.")
             if key in seen:
                 first = self.lines[(*path, key)]

@@ -1,0 +1,55 @@
+"""The text of `reg-yolo config --losses` follows from the settings."""
+
+import pytest
+
+from reg_yolo.config.descriptions import BOX_LOSSES, describe_losses, loss_terms
+from reg_yolo.config.presets import PRESETS
+from reg_yolo.config.reg import BoxSettings, RegSettings
+
+
+def test_every_preset_and_paper_is_there() -> None:
+    text = describe_losses()
+    for name in PRESETS:
+        assert f"\n{name}" in text
+    for tag in ("REG §2.1", "REG §2.3", "REG §2.5", "REG A.8 eq. 1", "REG A.10.2", "EIOU eq. 10-11", "CLE eq. 2-4"):
+        assert tag in text
+
+
+def test_every_box_loss_has_a_description() -> None:
+    choices = BoxSettings.model_json_schema()["properties"]["loss"]["enum"]
+    assert set(BOX_LOSSES) == set(choices)
+
+
+def test_only_active_terms_are_named() -> None:
+    labels = {name: [label for label, _ in loss_terms(RegSettings.from_mapping(name))] for name in PRESETS}
+    assert labels == {
+        "stock": ["class", "box"],
+        "gfl": ["class", "box", "scale"],
+        "reg": ["class", "alpha", "g", "box", "scale"],
+        "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
+        "reg_printed": ["class", "alpha", "g", "p-hat", "box", "scale"],
+        "blog": ["class", "alpha", "box", "scale"],
+        "focal_eiou": ["class", "box"],
+        "cle": ["class", "lambda", "box", "scale"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "part"),
+    [
+        ({"focal": {"gamma": 1.25}}, "class", "|y - p|^1.25 BCE(z, y)"),
+        ({"focal": {"form": "printed"}}, "class", "over positives"),
+        ({"uncertainty": {"mode": "truncated_normal", "deviation": 0.2}}, "p-hat", "cut to [0,1], s = 0.2"),
+        ({"uncertainty": {"mode": "logit_normal", "deviation": "learned"}}, "p-hat", "s learned for each class"),
+        ({"uncertainty": {"mode": "free_energy"}}, "class", "F(q) = E_q["),
+        ({"uncertainty": {"mode": "free_energy"}}, "p-hat", "prior N(-4.6, 3^2)"),
+        ({"alpha": {"weights": [1, 2.5]}}, "alpha", "given: 1, 2.5, on positives"),
+        ({"alpha": {"scheme": "dual"}}, "alpha", "REG §2.6.2"),
+        ({"spatial": {"delta": -1}}, "g", "sigmoid(3 (d + 1))"),
+        ({"spatial": {"distance": "edge"}}, "g", "border distance over the stride"),
+        ({"box": {"loss": "focal_eiou", "gamma": 2}}, "box", "IoU^2 EIoU"),
+        ({"scale": 3}, "scale", "3"),
+    ],
+)
+def test_terms_show_their_values(given: dict[str, object], label: str, part: str) -> None:
+    assert part in dict(loss_terms(RegSettings.from_mapping(given)))[label]
