@@ -178,7 +178,7 @@ def _add(stage: _Stage, class_id: int, count: int, nearer: float = 0.0) -> None:
 def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) -> float:
     """A distance in metres between where the roadside enters the picture and where the class becomes too small."""
     camera = stage.view.camera
-    low, high = _DISTANCES[class_id]
+    low, high = (float(d) for d in _DISTANCES[class_id])
     high *= camera.focal_px / 550 * nearer
     if class_id not in (catalogue.PEDESTRIAN_BRIDGE, catalogue.CONCRETE_GUARDRAIL):
         roadside = stage.setting.outer(-1 if far_side else 1) * (stage.setting.section.edge + 2.0)

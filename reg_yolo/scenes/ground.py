@@ -91,7 +91,7 @@ def _paint(road: Road, section: CrossSection, s0: float, direction: int, reach_m
     if section.median > 0:
         edges.append(section.median / 2 + 0.15)
     first = np.floor(low / 6) * 6
-    for s in np.arange(first, high, 6.0):
+    for s in np.arange(first, high, 6.0).tolist():
         for t in edges:
             colour = yellow if section.median > 0 and t == edges[-1] else white
             rows += [(s, s + 6, t, 0.15, colour), (s, s + 6, -t, 0.15, colour)]
@@ -99,18 +99,18 @@ def _paint(road: Road, section: CrossSection, s0: float, direction: int, reach_m
             solid = int(np.floor(s / 120) + seed) % 3 == 0
             if solid:
                 rows += [(s, s + 6, 0.12, 0.12, yellow), (s, s + 6, -0.12, 0.12, yellow)]
-    for s in np.arange(np.floor(low / 12) * 12, high, 12.0):
+    for s in np.arange(np.floor(low / 12) * 12, high, 12.0).tolist():
         for lane in range(1, section.lanes):
             t = section.median / 2 + lane * section.lane_width
             rows += [(s, s + 3.5, t, 0.15, white), (s, s + 3.5, -t, 0.15, white)]
         if section.median == 0 and int(np.floor(s / 120) + seed) % 3:
             rows.append((s, s + 3.5, 0.0, 0.13, yellow))
-    s_a, s_b, t, width = (np.array([r[k] for r in rows], float) for k in range(4))
+    s_a, s_b, offset, width = (np.array([r[k] for r in rows], float) for k in range(4))
     crossfall = -0.06 * np.clip(
-        (np.abs(t) - section.median / 2) / (section.carriageway_edge - section.median / 2), 0, 1
+        (np.abs(offset) - section.median / 2) / (section.carriageway_edge - section.median / 2), 0, 1
     )
     h = crossfall + _PAINT_LIFT_M
-    left, right = t - width / 2, t + width / 2
+    left, right = offset - width / 2, offset + width / 2
     corners = np.stack(
         [
             road.to_world(s_a, left, h),

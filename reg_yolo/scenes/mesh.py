@@ -14,7 +14,7 @@ Colour = tuple[float, float, float]
 """Blue, green, red from 0 to 255, as it looks under full white light."""
 
 MATT, RETROREFLECTIVE, LUMINOUS, TAIL_LIGHT = 0, 1, 2, 3
-"""How a face answers light: it scatters, it sends headlights back, it shines by itself (dark by day), it always shines."""
+"""How a face answers light: scatters it, sends headlights back, shines except by day, always shines."""
 
 _BOX_FACES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (4, 5, 6, 7), (3, 2, 1, 0))
 
@@ -112,16 +112,9 @@ class MeshBuilder:
         tw, td = top or size
         tx, ty = x + top_shift[0], y + top_shift[1]
         start = len(self._vertices)
-        self._vertices.extend(
-            [
-                (x - w / 2, y - d / 2, z0),
-                (x + w / 2, y - d / 2, z0),
-                (x + w / 2, y + d / 2, z0),
-                (x - w / 2, y + d / 2, z0),
-            ]
-            + [(tx - tw / 2, ty - td / 2, z1), (tx + tw / 2, ty - td / 2, z1)]
-            + [(tx + tw / 2, ty + td / 2, z1), (tx - tw / 2, ty + td / 2, z1)]
-        )
+        for cx, cy, half_w, half_d, z in ((x, y, w / 2, d / 2, z0), (tx, ty, tw / 2, td / 2, z1)):
+            corners = ((-half_w, -half_d), (half_w, -half_d), (half_w, half_d), (-half_w, half_d))
+            self._vertices.extend((cx + dx, cy + dy, z) for dx, dy in corners)
         for index, face in enumerate(_BOX_FACES if z0 > 0.3 else _BOX_FACES[:5]):
             shade = top_colour if index == 4 and top_colour is not None else colour
             self._add((start + face[0], start + face[1], start + face[2], start + face[3]), shade, finish)

@@ -102,9 +102,18 @@ def _warning_sign(
     height = float(rng.uniform(1.7, 2.3)) + side / math.sqrt(2)
     turn = _against_traffic(direction) + float(rng.uniform(-8, 8))
     diamond = place(
-        warning_sign.build_diamond(rng, side), setting.road, setting.section, s, t, turn_deg=turn, lift_m=height,
-        class_id=catalogue.WARNING_SIGN, asset_id=asset_id, front_only=True, casts_shadow=False,
-    )  # fmt: skip
+        warning_sign.build_diamond(rng, side),
+        setting.road,
+        setting.section,
+        s,
+        t,
+        turn_deg=turn,
+        lift_m=height,
+        class_id=catalogue.WARNING_SIGN,
+        asset_id=asset_id,
+        front_only=True,
+        casts_shadow=False,
+    )
     diamond.attributes = {"side_m": side, "height_m": height, "kind": "roadside"}
     post = place(warning_sign.build_post(height + side * 0.4), setting.road, setting.section, s, t, turn_deg=turn)
     diamond.part_low -= 0.02
@@ -123,8 +132,8 @@ def _information_sign(
     lower = float(rng.uniform(1.5, 2.3))
     turn = _against_traffic(direction) + float(rng.uniform(-9, 9))
     board = place(
-        information_sign.build_board(rng, width, height, overhead=False), setting.road, setting.section, s, t, turn_deg=turn,
-        lift_m=lower, class_id=catalogue.INFORMATION_SIGN, asset_id=asset_id, front_only=True,
+        information_sign.build_board(rng, width, height, overhead=False), setting.road, setting.section, s, t,
+        turn_deg=turn, lift_m=lower, class_id=catalogue.INFORMATION_SIGN, asset_id=asset_id, front_only=True,
     )  # fmt: skip
     board.attributes = {"width_m": width, "height_m": height, "lower_edge_m": lower, "kind": "roadside"}
     posts = place(
@@ -144,9 +153,18 @@ def _overhead_sign(
     t = outer * float(rng.uniform(section.lane_centre(0), section.lane_centre(section.lanes - 1) + 0.5))
     turn = _against_traffic(direction)
     board = place(
-        information_sign.build_board(rng, width, height, overhead=True), setting.road, section, s, t, turn_deg=turn,
-        lift_m=clearance, class_id=catalogue.INFORMATION_SIGN, asset_id=asset_id, front_only=True, on_ground=False,
-    )  # fmt: skip
+        information_sign.build_board(rng, width, height, overhead=True),
+        setting.road,
+        section,
+        s,
+        t,
+        turn_deg=turn,
+        lift_m=clearance,
+        class_id=catalogue.INFORMATION_SIGN,
+        asset_id=asset_id,
+        front_only=True,
+        on_ground=False,
+    )
     board.attributes = {"width_m": width, "height_m": height, "lower_edge_m": clearance, "kind": "overhead"}
     reach = section.edge + 1.0
     cantilever = bool(rng.random() < 0.5)
@@ -155,9 +173,14 @@ def _overhead_sign(
         inner = t - outer * width / 2
         left, right = min(inner, outer * reach), max(inner, outer * reach)
     gantry = place(
-        information_sign.build_gantry(left, right, clearance + height / 2 - 0.5, cantilever), setting.road, section, s, 0.0,
-        on_ground=False, turn_deg=0.0,
-    )  # fmt: skip
+        information_sign.build_gantry(left, right, clearance + height / 2 - 0.5, cantilever),
+        setting.road,
+        section,
+        s,
+        0.0,
+        on_ground=False,
+        turn_deg=0.0,
+    )
     board.geometry = setting.road.to_world(s, np.array([left, right]), clearance + height / 2)
     _ahead_of_its_posts(board, direction)
     if direction < 0:

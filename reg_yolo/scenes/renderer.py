@@ -58,13 +58,13 @@ class Drawing:
         polygons: corner arrays `[K, 2]`, int32 in sixteenths of a sample of the doubled buffer.
         colours: BGR and number of each.
         owners: index into the objects for each, -1 for ground.
-        textures: texture by position in the order.
+        textures: texture, factor of light and colour of haze `[3]` by position in the order.
     """
 
     polygons: list[NDArray[np.int32]]
     colours: list[tuple[float, float, float, float]]
     owners: NDArray[np.int64]
-    textures: dict[int, tuple[NDArray[np.uint8], FloatArray]]
+    textures: dict[int, tuple[NDArray[np.uint8], FloatArray, FloatArray]]
 
 
 @dataclass
@@ -141,10 +141,14 @@ def draw(
     where = {int(face): place for place, face in enumerate(index)}
     rank_of = np.empty(len(ranking), np.int64)
     rank_of[ranking] = np.arange(len(ranking))
+    textured = np.array([face for face in textures if face in where], np.int64)
+    black = np.zeros((len(textured), 3))
+    # Light and haze act on a texture as on a plain colour: a factor, and what black would look like.
+    haze = shade(lighting, black, faces.finish[textured], normals[textured], centres[textured], lamps_camera)
+    white = shade(lighting, black + 100.0, faces.finish[textured], normals[textured], centres[textured], lamps_camera)
     placed_textures = {
-        int(rank_of[where[face]]): (texture, shaded[where[face]] / np.maximum(faces.colours[face], 1.0))
-        for face, texture in textures.items()
-        if face in where
+        int(rank_of[where[int(face)]]): (textures[int(face)], (white[k] - haze[k]) / 100.0, haze[k])
+        for k, face in enumerate(textured)
     }
     return Drawing(
         [polygons[i] for i in ranking],
@@ -182,7 +186,7 @@ def _gather(
         textures.update({total + face: picture for face, picture in model.textures.items()})
         total += count
     return (
-        _Faces(*(np.concatenate(a) for a in (corners, colours, finish, order, layer, number, owner))),  # type: ignore[arg-type]
+        _Faces(*(np.concatenate(a) for a in (corners, colours, finish, order, layer, number, owner))),
         textures,
     )
 
@@ -270,7 +274,11 @@ def paint(drawing: Drawing, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _paste(
-    buffer: NDArray[np.uint8], polygon: NDArray[np.int32], texture: NDArray[np.uint8], light: FloatArray
+    buffer: NDArray[np.uint8],
+    polygon: NDArray[np.int32],
+    texture: NDArray[np.uint8],
+    light: FloatArray,
+    haze: FloatArray,
 ) -> None:
     """Map a texture onto a face that has just been filled; the number channel stays as it is."""
     if len(polygon) != 4:
@@ -296,7 +304,7 @@ def _paste(
     cv2.fillConvexPoly(mask, polygon - (np.array([x0, y0]) << _SHIFT).astype(np.int32), 255, cv2.LINE_8, _SHIFT)
     window = buffer[y0:y1, x0:x1, :3]
     chosen = mask > 0
-    window[chosen] = np.clip(picture[chosen] * light, 0, 255).astype(np.uint8)
+    window[chosen] = np.clip(picture[chosen] * light + haze, 0, 255).astype(np.uint8)
 
 
 def number_of_pixels(buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -117,7 +117,7 @@ def _integrate(
     n = len(chainage)
     kappa: FloatArray = curvature(n)
     slope: FloatArray = grade(n)
-    zero = int(round(_LEAD_M / STEP_M))
+    zero = round(_LEAD_M / STEP_M)
 
     def cumulative(values: FloatArray) -> FloatArray:
         total = np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2 * STEP_M)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -132,10 +131,19 @@ def _scene(job: StillJob) -> tuple[Rendering, Lighting, Camera, np.random.Genera
 
 
 def plan_stills(
-    images: int, size: tuple[int, int], seed: int, *, boxes_only: bool = False, val_fraction: float = 0.2, traffic_side: str = "left",
-    objects_per_image: float = 5.0, mix: Sequence[float] = catalogue.DEFAULT_MIX, time: str = "", weather: str = "",
+    images: int,
+    size: tuple[int, int],
+    seed: int,
+    *,
+    boxes_only: bool = False,
+    val_fraction: float = 0.2,
+    traffic_side: str = "left",
+    objects_per_image: float = 5.0,
+    mix: Sequence[float] = catalogue.DEFAULT_MIX,
+    time: str = "",
+    weather: str = "",
     rule: LabelRule | None = None,
-) -> list[StillJob]:  # fmt: skip
+) -> list[StillJob]:
     """The jobs of a set; see `write_stills` for the arguments. Places of the two splits do not overlap."""
     _check(images, size, val_fraction, traffic_side, mix)
     rng = np.random.default_rng([seed, 0])
@@ -152,19 +160,40 @@ def plan_stills(
     }
     return [
         StillJob(
-            seed, place, shot, split, tuple(int(c) for c in next(plans[split])), size[0], size[1], boxes_only,
-            LEFT if traffic_side == "left" else RIGHT, time, weather, rule or LabelRule(),
+            seed,
+            place,
+            shot,
+            split,
+            tuple(int(c) for c in next(plans[split])),
+            size[0],
+            size[1],
+            boxes_only,
+            LEFT if traffic_side == "left" else RIGHT,
+            time,
+            weather,
+            rule or LabelRule(),
         )
         for (place, shot), split in zip(slots, splits, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def write_stills(
-    out: Path | str, images: int = 400, size: tuple[int, int] = (640, 384), seed: int = 0, *, boxes_only: bool = False,
-    val_fraction: float = 0.2, workers: int = 1, traffic_side: str = "left", objects_per_image: float = 5.0,
-    mix: Sequence[float] = catalogue.DEFAULT_MIX, time: str = "", weather: str = "", rule: LabelRule | None = None,
+    out: Path | str,
+    images: int = 400,
+    size: tuple[int, int] = (640, 384),
+    seed: int = 0,
+    *,
+    boxes_only: bool = False,
+    val_fraction: float = 0.2,
+    workers: int = 1,
+    traffic_side: str = "left",
+    objects_per_image: float = 5.0,
+    mix: Sequence[float] = catalogue.DEFAULT_MIX,
+    time: str = "",
+    weather: str = "",
+    rule: LabelRule | None = None,
     progress: bool = False,
-) -> StillsSummary:  # fmt: skip
+) -> StillsSummary:
     """Write a data set of still pictures: images/, labels/, data.yaml and scenes.json.
 
     Args:
@@ -191,9 +220,18 @@ def write_stills(
     if (out / "images").exists() or (out / "data.yaml").exists():
         raise DataError(f"{out} already holds a data set. Choose another folder or remove it first.")
     jobs = plan_stills(
-        images, size, seed, boxes_only=boxes_only, val_fraction=val_fraction, traffic_side=traffic_side,
-        objects_per_image=objects_per_image, mix=mix, time=time, weather=weather, rule=rule,
-    )  # fmt: skip
+        images,
+        size,
+        seed,
+        boxes_only=boxes_only,
+        val_fraction=val_fraction,
+        traffic_side=traffic_side,
+        objects_per_image=objects_per_image,
+        mix=mix,
+        time=time,
+        weather=weather,
+        rule=rule,
+    )
     splits = ["train", "val"] if any(job.split == "val" for job in jobs) else ["train"]
     for split in splits:
         (out / "images" / split).mkdir(parents=True, exist_ok=True)
@@ -257,7 +295,7 @@ def replace_text(path: Path, text: str) -> None:
     """Write a file under a temporary name, then rename it, so that it is never half there."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _check(images: int, size: tuple[int, int], val_fraction: float, traffic_side: str, mix: Sequence[float]) -> None:

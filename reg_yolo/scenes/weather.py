@@ -56,9 +56,9 @@ def _rain(picture: NDArray[np.uint8], lighting: Lighting, rng: np.random.Generat
     height, width = picture.shape[:2]
     # A wet road mirrors: the lower part takes up a blurred, flipped share of what stands above it.
     horizon = height // 2
-    mirror = cv2.flip(cv2.blur(picture[:horizon], (3, 25)), 0)
+    mirror = cv2.flip(cv2.blur(picture[:horizon], (7, 71)), 0)
     lower = picture[height - horizon :]
-    picture[height - horizon :] = cv2.addWeighted(lower, 0.8, mirror, 0.22, 0)
+    picture[height - horizon :] = cv2.addWeighted(lower, 0.84, mirror, 0.2, 0)
     streaks = np.zeros((height, width), np.uint8)
     lean = float(rng.uniform(-0.35, 0.35))
     count = int(150 * lighting.rain)
@@ -102,12 +102,10 @@ def _sensor(picture: NDArray[np.uint8], lighting: Lighting, rng: np.random.Gener
     height, width = picture.shape[:2]
     table = _noise_table()
     y, x = (int(v) for v in rng.integers(0, 512, 2))
-    tiles = (-(-(height + 512) // 1280), -(-(width * 3 + 512) // 1280))
-    if tiles != (1, 1):
-        table = np.tile(table, tiles)
-    grain = (
-        table[y : y + height, x : x + width * 3].reshape(height, width, 3) if table.shape[1] >= x + width * 3 else table
-    )
+    rows, columns = height + y, width * 3 + x
+    if rows > table.shape[0] or columns > table.shape[1]:
+        table = np.tile(table, (-(-rows // table.shape[0]), -(-columns // table.shape[1])))
+    grain = table[y:rows, x:columns].reshape(height, width, 3)
     # The table's deviation is 24; mixing a third of grey noise in makes it look less like confetti.
     noisy = picture.astype(np.float32)
     noisy += grain.astype(np.float32) * (lighting.noise / 24)

@@ -12,7 +12,7 @@ _PROFILE = ((0.30, 0.0), (0.30, 0.08), (0.16, 0.33), (0.08, 0.81))
 
 
 def random_barrier_style(rng: np.random.Generator) -> dict[str, float]:
-    """Height in metres, shade of the concrete and paint (0 bare, 1 white top band, 2 red and white, 3 yellow and black)."""
+    """Height in metres, shade, and paint: 0 bare, 1 white top, 2 red and white, 3 yellow and black."""
     return {
         "height": float(rng.uniform(0.81, 1.07)),
         "shade": float(rng.uniform(0.78, 1.18)),

@@ -5,6 +5,8 @@ The labelled object is the board; posts and gantry belong to no class, so roadsi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -140,7 +142,7 @@ def build_gantry(left_m: float, right_m: float, beam_height_m: float, cantilever
         mesh.beam((left_m, 0.35, z), (right_m, 0.35, z), 0.16, STEEL)
     count = max(2, round((right_m - left_m) / 2.2))
     xs = np.linspace(left_m, right_m, count + 1)
-    for k, (a, b) in enumerate(zip(xs[:-1], xs[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(xs)):
         low, high = (beam_height_m, top) if k % 2 == 0 else (top, beam_height_m)
         mesh.beam((a, 0.35, low), (b, 0.35, high), 0.09, STEEL)
     return mesh.build()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from reg_yolo.scenes.mesh import LUMINOUS, Colour, MeshBuilder, Model
@@ -59,7 +61,7 @@ def _arm(mesh: MeshBuilder, style: dict[str, float], side: float, shade: Colour,
             points.append((side * arm * share, 0.0, height - rise + rise * np.sin(share * np.pi / 2)))
     else:
         points = [start, (side * arm, 0.0, height)]
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in pairwise(points):
         mesh.beam(a, b, 0.09, shade)
     x = side * (arm + 0.3)
     mesh.box((x, 0), (0.75, 0.26), height - 0.07, height + 0.09, _HEAD)

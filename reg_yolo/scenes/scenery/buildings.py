@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from reg_yolo.scenes.assets import textures
@@ -123,7 +125,7 @@ def build_regulatory_sign(rng: np.random.Generator) -> Model:
         rings = rings[:1]
     for depth, (r, colour) in enumerate(rings):
         mesh.layer = depth + 1
-        for a, b in zip(angles[:-1], angles[1:], strict=True):
+        for a, b in pairwise(angles):
             points = [(0.0, -0.01 * depth, 2.5)] + [(r * np.cos(k), -0.01 * depth, 2.5 + r * np.sin(k)) for k in (a, b)]
             mesh.quad(points, colour, finish=RETROREFLECTIVE)
     mesh.layer = 3

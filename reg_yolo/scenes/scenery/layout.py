@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reg_yolo.scenes.assets import barrier, pole
+from reg_yolo.scenes.mesh import Model
 from reg_yolo.scenes.scenery import buildings, plants, vehicles
 from reg_yolo.scenes.setting import Setting
 from reg_yolo.scenes.world import PlacedObject, from_road_coordinates, place
@@ -40,50 +41,39 @@ def _furniture(setting: Setting, rng: np.random.Generator, s_start: float, s_end
     """What might be mistaken for an asset: electricity and double-arm poles, billboards, round signs, steel rails."""
     objects: list[PlacedObject] = []
     section, road = setting.section, setting.road
+
+    def put(model: Model, s: float, t: float, turn_deg: float = 0.0) -> None:
+        objects.append(place(model, road, section, s, t, turn_deg=turn_deg))
+
+    def row(model: Model, first: float, spacing: float, t: float) -> None:
+        for s in np.arange(first, s_end, spacing).tolist():
+            put(model, s, t)
+
     if rng.random() < 0.45:
-        side = float(rng.choice([-1, 1]))
-        t, spacing = side * (section.edge + rng.uniform(4.5, 9)), rng.uniform(35, 50)
-        model = pole.build_electricity_pole(rng)
-        for s in np.arange(s_start + rng.uniform(0, spacing), s_end, spacing):
-            objects.append(place(model, road, section, float(s), t))
+        t, spacing = float(rng.choice([-1, 1])) * (section.edge + rng.uniform(4.5, 9)), rng.uniform(35, 50)
+        row(pole.build_electricity_pole(rng), s_start + rng.uniform(0, spacing), spacing, t)
     if section.median > 1.5 and rng.random() < 0.2:
-        model = pole.build_double_arm(setting.pole_style, lit=True)
-        for s in np.arange(s_start + rng.uniform(0, 35), s_end, 36.0):
-            objects.append(place(model, road, section, float(s), 0.0))
+        row(pole.build_double_arm(setting.pole_style, lit=True), s_start + rng.uniform(0, 35), 36.0, 0.0)
+    hundreds = (s_end - s_start) / 100
     for direction in (-1, 1):
         outer = setting.outer(direction)
         turn = 0.0 if direction > 0 else 180.0
-        for _ in range(rng.poisson(0.35 * (s_end - s_start) / 100)):
+        for _ in range(rng.poisson(0.35 * hundreds)):
             t = outer * (section.edge + rng.uniform(6, 14))
-            objects.append(
-                place(
-                    buildings.build_billboard(rng),
-                    road,
-                    section,
-                    rng.uniform(s_start, s_end),
-                    t,
-                    turn_deg=turn + rng.uniform(-20, 20),
-                )
-            )
-        for _ in range(rng.poisson(0.45 * (s_end - s_start) / 100)):
+            put(buildings.build_billboard(rng), rng.uniform(s_start, s_end), t, turn + rng.uniform(-20, 20))
+        for _ in range(rng.poisson(0.45 * hundreds)):
             t = outer * (section.edge + rng.uniform(0.6, 1.6))
-            objects.append(
-                place(
-                    buildings.build_regulatory_sign(rng), road, section, rng.uniform(s_start, s_end), t, turn_deg=turn
-                )
-            )
+            put(buildings.build_regulatory_sign(rng), rng.uniform(s_start, s_end), t, turn)
         if rng.random() < 0.15:
-            a = rng.uniform(s_start, s_end - 60)
+            start = rng.uniform(s_start, s_end - 60)
             t = outer * (section.edge + 0.3)
-            model = barrier.build_steel_rail(a, a + rng.uniform(30, 90), t, section.height_at(t), -outer)
+            model = barrier.build_steel_rail(start, start + rng.uniform(30, 90), t, section.height_at(t), -outer)
             objects.append(from_road_coordinates(model, road))
         if rng.random() < 0.3:
-            model = buildings.build_delineator()
-            for s in np.arange(s_start, s_end, 24.0):
-                objects.append(place(model, road, section, float(s), outer * (section.edge + 0.35)))
-        for s in np.arange(np.ceil(s_start / 1000) * 1000, s_end, 1000.0):
+            row(buildings.build_delineator(), s_start, 24.0, outer * (section.edge + 0.35))
+        for s in np.arange(np.ceil(s_start / 1000) * 1000, s_end, 1000.0).tolist():
             stone = buildings.build_kilometre_stone(setting.first_kilometre + int(s // 1000))
-            objects.append(place(stone, road, section, float(s), outer * (section.edge + 1.2), turn_deg=turn))
+            put(stone, s, outer * (section.edge + 1.2), turn)
     return objects
 
 
