@@ -38,6 +38,13 @@ class _BothDumper(yaml.SafeDumper):
     """Quotes whatever this reader or one of YAML 1.1 would not read back as text."""
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML folds the line separators of Unicode into spaces unless they are escaped between double quotes.
+    style = '"' if any(separator in text for separator in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
+_BothDumper.add_representer(str, _represent_text)
 _CoreLoader.add_implicit_resolver(_TAG + "null", _NULL, ["~", "n", "N", ""])
 for _resolver in (_CoreLoader, _BothDumper):
     _resolver.add_implicit_resolver(_TAG + "bool", _BOOL, list("tTfF"))

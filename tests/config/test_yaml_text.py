@@ -90,7 +90,26 @@ def test_aliases_of_aliases_do_not_explode() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["1e-3", "on", "no", "12:30", "2024-01-01", "0x1F", "0o17", "null", "", "~", ".inf", "=", "<<", "1_0", "ป้าย", " a"],
+    [
+        "1e-3",
+        "on",
+        "no",
+        "12:30",
+        "2024-01-01",
+        "0x1F",
+        "0o17",
+        "null",
+        "",
+        "~",
+        ".inf",
+        "=",
+        "<<",
+        "1_0",
+        "ป้าย",
+        " a",
+        "\x85",
+        "a\u2028b",
+    ],
 )
 def test_text_that_looks_like_something_else_is_quoted(value: str) -> None:
     text = dump_yaml({"key": value, value or "empty": 1})
