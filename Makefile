@@ -1,0 +1,31 @@
+# `make test` is all a newcomer needs: a virtual environment, the package with its tools, and every check.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup test lint fast clean
+
+setup: $(BIN)/reg-yolo
+
+# Plain torch and torchvision bring matching builds, which also run on a CPU.
+$(BIN)/reg-yolo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch torchvision
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy reg_yolo
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+# Without what trains or builds: under a minute, for the edit loop.
+fast: setup
+	$(BIN)/python -m pytest -q -m "not slow"
+
+clean:
+	rm -rf $(VENV) build dist runs demo .pytest_cache .mypy_cache .ruff_cache
