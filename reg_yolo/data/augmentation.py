@@ -37,7 +37,6 @@ SPATIAL_TRANSFORMS = frozenset(
         "Perspective",
         "PixelDropout",
         "Rotate",
-        "SafeRotate",
         "VerticalFlip",
         "XYMasking",
     }
@@ -107,7 +106,7 @@ def build_transforms(settings: AlbumentationsSettings) -> list[albumentations.Ba
     Ultralytics' own short list is not among them: `settings.mode` says whether it goes before them.
 
     Allowed are all pixel-level transforms that keep an 8-bit colour image one of the same size, and of those that
-    move pixels the ones in `SPATIAL_TRANSFORMS`. Every transform can be serialised with `albumentations.to_dict`.
+    move pixels the ones in `SPATIAL_TRANSFORMS`. Every transform survives `albumentations.to_dict`.
     Ultralytics applies them to BGR images after mosaic and geometry.
 
     Raises:
@@ -178,8 +177,10 @@ def _try_out(transform: albumentations.BasicTransform, where: str) -> None:
     image = rng.integers(0, 256, _PROBE_SHAPE, dtype=np.uint8)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            # A few transforms write down arguments that they then do not take back.
+            warnings.simplefilter("error", UserWarning)
             copy = albumentations.from_dict(albumentations.to_dict(transform))
+            warnings.simplefilter("ignore")
             copy.p = 1.0
             boxes = albumentations.BboxParams(format="yolo", label_fields=["class_labels"])
             pipeline = albumentations.Compose([copy], bbox_params=boxes, seed=0)
