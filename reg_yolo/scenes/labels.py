@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.scenes import catalogue
 from reg_yolo.scenes.camera import Camera
+from reg_yolo.scenes.polygons import outline
 
 Mask = NDArray[np.uint8]
 
@@ -104,55 +105,3 @@ def yolo_row(numbers: NDArray[np.uint8], label: Label, camera: Camera, *, boxes_
         (y1 - y0) / camera.height,
     )
     return f"{label.class_id} " + " ".join(f"{v:.6f}" for v in values)
-
-
-def outline(mask: Mask) -> NDArray[np.float64]:
-    """One polygon `[N, 2]` around a mask, in pixels from its upper left corner.
-
-    The mask is doubled first, so that a line one pixel thin still has an area, and corners lie a quarter pixel inside
-    the pixels' borders: drawing the polygon with corners rounded down gives the mask again. Parts of an object that
-    something cuts apart are joined by a corridor of one pixel, holes are opened by a slit of half a pixel, because a
-    YOLO row holds one polygon. Specks under 3 % of the object are left out.
-    """
-    double = cv2.resize(np.pad(mask, 1), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, hierarchy = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outer = [c for c, h in zip(contours, hierarchy[0], strict=True) if h[3] < 0]
-    if len(contours) > 1:
-        double = _in_one_piece(double, outer)
-        contours, hierarchy = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        for _ in range(40):
-            holes = [c for c, h in zip(contours, hierarchy[0], strict=True) if h[3] >= 0 and cv2.contourArea(c) > 12]
-            if not holes:
-                break
-            _slit(double, max(holes, key=cv2.contourArea))
-            contours, hierarchy = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        outer = [c for c, h in zip(contours, hierarchy[0], strict=True) if h[3] < 0]
-    ring = max(outer, key=cv2.contourArea)[:, 0, :].astype(np.float64)
-    return (ring + 0.5) / 2 - 1
-
-
-def _in_one_piece(double: Mask, outer: list[NDArray[np.int32]]) -> Mask:
-    ordered = sorted(outer, key=cv2.contourArea, reverse=True)
-    total = sum(cv2.contourArea(c) for c in ordered)
-    joined = double.copy()
-    body = ordered[0][:, 0, :].astype(np.int64)
-    for part in ordered[1:]:
-        points = part[:, 0, :].astype(np.int64)
-        if cv2.contourArea(part) < 0.03 * total:
-            cv2.drawContours(joined, [part], -1, 0, -1)
-            continue
-        apart = ((points[:, None, :] - body[None, :, :]) ** 2).sum(axis=2)
-        a, b = np.unravel_index(int(apart.argmin()), apart.shape)
-        cv2.line(joined, tuple(int(v) for v in points[a]), tuple(int(v) for v in body[b]), 1, 2)
-        body = np.concatenate([body, points])
-    return joined
-
-
-def _slit(double: Mask, hole: NDArray[np.int32]) -> None:
-    """Open a hole upwards to the nearest outside by a line half a pixel wide."""
-    background = cv2.floodFill(np.pad(double, 1), None, (0, 0), 2)[1][1:-1, 1:-1] == 2
-    ys, xs = np.nonzero(background)
-    points = hole[:, 0, :]
-    x, y = points[0]
-    nearest = int(((xs - x) ** 2 + (ys - y) ** 2).argmin())
-    cv2.line(double, (int(x), int(y)), (int(xs[nearest]), int(ys[nearest])), 0, 1)

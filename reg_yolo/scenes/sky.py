@@ -88,8 +88,8 @@ def _add_sun(picture: NDArray[np.float32], camera: Camera, pose: Pose, lighting:
     v = camera.cy + camera.focal_px * point[1] / point[2]
     x, y = np.meshgrid(np.arange(camera.width) - u, np.arange(camera.height) - v)
     distance = np.sqrt(x * x + y * y) / camera.width
-    glow = np.exp(-distance / 0.13) * 0.9 + np.exp(-((distance / 0.028) ** 2)) * 1.3
-    picture += (glow[..., None] * np.array([165.0, 215.0, 250.0])).astype(np.float32)
+    glow = np.exp(-distance / 0.11) * 0.8 + np.exp(-((distance / 0.028) ** 2)) * 1.3
+    picture += (glow[..., None] * np.array([115.0, 150.0, 175.0])).astype(np.float32)
 
 
 def _add_skyline(
