@@ -1,0 +1,64 @@
+"""What tests share: a data set of coloured rectangles that trains in seconds, and the environment of a quiet run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from reg_yolo.yolo.environment import prepare_environment
+
+# Before any test imports Ultralytics.
+prepare_environment(trust=False)
+
+NAMES = ("red", "green", "blue")
+COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
+HEIGHT, WIDTH = 96, 128
+
+
+def write_rectangles(root: Path, counts: dict[str, int], shares: tuple[float, ...] = (0.7, 0.25, 0.05)) -> Path:
+    """Write a YOLO data set of coloured rectangles on noise, and return its YAML."""
+    rng = np.random.default_rng(0)
+    for split, images in counts.items():
+        (root / "images" / split).mkdir(parents=True, exist_ok=True)
+        (root / "labels" / split).mkdir(parents=True, exist_ok=True)
+        for number in range(images):
+            image = rng.integers(0, 60, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            rows = []
+            for _ in range(int(rng.integers(1, 4))):
+                label = int(rng.choice(3, p=shares))
+                w, h = (int(v) for v in rng.integers(20, 48, 2))
+                x, y = int(rng.integers(0, WIDTH - w)), int(rng.integers(0, HEIGHT - h))
+                cv2.rectangle(image, (x, y), (x + w, y + h), COLOURS[label], -1)
+                rows.append(
+                    f"{label} {(x + w / 2) / WIDTH:.6f} {(y + h / 2) / HEIGHT:.6f} {w / WIDTH:.6f} {h / HEIGHT:.6f}"
+                )
+            cv2.imwrite(str(root / "images" / split / f"{number:03d}.png"), image)
+            (root / "labels" / split / f"{number:03d}.txt").write_text("\n".join(rows) + "\n")
+    yaml = root / "data.yaml"
+    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(NAMES))
+    yaml.write_text(f"path: ./\n{''.join(f'{s}: images/{s}' + chr(10) for s in counts)}names:\n{names}")
+    return yaml
+
+
+@pytest.fixture(scope="session")
+def rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 24 training and 8 validation images; its YAML. Do not write to it."""
+    return write_rectangles(tmp_path_factory.mktemp("rectangles"), {"train": 24, "val": 8})
+
+
+@pytest.fixture
+def own_rectangles(tmp_path: Path) -> Path:
+    """A small data set of the test's own, to be broken at will; its YAML."""
+    return write_rectangles(tmp_path / "own", {"train": 6, "val": 3})
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test runs in an empty directory, so that what it leaves is its own."""
+    folder = tmp_path / "cwd"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    return folder

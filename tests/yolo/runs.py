@@ -1,0 +1,19 @@
+"""Short training runs for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reg_yolo.yolo.trainer import RegDetectionTrainer
+
+FAST = {
+    "model": "yolov8n.yaml", "epochs": 1, "imgsz": 64, "batch": 8, "optimizer": "AdamW", "device": "cpu",
+    "verbose": False, "plots": False, "workers": 0,
+}  # fmt: skip
+
+
+def trainer_for(data: Path, folder: Path, reg: Any = "reg", **arguments: Any) -> RegDetectionTrainer:
+    """Return a trainer for a fast run, not started yet."""
+    settings = {**FAST, "data": str(data), "save_dir": str(folder), **arguments}
+    return RegDetectionTrainer.with_settings(reg)(overrides=settings)
