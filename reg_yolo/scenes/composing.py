@@ -14,7 +14,8 @@ from reg_yolo.scenes.camera import Camera, Pose
 from reg_yolo.scenes.ground import ground_faces
 from reg_yolo.scenes.labels import Label, LabelRule
 from reg_yolo.scenes.lighting import Lighting
-from reg_yolo.scenes.renderer import MAX_ASSETS, View, draw, in_reach, number_of_pixels, paint
+from reg_yolo.scenes.painting import MAX_ASSETS, number_of_pixels, paint
+from reg_yolo.scenes.projection import View, draw, in_reach
 from reg_yolo.scenes.scenery.layout import overlaps, scatter_scenery, scatter_traffic
 from reg_yolo.scenes.setting import Setting
 from reg_yolo.scenes.sky import background

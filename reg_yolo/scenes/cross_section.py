@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,10 +109,14 @@ class CrossSection:
 
     def height_at(self, t: float) -> float:
         """Height of the ground above the axis at offset t, metres."""
-        bands = self.right_half()
-        knots = [0.0] + [b.t1 for b in bands]
-        heights = [bands[0].h0] + [b.h1 for b in bands]
+        knots, heights = _profile(self)
         return float(np.interp(abs(t), knots, heights))
+
+
+@functools.lru_cache(maxsize=64)
+def _profile(section: CrossSection) -> tuple[list[float], list[float]]:
+    bands = section.right_half()
+    return [0.0] + [b.t1 for b in bands], [bands[0].h0] + [b.h1 for b in bands]
 
 
 def random_cross_section(rng: np.random.Generator, land: str) -> CrossSection:

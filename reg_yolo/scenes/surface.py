@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reg_yolo.scenes.camera import project_world
 from reg_yolo.scenes.cross_section import ASPHALT, FIRST_MATERIAL, GRASS, MARKING, SHOULDER, SOIL
 from reg_yolo.scenes.lighting import Lighting
-from reg_yolo.scenes.renderer import NEAR_M, View
+from reg_yolo.scenes.projection import NEAR_M, View
 from reg_yolo.scenes.setting import Setting
 from reg_yolo.scenes.world import PlacedObject
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from reg_yolo.scenes import catalogue
 from reg_yolo.scenes.labels import Label, LabelRule, contrast, visible_boxes
-from reg_yolo.scenes.renderer import Drawing, View, silhouette
+from reg_yolo.scenes.painting import silhouette
+from reg_yolo.scenes.projection import Drawing, View
 from reg_yolo.scenes.world import PlacedObject
 
 _LONG_CLASSES = (catalogue.CONCRETE_GUARDRAIL, catalogue.PEDESTRIAN_BRIDGE)

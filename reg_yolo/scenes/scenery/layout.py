@@ -32,7 +32,15 @@ def scatter_scenery(setting: Setting, rng: np.random.Generator, s_start: float, 
             gap = 5.0 if kind == "bush" else 8.0
             t = side * (section.edge + gap + rng.exponential(14.0 if land == "forest" else 24.0))
             if abs(t) < section.edge + 70:
-                objects.append(place(plants.build_plant(rng, kind), road, section, rng.uniform(s_start, s_end), t))
+                objects.append(
+                    place(
+                        plants.plant(kind, int(rng.integers(plants.VARIANTS))),
+                        road,
+                        section,
+                        rng.uniform(s_start, s_end),
+                        t,
+                    )
+                )
     objects += _furniture(setting, rng, s_start, s_end)
     return _without_overlaps(objects)
 

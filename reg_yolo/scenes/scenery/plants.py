@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -9,11 +10,14 @@ import numpy as np
 from reg_yolo.scenes.mesh import Colour, MeshBuilder, Model, tint
 
 TREE_KINDS = ("broadleaf", "palm", "slim", "bush")
+VARIANTS = 40
 _TRUNK: Colour = (62.0, 78.0, 92.0)
 
 
-def build_plant(rng: np.random.Generator, kind: str) -> Model:
-    """A plant of one of `TREE_KINDS`, its foot at the origin."""
+@functools.cache
+def plant(kind: str, variant: int) -> Model:
+    """One of the `VARIANTS` plants of a kind, its foot at the origin; built once a process, since a scene has many."""
+    rng = np.random.default_rng([TREE_KINDS.index(kind), variant])
     mesh = MeshBuilder()
     green = (float(rng.uniform(28, 58)), float(rng.uniform(82, 128)), float(rng.uniform(45, 92)))
     if kind == "palm":
