@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         raise WeightsError(
             f"{path}: no such file; expected Ultralytics weights such as runs/detect/train/weights/best.pt"
         )
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file")
     try:
         checkpoint, _ = torch_safe_load(path, safe_only=not trust)
     except (TypeError, ModuleNotFoundError, AttributeError) as error:
