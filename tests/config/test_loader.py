@@ -214,6 +214,8 @@ def test_files_that_are_not_there_are_named_with_the_folder_they_were_looked_for
 def test_a_missing_file_of_a_base_is_no_matter_once_replaced(write: Write, tmp_path: Path) -> None:
     write("a.yaml", MINIMAL.replace("roads", "raods"))
     assert load_config("a.yaml", ["data=roads.yaml"], cwd=tmp_path).data == str(tmp_path / "roads.yaml")
+    write("b.yaml", "model: yolov8n.yaml\ndata: {detect: raods.yaml, segment: raods.yaml}\n")
+    assert load_config("b.yaml", ["data=roads.yaml"], cwd=tmp_path).data == str(tmp_path / "roads.yaml")
 
 
 def test_sources_that_are_no_configuration(write: Write, tmp_path: Path) -> None:
@@ -277,15 +279,17 @@ def test_what_is_dumped_loads_to_the_same_settings(write: Write, tmp_path: Path)
 
 
 def test_writing_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
-    target = tmp_path / "reg.yaml"
+    run = tmp_path / "run"
+    run.mkdir()
+    target = run / "reg.yaml"
     target.write_text("old")
     with pytest.raises(ConfigError, match="cannot be written to YAML"):
         write_yaml_atomic(target, {"a": object()})
     assert target.read_text() == "old"
     with pytest.raises(ConfigError, match=r"Cannot write .*No such file"):
-        write_yaml_atomic(tmp_path / "gone" / "reg.yaml", {"a": 1})
-    folder = tmp_path / "folder.yaml"
+        write_yaml_atomic(run / "gone" / "reg.yaml", {"a": 1})
+    folder = run / "folder.yaml"
     folder.mkdir()
     with pytest.raises(ConfigError, match="Cannot write"):
         write_yaml_atomic(folder, {"a": 1})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.yaml", "reg.yaml"]
+    assert sorted(path.name for path in run.iterdir()) == ["folder.yaml", "reg.yaml"]

@@ -88,3 +88,16 @@ def test_nearest_names() -> None:
     assert nearest("EPOCHS", ["epochs"]) == "epochs"
     assert nearest("zzz", ["epochs"]) is None
     assert nearest("x", []) is None
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"resume": True}, "train.resume: not taken here; use reg-yolo train --resume RUN."),
+        ({"lr0": float("inf")}, "train.lr0: got .inf, expected a finite number."),
+    ],
+)
+def test_arguments_that_are_ours_to_set_are_refused_from_python_too(train: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RunConfig.model_validate({**LEAST, "train": train})
+    assert explain(caught.value, RunConfig) == message
