@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,9 +11,8 @@ from ultralytics.utils.tal import bbox2dist
 
 from reg_yolo import losses
 from reg_yolo.config.reg import BoxSettings
-
-if TYPE_CHECKING:
-    from reg_yolo.yolo.criterion import Assignment, HeadOutput
+from reg_yolo.yolo.assignment import Assignment
+from reg_yolo.yolo.head_output import BoxPredictions
 
 PLAIN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "iou": losses.iou_loss,
@@ -26,37 +24,31 @@ PLAIN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def box_and_distribution_loss(
-    stock: BboxLoss, settings: BoxSettings, head: HeadOutput, assignment: Assignment
+    stock: BboxLoss, settings: BoxSettings, predicted: BoxPredictions, assignment: Assignment, image_size: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the box loss and the distribution focal loss, each a weighted mean over the positives.
 
     Args:
         stock: Upstream's box criterion; with `ciou` it computes both, bit for bit as without us.
         settings: The `reg.box:` block.
-        head: What the head predicts.
-        assignment: Targets; the weight of a positive is the sum of its target scores.
+        predicted: The predictions at the positives.
+        assignment: Targets; the weight of a positive is its target score.
+        image_size: Tensor[2], height and width in pixels.
     """
-    targets_in_strides = assignment.target_boxes / head.strides
+    weight = assignment.positives.score
+    target = assignment.target_boxes / predicted.strides
     if settings.loss == "ciou":
+        # Upstream takes the positives out of dense tensors; here every row is one.
         return stock(
-            head.distances,
-            head.boxes,
-            head.anchor_points,
-            targets_in_strides,
-            assignment.target_scores,
-            assignment.normalizer,
-            assignment.positive,
-            head.image_size,
-            head.strides,
-        )
-    image, anchor = assignment.positive.nonzero(as_tuple=True)
-    weight = assignment.target_scores[image, anchor].sum(-1)
-    pred, target = head.boxes[image, anchor].float(), targets_in_strides[image, anchor].float()
-    points = head.anchor_points[anchor].to(target.dtype)
-    box = _box_loss(settings, pred, target, points, weight, assignment.normalizer)
+            predicted.logits, predicted.boxes, predicted.points, target, weight.unsqueeze(1), assignment.normalizer,
+            torch.ones_like(weight, dtype=torch.bool), image_size, predicted.strides,
+        )  # fmt: skip
+    target = target.float()
+    points = predicted.points.to(target.dtype)
+    box = _box_loss(settings, predicted.boxes.float(), target, points, weight, assignment.normalizer)
     bins = stock.dfl_loss.reg_max
     target_ltrb = bbox2dist(points, target, bins - 1)
-    distribution = stock.dfl_loss(head.distances[image, anchor].view(-1, bins), target_ltrb).squeeze(-1)
+    distribution = stock.dfl_loss(predicted.logits.view(-1, bins), target_ltrb).squeeze(-1)
     return box, (distribution * weight).sum() / assignment.normalizer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -11,10 +11,9 @@ from torch import Tensor, distributed, nn
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.assignment import Assignment, Positives
 from reg_yolo.yolo.epoch_terms import EpochTerms
-
-if TYPE_CHECKING:
-    from reg_yolo.yolo.criterion import Assignment, HeadOutput
+from reg_yolo.yolo.head_output import HeadOutput
 
 # A learned deviation starts small against the logits' own range, so that training begins close to certain logits.
 INITIAL_DEVIATION = 0.5
@@ -88,51 +87,60 @@ class ClassLossTerms:
         return assignment.normalizer
 
     def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:
-        """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given."""
-        settings = self.settings
-        with torch.autocast(device_type=head.logits.device.type, enabled=False):
-            logits = head.logits.float()
+        """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given.
+
+        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory.
+        """
+        with torch.autocast(device_type=head.class_logits.device.type, enabled=False):
             weight = self._spatial_weight(head, assignment)
             deviation = self._deviation(head)
             if terms is not None and weight is not None:
                 terms.add("reg/spatial_mean", weight.mean())
             if terms is not None and isinstance(deviation, Tensor):
                 terms.add("reg/deviation_mean", deviation.detach().mean())
-            class_weights_on = "all" if settings.alpha.on == "both" else "positives"
-            if settings.uncertainty.mode == "free_energy" and deviation is not None:
-                prior = settings.uncertainty.prior
-                entries = losses.variational_free_energy(
-                    logits,
-                    deviation,
-                    assignment.target_scores,
-                    gamma=settings.focal.gamma,
-                    prior_mean=prior.mean,
-                    prior_deviation=prior.deviation,
-                    kl_weight=prior.kl_weight,
-                )
-                factor = losses.entry_weight(
-                    assignment.target_scores, self.alpha, class_weights_on, weight, settings.spatial.scope
-                )
-                return entries if factor is None else entries * factor
+            targets = assignment.positives.score.new_zeros(head.class_logits.shape)
+            positives = assignment.positives
+            targets[positives.image, positives.label, positives.anchor] = positives.score
+            logits, targets = head.logits.float(), targets.transpose(1, 2)
+            if self.settings.uncertainty.mode == "free_energy" and deviation is not None:
+                return self._free_energy(logits, targets, deviation, weight)
             return losses.refined_generalized_focal_loss(
                 logits,
-                assignment.target_scores,
+                targets,
                 class_weights=self.alpha,
-                class_weights_on=class_weights_on,
-                gamma=settings.focal.gamma,
+                class_weights_on=self._class_weights_on,
+                gamma=self.settings.focal.gamma,
                 spatial_weight=weight,
-                spatial_scope=settings.spatial.scope,
+                spatial_scope=self.settings.spatial.scope,
                 deviation=deviation,
-                uncertainty=settings.uncertainty.mode if deviation is not None else "logit_normal",
-                form=settings.focal.form,
+                uncertainty=self.settings.uncertainty.mode if deviation is not None else "logit_normal",
+                form=self.settings.focal.form,
             )
+
+    @property
+    def _class_weights_on(self) -> str:
+        return "all" if self.settings.alpha.on == "both" else "positives"
+
+    def _free_energy(self, logits: Tensor, targets: Tensor, deviation: Tensor | float, weight: Tensor | None) -> Tensor:
+        prior = self.settings.uncertainty.prior
+        entries = losses.variational_free_energy(
+            logits,
+            deviation,
+            targets,
+            gamma=self.settings.focal.gamma,
+            prior_mean=prior.mean,
+            prior_deviation=prior.deviation,
+            kl_weight=prior.kl_weight,
+        )
+        factor = losses.entry_weight(targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope)
+        return entries if factor is None else entries * factor
 
     def _spatial_weight(self, head: HeadOutput, assignment: Assignment) -> Tensor | None:
         spatial = self.settings.spatial
         if not spatial.enabled:
             return None
-        points = head.anchor_points * head.strides
-        arguments = (points, assignment.boxes, assignment.labels, assignment.valid, head.logits.shape[-1])
+        points, truth = head.anchor_points * head.strides, assignment.truth
+        arguments = (points, truth.boxes, truth.labels, truth.valid, head.class_logits.shape[1])
         if spatial.distance == "center":
             distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
         else:
@@ -149,23 +157,24 @@ class ClassLossTerms:
         if uncertainty.deviation == "learned":
             assert self.learned_deviation is not None, "the trainer's build_optimizer creates the learned deviation"
             return self.learned_deviation.exp()
-        distances = head.distances if uncertainty.grad_to_box else head.distances.detach()
-        batch, anchors, channels = distances.shape
-        spread = losses.distribution_spread(distances.float().view(batch, anchors, 4, channels // 4))
-        return uncertainty.kappa * spread.unsqueeze(-1)
+        distributions = head.distributions if uncertainty.grad_to_box else head.distributions.detach()
+        return uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
 
     @torch.no_grad()
-    def learn(self, head: HeadOutput, assignment: Assignment, image: Tensor, anchor: Tensor, label: Tensor) -> None:
-        """Let the dual class weights ascend on this training batch's mean loss by class (REG §2.6.2)."""
+    def learn(self, own_logits: Tensor, positives: Positives) -> None:
+        """Let the dual class weights ascend on a training batch's mean loss by class (REG §2.6.2).
+
+        Args:
+            own_logits: Tensor[P], logit of each positive's own class.
+            positives: labels and target scores.
+        """
         if self.dual is None or self.alpha is None:
             return
-        rows = head.logits.detach()[image, anchor].float()
-        targets = assignment.target_scores[image, anchor].float()
-        own = label.unsqueeze(1)
-        each = losses.quality_focal_loss(rows.gather(1, own), targets.gather(1, own), self.settings.focal.gamma)
-        sums = torch.zeros(2, len(self.alpha), device=rows.device)
-        sums[0].index_add_(0, label, each.squeeze(1))
-        sums[1].index_add_(0, label, targets.gather(1, own).squeeze(1))
+        scores = positives.score.float()
+        each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
+        sums = torch.zeros(2, len(self.alpha), device=scores.device)
+        sums[0].index_add_(0, positives.label, each)
+        sums[1].index_add_(0, positives.label, scores)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
         self.dual.ascend(sums[0], sums[1])

@@ -8,68 +8,22 @@ reference. Validation changes nothing in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from ultralytics.utils.loss import v8DetectionLoss
-from ultralytics.utils.tal import make_anchors
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError
 from reg_yolo.losses import dynamic_coefficient, equilibrated_loss
+from reg_yolo.yolo.assigner import SparseTaskAlignedAssigner
+from reg_yolo.yolo.assignment import Assignment, GroundTruth, Positives
 from reg_yolo.yolo.box_terms import box_and_distribution_loss
 from reg_yolo.yolo.class_terms import ClassLossTerms
 from reg_yolo.yolo.epoch_terms import EpochTerms
-
-
-@dataclass(frozen=True)
-class HeadOutput:
-    """What the head predicts for a batch of B images at A anchor points, C classes, R bins a side.
-
-    Attributes:
-        distances: Tensor[B, A, 4 R], logits of the box distribution.
-        logits: Tensor[B, A, C].
-        boxes: Tensor[B, A, 4], xyxy in strides.
-        anchor_points: Tensor[A, 2], in strides.
-        strides: Tensor[A, 1], pixels.
-        image_size: Tensor[2], height and width in pixels.
-        level_shapes: rows and columns of each feature level.
-    """
-
-    distances: Tensor
-    logits: Tensor
-    boxes: Tensor
-    anchor_points: Tensor
-    strides: Tensor
-    image_size: Tensor
-    level_shapes: list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Ground truth of a batch (N objects an image at most) and what the task-aligned assigner made of it.
-
-    Attributes:
-        labels: Tensor[B, N, 1]; boxes: Tensor[B, N, 4], xyxy in pixels; valid: Tensor[B, N, 1].
-        target_labels: Tensor[B, A]; target_boxes: Tensor[B, A, 4], xyxy in pixels.
-        target_scores: Tensor[B, A, C], soft targets in [0, 1].
-        positive: Tensor[B, A], which anchor points have an object.
-        object_index: Tensor[B, A].
-        normalizer: max(sum of the targets, 1).
-    """
-
-    labels: Tensor
-    boxes: Tensor
-    valid: Tensor
-    target_labels: Tensor
-    target_boxes: Tensor
-    target_scores: Tensor
-    positive: Tensor
-    object_index: Tensor
-    normalizer: Tensor
+from reg_yolo.yolo.head_output import BoxPredictions, HeadOutput
 
 
 class RegDetectionLoss(v8DetectionLoss):
@@ -77,9 +31,11 @@ class RegDetectionLoss(v8DetectionLoss):
 
     Attributes:
         settings: The `reg:` block.
-        scale: Factor on the classification loss; None until the first training batch has set it.
+        scale: Factor on the classification loss; None until a training batch has set it.
         training_calls: Batches seen with gradients.
     """
+
+    assigner: SparseTaskAlignedAssigner
 
     def __init__(
         self,
@@ -100,16 +56,17 @@ class RegDetectionLoss(v8DetectionLoss):
             learned_deviation: Tensor[C], the logarithm of the deviation, if it is learned per class.
 
         Raises:
-            ConfigError: If explicit class weights do not fit the number of classes.
+            ConfigError: If counts or explicit class weights do not fit the number of classes.
         """
         super().__init__(model)
-        stored = stored or {}
-        self.settings = settings
-        self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
         if len(class_counts) != self.nc:
             raise ConfigError(
                 f"the model has {self.nc} classes, the training labels are counted for {len(class_counts)}"
             )
+        stored = stored or {}
+        self.settings = settings
+        self.assigner = SparseTaskAlignedAssigner.like(self.assigner)
+        self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
         self.scale: float | None = self._fixed_scale(stored)
         self.training_calls = 0
         self.terms = EpochTerms()
@@ -141,7 +98,11 @@ class RegDetectionLoss(v8DetectionLoss):
         return f"{type(self).__name__}, preset {self.settings.preset}: {self.class_terms.describe()}"
 
     def epoch_terms(self, names: Mapping[int, str]) -> dict[str, float]:
-        """Return the means of the logged terms since the last call, and the class weights in force."""
+        """Return the logged terms since the last call, each a mean over training batches, and the weights in force.
+
+        `reg/class_positive` and `reg/class_negative` add up to `cls_loss`: the part of the entries of each positive's
+        own class, before the dynamic coefficient shifts it, and the rest. `reg/positives` counts anchor points a batch.
+        """
         means = self.terms.take()
         weights = {f"reg/weight/{names[i]}": w for i, w in enumerate(self.class_weights_list())}
         return {**means, "reg/scale": self.scale or 1.0, **weights}
@@ -152,11 +113,16 @@ class RegDetectionLoss(v8DetectionLoss):
         self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
     ) -> tuple[Any, Tensor, dict[str, Tensor]]:
         """Return upstream's triple: assigned targets, the gain-scaled losses (box, cls, dfl) and their items."""
-        head = self._read_head(preds)
-        assignment = self._assign(head, batch, **assign_kwargs)
-        class_loss = self._class_loss(head, assignment)
-        box_loss, distribution_loss = box_and_distribution_loss(self.bbox_loss, self.settings.box, head, assignment)
-        if head.logits.requires_grad:
+        head = HeadOutput.read(preds, self.stride, self.bbox_decode)
+        # In memory as upstream has them, which decides how sums round.
+        logits = head.logits.contiguous()
+        assignment = self._assign(head, logits, batch, **assign_kwargs)
+        predicted = head.at(assignment.positives.image, assignment.positives.anchor)
+        class_loss = self._class_loss(head, logits, assignment, predicted)
+        box_loss, distribution_loss = box_and_distribution_loss(
+            self.bbox_loss, self.settings.box, predicted, assignment, head.image_size
+        )
+        if head.is_training:
             self.training_calls += 1
         loss = torch.stack(
             (
@@ -165,61 +131,62 @@ class RegDetectionLoss(v8DetectionLoss):
                 distribution_loss.float() * self.hyp.dfl,
             )
         )
-        targets = (
-            assignment.positive, assignment.object_index, assignment.target_boxes, head.anchor_points, head.strides,
-        )  # fmt: skip
+        has_object, object_index = assignment.positives.dense_assignment(*logits.shape[:2])
+        target_boxes = assignment.truth.boxes.new_zeros(*logits.shape[:2], 4)
+        target_boxes[has_object] = assignment.target_boxes
+        targets = (has_object, object_index, target_boxes, head.anchor_points, head.strides)
         return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=True))
 
-    def _read_head(self, preds: dict[str, Tensor]) -> HeadOutput:
-        distances = preds["boxes"].permute(0, 2, 1).contiguous()
-        logits = preds["scores"].permute(0, 2, 1).contiguous()
-        anchor_points, strides = make_anchors(preds["feats"], self.stride, 0.5)
-        level_shapes = [(int(f.shape[2]), int(f.shape[3])) for f in preds["feats"]]
-        size = torch.tensor(level_shapes[0], device=self.device, dtype=logits.dtype) * self.stride[0]
-        boxes = self.bbox_decode(anchor_points, distances)
-        return HeadOutput(distances, logits, boxes, anchor_points, strides, size, level_shapes)
-
-    def _assign(self, head: HeadOutput, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
+    def _assign(self, head: HeadOutput, logits: Tensor, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
         rows = torch.cat((batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"]), 1)
-        truth = self.preprocess(rows.to(self.device), len(head.logits), scale_tensor=head.image_size[[1, 0, 1, 0]])
-        labels, boxes = truth.split((1, 4), 2)
-        valid = boxes.sum(2, keepdim=True).gt_(0.0)
-        target_labels, target_boxes, target_scores, positive, object_index = self.assigner(
-            head.logits.detach().sigmoid(),
-            (head.boxes.detach() * head.strides).type(boxes.dtype),
-            head.anchor_points * head.strides,
-            labels,
-            boxes,
-            valid,
-            **assign_kwargs,
-        )
-        return Assignment(
-            labels, boxes, valid, target_labels, target_boxes, target_scores.to(head.logits.dtype), positive,
-            object_index, target_scores.sum().clamp_(min=1),
-        )  # fmt: skip
+        padded = self.preprocess(rows.to(self.device), len(logits), scale_tensor=head.image_size[[1, 0, 1, 0]])
+        labels, boxes = padded.split((1, 4), 2)
+        truth = GroundTruth(labels, boxes, boxes.sum(2, keepdim=True).gt_(0.0))
+        points = head.anchor_points * head.strides
+        scores = logits.detach().sigmoid()
+        positives = None
+        if not assign_kwargs:
+            positives = self.assigner.assign(scores, head.boxes_in_pixels, points, truth, head.level_shapes)
+        if positives is None:
+            positives = self._assign_densely(head, scores, points, truth, **assign_kwargs)
+        targets = positives.dense_scores(logits.shape)
+        return Assignment(truth, positives, targets, targets.sum().clamp_(min=1))
 
-    def _class_loss(self, head: HeadOutput, assignment: Assignment) -> Tensor:
+    @torch.no_grad()
+    def _assign_densely(
+        self, head: HeadOutput, scores: Tensor, points: Tensor, truth: GroundTruth, **assign_kwargs: Any
+    ) -> Positives:
+        """Return what upstream's own computation assigns, with every anchor point's box decoded."""
+        rows = head.box_logits.transpose(1, 2).contiguous()
+        boxes = (self.bbox_decode(head.anchor_points, rows) * head.strides).type(truth.boxes.dtype)
+        labels, _, targets, has_object, object_index = self.assigner(
+            scores, boxes, points, truth.labels, truth.boxes, truth.valid, **assign_kwargs
+        )
+        return Positives.of_dense(labels, targets, has_object, object_index)
+
+    def _class_loss(
+        self, head: HeadOutput, logits: Tensor, assignment: Assignment, predicted: BoxPredictions
+    ) -> Tensor:
         """Return the classification loss over its normaliser, on the stock scale."""
-        training = head.logits.requires_grad
+        training = head.is_training
         if self.settings.is_neutral:
-            entries = F.binary_cross_entropy_with_logits(head.logits, assignment.target_scores, reduction="none")
+            entries = self._stock_entries(logits, assignment)
             normalizer = assignment.normalizer
         else:
             entries = self.class_terms.entries(head, assignment, self.terms if training else None)
             normalizer = self.class_terms.normalizer(assignment)
-        if self.class_weights is not None:
-            entries = entries * self.class_weights
+            if self.class_weights is not None:
+                entries = entries * self.class_weights
         total = entries.sum()
-        image, anchor = assignment.positive.nonzero(as_tuple=True)
+        positives = assignment.positives
+        own = (positives.image, positives.anchor, positives.label)
         if training:
-            label = assignment.target_labels[image, anchor].long()
-            positive_part = entries.detach()[image, anchor, label].sum()
-            self.class_terms.learn(head, assignment, image, anchor, label)
-        if self.settings.dynamic_coefficient.enabled and len(image):
-            total = self._shift_between_positives(
-                total, entries[image, anchor].sum(-1), head, assignment, image, anchor
-            )
-        scale = self._scale_on(head, assignment, total.detach() / normalizer) if training else self.scale or 1.0
+            positive_part = entries.detach()[own].sum()
+            self.class_terms.learn(head.logits.detach()[own], positives)
+        if self.settings.dynamic_coefficient.enabled and len(positives.label):
+            anchor_losses = entries[positives.image, positives.anchor].sum(-1)
+            total = self._shift_between_positives(total, anchor_losses, assignment, predicted)
+        scale = self._scale_on(logits, assignment, total.detach() / normalizer) if training else self.scale or 1.0
         loss = total / normalizer
         if scale != 1.0:
             loss = loss * scale
@@ -227,30 +194,28 @@ class RegDetectionLoss(v8DetectionLoss):
             share = scale * self.hyp.cls / normalizer
             self.terms.add("reg/class_positive", positive_part * share)
             self.terms.add("reg/class_negative", (total.detach() - positive_part) * share)
-            self.terms.add("reg/positives", float(len(image)))
+            self.terms.add("reg/positives", float(len(positives.label)))
         return loss
 
+    def _stock_entries(self, logits: Tensor, assignment: Assignment) -> Tensor:
+        targets = assignment.target_scores.to(logits.dtype)
+        entries = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return entries if self.class_weights is None else entries * self.class_weights
+
     def _shift_between_positives(
-        self,
-        total: Tensor,
-        anchor_losses: Tensor,
-        head: HeadOutput,
-        assignment: Assignment,
-        image: Tensor,
-        anchor: Tensor,
+        self, total: Tensor, anchor_losses: Tensor, assignment: Assignment, predicted: BoxPredictions
     ) -> Tensor:
         """Replace sum L_i over positives by sum lambda'_i L_i: the same value, another gradient (CLE eq. 2-4)."""
-        strides = head.strides[anchor]
         coefficient = dynamic_coefficient(
-            head.boxes.detach()[image, anchor] * strides,
-            assignment.target_boxes[image, anchor],
+            predicted.boxes.detach() * predicted.strides,
+            assignment.target_boxes,
             unit=self.settings.dynamic_coefficient.unit,
-            strides=strides,
+            strides=predicted.strides,
         )
         return total - anchor_losses.sum() + equilibrated_loss(anchor_losses, coefficient, reduction="sum")
 
     @torch.no_grad()
-    def _scale_on(self, head: HeadOutput, assignment: Assignment, ours: Tensor) -> float:
+    def _scale_on(self, logits: Tensor, assignment: Assignment, ours: Tensor) -> float:
         """Return the factor on the classification loss; the first training batch fixes it as stock over ours.
 
         Batches whose targets sum to less than 1, over all ranks, do not fix it: a network that overlaps nothing yet has
@@ -258,8 +223,8 @@ class RegDetectionLoss(v8DetectionLoss):
         """
         if self.scale is not None:
             return self.scale
-        stock = F.binary_cross_entropy_with_logits(head.logits, assignment.target_scores, reduction="none")
-        values = torch.stack((stock.sum() / assignment.normalizer, ours, assignment.target_scores.sum())).float()
+        stock = self._stock_entries(logits, assignment).sum() / assignment.normalizer
+        values = torch.stack((stock, ours, assignment.target_scores.sum())).float()
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(values)
         stock_value, our_value, targets = values.tolist()

@@ -1,0 +1,86 @@
+"""What the criterion works on: the labelled objects of a batch, and which anchor points answer for which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Labelled objects of B images, padded to N an image.
+
+    Attributes:
+        labels: Tensor[B, N, 1], classes in [0, C); padding holds 0.
+        boxes: Tensor[B, N, 4], xyxy in pixels.
+        valid: Tensor[B, N, 1], 0 on padding and on boxes without extent at the origin, else 1.
+    """
+
+    labels: Tensor
+    boxes: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The P anchor points that have an object, ordered by image and anchor point.
+
+    Attributes:
+        image, anchor: Tensor[P], where the point is.
+        object: Tensor[P], row of its object in the image's ground truth.
+        label: Tensor[P], the object's class.
+        score: Tensor[P], target score of that class, in [0, 1].
+    """
+
+    image: Tensor
+    anchor: Tensor
+    object: Tensor
+    label: Tensor
+    score: Tensor
+
+    @classmethod
+    def of_dense(cls, labels: Tensor, scores: Tensor, has_object: Tensor, object_index: Tensor) -> Positives:
+        """Return the positives of upstream's dense tensors, [B, A] each and [B, A, C] for the scores."""
+        image, anchor = has_object.nonzero(as_tuple=True)
+        label = labels[image, anchor]
+        return cls(image, anchor, object_index[image, anchor], label, scores[image, anchor, label])
+
+    def dense_scores(self, shape: Sequence[int]) -> Tensor:
+        """Return the target scores, Tensor[B, A, C], 0 but for the positives' own class."""
+        scores = self.score.new_zeros(*shape)
+        scores[self.image, self.anchor, self.label] = self.score
+        return scores
+
+    def dense_assignment(self, images: int, anchors: int) -> tuple[Tensor, Tensor]:
+        """Return upstream's pair of Tensor[B, A]: which points have an object, and whose it is (0 elsewhere)."""
+        has_object = torch.zeros(images, anchors, dtype=torch.bool, device=self.image.device)
+        has_object[self.image, self.anchor] = True
+        object_index = torch.zeros(images, anchors, dtype=torch.long, device=self.image.device)
+        object_index[self.image, self.anchor] = self.object
+        return has_object, object_index
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Ground truth, positives, and the soft targets made of both.
+
+    Attributes:
+        truth: the labelled objects.
+        positives: the anchor points that answer for one.
+        target_scores: Tensor[B, A, C], soft targets in [0, 1].
+        normalizer: scalar, max(sum of the targets, 1).
+    """
+
+    truth: GroundTruth
+    positives: Positives
+    target_scores: Tensor
+    normalizer: Tensor
+
+    @cached_property
+    def target_boxes(self) -> Tensor:
+        """The object's box of each positive, Tensor[P, 4], xyxy in pixels."""
+        return self.truth.boxes[self.positives.image, self.positives.object]
