@@ -79,3 +79,18 @@ def test_all_is_complete_and_sorted_nowhere_twice():
     assert len(losses.__all__) == len(set(losses.__all__))
     assert all(hasattr(losses, name) for name in losses.__all__)
     assert torch.is_tensor(losses.iou_loss(torch.rand(1, 4), torch.rand(1, 4)))
+
+
+def test_the_table_for_readers_names_every_public_function_and_no_other():
+    table = (PACKAGE / "README.md").read_text()
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    in_third_column = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[3])}
+    assert in_third_column - {"entry_weight"} <= set(losses.__all__)
+    assert set(losses.__all__) - {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set()
+
+
+def test_every_argument_in_the_table_exists():
+    table = (PACKAGE / "README.md").read_text()
+    parameters = {p for name in losses.__all__ for p in inspect.signature(getattr(losses, name)).parameters}
+    for row in (line for line in table.splitlines() if line.count("|") == 6):
+        assert set(re.findall(r"`(\w+)`", row.split("|")[2])) <= parameters, row
