@@ -9,7 +9,7 @@ from typing import Any
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from reg_yolo.config.loader import load_config
-from reg_yolo.config.merging import deep_merge
+from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError
@@ -33,7 +33,7 @@ def resume_with_overrides(
     values: dict[str, Any] = read_overrides(overrides, DEFAULT_CFG_DICT).values
     if given is None and "reg" in values:
         base = stored_settings(stored, None, last).to_dict()
-        given = RegSettings.from_mapping(deep_merge(base, values["reg"]))
+        given = RegSettings.from_mapping(merge_reg(base, values["reg"]))
     stored_settings(stored, given, last)
     fixed = [key for key in values if key not in {"reg", "train", "data"}]
     if fixed:

@@ -78,6 +78,11 @@ def test_another_loss_is_refused_with_the_difference(interrupted) -> None:
     assert "reg.spatial.beta: 3.0, now -3.0" in str(refused.value)
 
 
+def test_another_preset_is_refused(interrupted) -> None:
+    with pytest.raises(ConfigError, match=r"reg\.focal\.gamma: 1\.5, now 2\.0"):
+        resume_with_overrides(interrupted.save_dir, overrides=["reg=gfl"])
+
+
 def test_another_configuration_is_refused(interrupted, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("model: yolov8n.yaml\ndata: data.yaml\nreg: gfl\n")
