@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -69,17 +70,22 @@ class Pose:
 
     def rotation(self) -> FloatArray:
         """Rotation `[3, 3]` from world axes (east, north, up) to camera axes (right, down, forward)."""
-        heading, pitch, roll = (math.radians(a) for a in (self.heading_deg, self.pitch_deg, self.roll_deg))
-        forward = np.array([math.sin(heading) * math.cos(pitch), math.cos(heading) * math.cos(pitch), math.sin(pitch)])
-        level_right = np.array([math.cos(heading), -math.sin(heading), 0.0])
-        level_down = np.cross(forward, level_right)
-        right = level_right * math.cos(roll) + level_down * math.sin(roll)
-        down = level_down * math.cos(roll) - level_right * math.sin(roll)
-        return np.stack([right, down, forward])
+        return _rotation(self.heading_deg, self.pitch_deg, self.roll_deg)
 
     def to_camera(self, points_world: FloatArray) -> FloatArray:
         """World points `[..., 3]` in metres to camera axes (right, down, forward), metres."""
         return (points_world - np.array([self.x, self.y, self.z])) @ self.rotation().T
+
+
+@functools.lru_cache(maxsize=8)
+def _rotation(heading_deg: float, pitch_deg: float, roll_deg: float) -> FloatArray:
+    heading, pitch, roll = (math.radians(a) for a in (heading_deg, pitch_deg, roll_deg))
+    forward = np.array([math.sin(heading) * math.cos(pitch), math.cos(heading) * math.cos(pitch), math.sin(pitch)])
+    level_right = np.array([math.cos(heading), -math.sin(heading), 0.0])
+    level_down = np.cross(forward, level_right)
+    right = level_right * math.cos(roll) + level_down * math.sin(roll)
+    down = level_down * math.cos(roll) - level_right * math.sin(roll)
+    return np.stack([right, down, forward])
 
 
 def project_world(camera: Camera, pose: Pose, points_world: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -22,10 +22,12 @@ from reg_yolo.scenes.sky import background
 from reg_yolo.scenes.visibility import find_labels
 from reg_yolo.scenes.world import PlacedObject
 
+Box = tuple[float, float, float, float]
+
 REACH_M = 420.0
 ROUNDS = 6
 # Nearest and farthest distance in metres at which a class is put, for a focal length of 550 pixels.
-_DISTANCES = ((14, 75), (22, 150), (12, 80), (12, 55), (13, 80), (9, 46), (3, 45))
+_DISTANCES = ((13, 60), (20, 110), (11, 62), (12, 50), (12, 60), (9, 42), (3, 30))
 # What fills the picture goes first, and small things find their place around it.
 _ORDER = (
     catalogue.CONCRETE_GUARDRAIL,
@@ -39,6 +41,7 @@ _ORDER = (
 
 # What looks at the road can be named from both carriageways; the other way's signs show their backs.
 _BOTH_SIDES = {catalogue.PAVILION, catalogue.BUS_STOP, catalogue.SINGLE_ARM_POLE, catalogue.CONCRETE_GUARDRAIL}
+_COMPACT = {catalogue.PAVILION, catalogue.BUS_STOP, catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 _SIGNS = {catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 
 
@@ -71,6 +74,7 @@ class _Stage:
     traffic: list[PlacedObject]
     own_offset: float
     groups: list[list[PlacedObject]] = field(default_factory=list)
+    boxes: dict[str, Box | None] = field(default_factory=dict)
     counter: int = 0
 
 
@@ -169,7 +173,7 @@ def _add(stage: _Stage, class_id: int, count: int, nearer: float = 0.0) -> None:
         _add_pole_row(stage, count)
         return
     for _ in range(count):
-        for _ in range(14):
+        for _ in range(18):
             far_side = class_id in _BOTH_SIDES and stage.rng.random() < 0.3
             distance = _draw_distance(stage, class_id, far_side, nearer or 1.0)
             if _try(stage, class_id, distance, far_side):
@@ -188,8 +192,8 @@ def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) 
 
 
 def _add_pole_row(stage: _Stage, count: int) -> None:
-    spacing = float(stage.rng.uniform(22, 38))
-    start = float(stage.rng.uniform(12, 34))
+    spacing = float(stage.rng.uniform(18, 32))
+    start = float(stage.rng.uniform(13, 30))
     sides = [False] * count
     if stage.rng.random() < 0.35:
         sides = [bool(k % 2) for k in range(count)]
@@ -208,8 +212,14 @@ def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
     stage.counter += 1
     s = view.s + view.direction * distance
     group = placing.place_asset(stage.setting, stage.rng, class_id, s, direction, f"{stage.counter}")
-    if class_id != catalogue.CONCRETE_GUARDRAIL and not _in_picture(view, group[0]):
+    box = _picture_box(view, group[0])
+    if class_id != catalogue.CONCRETE_GUARDRAIL and box is None:
         return False
+    if class_id in _COMPACT and box is not None:
+        # Signs in a row hide each other from a car; some do here, most do not.
+        others = [stage.boxes[g[0].asset_id] for g in stage.groups if g[0].class_id in _COMPACT]
+        if stage.rng.random() < 0.8 and any(b is not None and _covers(box, b) for b in others):
+            return False
     for other in stage.groups:
         if any(
             overlaps(a, b, 1.0, 0.05)
@@ -224,22 +234,28 @@ def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
         if both_bridges and abs(other[0].s - s) < 60:
             return False
     stage.groups.append(group)
+    stage.boxes[group[0].asset_id] = box
     return True
 
 
-def _in_picture(view: View, placed: PlacedObject) -> bool:
-    model = placed.model
-    points = view.pose.to_camera(model.vertices)
+def _picture_box(view: View, placed: PlacedObject) -> Box | None:
+    """Left, top, right, bottom in pixels; None if the asset is too near or too much of it falls out of the picture."""
+    points = view.pose.to_camera(placed.model.vertices)
     if points[:, 2].min() < 4:
-        return False
+        return None
     pixels = view.camera.project(points)
-    inside = (
-        (pixels[:, 0] > 0)
-        & (pixels[:, 0] < view.camera.width)
-        & (pixels[:, 1] > 0)
-        & (pixels[:, 1] < view.camera.height)
-    )
-    return bool(inside.mean() > 0.45)
+    inside = (pixels > 0).all(axis=1) & (pixels < [view.camera.width, view.camera.height]).all(axis=1)
+    if inside.mean() <= 0.45:
+        return None
+    (left, top), (right, bottom) = pixels.min(axis=0), pixels.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _covers(a: Box, b: Box) -> bool:
+    """Whether two boxes share more than a quarter of the smaller one."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+    return width > 0 and height > 0 and width * height > 0.25 * smaller
 
 
 def random_view(

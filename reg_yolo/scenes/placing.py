@@ -102,7 +102,7 @@ def _warning_sign(
     height = float(rng.uniform(1.7, 2.3)) + side / math.sqrt(2)
     turn = _against_traffic(direction) + float(rng.uniform(-8, 8))
     diamond = place(
-        warning_sign.build_diamond(rng, side),
+        warning_sign.diamond(side, int(rng.integers(warning_sign.VARIANTS))),
         setting.road,
         setting.section,
         s,
@@ -126,13 +126,13 @@ def _information_sign(
 ) -> list[PlacedObject]:
     if rng.random() < 0.3:
         return _overhead_sign(setting, rng, s, direction, asset_id)
-    width, height = information_sign.random_board_size(rng, overhead=False)
+    model, width, height = information_sign.board(False, int(rng.integers(information_sign.VARIANTS)))
     outer = setting.outer(direction)
     t = outer * (setting.section.edge + width / 2 + float(rng.uniform(0.6, 2.4)))
     lower = float(rng.uniform(1.5, 2.3))
     turn = _against_traffic(direction) + float(rng.uniform(-9, 9))
     board = place(
-        information_sign.build_board(rng, width, height, overhead=False), setting.road, setting.section, s, t,
+        model, setting.road, setting.section, s, t,
         turn_deg=turn, lift_m=lower, class_id=catalogue.INFORMATION_SIGN, asset_id=asset_id, front_only=True,
     )  # fmt: skip
     board.attributes = {"width_m": width, "height_m": height, "lower_edge_m": lower, "kind": "roadside"}
@@ -147,13 +147,13 @@ def _overhead_sign(
     setting: Setting, rng: np.random.Generator, s: float, direction: int, asset_id: str
 ) -> list[PlacedObject]:
     section = setting.section
-    width, height = information_sign.random_board_size(rng, overhead=True)
+    model, width, height = information_sign.board(True, int(rng.integers(information_sign.VARIANTS)))
     outer = setting.outer(direction)
     clearance = float(rng.uniform(5.1, 5.8))
     t = outer * float(rng.uniform(section.lane_centre(0), section.lane_centre(section.lanes - 1) + 0.5))
     turn = _against_traffic(direction)
     board = place(
-        information_sign.build_board(rng, width, height, overhead=True),
+        model,
         setting.road,
         section,
         s,
@@ -207,14 +207,14 @@ def single_arm_pole(
     placed = place(
         model, setting.road, setting.section, s, t, turn_deg=turn, class_id=catalogue.SINGLE_ARM_POLE, asset_id=asset_id
     )
-    placed.attributes = {"height_m": setting.pole_style["height"], "arm_m": setting.pole_style["arm"]}
+    placed.attributes = {"height_m": setting.pole_style.height, "arm_m": setting.pole_style.arm}
     return [placed]
 
 
 def _guardrail(
     setting: Setting, rng: np.random.Generator, s: float, direction: int, asset_id: str
 ) -> list[PlacedObject]:
-    length = float(rng.choice([rng.uniform(9, 30), rng.uniform(30, 120)]))
+    length = float(rng.uniform(9, 27) if rng.random() < 0.6 else rng.uniform(27, 80))
     in_median = 1.0 <= setting.section.median < 6 and rng.random() < 0.45
     outer = setting.outer(direction)
     t = 0.0 if in_median else outer * (setting.section.edge + float(rng.uniform(-0.35, 0.2)))
@@ -228,7 +228,7 @@ def guardrail(setting: Setting, s_start: float, s_end: float, t: float, asset_id
     placed = from_road_coordinates(model, setting.road, class_id=catalogue.CONCRETE_GUARDRAIL, asset_id=asset_id)
     stations = np.linspace(s_start, s_end, max(2, round((s_end - s_start) / 6) + 1))
     placed.geometry = setting.road.to_world(stations, t, base)
-    placed.attributes = {"length_m": s_end - s_start, "height_m": setting.barrier_style["height"]}
+    placed.attributes = {"length_m": s_end - s_start, "height_m": setting.barrier_style.height}
     return placed
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reg_yolo.scenes.assets.barrier import random_barrier_style
-from reg_yolo.scenes.assets.pole import random_pole_style
+from reg_yolo.scenes.assets.barrier import BarrierStyle, random_barrier_style
+from reg_yolo.scenes.assets.pole import PoleStyle, random_pole_style
 from reg_yolo.scenes.cross_section import CrossSection, random_cross_section
 from reg_yolo.scenes.road import Road, random_road
 
@@ -32,8 +32,8 @@ class Setting:
     section: CrossSection
     traffic: int
     seed: int
-    pole_style: dict[str, float]
-    barrier_style: dict[str, float]
+    pole_style: PoleStyle
+    barrier_style: BarrierStyle
     first_kilometre: int
 
     def outer(self, direction: int) -> int:

@@ -35,7 +35,7 @@ class StillOptions:
     boxes_only: bool = False
     val_fraction: float = 0.2
     traffic_side: str = "left"
-    objects_per_image: float = 5.0
+    objects_per_image: float = 7.0
     mix: Sequence[float] = catalogue.DEFAULT_MIX
     time: str = ""
     weather: str = ""

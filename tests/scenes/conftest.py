@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from reg_yolo.scenes import write_stills
+from reg_yolo.scenes.assets.barrier import BarrierStyle
+from reg_yolo.scenes.assets.pole import PoleStyle
 from reg_yolo.scenes.cross_section import CrossSection
 from reg_yolo.scenes.lighting import Lighting
 from reg_yolo.scenes.road import straight_road
@@ -28,8 +30,8 @@ def flat_section() -> CrossSection:
 @pytest.fixture(scope="session")
 def flat_setting(flat_section: CrossSection) -> Setting:
     """A level, straight road that runs north from the origin."""
-    pole = {"height": 9.0, "arm": 2.0, "rise": 0.5, "curved": 0.0, "shade": 1.0}
-    barrier = {"height": 0.9, "shade": 1.0, "paint": 0.0, "warm": 1.0}
+    pole = PoleStyle(height=9.0, arm=2.0, rise=0.5, curved=False, shade=1.0)
+    barrier = BarrierStyle(height=0.9, shade=1.0, paint=0, warm=1.0)
     return Setting(straight_road(600.0), flat_section, LEFT, 5, pole, barrier, 10)
 
 

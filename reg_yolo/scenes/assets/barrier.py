@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
@@ -11,17 +13,34 @@ SEGMENT_M = 3.0
 _PROFILE = ((0.30, 0.0), (0.30, 0.08), (0.16, 0.33), (0.08, 0.81))
 
 
-def random_barrier_style(rng: np.random.Generator) -> dict[str, float]:
-    """Height in metres, shade, and paint: 0 bare, 1 white top, 2 red and white, 3 yellow and black."""
-    return {
-        "height": float(rng.uniform(0.81, 1.07)),
-        "shade": float(rng.uniform(0.78, 1.18)),
-        "paint": float(rng.choice([0, 0, 0, 1, 2, 3])),
-        "warm": float(rng.uniform(0.96, 1.05)),
-    }
+@dataclass(frozen=True)
+class BarrierStyle:
+    """What all concrete guardrails of one place share.
+
+    Args:
+        height: metres.
+        shade: factor on the colour of the concrete.
+        paint: 0 bare, 1 white top, 2 red and white, 3 yellow and black.
+        warm: factor on its red.
+    """
+
+    height: float
+    shade: float
+    paint: int
+    warm: float
 
 
-def build_barrier(style: dict[str, float], s_start: float, s_end: float, t: float, base: float, seed: int) -> Model:
+def random_barrier_style(rng: np.random.Generator) -> BarrierStyle:
+    """A style drawn at random; bare concrete is the most frequent."""
+    return BarrierStyle(
+        height=float(rng.uniform(0.81, 1.07)),
+        shade=float(rng.uniform(0.78, 1.18)),
+        paint=int(rng.choice([0, 0, 0, 1, 2, 3])),
+        warm=float(rng.uniform(0.96, 1.05)),
+    )
+
+
+def build_barrier(style: BarrierStyle, s_start: float, s_end: float, t: float, base: float, seed: int) -> Model:
     """A run in road coordinates (offset, chainage, height): use with `from_road_coordinates`.
 
     Args:
@@ -31,18 +50,18 @@ def build_barrier(style: dict[str, float], s_start: float, s_end: float, t: floa
     """
     mesh = MeshBuilder()
     rng = np.random.default_rng(seed)
-    scale = style["height"] / 0.81
+    scale = style.height / 0.81
     profile = [(w, z * scale) for w, z in _PROFILE]
     count = max(1, round((s_end - s_start) / SEGMENT_M))
     edges = np.linspace(s_start, s_end, count + 1)
     for k in range(count):
-        tone = style["shade"] * rng.uniform(0.93, 1.05)
-        colour: Colour = (160 * tone, 166 * tone * style["warm"] ** 0.5, 170 * tone * style["warm"])
+        tone = style.shade * rng.uniform(0.93, 1.05)
+        colour: Colour = (160 * tone, 166 * tone * style.warm**0.5, 170 * tone * style.warm)
         # A joint of four centimetres lets single elements be seen.
         a, b = float(edges[k]) + 0.02, float(edges[k + 1]) - 0.02
         for level in range(3):
             (w0, z0), (w1, z1) = profile[level], profile[level + 1]
-            face = _painted(style["paint"], level, k, colour)
+            face = _painted(style.paint, level, k, colour)
             mesh.quad(
                 [(t + w0, a, base + z0), (t + w0, b, base + z0), (t + w1, b, base + z1), (t + w1, a, base + z1)], face
             )
@@ -60,7 +79,7 @@ def build_barrier(style: dict[str, float], s_start: float, s_end: float, t: floa
     return mesh.build()
 
 
-def _painted(paint: float, level: int, element: int, bare: Colour) -> Colour:
+def _painted(paint: int, level: int, element: int, bare: Colour) -> Colour:
     if paint == 1 and level == 2:
         return (205.0, 210.0, 212.0)
     if paint == 2 and level == 2:

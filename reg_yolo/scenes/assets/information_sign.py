@@ -5,6 +5,7 @@ The labelled object is the board; posts and gantry belong to no class, so roadsi
 
 from __future__ import annotations
 
+import functools
 from itertools import pairwise
 
 import cv2
@@ -17,6 +18,7 @@ from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
 STEEL: Colour = (150.0, 152.0, 155.0)
 _BACK: Colour = (120.0, 122.0, 124.0)
 PIXELS_PER_METRE = 64
+VARIANTS = 256
 
 
 def random_board_size(rng: np.random.Generator, overhead: bool) -> tuple[float, float]:
@@ -103,15 +105,21 @@ def _service_sign(board: Texture, rng: np.random.Generator) -> None:
     textures.thai_like_line(board, int(width * 0.14), int(height * 0.9), letter, 4, rng, textures.WHITE)
 
 
-def build_board(rng: np.random.Generator, width_m: float, height_m: float, overhead: bool) -> Model:
-    """A board whose lower edge is at z = 0, with its grey back."""
+@functools.cache
+def board(overhead: bool, variant: int) -> tuple[Model, float, float]:
+    """One of `VARIANTS` boards with its lower edge at z = 0 and its width and height in metres.
+
+    A board is built once a process: lettering is the dearest part of a scene, and places are tried one after another.
+    """
+    rng = np.random.default_rng([int(overhead), variant])
+    width_m, height_m = random_board_size(rng, overhead)
     mesh = MeshBuilder()
     texture, ground = board_texture(rng, width_m, height_m, overhead)
     w, h = width_m / 2, height_m
     mesh.quad([(-w, 0, 0), (w, 0, 0), (w, 0, h), (-w, 0, h)], ground, finish=RETROREFLECTIVE, texture=texture)
     mesh.quad([(w, 0.05, 0), (-w, 0.05, 0), (-w, 0.05, h), (w, 0.05, h)], _BACK)
     mesh.quad([(-w, 0.05, h), (-w, 0, h), (w, 0, h), (w, 0.05, h)], _BACK, both_sides=True)
-    return mesh.build()
+    return mesh.build(), width_m, height_m
 
 
 def build_posts(width_m: float, lower_edge_m: float, height_m: float) -> Model:

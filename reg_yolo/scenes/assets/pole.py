@@ -2,59 +2,80 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import LUMINOUS, Colour, MeshBuilder, Model
+from reg_yolo.scenes.mesh import LUMINOUS, Colour, MeshBuilder, Model, tint
 
 GALVANISED: Colour = (165.0, 165.0, 162.0)
 _LAMP: Colour = (170.0, 225.0, 250.0)
 _HEAD: Colour = (135.0, 137.0, 140.0)
 
 
-def random_pole_style(rng: np.random.Generator) -> dict[str, float]:
-    """Height, arm and shade that all poles of one row share: metres, and a factor on the colour."""
-    return {
-        "height": float(rng.uniform(7.5, 11.5)),
-        "arm": float(rng.uniform(1.6, 2.8)),
-        "rise": float(rng.uniform(0.1, 0.9)),
-        "curved": float(rng.random() < 0.5),
-        "shade": float(rng.uniform(0.72, 1.25)),
-    }
+@dataclass(frozen=True)
+class PoleStyle:
+    """What all poles of one place share.
+
+    Args:
+        height: of the lamp above the foot, metres.
+        arm: reach of the arm, metres.
+        rise: how far the arm climbs, metres.
+        curved: the arm is an arc, not a straight bar.
+        shade: factor on the colour of galvanised steel.
+    """
+
+    height: float
+    arm: float
+    rise: float
+    curved: bool
+    shade: float
 
 
-def build_single_arm(style: dict[str, float], lit: bool) -> Model:
+def random_pole_style(rng: np.random.Generator) -> PoleStyle:
+    """A style drawn at random."""
+    return PoleStyle(
+        height=float(rng.uniform(7.5, 11.5)),
+        arm=float(rng.uniform(1.6, 2.8)),
+        rise=float(rng.uniform(0.1, 0.9)),
+        curved=bool(rng.random() < 0.5),
+        shade=float(rng.uniform(0.72, 1.25)),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def build_single_arm(style: PoleStyle, lit: bool) -> Model:
     """A tapered pole whose one arm reaches towards positive x."""
     mesh = MeshBuilder()
-    colour = tuple(c * style["shade"] for c in GALVANISED)
-    shade: Colour = (colour[0], colour[1], colour[2])
-    height = style["height"]
-    mesh.column(0, 0, -0.3, height - style["rise"], 0.12, shade, top_radius=0.075)
+    shade = tint(GALVANISED, style.shade)
+    height = style.height
+    mesh.column(0, 0, -0.3, height - style.rise, 0.12, shade, top_radius=0.075)
     mesh.box((0, 0), (0.45, 0.45), -0.3, 0.12, (150.0, 152.0, 155.0))
     _arm(mesh, style, 1.0, shade, lit)
     return mesh.build()
 
 
-def build_double_arm(style: dict[str, float], lit: bool) -> Model:
+def build_double_arm(style: PoleStyle, lit: bool) -> Model:
     """A pole with an arm to each side: not a single-arm pole."""
     mesh = MeshBuilder()
-    shade: Colour = (GALVANISED[0] * style["shade"], GALVANISED[1] * style["shade"], GALVANISED[2] * style["shade"])
-    mesh.column(0, 0, -0.3, style["height"] - style["rise"], 0.13, shade, top_radius=0.08)
+    shade = tint(GALVANISED, style.shade)
+    mesh.column(0, 0, -0.3, style.height - style.rise, 0.13, shade, top_radius=0.08)
     _arm(mesh, style, 1.0, shade, lit)
     _arm(mesh, style, -1.0, shade, lit)
     return mesh.build()
 
 
-def lamp_offset(style: dict[str, float]) -> tuple[float, float]:
+def lamp_offset(style: PoleStyle) -> tuple[float, float]:
     """Where the lamp hangs: metres along the arm and above the pole's foot."""
-    return style["arm"], style["height"]
+    return style.arm, style.height
 
 
-def _arm(mesh: MeshBuilder, style: dict[str, float], side: float, shade: Colour, lit: bool) -> None:
-    height, arm, rise = style["height"], style["arm"], style["rise"]
+def _arm(mesh: MeshBuilder, style: PoleStyle, side: float, shade: Colour, lit: bool) -> None:
+    height, arm, rise = style.height, style.arm, style.rise
     start = (0.0, 0.0, height - rise)
-    if style["curved"]:
+    if style.curved:
         points = [start]
         for k in range(1, 5):
             share = k / 4

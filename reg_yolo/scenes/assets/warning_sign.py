@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import cv2
@@ -13,6 +14,7 @@ from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
 
 _YELLOW: Colour = (25.0, 190.0, 240.0)
 _BLACK: Colour = (25.0, 25.0, 25.0)
+VARIANTS = 64
 _POST: Colour = (165.0, 168.0, 170.0)
 
 
@@ -62,8 +64,10 @@ def diamond_texture(rng: np.random.Generator, size: int = 72) -> Texture:
     return np.asarray(face, np.uint8)
 
 
-def build_diamond(rng: np.random.Generator, side_m: float) -> Model:
-    """A diamond around the origin: its corners point up, down and sideways."""
+@functools.cache
+def diamond(side_m: float, variant: int) -> Model:
+    """One of `VARIANTS` diamonds around the origin, built once a process: its corners point up, down and sideways."""
+    rng = np.random.default_rng(variant)
     mesh = MeshBuilder()
     half = side_m / math.sqrt(2)
     mesh.quad(

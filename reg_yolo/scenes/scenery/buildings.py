@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ _WALLS: tuple[Colour, ...] = (
     (140.0, 165.0, 200.0),
 )
 _ROOFS: tuple[Colour, ...] = ((60.0, 70.0, 130.0), (110.0, 80.0, 60.0), (120.0, 125.0, 128.0), (70.0, 95.0, 70.0))
+BILLBOARDS = 64
 _WINDOW: Colour = (90.0, 75.0, 62.0)
 
 
@@ -78,8 +80,10 @@ def _shops(mesh: MeshBuilder, rng: np.random.Generator, wall: Colour) -> None:
     mesh.box((0, -d / 2 - 0.7), (w, 1.4), 2.6, 2.75, tint(_ROOFS[int(rng.integers(len(_ROOFS)))], 1.2))
 
 
-def build_billboard(rng: np.random.Generator) -> Model:
-    """An advertising board on a tall post: no information sign."""
+@functools.cache
+def billboard(variant: int) -> Model:
+    """One of `BILLBOARDS` advertising boards on tall posts: no information sign."""
+    rng = np.random.default_rng(variant)
     mesh = MeshBuilder()
     w, h, low = float(rng.uniform(3, 7)), float(rng.uniform(2, 3.5)), float(rng.uniform(2.5, 6))
     for x in (-w * 0.3, w * 0.3):

@@ -68,7 +68,12 @@ def _furniture(setting: Setting, rng: np.random.Generator, s_start: float, s_end
         turn = 0.0 if direction > 0 else 180.0
         for _ in range(rng.poisson(0.35 * hundreds)):
             t = outer * (section.edge + rng.uniform(6, 14))
-            put(buildings.build_billboard(rng), rng.uniform(s_start, s_end), t, turn + rng.uniform(-20, 20))
+            put(
+                buildings.billboard(int(rng.integers(buildings.BILLBOARDS))),
+                rng.uniform(s_start, s_end),
+                t,
+                turn + rng.uniform(-20, 20),
+            )
         for _ in range(rng.poisson(0.45 * hundreds)):
             t = outer * (section.edge + rng.uniform(0.6, 1.6))
             put(buildings.build_regulatory_sign(rng), rng.uniform(s_start, s_end), t, turn)
