@@ -49,6 +49,21 @@ def rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rectangles(tmp_path_factory.mktemp("rectangles"), {"train": 24, "val": 8})
 
 
+@pytest.fixture(scope="session")
+def even_rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set in which every class is common: 40 training and 12 validation images; its YAML. Do not write to it."""
+    return write_rectangles(tmp_path_factory.mktemp("even"), {"train": 40, "val": 12}, (0.4, 0.35, 0.25))
+
+
+@pytest.fixture(scope="session")
+def detector(even_rectangles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stock weights that find rectangles at 128 pixels. Do not write beside them; copy them first."""
+    from tests.detector import write_detector
+
+    images = sorted((even_rectangles.parent / "images/train").glob("*.png"))
+    return write_detector(tmp_path_factory.mktemp("detector") / "rectangles.pt", NAMES, images)
+
+
 @pytest.fixture
 def own_rectangles(tmp_path: Path) -> Path:
     """A small data set of the test's own, to be broken at will; its YAML."""

@@ -13,7 +13,7 @@ import typer
 
 from reg_yolo.errors import RegYoloError
 
-OUR_FAULT, INPUT_FAULT, INTERRUPTED = 1, 2, 130
+OUR_FAULT, INPUT_FAULT, PARTLY_DONE, INTERRUPTED = 1, 2, 3, 130
 
 
 def report_failure(error: BaseException, *, debug: bool = False) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.words import train_arguments
 
 
@@ -32,10 +33,11 @@ def predict(
     typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
     typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
-        shown = (
-            result.annotated[0]
-            if len(result.annotated) == 1
-            else f"{len(result.annotated)} pictures in {result.folder}"
-        )
-        typer.echo(f"Annotated:  {shown}")
+        many = f"{len(result.annotated)} pictures in {result.folder}"
+        typer.echo(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
     typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
+    if result.failed:
+        for reason in result.failed.values():
+            typer.echo(f"error: {reason}", err=True)
+        typer.echo(f"Partly done: {len(result.failed)} files could not be read", err=True)
+        raise typer.Exit(PARTLY_DONE)

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-import cv2
-from ultralytics.engine.results import Results
+import numpy as np
+from ultralytics.data.augment import LetterBox
 from ultralytics.utils import LOGGER, TQDM
-from ultralytics.utils.files import increment_path
+from ultralytics.utils.checks import check_imgsz
 
 from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, MediaError
-from reg_yolo.video.annotate import Annotator
 from reg_yolo.video.detections import FrameDetections
 from reg_yolo.video.detections_header import DetectionsHeader
 from reg_yolo.video.detections_io import CsvWriter, DetectionsWriter
-from reg_yolo.video.sources import Source, VideoInfo, probe_video, resolve_source
-from reg_yolo.video.writer import AnnotatedVideoWriter
-from reg_yolo.yolo.checkpoints import file_sha256, load_checkpoint_file, metadata_of, model_of, read_thresholds
-from reg_yolo.yolo.compatibility import check_ultralytics_version
-from reg_yolo.yolo.environment import runs_folder
+from reg_yolo.video.sources import Source, probe_video, resolve_source
+from reg_yolo.yolo.arguments import check_arguments, check_own_keys
+from reg_yolo.yolo.checkpoints import file_sha256, read_thresholds, thresholds_file
+from reg_yolo.yolo.detector import Detector, open_detector
+from reg_yolo.yolo.predict_frames import expected_frames, predicted_frames
+from reg_yolo.yolo.predict_pictures import AnnotatedPictures
 from reg_yolo.yolo.predictor import RegDetectionPredictor
-from reg_yolo.yolo.train_run import check_arguments
+from reg_yolo.yolo.run_folder import new_run_folder, removed_on_failure
 
 DEFAULT_CONFIDENCE = 0.25
-IMAGE_QUALITY = 92
+
+
+class PartlyRead(Exception):
+    """Some files of the source could not be read; closes the detections file as incomplete."""
 
 
 @dataclass
@@ -45,6 +51,7 @@ class PredictionSummary:
         frames: Frames and images.
         seconds: Time for reading, inference, drawing and writing.
         thresholds: Confidence threshold by class name.
+        failed: Files that could not be read, with the reason; the others are done.
     """
 
     folder: Path
@@ -55,6 +62,7 @@ class PredictionSummary:
     frames: int = 0
     seconds: float = 0.0
     thresholds: dict[str, float] = field(default_factory=dict)
+    failed: dict[Path, str] = field(default_factory=dict)
 
 
 def predict(
@@ -80,94 +88,109 @@ def predict(
     Raises:
         RegYoloError: If weights or source cannot be read.
     """
-    check_ultralytics_version()
-    weights = Path(weights)
-    checkpoint = load_checkpoint_file(weights, trust=trust)
+    own = check_own_keys(arguments, "predict")
+    draw, conf = own.pop("save", True), own.pop("conf", None)
+    detector = open_detector(weights, trust=trust)
     media = resolve_source(source)
-    names = dict(model_of(checkpoint).names)
-    class_names = [str(names[index]) for index in range(len(names))]
-    thresholds = choose_thresholds(weights, metadata_of(checkpoint), class_names, arguments.get("conf"))
-    draw = bool(arguments.pop("save", True))
-    trained_with = checkpoint.get("train_args") or {}
+    thresholds = choose_thresholds(detector, conf)
     settings = {
-        "imgsz": trained_with.get("imgsz", 640),
-        **arguments,
+        "imgsz": detector.imgsz,
+        "rect": True,
+        "batch": 1,
+        **own,
         "conf": min(thresholds.values()),
         "task": "detect",
         "mode": "predict",
-        "model": str(weights),
+        "model": str(detector.path),
         "save": False,
         "verbose": False,
-        "batch": 1,
     }
-    check_arguments(settings)
-    folder = Path(out) if out else increment_path(Path(runs_folder(settings.get("project"), "detect")) / "predict")
-    settings["save_dir"] = str(folder)
-    predictor = RegDetectionPredictor(overrides=settings)
-    predictor.class_thresholds = [thresholds[name] for name in class_names]
-    predictor.setup_model(str(weights), verbose=False)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"{folder} cannot be created: {error.strerror}") from error
+    check_arguments({**settings, "save": draw})
+    folder = new_run_folder(settings, "predict", out)
     summary = PredictionSummary(
         folder,
         folder / "detections.jsonl",
         folder / "detections.csv",
-        counts=dict.fromkeys(class_names, 0),
+        counts=dict.fromkeys(detector.class_names, 0),
         thresholds=thresholds,
     )
-    videos = {path: probe_video(path) for path in media.videos} if media.kind == "video" else {}
-    header = _header(media, predictor, weights, class_names, thresholds, next(iter(videos.values()), None))
-    started = time.perf_counter()
-    with ExitStack() as stack:
-        stack.callback(lambda: setattr(summary, "seconds", time.perf_counter() - started))
-        jsonl = stack.enter_context(DetectionsWriter(summary.detections_file, header))
-        table = stack.enter_context(CsvWriter(summary.csv_file))
-        sinks = [jsonl.write, table.write, *([on_frame] if on_frame else [])]
-        _run(media, predictor, class_names, summary, sinks, draw=draw)
+    with removed_on_failure(folder, kept=lambda: summary.frames > 0), terminated_as_interrupted():
+        predictor = RegDetectionPredictor(overrides={**settings, "save_dir": str(folder)})
+        predictor.class_thresholds = list(thresholds.values())
+        predictor.setup_model(str(detector.path), verbose=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _run(media, predictor, detector, summary, on_frame, draw=draw)
+        except PartlyRead:
+            LOGGER.warning(f"{len(summary.failed)} of {len(media.files)} files could not be read")
+        except KeyboardInterrupt:
+            if summary.frames:
+                LOGGER.warning(f"Interrupted after {summary.frames} frames, which are in {folder}")
+            raise
     return summary
 
 
-def choose_thresholds(
-    weights: Path, metadata: dict[str, Any], class_names: list[str], conf: Any = None
-) -> dict[str, float]:
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM act as Ctrl-C does while the block runs, so that files are closed in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
     """Return the confidence threshold of every class: `conf` if given, else the stored ones, else 0.25.
 
     Raises:
         ConfigError: If `conf` is not in [0, 1].
     """
+    names, weights = detector.class_names, detector.path
     if conf is not None:
-        if not isinstance(conf, (int, float)) or not 0 <= conf <= 1:
-            raise ConfigError(f"conf must be a number from 0 to 1, got {conf!r}")
-        return dict.fromkeys(class_names, float(conf))
-    found = read_thresholds(weights, metadata)
+        if isinstance(conf, bool) or not isinstance(conf, (int, float)) or not 0 <= conf <= 1:
+            raise ConfigError(f"conf: got {conf!r}, expected a number from 0 to 1")
+        return dict.fromkeys(names, float(conf))
+    found = read_thresholds(weights, detector.metadata)
+    beside = thresholds_file(weights)
+    if beside.is_file() and (found is None or found[1] != str(beside)):
+        LOGGER.warning(f"{beside} belongs to other weights and is passed over; `reg-yolo val` makes it anew")
     if found is None:
         LOGGER.info(f"No thresholds stored with {weights}: {DEFAULT_CONFIDENCE} for every class")
-        return dict.fromkeys(class_names, DEFAULT_CONFIDENCE)
+        return dict.fromkeys(names, DEFAULT_CONFIDENCE)
     thresholds, origin = found
     LOGGER.info(f"Thresholds by class ({thresholds.criterion}) from {origin}")
-    return dict(zip(class_names, thresholds.for_classes(class_names), strict=True))
+    return dict(zip(names, thresholds.for_classes(names), strict=True))
+
+
+def network_input(predictor: RegDetectionPredictor, height: int, width: int) -> tuple[int, int]:
+    """Return height and width in pixels that a frame of the given size has when it enters the network."""
+    size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
+    letterbox = LetterBox(size, auto=predictor.args.rect, stride=predictor.model.stride)
+    rows, columns = letterbox(image=np.zeros((height, width, 3), np.uint8)).shape[:2]
+    return int(rows), int(columns)
 
 
 def _header(
-    media: Source,
-    predictor: RegDetectionPredictor,
-    weights: Path,
-    class_names: list[str],
-    thresholds: dict[str, float],
-    video: VideoInfo | None,
+    media: Source, predictor: RegDetectionPredictor, detector: Detector, thresholds: dict[str, float]
 ) -> DetectionsHeader:
-    size = predictor.args.imgsz
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
+    size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
+    video = probe_video(media.videos[0]) if media.kind == "video" else None
     return DetectionsHeader(
         source=media.given,
-        classes=tuple(class_names),
-        weights_name=weights.name,
-        weights_sha256=file_sha256(weights),
+        classes=tuple(detector.class_names),
+        weights_name=detector.path.name,
+        weights_sha256=file_sha256(detector.path),
         engine="pytorch",
         precision="f16" if predictor.model.fp16 else "f32",
-        imgsz=(int(height), int(width)),
+        imgsz=network_input(predictor, video.height, video.width) if video else (int(size[0]), int(size[1])),
         device=str(predictor.device),
         thresholds=thresholds,
         reg_yolo_version=__version__,
@@ -182,81 +205,36 @@ def _header(
 def _run(
     media: Source,
     predictor: RegDetectionPredictor,
-    class_names: list[str],
+    detector: Detector,
     summary: PredictionSummary,
-    sinks: list[Callable[[FrameDetections], None]],
+    on_frame: Callable[[FrameDetections], None] | None,
     *,
     draw: bool,
 ) -> None:
-    annotator = Annotator(class_names)
-    expected = _expected_frames(media, int(predictor.args.vid_stride))
-    with TQDM(total=expected, unit=" frames", desc="predict") as bar:
-        for path, frames in _streams(media, predictor):
-            info = probe_video(path) if path is not None else None
-            with ExitStack() as stack:
-                video: AnnotatedVideoWriter | None = None
-                for result, index, time_s in frames:
-                    detections = _detections(result, index, time_s, class_names)
-                    for sink in sinks:
-                        sink(detections)
-                    summary.frames += 1
-                    for detection in detections.detections:
-                        summary.counts[detection.class_name] += 1
-                    if draw and info is not None and len(media.files) == 1:
-                        if video is None:
-                            fps = info.fps / predictor.args.vid_stride if info.fps else None
-                            target = summary.folder / f"{Path(result.path).stem}.mp4"
-                            size = (detections.width, detections.height)
-                            video = stack.enter_context(AnnotatedVideoWriter(target, *size, fps))
-                            summary.annotated.append(target)
-                            LOGGER.info(video.codec_note)
-                        video.write(annotator.annotate(result.orig_img, detections))
-                    elif draw and info is None:
-                        summary.annotated.append(_write_image(annotator, result, detections, summary.folder))
-                    bar.update(1)
-
-
-def _streams(
-    media: Source, predictor: RegDetectionPredictor
-) -> Iterator[tuple[Path | None, Iterator[tuple[Results, int, float | None]]]]:
-    """Yield each video by itself, then all images as one stream; upstream would mix their frames' numbers."""
-    for video in media.videos:
-        yield video, _video_frames(predictor, video)
-    if media.images:
-        images = [str(path) for path in media.images]
-        yield None, ((result, 0, None) for result in predictor(images, stream=True))
-
-
-def _video_frames(predictor: RegDetectionPredictor, video: Path) -> Iterator[tuple[Results, int, float | None]]:
-    for result in predictor(str(video), stream=True):
-        index, time_s = predictor.clock.next_frame() if predictor.clock else (0, None)
-        yield result, index, time_s
-
-
-def _expected_frames(media: Source, stride: int) -> int | None:
-    counts = [probe_video(path).frame_count for path in media.videos]
-    if any(count is None for count in counts):
-        return None
-    return len(media.images) + sum(-(-count // stride) for count in counts if count is not None)
-
-
-def _detections(result: Results, index: int, time_s: float | None, class_names: list[str]) -> FrameDetections:
-    height, width = result.orig_shape
-    boxes = result.boxes.cpu().numpy()
-    return FrameDetections.from_arrays(
-        str(result.path), index, time_s, width, height,
-        boxes_xyxy=boxes.xyxy, confidences=boxes.conf, class_ids=boxes.cls, class_names=class_names,
-    )  # fmt: skip
-
-
-def _write_image(annotator: Annotator, result: Results, detections: FrameDetections, folder: Path) -> Path:
-    stem, number = Path(result.path).stem, 1
-    target = folder / f"{stem}.jpg"
-    while target.exists():
-        number += 1
-        target = folder / f"{stem}-{number}.jpg"
-    encoded = cv2.imencode(
-        ".jpg", annotator.annotate(result.orig_img, detections), [cv2.IMWRITE_JPEG_QUALITY, IMAGE_QUALITY]
-    )[1]
-    encoded.tofile(target)
-    return target
+    names, stride = detector.class_names, int(predictor.args.vid_stride)
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        stack.callback(lambda: setattr(summary, "seconds", time.perf_counter() - started))
+        bar = stack.enter_context(TQDM(total=expected_frames(media, stride), unit=" frames", desc="predict"))
+        jsonl = stack.enter_context(
+            DetectionsWriter(summary.detections_file, _header(media, predictor, detector, summary.thresholds))
+        )
+        table = stack.enter_context(CsvWriter(summary.csv_file))
+        pictures = stack.enter_context(AnnotatedPictures(summary.folder, names, media, stride))
+        summary.annotated = pictures.files
+        for frame in predicted_frames(media, predictor, names, summary.failed):
+            jsonl.write(frame.detections)
+            table.write(frame.detections)
+            summary.frames += 1
+            for detection in frame.detections.detections:
+                summary.counts[detection.class_name] += 1
+            if on_frame is not None:
+                on_frame(frame.detections)
+            if draw:
+                pictures.write(frame)
+            bar.update(1)
+        if summary.failed:
+            reasons = list(summary.failed.values())
+            if not summary.frames:
+                raise MediaError(f"{media.given}: none of its {len(media.files)} files can be read; {reasons[0]}")
+            raise PartlyRead(f"{len(reasons)} of {len(media.files)} files could not be read: {'; '.join(reasons[:3])}")

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
-from ultralytics.utils.torch_utils import select_device, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.schema import RunConfig
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
-from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
+from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.yolo.arguments import check_arguments
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
 from reg_yolo.yolo.compatibility import check_ultralytics_version
 from reg_yolo.yolo.datasets import check_split
 from reg_yolo.yolo.environment import is_remote, offline
 from reg_yolo.yolo.resume import last_checkpoint
+from reg_yolo.yolo.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.trainer import RegDetectionTrainer
 from reg_yolo.yolo.training import RegTraining
 
@@ -88,9 +87,9 @@ def train(
     """
     resolved = resolve_config(config, [*overrides, *(f"{key}={value}" for key, value in arguments.items())])
     trainer_class, given = prepare(resolved, trust=trust)
-    with refusing_cleanly() as started:
-        trainer = trainer_class(overrides=given)
-        started.append(trainer)
+    folder = new_run_folder(given, "train")
+    with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
+        trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
         trainer.train()
     return _result(trainer)
 
@@ -184,20 +183,6 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     return trainer, arguments
 
 
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Let Ultralytics check the values of its own arguments.
-
-    Raises:
-        ConfigError: If it rejects one, in its own words.
-    """
-    try:
-        checked = get_cfg(DEFAULT_CFG_DICT, {**arguments, "data": str(arguments.get("data"))})
-        select_device(checked.device, verbose=False)
-    except (TypeError, ValueError, SyntaxError, AssertionError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError(f"train: {' '.join(lines)[:300] or type(error).__name__}") from error
-
-
 def check_model(model: str, *, trust: bool) -> None:
     """Check that a model YAML exists, or that weights load.
 
@@ -225,19 +210,6 @@ def check_model(model: str, *, trust: bool) -> None:
             f"model: there is no {model}; expected a YOLOv8 model YAML such as yolov8n.yaml (n, s, m, l, x), "
             "a YAML of your own, or weights (.pt)"
         ) from error
-
-
-@contextmanager
-def refusing_cleanly() -> Iterator[list[RegTraining]]:
-    """Remove the run directory again when a run is refused before it has saved anything."""
-    started: list[RegTraining] = []
-    try:
-        yield started
-    except RegYoloError:
-        for trainer in started:
-            if not any(trainer.wdir.glob("*.pt")):
-                shutil.rmtree(trainer.save_dir, ignore_errors=True)
-        raise
 
 
 def _result(trainer: RegTraining) -> TrainingResult:

@@ -1,0 +1,66 @@
+"""Weights opened for validation or prediction: ours or stock, with what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from ultralytics.nn.modules import Detect
+
+from reg_yolo.errors import WeightsError
+from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of, model_of
+from reg_yolo.yolo.compatibility import check_ultralytics_version
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        path: The checkpoint.
+        class_names: Class names in the order of their indices.
+        metadata: What reg_yolo stored in it; empty for stock weights.
+        trained_with: Ultralytics' arguments of its training; empty where it does not say.
+    """
+
+    path: Path
+    class_names: list[str]
+    metadata: dict[str, Any]
+    trained_with: dict[str, Any]
+
+    @property
+    def imgsz(self) -> int:
+        """The image size of its training, in pixels."""
+        size = self.trained_with.get("imgsz") or 640
+        return int(max(size) if isinstance(size, (list, tuple)) else size)
+
+
+def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
+    """Open a checkpoint and check that it holds a detection model that this version runs.
+
+    Args:
+        weights: A checkpoint of ours or a stock one.
+        trust: Load checkpoints that run code of their own.
+
+    Raises:
+        WeightsError: If it is missing, damaged, foreign, or another kind of model.
+    """
+    check_ultralytics_version()
+    path = Path(weights)
+    checkpoint = load_checkpoint_file(path, trust=trust)
+    model = model_of(checkpoint)
+    layers = getattr(model, "model", None)
+    head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
+    if type(head) is not Detect or getattr(head, "end2end", False):
+        raise WeightsError(
+            f"{path}: a model that ends in {type(head).__name__} is not run by this version; expected a detection "
+            "model such as YOLOv8n to YOLOv8x"
+        )
+    names = dict(enumerate(model.names)) if isinstance(model.names, (list, tuple)) else dict(model.names)
+    class_names = [str(names.get(index, "")) for index in range(head.nc)]
+    if len(names) != head.nc or not all(class_names) or len(set(class_names)) != head.nc:
+        raise WeightsError(f"{path}: its class names are not {head.nc} different ones, got {sorted(names.values())}")
+    trained_with = checkpoint.get("train_args") or {}
+    return Detector(path, class_names, metadata_of(checkpoint), dict(trained_with))
