@@ -69,8 +69,8 @@ class HeadOutput:
 
     def at(self, image: Tensor, anchor: Tensor) -> BoxPredictions:
         """Return what is predicted for the boxes at P anchor points, with gradient."""
-        # Indexed like this the gradient lies in memory as the head's output does.
-        rows = self.box_logits[image, :, anchor]
+        # Indexed like this the gradient lies in memory as upstream's does, which decides how a bias's gradient rounds.
+        rows = self.box_logits.transpose(1, 2)[image, anchor]
         points = self.anchor_points[anchor]
         return BoxPredictions(rows, self.decode(points, rows.unsqueeze(0))[0], points, self.strides[anchor])
 
