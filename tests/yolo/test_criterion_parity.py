@@ -1,4 +1,4 @@
-"""With every term neutral our criterion is Ultralytics' own, bit for bit, and what is neutral stays so beside others."""
+"""With every term neutral our criterion is Ultralytics' own, bit for bit, in value and gradient."""
 
 from __future__ import annotations
 
