@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.scenes import catalogue, placing
-from reg_yolo.scenes.camera import Camera, Pose
+from reg_yolo.scenes.camera import Camera
 from reg_yolo.scenes.ground import ground_faces
 from reg_yolo.scenes.labels import Label, LabelRule
 from reg_yolo.scenes.lighting import Lighting
@@ -19,6 +19,7 @@ from reg_yolo.scenes.projection import View, draw, in_reach
 from reg_yolo.scenes.scenery.layout import overlaps, scatter_scenery, scatter_traffic
 from reg_yolo.scenes.setting import Setting
 from reg_yolo.scenes.sky import background
+from reg_yolo.scenes.viewpoint import Mount, viewpoint
 from reg_yolo.scenes.visibility import find_labels
 from reg_yolo.scenes.world import PlacedObject
 
@@ -258,32 +259,10 @@ def _covers(a: Box, b: Box) -> bool:
     return width > 0 and height > 0 and width * height > 0.25 * smaller
 
 
-def random_view(
-    setting: Setting, rng: np.random.Generator, camera: Camera, mount: dict[str, float], s: float
-) -> tuple[View, int]:
-    """A camera car in one of the lanes at chainage s, and the lane.
-
-    Args:
-        mount: height of the lens in metres, pitch, yaw and roll against the road in degrees.
-    """
+def random_view(setting: Setting, rng: np.random.Generator, camera: Camera, mount: Mount, s: float) -> tuple[View, int]:
+    """A camera car in one of the lanes at chainage s, and the lane."""
     section = setting.section
     lane = int(rng.integers(section.lanes))
-    t = setting.outer(1) * section.lane_centre(lane) + float(rng.uniform(-0.3, 0.3))
-    x, y, z = setting.road.to_world(s, t, mount["height"])
-    ahead = setting.road.to_world(s + 8, t) - setting.road.to_world(s - 2, t)
-    grade = math.degrees(math.atan2(ahead[2], 10.0))
-    heading = math.degrees(float(setting.road.heading_at(s))) + mount["yaw"] + float(rng.uniform(-1, 1))
-    pose = Pose(
-        float(x), float(y), float(z), heading, grade + mount["pitch"] + float(rng.uniform(-0.4, 0.4)), mount["roll"]
-    )
-    return View(camera, pose, s, 1, REACH_M), lane
-
-
-def random_mount(rng: np.random.Generator) -> dict[str, float]:
-    """How the camera sits in its car: height in metres, angles in degrees."""
-    return {
-        "height": float(rng.uniform(1.25, 2.4)),
-        "pitch": float(rng.uniform(-2.5, 2.5)),
-        "yaw": float(rng.uniform(-3, 3)),
-        "roll": float(rng.normal(0, 0.7)),
-    }
+    offset = setting.outer(1) * section.lane_centre(lane) + float(rng.uniform(-0.3, 0.3))
+    yaw, pitch = float(rng.uniform(-1, 1)), float(rng.uniform(-0.4, 0.4))
+    return viewpoint(setting, camera, mount, s, 1, offset, REACH_M, yaw_deg=yaw, pitch_deg=pitch), lane

@@ -11,12 +11,13 @@ import numpy as np
 from reg_yolo.errors import ConfigError
 from reg_yolo.scenes import catalogue
 from reg_yolo.scenes.camera import Camera
-from reg_yolo.scenes.composing import Rendering, compose, random_mount, random_view
+from reg_yolo.scenes.composing import Rendering, compose, random_view
 from reg_yolo.scenes.labels import LabelRule, yolo_row
 from reg_yolo.scenes.lighting import TIMES, WEATHERS, Lighting, random_lighting
 from reg_yolo.scenes.mix import class_totals, plan_counts
 from reg_yolo.scenes.setting import LEFT, RIGHT, random_setting
 from reg_yolo.scenes.surface import shadow_factor, texture_factor
+from reg_yolo.scenes.viewpoint import random_mount
 from reg_yolo.scenes.weather import encode_jpeg, finish
 
 IMAGES_PER_PLACE = 2
@@ -149,7 +150,7 @@ def _scene(job: StillJob) -> tuple[Rendering, Lighting, Camera, np.random.Genera
         "backlight": lighting.backlight,
         "land": setting.section.land,
         "focal_px": round(camera.focal_px, 3),
-        "height_m": round(mount["height"], 3),
+        "height_m": round(mount.height_m, 3),
         "pitch_deg": round(pose.pitch_deg, 3),
         "objects": [
             {

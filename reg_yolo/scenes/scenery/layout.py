@@ -102,7 +102,7 @@ def scatter_traffic(
             gap = float(rng.choice([25.0, 60.0, 140.0]))
             distance = rng.exponential(gap) + (12.0 if way == direction and lane == own_lane else 6.0)
             while distance < reach_m:
-                model = vehicles.build_vehicle(rng, vehicles.random_kind(rng))
+                model = vehicles.vehicle(int(rng.integers(vehicles.VARIANTS)))
                 t = outer * section.lane_centre(lane) + rng.uniform(-0.25, 0.25)
                 turn = 0.0 if way > 0 else 180.0
                 objects.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -24,12 +25,20 @@ _TYRE: Colour = (28.0, 28.0, 28.0)
 _RED: Colour = (35.0, 30.0, 215.0)
 _HEADLAMP: Colour = (235.0, 245.0, 250.0)
 
+VARIANTS = 160
 KINDS = ("car", "pickup", "lorry", "bus")
 
 
 def random_kind(rng: np.random.Generator) -> str:
     """A vehicle kind by its share on Thai highways."""
     return str(rng.choice(KINDS, p=[0.42, 0.3, 0.22, 0.06]))
+
+
+@functools.cache
+def vehicle(variant: int) -> Model:
+    """One of `VARIANTS` vehicles, built once a process."""
+    rng = np.random.default_rng(variant)
+    return build_vehicle(rng, random_kind(rng))
 
 
 def build_vehicle(rng: np.random.Generator, kind: str) -> Model:
