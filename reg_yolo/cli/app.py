@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, prediction, training
+from reg_yolo.cli import configuration, prediction, scenes, training
 from reg_yolo.cli.failures import report_failure
 
 app = typer.Typer(
@@ -50,6 +50,8 @@ for command in (
     training.train,
     training.val,
     prediction.predict,
+    scenes.scenes,
+    scenes.demo,
 ):
     app.command()(command)
 

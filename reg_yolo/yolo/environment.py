@@ -13,6 +13,8 @@ QUIET_DEFAULTS = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",
+    # Read when the first video is opened; an encoder that is not there is tried, found missing and not used.
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 REMOTE_PREFIXES = ("http://", "https://", "ul://", "rtsp://", "rtmp://", "tcp://")
 

@@ -1,0 +1,110 @@
+"""`reg-yolo scenes` and `reg-yolo demo`: the embedded highway."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reg_yolo.errors import ConfigError
+
+
+def scenes(
+    out: Annotated[Path, typer.Argument(help="Folder that is made.")],
+    images: Annotated[int, typer.Option(help="Number of still pictures.")] = 400,
+    size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x384",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Boxes for every class, instead of polygons for five.")
+    ] = False,
+    val_fraction: Annotated[float, typer.Option(help="Share of the places that are held out for validation.")] = 0.2,
+    traffic: Annotated[str, typer.Option(help="Side of the road that traffic keeps to: left or right.")] = "left",
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+    drive: Annotated[
+        float | None, typer.Option(help="Write a drive of this many kilometres instead of stills.")
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Drive: frames a second.")] = 10.0,
+    speed: Annotated[float, typer.Option(help="Drive: km/h of the camera car.")] = 72.0,
+    every: Annotated[float | None, typer.Option(help="Drive: single frames every so many metres, no video.")] = None,
+    both_directions: Annotated[bool, typer.Option("--both-directions", help="Drive: there and back.")] = False,
+    gps_hz: Annotated[float, typer.Option(help="Drive: position fixes a second in the GPX tracks, 1 or 10.")] = 10.0,
+) -> None:
+    """Make pictures, or a drive, of a procedural highway with the full truth beside them."""
+    width_height = _size(size)
+    processes = workers or os.cpu_count() or 1
+    if drive is not None:
+        options = {
+            "fps": fps,
+            "speed_kmh": speed,
+            "every_m": every,
+            "both_directions": both_directions,
+            "gps_hz": gps_hz,
+        }
+        _drive(out, drive, width_height, seed, traffic_side=traffic, workers=processes, **options)
+        return
+    from reg_yolo.scenes import write_stills
+
+    with typer.progressbar(length=images, label="scenes") as bar:
+        summary = write_stills(
+            out,
+            images,
+            width_height,
+            seed,
+            boxes_only=boxes,
+            val_fraction=val_fraction,
+            workers=processes,
+            traffic_side=traffic,
+            progress=lambda _done, _total: bar.update(1),
+        )
+    for split, counts in summary.objects.items():
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        typer.echo(f"{split}: {summary.images[split]} images; {listed}")
+    typer.echo(f"Data set: {summary.data_yaml}")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    short: Annotated[
+        bool, typer.Option("--short", help="A minute instead of eight: shows the way, learns little.")
+    ] = False,
+) -> None:
+    """Make scenes, train YOLOv8n with REG on them, measure it and run it over a short drive."""
+    from reg_yolo.yolo.environment import prepare_environment
+
+    prepare_environment(trust=False)
+    from reg_yolo.yolo.demo_run import demo as run
+
+    result = run(out, short=short)
+    typer.echo(result.report.as_text())
+    typer.echo(f"Done in {result.seconds / 60:.1f} minutes.")
+    typer.echo(f"Annotated video:  {result.video}")
+    typer.echo(f"Per-class table:  {result.table}")
+    typer.echo(f"Plots:            {result.plots}")
+    typer.echo(f"Weights:          {result.weights}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size: got {text!r}, expected WIDTHxHEIGHT such as 640x384")
+    return int(width), int(height)
+
+
+def _drive(out: Path, km: float, size: tuple[int, int], seed: int, **options: Any) -> None:
+    from reg_yolo.scenes import write_drive
+
+    with typer.progressbar(length=1000, label="drive") as bar:
+        shown = 0
+
+        def progress(frame: int, total: int) -> None:
+            nonlocal shown
+            step = frame * 1000 // total - shown
+            shown += step
+            bar.update(step)
+
+        summary = write_drive(out, km, size, seed, progress=progress, **options)
+    for direction, videos in summary.videos.items():
+        typer.echo(f"{direction}: {summary.frames[direction]} frames" + "".join(f"\n  {video}" for video in videos))
+    typer.echo(f"Truth: {summary.root}")
