@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,8 @@ def plan_drive(options: DriveOptions) -> DrivePlan:
         sign = DIRECTIONS[name]
         start = 0.0 if sign > 0 else length
         azimuth = float(setting.road.heading_at(start)) + (0.0 if sign > 0 else math.pi)
-        lighting[name] = random_lighting(rng, azimuth, time=options.time, weather=options.weather)
+        light = random_lighting(rng, azimuth, time=options.time, weather=options.weather)
+        lighting[name] = replace(light, motion_blur_px=0.0, defocus_px=0.0)
         traffic[name] = lane_traffic(setting, rng, start, length, sign, lane, speed)
         noise[name] = draw_constants(np.random.default_rng([options.seed, 4, sign + 1]), options.noise)
         count = int(length / step + 1e-9)

@@ -144,7 +144,8 @@ def _gpx(plan: DrivePlan, direction: str, fixes: list[Fix]) -> str:
         longitude, latitude = plan.zone.to_lon_lat(fix.easting_m, fix.northing_m)
         when = utc_text(_START[direction], fix.time_s)
         lines.append(
-            f'   <trkpt lat="{latitude:.9f}" lon="{longitude:.9f}"><ele>{fix.height_m:.3f}</ele><time>{when}</time></trkpt>'
+            f'   <trkpt lat="{latitude:.9f}" lon="{longitude:.9f}">'
+            f"<ele>{fix.height_m:.3f}</ele><time>{when}</time></trkpt>"
         )
     lines += ["  </trkseg>", " </trk>", "</gpx>"]
     return "\n".join(lines) + "\n"

@@ -36,6 +36,8 @@ class Lighting:
         exposure: factor on the whole picture.
         noise: standard deviation of the sensor noise in grey levels.
         motion_blur_px: length of the blur at a width of 640 pixels.
+        motion_angle: its direction in radians, 0 is level.
+        defocus_px: standard deviation of the lens's blur at a width of 640 pixels.
         jpeg_quality: 1 to 100.
         rain: strength of rain streaks and drops, 0 to 1.
     """
@@ -55,6 +57,8 @@ class Lighting:
     exposure: float
     noise: float
     motion_blur_px: float
+    motion_angle: float
+    defocus_px: float
     jpeg_quality: int
     rain: float
 
@@ -113,6 +117,8 @@ def random_lighting(rng: np.random.Generator, view_azimuth: float, *, time: str 
         exposure=float(rng.uniform(0.88, 1.12)),
         noise=float({"day": rng.uniform(0.8, 3.0), "dusk": rng.uniform(2, 5), "night": rng.uniform(3, 7)}[time]),
         motion_blur_px=float(rng.choice([0.0, 0.0, 0.0, rng.uniform(1.5, 5.0)])),
+        motion_angle=float(rng.normal(0, 0.35) + (math.pi / 2 if rng.random() < 0.3 else 0.0)),
+        defocus_px=float(rng.choice([0.0, 0.0, 0.0, rng.uniform(0.4, 0.9)])),
         jpeg_quality=int(rng.integers(38, 94)),
         rain=float(rng.uniform(0.4, 1.0)) if weather == "rain" else 0.0,
     )

@@ -81,13 +81,15 @@ def silhouette(drawing: Drawing, owner: int, camera: Camera) -> tuple[int, int]:
     if not polygons:
         return 0, 0
     every = np.concatenate(polygons)
-    unit = SUPERSAMPLING << SHIFT
-    low = np.maximum(every.min(axis=0) // unit, [-camera.width, -camera.height])
-    high = np.minimum(every.max(axis=0) // unit + 2, [2 * camera.width, 2 * camera.height])
+    unit = 1 << SHIFT
+    limit = np.array([camera.width, camera.height]) * SUPERSAMPLING
+    low = np.maximum(every.min(axis=0) // unit, -limit)
+    high = np.minimum(every.max(axis=0) // unit + 2, 2 * limit)
     if (high <= low).any():
         return 0, 0
     canvas = np.zeros((int(high[1] - low[1]), int(high[0] - low[0])), np.uint8)
     shift = (low * unit).astype(np.int32)
     for polygon in polygons:
-        cv2.fillConvexPoly(canvas, polygon - shift, 1, cv2.LINE_8, SHIFT + 1)
-    return int(cv2.countNonZero(canvas)), int(canvas.any(axis=0).sum())
+        cv2.fillConvexPoly(canvas, polygon - shift, 1, cv2.LINE_8, SHIFT)
+    area = cv2.countNonZero(canvas) / SUPERSAMPLING**2
+    return round(area), round(int(canvas.any(axis=0).sum()) / SUPERSAMPLING)

@@ -31,10 +31,9 @@ def finish(
     if lighting.rain > 0:
         picture = _rain(picture, lighting, rng, scale)
     if lighting.motion_blur_px > 0:
-        picture = _motion_blur(picture, lighting.motion_blur_px * scale, rng)
-    if rng.random() < 0.3:
-        sigma = float(rng.uniform(0.4, 0.9)) * max(scale, 0.6)
-        picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+        picture = _motion_blur(picture, lighting.motion_blur_px * scale, lighting.motion_angle)
+    if lighting.defocus_px > 0:
+        picture = cv2.GaussianBlur(picture, (0, 0), lighting.defocus_px * max(scale, 0.6))
     return _sensor(picture, lighting, rng)
 
 
@@ -88,10 +87,9 @@ def _drop(picture: NDArray[np.uint8], x: int, y: int, radius: int) -> None:
     patch[chosen] = cv2.addWeighted(patch, 0.35, lens, 0.7, 4)[chosen]
 
 
-def _motion_blur(picture: NDArray[np.uint8], length: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _motion_blur(picture: NDArray[np.uint8], length: float, angle: float) -> NDArray[np.uint8]:
     size = max(3, round(length) | 1)
     kernel = np.zeros((size, size), np.float32)
-    angle = float(rng.normal(0, 0.35)) + (np.pi / 2 if rng.random() < 0.3 else 0.0)
     middle = size // 2
     dx, dy = np.cos(angle) * length / 2, np.sin(angle) * length / 2
     cv2.line(kernel, (round(middle - dx), round(middle - dy)), (round(middle + dx), round(middle + dy)), 1.0, 1)

@@ -40,15 +40,15 @@ def plain_day() -> Lighting:
     """Even light and clear air."""
     return Lighting(
         "day", "overcast", False, 0.0, math.radians(60), (0.3, 0.3, 0.3), (0.7, 0.7, 0.7), 1e-5, (200.0, 200.0, 200.0),
-        (220.0, 200.0, 180.0), (220.0, 210.0, 200.0), 0.0, 1.0, 0.0, 0.0, 90, 0.0,
+        (220.0, 200.0, 180.0), (220.0, 210.0, 200.0), 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 90, 0.0,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def still_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StillsSummary]:
-    """Sixty pictures with polygons and masks."""
+    """Forty pictures with polygons and masks."""
     out = tmp_path_factory.mktemp("stills") / "set"
-    return out, write_stills(out, 60, (640, 384), seed=3, masks=True)
+    return out, write_stills(out, 40, (640, 384), seed=3, masks=True)
 
 
 @pytest.fixture
