@@ -152,7 +152,7 @@ def corners(boxes: Tensor) -> Tensor:
 
 def write_tables(traces: dict[str, Trace], out: Path, name: str) -> None:
     """Write the error curves and the quartiles of the final IoU."""
-    curves = [["iteration", *traces]]
+    curves: list[list[object]] = [["iteration", *traces]]
     curves += [[i, *(t.errors[i] for t in traces.values())] for i in range(len(next(iter(traces.values())).errors))]
     _write_csv(out / f"{name}_error.csv", curves)
     summary: list[list[object]] = [["loss", "error", "mean", "p5", "p25", "median", "p75", "p95", "disjoint", "cpu_s"]]

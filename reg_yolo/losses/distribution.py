@@ -1,4 +1,4 @@
-"""Mean, deviation and spread of a DFL head's box distributions (GFL §3.2; a deviation for REG §2.5)."""
+"""Mean, deviation and spread of a DFL head's box distributions, and the deviation they give REG §2.5."""
 
 from __future__ import annotations
 

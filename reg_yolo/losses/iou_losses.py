@@ -19,7 +19,7 @@ from reg_yolo.losses.reduction import reduce_loss
 
 
 def iou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """IoU loss 1 - IoU (EIOU eq. 2).
+    """IoU loss 1 - IoU (EIOU eq. 1-5).
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -37,7 +37,7 @@ def iou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") 
 
 
 def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Generalised IoU loss 1 - IoU + (enclosing - union) / enclosing (EIOU eq. 3), equal to torchvision's.
+    """Generalised IoU loss 1 - IoU + (enclosing - union) / enclosing (EIOU eq. 1-5), equal to torchvision's.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -58,7 +58,7 @@ def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Distance IoU loss 1 - IoU + rho^2(centres) / diagonal^2 (EIOU eq. 4 without v), equal to torchvision's.
+    """Distance IoU loss 1 - IoU + rho^2(centres) / diagonal^2 (EIOU eq. 1-5 without v), equal to torchvision's.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -78,7 +78,7 @@ def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Complete IoU loss: DIoU + a v with the aspect term v and a = v / (1 - IoU + v) (EIOU eq. 4-5).
+    """Complete IoU loss: DIoU + a v with the aspect term v and a = v / (1 - IoU + v) (EIOU eq. 1-5).
 
     The weight a carries no gradient. Equal to torchvision's.
 
@@ -103,7 +103,7 @@ def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def aspect_ratio_term(pred_boxes: Tensor, target_boxes: Tensor) -> Tensor:
-    """Aspect-ratio term v = 4/pi^2 (atan(w_gt/h_gt) - atan(w/h))^2 of CIoU (EIOU eq. 5), Tensor[N] in [0, 1].
+    """Aspect-ratio term v = 4/pi^2 (atan(w_gt/h_gt) - atan(w/h))^2 of CIoU (EIOU eq. 1-5), Tensor[N] in [0, 1].
 
     The paper's eq. 6 prints dv/dw and dv/dh with the wrong sign; the gradient here is autograd's.
     """

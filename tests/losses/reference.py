@@ -267,7 +267,7 @@ def diou_loss(a, b):
 
 
 def aspect_ratio_term(a, b):
-    """EIOU eq. 5."""
+    """EIOU eq. 1-5."""
     angle_b = math.atan((b[2] - b[0]) / (b[3] - b[1]))
     angle_a = math.atan((a[2] - a[0]) / (a[3] - a[1]))
     return 4.0 / math.pi**2 * (angle_b - angle_a) ** 2
