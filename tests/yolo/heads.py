@@ -16,8 +16,6 @@ COUNTS = [600, 300, 20]
 CLASSES, BINS = len(COUNTS), 16
 STRIDES = (8, 16, 32)
 IMAGE_SIZE = 64
-SIDES = [IMAGE_SIZE // stride for stride in STRIDES]
-ANCHORS = sum(side * side for side in SIDES)
 
 
 def head_like_model(class_weights: list[float] | None = None) -> nn.Module:
@@ -42,10 +40,11 @@ def over_stock(**switches: Any) -> dict[str, Any]:
     return {"preset": "stock", **switches}
 
 
-def anchor_points() -> tuple[Tensor, Tensor]:
+def anchor_points(image_size: int = IMAGE_SIZE) -> tuple[Tensor, Tensor]:
     """Anchor points Tensor[A, 2] and their strides Tensor[A], pixels."""
     points, strides = [], []
-    for side, stride in zip(SIDES, STRIDES, strict=True):
+    for stride in STRIDES:
+        side = image_size // stride
         cells = (torch.arange(side) + 0.5) * stride
         rows, columns = torch.meshgrid(cells, cells, indexing="ij")
         points.append(torch.stack((columns, rows), -1).view(-1, 2))
@@ -85,23 +84,26 @@ BATCH = labels(
 IMAGES = 3
 
 
-def predictions(batch: dict[str, Tensor], images: int, seed: int = 0, sure: float = 3.0) -> dict[str, Any]:
+def predictions(
+    batch: dict[str, Tensor], images: int, seed: int = 0, sure: float = 3.0, image_size: int = IMAGE_SIZE
+) -> dict[str, Any]:
     """A head's raw output in the middle of a training, as leaves with gradient.
 
     Inside an object most anchor points predict a box near its own and raise the logit of its class by up to `sure`.
     """
     generator = torch.Generator().manual_seed(seed)
-    points, strides = anchor_points()
-    distances = 5.0 * torch.rand(images, ANCHORS, 4, generator=generator)
-    logits = torch.randn(images, CLASSES, ANCHORS, generator=generator) - 3.0
+    points, strides = anchor_points(image_size)
+    anchors = len(points)
+    distances = 5.0 * torch.rand(images, anchors, 4, generator=generator)
+    logits = torch.randn(images, CLASSES, anchors, generator=generator) - 3.0
     for image, label, (x, y, w, h) in zip(
-        batch["batch_idx"].long(), batch["cls"][:, 0].long(), (batch["bboxes"] * IMAGE_SIZE).tolist(), strict=True
+        batch["batch_idx"].long(), batch["cls"][:, 0].long(), (batch["bboxes"] * image_size).tolist(), strict=True
     ):
         edges = torch.tensor([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
         sides = torch.cat((points - edges[:2], edges[2:] - points), 1)
-        inside = (sides.min(1).values > 0) & (torch.rand(ANCHORS, generator=generator) < 0.8)
+        inside = (sides.min(1).values > 0) & (torch.rand(anchors, generator=generator) < 0.8)
         noise = torch.randn(int(inside.sum()), 4, generator=generator)
-        distances[image, inside] = (sides[inside] / strides[inside, None] + 0.3 * noise).clamp(0.0, BINS - 1.0)
+        distances[image, inside] = (sides[inside] / strides[inside, None] + 0.8 * noise).clamp(0.0, BINS - 1.0)
         logits[image, label, inside] += sure * torch.rand(int(inside.sum()), generator=generator)
     bins = torch.arange(float(BINS))
     box_logits = -0.5 * (distances.unsqueeze(-1) - bins).square()
@@ -109,7 +111,7 @@ def predictions(batch: dict[str, Tensor], images: int, seed: int = 0, sure: floa
     return {
         "boxes": box_logits.flatten(2).transpose(1, 2).contiguous().requires_grad_(),
         "scores": logits.requires_grad_(),
-        "feats": [torch.empty(images, 1, side, side) for side in SIDES],
+        "feats": [torch.empty(images, 1, image_size // s, image_size // s) for s in STRIDES],
     }
 
 

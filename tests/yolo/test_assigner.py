@@ -13,6 +13,8 @@ from reg_yolo.yolo.candidates import pairs_on_grids
 
 from ultralytics.utils.tal import TaskAlignedAssigner  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STRIDES = (8, 16, 32)
 OUTPUTS = ("labels", "boxes", "scores", "has_object", "object_index")
 
