@@ -1,4 +1,4 @@
-"""The factor that brings our classification loss to the stock scale: when it is fixed, to what, and when it is absent."""
+"""The factor that brings our classification loss to the stock scale: when, to what, and when there is none."""
 
 from __future__ import annotations
 

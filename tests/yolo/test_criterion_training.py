@@ -108,8 +108,6 @@ def test_batch_almost_without_labels_has_a_finite_gradient(name: str, batch: dic
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_extreme_logits_have_a_finite_gradient(name: str) -> None:
-    from tests.yolo.heads import predictions
-
     learned = torch.nn.Parameter(torch.zeros(3))
     ours = criterion(SETTINGS[name], learned_deviation=learned)
     preds = predictions(BATCH, IMAGES)
