@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli import configuration, prediction, scenes, training
-from reg_yolo.cli.failures import report_failure
+from reg_yolo.cli.failures import INTERRUPTED, report_failure
 
 app = typer.Typer(
     name="reg-yolo",
@@ -63,6 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for word in words if word != "--debug"]
     try:
         code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
+        if code == INTERRUPTED:
+            # Typer turns Ctrl-C into this code without a word.
+            report_failure(KeyboardInterrupt())
     except BaseException as error:
         code = report_failure(error, debug=debug)
     sys.exit(code or 0)

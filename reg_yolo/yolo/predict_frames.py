@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from ultralytics.data.loaders import LoadImagesAndVideos, SourceTypes
 from ultralytics.engine.results import Results
 from ultralytics.utils import LOGGER
 
@@ -48,7 +49,7 @@ def predicted_frames(
     """
     if media.images:
         missing = set(media.images)
-        with closing(predictor([str(path) for path in media.images], stream=True)) as results:
+        with closing(predictor(image_loader(media.images, predictor), stream=True)) as results:
             for result in results:
                 missing.discard(Path(result.path))
                 yield PredictedFrame(detections_of(result, 0, None, class_names), result.orig_img, None)
@@ -65,6 +66,15 @@ def predicted_frames(
             for result in results:
                 index, time_s = predictor.clock.next_frame() if predictor.clock else (0, None)
                 yield PredictedFrame(detections_of(result, index, time_s, class_names), result.orig_img, info)
+
+
+def image_loader(images: list[Path], predictor: RegDetectionPredictor) -> LoadImagesAndVideos:
+    """Return upstream's loader of files, which reads them one by one; a list of names it would read all at once."""
+    loader = LoadImagesAndVideos(
+        [str(path) for path in images], batch=predictor.args.batch, channels=getattr(predictor.model, "channels", 3)
+    )
+    loader.source_type = SourceTypes()
+    return loader
 
 
 def expected_frames(media: Source, stride: int) -> int | None:
