@@ -9,11 +9,18 @@ import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.words import train_arguments
+from reg_yolo.errors import ConfigError
 
 
 def predict(
-    weights: Annotated[Path, typer.Argument(help="A checkpoint, such as runs/detect/train/weights/best.pt.")],
-    source: Annotated[str, typer.Argument(help="An image, a video, a folder, a glob pattern or a text list.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(help="A checkpoint such as runs/detect/train/weights/best.pt, or `demo` for the shipped one."),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Argument(help="An image, a video, a folder, a glob pattern or a text list; `demo` alone makes a drive."),
+    ] = None,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Ultralytics' arguments: conf=0.4, imgsz=960, save=false."),
@@ -24,6 +31,10 @@ def predict(
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
     from reg_yolo.yolo.environment import prepare_environment
 
+    if source is None:
+        if str(weights) != "demo":
+            raise ConfigError(f"predict: no source after {weights}; expected an image, a video, a folder or a pattern")
+        source = str(make_drive(Path("runs") / "demo_drive"))
     prepare_environment([str(weights), source], trust=trust)
     arguments = train_arguments(words or [])
     from reg_yolo.yolo.predict_run import predict as run
@@ -41,3 +52,14 @@ def predict(
             typer.echo(f"error: {reason}", err=True)
         typer.echo(f"Partly done: {len(result.failed)} files could not be read", err=True)
         raise typer.Exit(PARTLY_DONE)
+
+
+def make_drive(folder: Path) -> Path:
+    """Write a short drive along the embedded highway, or find the one of an earlier call, and return its video."""
+    from reg_yolo.scenes import write_drive
+
+    found = sorted(folder.glob("forward/*.mp4"))
+    if found and (folder / "drive.json").is_file():
+        return found[0]
+    typer.echo(f"Making a drive of the embedded highway in {folder}")
+    return write_drive(folder, km=0.25, size=(960, 544), seed=7).videos["forward"][0]

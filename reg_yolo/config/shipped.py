@@ -10,6 +10,8 @@ from reg_yolo.errors import ConfigError
 
 Kind = Literal["configs", "datasets"]
 _KINDS: tuple[Kind, ...] = ("configs", "datasets")
+SHIPPED_WEIGHTS = "highway_yolov8n.pt"
+"""YOLOv8n trained on the embedded highway; scripts/train_shipped_weights.py repeats it."""
 
 
 def shipped_folder(kind: Kind) -> Path:
@@ -35,6 +37,19 @@ def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
     """Returns the shipped file of a name, given with or without `.yaml`, or None."""
     stem = name.removesuffix(".yaml")
     return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
+
+
+def shipped_weights(name: str | Path) -> Path | None:
+    """Returns the shipped checkpoint that a bare name means (`demo`, or its file name), or None.
+
+    A file of that name in the working directory is the user's own and comes first; that is the caller's to look for.
+    """
+    file = SHIPPED_WEIGHTS if str(name) == "demo" else str(name)
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "shipped" / "weights", package.parent / "weights"):
+        if file == SHIPPED_WEIGHTS and (folder / file).is_file():
+            return folder / file
+    return None
 
 
 def write_shipped(destination: str | Path) -> list[Path]:

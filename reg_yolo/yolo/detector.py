@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules import Detect
 
+from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import WeightsError
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of, model_of
 from reg_yolo.yolo.compatibility import check_ultralytics_version
@@ -41,7 +42,7 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     """Open a checkpoint and check that it holds a detection model that this version runs.
 
     Args:
-        weights: A checkpoint of ours or a stock one.
+        weights: A checkpoint of ours or a stock one, or `demo` for the shipped one.
         trust: Load checkpoints that run code of their own.
 
     Raises:
@@ -49,6 +50,8 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     """
     check_ultralytics_version()
     path = Path(weights)
+    if not path.exists():
+        path = shipped_weights(path) or path
     checkpoint = load_checkpoint_file(path, trust=trust)
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)

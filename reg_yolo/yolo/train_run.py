@@ -14,6 +14,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.schema import RunConfig
+from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.evaluation.per_class import DetectionReport
@@ -167,9 +168,11 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     check_ultralytics_version()
     if config.task not in TRAINERS:
         raise ConfigError(f"task: {config.task} is not trained by this version; expected one of {', '.join(TRAINERS)}")
-    arguments = {**config.train, "task": config.task, "mode": "train", "model": config.model, "data": config.data}
+    shipped = None if Path(config.model).exists() else shipped_weights(Path(config.model).name)
+    model = str(shipped or config.model)
+    arguments = {**config.train, "task": config.task, "mode": "train", "model": model, "data": config.data}
     check_arguments(arguments)
-    check_model(config.model, trust=trust)
+    check_model(model, trust=trust)
     if not is_remote(config.data):
         description = read_dataset_yaml(str(config.data))
         for split in ("train", str(arguments.get("split", "val"))):
