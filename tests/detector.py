@@ -34,6 +34,8 @@ def write_detector(path: Path, names: Sequence[str], images: Sequence[Path], **t
         train_args: What the checkpoint says about its training, beside the image size.
     """
     torch.manual_seed(0)
+    # As Ultralytics on two cores; more threads wait for each other where other tests run beside.
+    torch.set_num_threads(1)
     model = DetectionModel("yolov8n.yaml", nc=len(names), verbose=False)
     head: Any = model.model[-1]
     batch = torch.stack([_input_of(image) for image in images])
