@@ -18,7 +18,7 @@ from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import DataError, RegYoloError
+from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.yolo.augmentations import draw_transforms, prove_augmentations, serialised_augmentations
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
 from reg_yolo.yolo.class_terms import INITIAL_DEVIATION
@@ -89,6 +89,8 @@ class RegTraining(AtomicCheckpoints):
         overrides = dict(overrides or {})
         if not overrides.get("save_dir"):
             overrides["project"] = runs_folder(overrides.get("project"), str(overrides.get("task") or "detect"))
+        if overrides.get("distill_model"):
+            raise ConfigError("distill_model: upstream's distillation builds a criterion of its own; leave it out")
         given = self.settings.get("reg")
         self.reg = RegSettings.from_mapping(given)
         self.trust = bool(self.settings.get("trust"))
@@ -218,7 +220,8 @@ class RegTraining(AtomicCheckpoints):
                 )
 
     def _setup_train(self) -> None:
-        super()._setup_train()
+        with self.around_amp_check:
+            super()._setup_train()
         self._prove_criterion()
         prove_augmentations(self.train_loader.dataset, self.requested_augmentations)
         images = len(self.train_loader.dataset)

@@ -11,7 +11,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.loss import v8DetectionLoss
 from ultralytics.utils.torch_utils import ModelEMA
 
-from reg_yolo.errors import DataError, RegYoloError
+from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.yolo.criterion import RegDetectionLoss
 from tests.yolo.runs import trainer_for
 
@@ -94,6 +94,11 @@ def test_two_class_weightings_at_once_are_refused(rectangles: Path, tmp_path: Pa
     trainer = trainer_for(rectangles, tmp_path / "run", cls_pw=0.5)
     with pytest.raises(RegYoloError, match="would weight the classes twice"):
         trainer._setup_train()
+
+
+def test_distillation_is_refused_since_it_brings_its_own_criterion(rectangles: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="distill_model"):
+        trainer_for(rectangles, tmp_path / "run", distill_model="yolov8m.pt")
 
 
 def test_empty_training_split_is_refused(own_rectangles: Path, tmp_path: Path) -> None:
