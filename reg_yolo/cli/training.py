@@ -92,4 +92,4 @@ def _show_dry_run(config: str, overrides: list[str], *, trust: bool) -> None:
     typer.echo("Losses of one batch: " + ", ".join(f"{name} {value:.4g}" for name, value in result.losses.items()))
     for name, value in result.terms.items():
         typer.echo(f"  {name:<32} {value:.5g}")
-    typer.echo("Dry run: everything checked, nothing trained, nothing written.")
+    typer.echo("Dry run: everything checked, nothing trained, no run folder made.")

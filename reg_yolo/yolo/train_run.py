@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def train(
     Raises:
         RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
     """
-    resolved = resolve_config(config, [*overrides, *(f"{key}={value}" for key, value in arguments.items())])
+    resolved = resolve_config(config, [*overrides, *(as_override(key, value) for key, value in arguments.items())])
     trainer_class, given = prepare(resolved, trust=trust)
     folder = new_run_folder(given, "train")
     with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
@@ -125,7 +126,9 @@ def resume(
 
 
 def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> DryRun:
-    """Check everything, build the model and compute the loss of one batch, without training or leaving a file.
+    """Check everything, build the model and compute the loss of one batch, without training.
+
+    No run folder is made; Ultralytics leaves its cache of the labels beside them, as in every run.
 
     Raises:
         RegYoloError: As `train`.
@@ -157,6 +160,11 @@ def resolve_config(config: RunConfig | str | Path, overrides: Sequence[str]) -> 
             raise ConfigError("overrides go with a configuration file or name, not with an already resolved RunConfig")
         return config
     return load_config(config, overrides, train_keys=DEFAULT_CFG_DICT)
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return `key=value` as on the command line; values are written as JSON, which YAML reads back unchanged."""
+    return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 
 def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[str, Any]]:
