@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]
 REACH_M = 420.0
 ROUNDS = 6
 # Nearest and farthest distance in metres at which a class is put, for a focal length of 550 pixels.
-_DISTANCES = ((13, 60), (20, 110), (11, 62), (12, 50), (12, 60), (9, 42), (3, 30))
+_DISTANCES = ((12, 46), (20, 95), (10, 48), (12, 55), (11, 42), (8, 40), (2, 24))
 # What fills the picture goes first, and small things find their place around it.
 _ORDER = (
     catalogue.CONCRETE_GUARDRAIL,
@@ -43,6 +43,8 @@ _ORDER = (
 # What looks at the road can be named from both carriageways; the other way's signs show their backs.
 _BOTH_SIDES = {catalogue.PAVILION, catalogue.BUS_STOP, catalogue.SINGLE_ARM_POLE, catalogue.CONCRETE_GUARDRAIL}
 _COMPACT = {catalogue.PAVILION, catalogue.BUS_STOP, catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
+# Small or thin: bringing them nearer does not make more room for them.
+_SLIM = {catalogue.SINGLE_ARM_POLE, catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 _SIGNS = {catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 
 
@@ -77,6 +79,7 @@ class _Stage:
     groups: list[list[PlacedObject]] = field(default_factory=list)
     boxes: dict[str, Box | None] = field(default_factory=dict)
     counter: int = 0
+    tidiness: float = 0.8
 
 
 def render(
@@ -134,6 +137,7 @@ def compose(
     for attempt in range(ROUNDS):
         if not _amend(stage, wanted, rendering.labels, nearer=max(0.6, 0.85**attempt)):
             break
+        stage.tidiness *= 0.7
         if attempt == 3:
             # Something large may stand right before the camera; then nothing else will ever be seen.
             stage.traffic = [o for o in stage.traffic if o.footprint[0] - s > 38]
@@ -174,7 +178,7 @@ def _add(stage: _Stage, class_id: int, count: int, nearer: float = 0.0) -> None:
         _add_pole_row(stage, count)
         return
     for _ in range(count):
-        for _ in range(18):
+        for _ in range(24):
             far_side = class_id in _BOTH_SIDES and stage.rng.random() < 0.3
             distance = _draw_distance(stage, class_id, far_side, nearer or 1.0)
             if _try(stage, class_id, distance, far_side):
@@ -185,15 +189,20 @@ def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) 
     """A distance in metres between where the roadside enters the picture and where the class becomes too small."""
     camera = stage.view.camera
     low, high = (float(d) for d in _DISTANCES[class_id])
-    high *= camera.focal_px / 550 * nearer
+    high *= camera.focal_px / 550 * (1.0 if class_id in _SLIM else nearer)
     if class_id not in (catalogue.PEDESTRIAN_BRIDGE, catalogue.CONCRETE_GUARDRAIL):
         roadside = stage.setting.outer(-1 if far_side else 1) * (stage.setting.section.edge + 2.0)
         low = max(low, abs(roadside - stage.own_offset) * camera.focal_px / (0.44 * camera.width))
-    return math.exp(stage.rng.uniform(math.log(low), math.log(max(high, low * 1.4))))
+    if class_id == catalogue.SINGLE_ARM_POLE:
+        # Nearer than this the arm is above the picture.
+        low = max(low, (stage.setting.pole_style.height - 1.8) * camera.focal_px / (0.47 * camera.height))
+        # A bridge hides the arms behind it, but not those of poles far enough behind it.
+        high = high if nearer == 1.0 else 2 * high
+    return math.exp(stage.rng.uniform(math.log(low), math.log(max(high, low * 1.5))))
 
 
 def _add_pole_row(stage: _Stage, count: int) -> None:
-    spacing = float(stage.rng.uniform(18, 32))
+    spacing = float(stage.rng.uniform(16, 28))
     start = float(stage.rng.uniform(13, 30))
     sides = [False] * count
     if stage.rng.random() < 0.35:
@@ -219,17 +228,12 @@ def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
     if class_id in _COMPACT and box is not None:
         # Signs in a row hide each other from a car; some do here, most do not.
         others = [stage.boxes[g[0].asset_id] for g in stage.groups if g[0].class_id in _COMPACT]
-        if stage.rng.random() < 0.8 and any(b is not None and _covers(box, b) for b in others):
+        if stage.rng.random() < stage.tidiness and any(b is not None and _covers(box, b) for b in others):
             return False
     for other in stage.groups:
-        if any(
-            overlaps(a, b, 1.0, 0.05)
-            for a in group
-            for b in other
-            if catalogue.PEDESTRIAN_BRIDGE not in (a.class_id, b.class_id)
-        ):
+        if any(_collide(a, b) for a in group for b in other):
             return False
-        if {class_id, other[0].class_id} <= _SIGNS and abs(other[0].s - s) < 5:
+        if {class_id, other[0].class_id} <= _SIGNS and abs(other[0].s - s) < 5 * stage.tidiness + 1:
             return False
         both_bridges = class_id == other[0].class_id == catalogue.PEDESTRIAN_BRIDGE
         if both_bridges and abs(other[0].s - s) < 60:
@@ -237,6 +241,14 @@ def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
     stage.groups.append(group)
     stage.boxes[group[0].asset_id] = box
     return True
+
+
+def _collide(a: PlacedObject, b: PlacedObject) -> bool:
+    """Whether two objects stand in each other: bridges span everything, and boards hang above guardrails."""
+    classes = {a.class_id, b.class_id}
+    if catalogue.PEDESTRIAN_BRIDGE in classes or (catalogue.CONCRETE_GUARDRAIL in classes and classes & _SIGNS):
+        return False
+    return overlaps(a, b, 1.0, 0.05)
 
 
 def _picture_box(view: View, placed: PlacedObject) -> Box | None:

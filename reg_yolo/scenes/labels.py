@@ -32,15 +32,15 @@ class LabelRule:
         facing: smallest cosine between the front of a sign and the line to the camera: backs have no class.
     """
 
-    long_side_px: float = 16.0
-    short_side_px: float = 6.0
-    pixels: int = 55
+    long_side_px: float = 18.0
+    short_side_px: float = 7.0
+    pixels: int = 70
     visible: float = 0.3
     visible_large: float = 0.14
     large_px: int = 1500
     visible_long: float = 0.06
     arm: float = 0.6
-    contrast: float = 9.0
+    contrast: float = 7.5
     facing: float = 0.35
 
 

@@ -97,8 +97,7 @@ def _warning_sign(
     setting: Setting, rng: np.random.Generator, s: float, direction: int, asset_id: str
 ) -> list[PlacedObject]:
     side = float(rng.choice([0.75, 0.9, 0.9, 1.2]))
-    outer = setting.outer(direction)
-    t = outer * (setting.section.edge + float(rng.uniform(0.7, 2.0)))
+    t = _sign_offset(setting, rng, direction, float(rng.uniform(0.7, 2.0)), 0.6)
     height = float(rng.uniform(1.7, 2.3)) + side / math.sqrt(2)
     turn = _against_traffic(direction) + float(rng.uniform(-8, 8))
     diamond = place(
@@ -121,14 +120,29 @@ def _warning_sign(
     return [diamond, post]
 
 
+def _sign_offset(
+    setting: Setting, rng: np.random.Generator, direction: int, from_edge: float, half_width: float
+) -> float:
+    """Beside the outer shoulder, or, for one sign in four, on the other side of the same carriageway.
+
+    The other side is a median wide enough for the sign, or on a single carriageway the opposite roadside.
+    """
+    outer, median = setting.outer(direction), setting.section.median
+    if rng.random() < 0.25:
+        if median == 0:
+            return -outer * (setting.section.edge + from_edge)
+        if median / 2 > half_width + 0.4:
+            return outer * float(rng.uniform(0.0, median / 2 - half_width - 0.3))
+    return outer * (setting.section.edge + from_edge)
+
+
 def _information_sign(
     setting: Setting, rng: np.random.Generator, s: float, direction: int, asset_id: str
 ) -> list[PlacedObject]:
     if rng.random() < 0.3:
         return _overhead_sign(setting, rng, s, direction, asset_id)
     model, width, height = information_sign.board(False, int(rng.integers(information_sign.VARIANTS)))
-    outer = setting.outer(direction)
-    t = outer * (setting.section.edge + width / 2 + float(rng.uniform(0.6, 2.4)))
+    t = _sign_offset(setting, rng, direction, width / 2 + float(rng.uniform(0.6, 2.4)), width / 2)
     lower = float(rng.uniform(1.5, 2.3))
     turn = _against_traffic(direction) + float(rng.uniform(-9, 9))
     board = place(

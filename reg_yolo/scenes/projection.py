@@ -161,7 +161,7 @@ def _gather(
         [np.zeros(len(ground.order), np.int64)],
         [ground.order],
     )
-    layer = [np.zeros(len(ground.order), np.int64)]
+    layer = [ground.layer]
     number, owner = [ground.material], [np.full(len(ground.order), -1)]
     textures: dict[int, NDArray[np.uint8]] = {}
     total = len(ground.order)

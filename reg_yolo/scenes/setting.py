@@ -51,9 +51,9 @@ def random_setting(
 ) -> Setting:
     """A place drawn at random; `traffic` is LEFT or RIGHT."""
     land = str(rng.choice(["field", "forest", "town"], p=[0.45, 0.3, 0.25]))
-    bend = float(rng.choice([0.15, 0.6, 1.0])) if curviness is None else curviness
+    bend = float(rng.choice([0.2, 0.8, 1.5])) if curviness is None else curviness
     heading = float(rng.uniform(0, 2 * np.pi)) if heading_rad is None else heading_rad
-    road = random_road(rng, length_m, curviness=bend, hilliness=float(rng.choice([0.2, 0.7, 1.2])), heading_rad=heading)
+    road = random_road(rng, length_m, curviness=bend, hilliness=float(rng.choice([0.2, 0.8, 1.4])), heading_rad=heading)
     return Setting(
         road,
         random_cross_section(rng, land),

@@ -36,7 +36,7 @@ class StillOptions:
     boxes_only: bool = False
     val_fraction: float = 0.2
     traffic_side: str = "left"
-    objects_per_image: float = 7.0
+    objects_per_image: float = 8.0
     mix: Sequence[float] = catalogue.DEFAULT_MIX
     time: str = ""
     weather: str = ""
@@ -131,7 +131,7 @@ def _mask_png(rendering: Rendering) -> bytes:
 def _scene(job: StillJob) -> tuple[Rendering, Lighting, Camera, np.random.Generator, dict[str, object]]:
     place_rng = np.random.default_rng([job.seed, 1, job.place])
     setting = random_setting(place_rng, _STATION_M * IMAGES_PER_PLACE + 500, job.options.traffic)
-    camera = Camera.from_field_of_view(*job.options.size, float(place_rng.uniform(50, 70)))
+    camera = Camera.from_field_of_view(*job.options.size, float(place_rng.uniform(46, 64)))
     mount = random_mount(place_rng)
     heading = float(setting.road.heading_at(60.0))
     lighting = random_lighting(place_rng, heading, time=job.options.time, weather=job.options.weather)

@@ -48,7 +48,7 @@ def write_stills(
     val_fraction: float = 0.2,
     workers: int = 1,
     traffic_side: str = "left",
-    objects_per_image: float = 7.0,
+    objects_per_image: float = 8.0,
     mix: Sequence[float] = catalogue.DEFAULT_MIX,
     time: str = "",
     weather: str = "",

@@ -74,7 +74,6 @@ def test_asset_positions_land_in_their_boxes_in_every_frame(drive: Drive, direct
             assert y0 - 1.5 <= v <= y1 + 1.5, seen
             checked[seen["class"]] = checked.get(seen["class"], 0) + 1
     assert sum(checked.values()) > 20
-    assert len(checked) >= 2
 
 
 def test_lines_and_spans_run_through_their_boxes(drive: Drive) -> None:

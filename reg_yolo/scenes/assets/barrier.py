@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
+from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
 
 SEGMENT_M = 3.0
 # Half-widths over heights of the New Jersey profile, metres.
@@ -34,8 +34,8 @@ def random_barrier_style(rng: np.random.Generator) -> BarrierStyle:
     """A style drawn at random; bare concrete is the most frequent."""
     return BarrierStyle(
         height=float(rng.uniform(0.81, 1.07)),
-        shade=float(rng.uniform(0.78, 1.18)),
-        paint=int(rng.choice([0, 0, 0, 1, 2, 3])),
+        shade=float(rng.uniform(0.98, 1.3)),
+        paint=int(rng.choice([0, 0, 1, 2, 3])),
         warm=float(rng.uniform(0.96, 1.05)),
     )
 
@@ -55,13 +55,14 @@ def build_barrier(style: BarrierStyle, s_start: float, s_end: float, t: float, b
     count = max(1, round((s_end - s_start) / SEGMENT_M))
     edges = np.linspace(s_start, s_end, count + 1)
     for k in range(count):
-        tone = style.shade * rng.uniform(0.93, 1.05)
+        tone = style.shade * rng.uniform(0.92, 1.05)
         colour: Colour = (160 * tone, 166 * tone * style.warm**0.5, 170 * tone * style.warm)
-        # A joint of four centimetres lets single elements be seen.
-        a, b = float(edges[k]) + 0.02, float(edges[k + 1]) - 0.02
+        # Elements differ a little in tone, so that their joints can be seen.
+        a, b = float(edges[k]), float(edges[k + 1])
         for level in range(3):
             (w0, z0), (w1, z1) = profile[level], profile[level + 1]
-            face = _painted(style.paint, level, k, colour)
+            # Spray from the road darkens the foot.
+            face = _painted(style.paint, level, k, tint(colour, (0.72, 0.9, 1.0)[level]))
             mesh.quad(
                 [(t + w0, a, base + z0), (t + w0, b, base + z0), (t + w1, b, base + z1), (t + w1, a, base + z1)], face
             )
@@ -70,6 +71,8 @@ def build_barrier(style: BarrierStyle, s_start: float, s_end: float, t: float, b
             )
         w, z = profile[-1]
         mesh.quad([(t - w, a, base + z), (t + w, a, base + z), (t + w, b, base + z), (t - w, b, base + z)], colour)
+        if k % 2 == 0:
+            _reflector(mesh, t, a + 0.4, base + z)
         if k in (0, count - 1):
             for end, sign in ((a, 1), (b, -1)):
                 lower = [(t - sign * 0.3, end, base), (t + sign * 0.3, end, base)]
@@ -77,6 +80,12 @@ def build_barrier(style: BarrierStyle, s_start: float, s_end: float, t: float, b
                 mesh.quad(lower + upper, colour)
         mesh.next_part()
     return mesh.build()
+
+
+def _reflector(mesh: MeshBuilder, t: float, s: float, top: float) -> None:
+    """The amber reflector on top of every second element."""
+    corners = [(t - 0.07, s, top), (t + 0.07, s, top), (t + 0.07, s, top + 0.16), (t - 0.07, s, top + 0.16)]
+    mesh.quad(corners, (30.0, 130.0, 240.0), finish=RETROREFLECTIVE, both_sides=True)
 
 
 def _painted(paint: int, level: int, element: int, bare: Colour) -> Colour:

@@ -7,11 +7,11 @@ import numpy as np
 from reg_yolo.scenes.mesh import Colour, MeshBuilder, Model, tint
 
 _ROOFS: tuple[Colour, ...] = (
-    (35.0, 65.0, 190.0),
-    (45.0, 100.0, 215.0),
+    (35.0, 60.0, 185.0),
+    (40.0, 95.0, 215.0),
+    (35.0, 70.0, 200.0),
     (70.0, 115.0, 45.0),
-    (130.0, 75.0, 40.0),
-    (50.0, 65.0, 105.0),
+    (120.0, 75.0, 40.0),
 )
 _GOLD: Colour = (60.0, 175.0, 225.0)
 _WALLS: tuple[Colour, ...] = (
@@ -28,7 +28,7 @@ def build_pavilion(rng: np.random.Generator) -> tuple[Model, dict[str, float]]:
     width, depth = float(rng.uniform(3.2, 6.0)), float(rng.uniform(2.6, 3.8))
     eaves = float(rng.uniform(2.3, 2.9))
     roof: Colour = _ROOFS[int(rng.integers(len(_ROOFS)))]
-    trim: Colour = _GOLD if rng.random() < 0.6 else (228.0, 232.0, 235.0)
+    trim: Colour = _GOLD if rng.random() < 0.8 else (228.0, 232.0, 235.0)
     wall = _WALLS[int(rng.integers(len(_WALLS)))]
     mesh.box((0, 0), (width + 0.4, depth + 0.4), -0.3, 0.3, (150.0, 155.0, 158.0), top_colour=(165.0, 170.0, 172.0))
     back = depth / 2 - 0.12
