@@ -3,7 +3,8 @@
     python scripts/bench_criterion.py [--batch 8 16] [--objects 12 60] [--threads 1] [--device cpu] [--repeats 15]
 
 The criteria take turns within every repeat, so that whatever else the machine does falls on all of them alike. Prints
-a Markdown table of medians; the ratios are medians of the ratio within a repeat, with their quartiles.
+a Markdown table of medians; the ratios are medians of the ratio within a repeat, with their quartiles. Before anything
+is timed, the neutral criterion is held to the stock one: the same bits on a CPU.
 """
 
 from __future__ import annotations
@@ -113,14 +114,21 @@ def _grid(side: int) -> Tensor:
     return torch.stack((columns, rows), -1).view(-1, 2)
 
 
-def forward_and_backward(criterion: Any, preds: dict[str, Any], batch: dict[str, Tensor]) -> None:
-    """Take one loss and the gradient of the head's output."""
-    preds["boxes"].grad = preds["scores"].grad = None
+def forward_and_backward(criterion: Any, preds: dict[str, Any], batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Return one loss and the gradient of the head's output, as it goes back into a network."""
     loss, _ = criterion(preds, batch)
-    loss.sum().backward()
+    return loss.detach(), *torch.autograd.grad(loss.sum(), (preds["boxes"], preds["scores"]))
 
 
-def interleaved(calls: dict[str, Callable[[], None]], repeats: int, device: torch.device) -> dict[str, list[float]]:
+def check_equal(expected: tuple[Tensor, ...], actual: tuple[Tensor, ...]) -> None:
+    """Stop unless both losses and gradients agree: to the bit on a CPU, to rounding elsewhere."""
+    for left, right in zip(expected, actual, strict=True):
+        same = torch.equal(left, right) if left.device.type == "cpu" else torch.allclose(left, right, rtol=1e-4)
+        if not same:
+            raise SystemExit("the neutral criterion differs from the stock one: there is nothing to compare")
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], repeats: int, device: torch.device) -> dict[str, list[float]]:
     """Return milliseconds of every call in every repeat; the order rotates, the first two repeats are not counted."""
     names = list(calls)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -158,6 +166,7 @@ def measure(case: Case, device: torch.device, repeats: int, seed: int) -> str:
         "everything": RegDetectionLoss(model, RegSettings.from_mapping(EVERYTHING_ON), CLASS_COUNTS),
     }
     calls = {name: (lambda c=criterion: forward_and_backward(c, preds, batch)) for name, criterion in criteria.items()}
+    check_equal(calls["stock"](), calls["neutral"]())
     gc.collect()
     times = interleaved(calls, repeats, device)
     medians = " | ".join(f"{statistics.median(times[name]):.1f}" for name in criteria)

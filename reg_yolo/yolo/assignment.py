@@ -84,3 +84,9 @@ class Assignment:
     def target_boxes(self) -> Tensor:
         """The object's box of each positive, Tensor[P, 4], xyxy in pixels."""
         return self.truth.boxes[self.positives.image, self.positives.object]
+
+    def dense(self, images: int, anchors: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return upstream's dense tensors: which points have an object, whose it is, and its box (0 elsewhere)."""
+        boxes = self.truth.boxes.new_zeros(images, anchors, 4)
+        boxes[self.positives.image, self.positives.anchor] = self.target_boxes
+        return *self.positives.dense_assignment(images, anchors), boxes

@@ -131,10 +131,7 @@ class RegDetectionLoss(v8DetectionLoss):
                 distribution_loss.float() * self.hyp.dfl,
             )
         )
-        has_object, object_index = assignment.positives.dense_assignment(*logits.shape[:2])
-        target_boxes = assignment.truth.boxes.new_zeros(*logits.shape[:2], 4)
-        target_boxes[has_object] = assignment.target_boxes
-        targets = (has_object, object_index, target_boxes, head.anchor_points, head.strides)
+        targets = (*assignment.dense(*logits.shape[:2]), head.anchor_points, head.strides)
         return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=True))
 
     def _assign(self, head: HeadOutput, logits: Tensor, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
