@@ -202,10 +202,10 @@ def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) 
 
 
 def _add_pole_row(stage: _Stage, count: int) -> None:
-    spacing = float(stage.rng.uniform(16, 28))
+    spacing = float(stage.rng.uniform(20, 34))
     start = float(stage.rng.uniform(13, 30))
     sides = [False] * count
-    if stage.rng.random() < 0.35:
+    if stage.rng.random() < 0.5:
         sides = [bool(k % 2) for k in range(count)]
     elif stage.rng.random() < 0.2:
         sides = [True] * count

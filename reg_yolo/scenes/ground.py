@@ -40,7 +40,13 @@ class GroundFaces:
 def strip_stations(reach_m: float) -> FloatArray:
     """Distances from the viewer at which strips begin and end: short near the camera, long far away."""
     steps = np.concatenate(
-        [np.arange(-6, 30, 3), np.arange(30, 90, 6), np.arange(90, 200, 12), np.arange(200, 2000, 25)]
+        [
+            np.arange(-6, 15, 1.5),
+            np.arange(15, 30, 3),
+            np.arange(30, 90, 6),
+            np.arange(90, 200, 12),
+            np.arange(200, 2000, 25),
+        ]
     )
     return np.asarray(steps[steps <= reach_m], float)
 

@@ -89,7 +89,8 @@ def _add_sun(picture: NDArray[np.float32], camera: Camera, pose: Pose, lighting:
     x, y = np.meshgrid(np.arange(camera.width) - u, np.arange(camera.height) - v)
     distance = np.sqrt(x * x + y * y) / camera.width
     glow = np.exp(-distance / 0.11) * 0.8 + np.exp(-((distance / 0.028) ** 2)) * 1.3
-    picture += (glow[..., None] * np.array([115.0, 150.0, 175.0])).astype(np.float32)
+    share = np.clip(glow, 0, 1)[..., None].astype(np.float32)
+    picture += (np.array([215.0, 240.0, 255.0], np.float32) - picture) * share
 
 
 def _add_skyline(
