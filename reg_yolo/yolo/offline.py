@@ -25,10 +25,11 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "al
 def register_fonts() -> None:
     """Make matplotlib's font list know a font under the file names that Ultralytics downloads when it misses them.
 
-    The font has Thai glyphs, so that upstream's own plots can write Thai class names. It is registered in this process
-    only, through matplotlib's public interface; fonts that the user has in Ultralytics' folder go first.
+    The font has Thai glyphs. It also stands in, in matplotlib's plots, for letters that their own font lacks, so that
+    upstream's curves and matrices can name Thai classes. It is registered in this process only, through matplotlib's
+    public interface; fonts that the user has in Ultralytics' folder go first.
     """
-    from matplotlib import font_manager
+    from matplotlib import font_manager, rcParams
 
     known = [font.fname for font in font_manager.fontManager.ttflist]
     for name in UPSTREAM_FONTS:
@@ -37,6 +38,12 @@ def register_fonts() -> None:
         folder = Path(tempfile.mkdtemp(prefix="reg_yolo_font_"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         font_manager.fontManager.addfont(shutil.copy(FONT_PATH, folder / name))
+    family = font_manager.get_font(str(FONT_PATH)).family_name
+    if family not in rcParams["font.family"]:
+        # Its own weight is 600; entered as the usual one, it is taken without a warning for every plot.
+        entry = font_manager.FontEntry(fname=str(FONT_PATH), name=family, weight=400, size="scalable")
+        font_manager.fontManager.ttflist.append(entry)
+        rcParams["font.family"] = [*rcParams["font.family"], family]
 
 
 @contextmanager
