@@ -10,6 +10,9 @@ from torch import Tensor
 # (axis, coordinates Tensor[K], boxes in their order Tensor[M]) -> squared distance along that axis, Tensor[M, K]
 AxisDistance = Callable[[int, Tensor, Tensor], Tensor]
 
+# First point, (rows, columns), x along a row, y along a column
+Level = tuple[int, tuple[int, int], Tensor, Tensor]
+
 # Scattered points are taken this many at a time, so that the M x K terms of both axes stay small.
 SCATTERED_POINTS = 512
 
@@ -23,9 +26,6 @@ def minimum_over_class_boxes(
     level_shapes: Sequence[tuple[int, int]] | None,
 ) -> Tensor:
     """Return Tensor[B, A, C] (a view of [B, C, A]): the square root of the smallest sum of both axes' squares.
-
-    The boxes are taken in rounds, the first box of every group, then the second, and so on. With the largest groups
-    first the groups of each round are a leading slice, so a round is one sum and one minimum on contiguous memory.
 
     Args:
         anchor_points: Tensor[A, 2].
@@ -43,24 +43,59 @@ def minimum_over_class_boxes(
         raise ValueError(f"level_shapes must add up to {points} anchor points, got {list(level_shapes)}")
     nearest = anchor_points.new_full((batch_size * num_classes, points), torch.inf)
     if len(groups) and points:
-        occupied, sequence, rounds = _rounds(groups, len(nearest))
-        best = torch.empty_like(nearest[: rounds[0]])
-        candidate = torch.empty_like(best)
-        for start, shape, x, y in _levels(anchor_points, level_shapes):
-            across = squared_axis_distance(0, x, sequence).unsqueeze(1)
-            down = squared_axis_distance(1, y, sequence)
-            down = down.unsqueeze(2) if shape[0] == len(y) else down.unsqueeze(1)
-            first = 0
-            for number, count in enumerate(rounds):
-                boxes = slice(first, first + count)
-                out = (candidate if number else best)[:count, start : start + shape[0] * shape[1]]
-                torch.add(across[boxes], down[boxes], out=out.view(count, *shape))
-                first += count
-                if number:
-                    leading = best[:count, start : start + shape[0] * shape[1]]
-                    torch.minimum(leading, out, out=leading)
-        nearest[occupied] = best.sqrt_()
+        levels = _levels(anchor_points, level_shapes)
+        # In rounds the work stays small; a GPU has the arithmetic to spare, and each round would be two launches.
+        fill = _fill_in_rounds if anchor_points.device.type == "cpu" else _fill_at_once
+        fill(nearest, groups, levels, squared_axis_distance)
     return nearest.view(batch_size, num_classes, points).transpose(1, 2)
+
+
+def _fill_in_rounds(
+    nearest: Tensor, groups: Tensor, levels: Sequence[Level], squared_axis_distance: AxisDistance
+) -> None:
+    """Fill Tensor[groups, A]: a round takes the first box of every group, then the second, and so on.
+
+    With the largest groups first the groups of each round are a leading slice, so a round is one sum and one minimum
+    on contiguous memory.
+    """
+    occupied, sequence, rounds = _rounds(groups, len(nearest))
+    best = torch.empty_like(nearest[: rounds[0]])
+    candidate = torch.empty_like(best)
+    for start, shape, x, y in levels:
+        across, down = _axes(squared_axis_distance, sequence, shape, x, y)
+        first = 0
+        for number, count in enumerate(rounds):
+            boxes = slice(first, first + count)
+            out = (candidate if number else best)[:count, start : start + shape[0] * shape[1]]
+            torch.add(across[boxes], down[boxes], out=out.view(count, *shape))
+            first += count
+            if number:
+                leading = best[:count, start : start + shape[0] * shape[1]]
+                torch.minimum(leading, out, out=leading)
+    nearest[occupied] = best.sqrt_()
+
+
+def _fill_at_once(
+    nearest: Tensor, groups: Tensor, levels: Sequence[Level], squared_axis_distance: AxisDistance
+) -> None:
+    """Fill Tensor[groups, A] from the distances of all boxes, Tensor[M, A], by one scattered minimum."""
+    squared = nearest.new_empty(len(groups), nearest.shape[1])
+    every = torch.arange(len(groups), device=groups.device)
+    for start, shape, x, y in levels:
+        across, down = _axes(squared_axis_distance, every, shape, x, y)
+        torch.add(across, down, out=squared[:, start : start + shape[0] * shape[1]].view(len(groups), *shape))
+    nearest.scatter_reduce_(0, groups.unsqueeze(1).expand_as(squared), squared, "amin").sqrt_()
+
+
+def _axes(
+    squared_axis_distance: AxisDistance, order: Tensor, shape: tuple[int, int], x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return both axes' squared distances, ready to be added to Tensor[M, rows, columns]."""
+    down = squared_axis_distance(1, y, order)
+    return (
+        squared_axis_distance(0, x, order).unsqueeze(1),
+        down.unsqueeze(2) if shape[0] == len(y) else down.unsqueeze(1),
+    )
 
 
 def _rounds(groups: Tensor, number_of_groups: int) -> tuple[Tensor, Tensor, list[int]]:
@@ -77,10 +112,8 @@ def _rounds(groups: Tensor, number_of_groups: int) -> tuple[Tensor, Tensor, list
     return largest_first[: rounds[0]], sequence, rounds
 
 
-def _levels(
-    anchor_points: Tensor, level_shapes: Sequence[tuple[int, int]] | None
-) -> list[tuple[int, tuple[int, int], Tensor, Tensor]]:
-    """Split the points into pieces: first point, (rows, columns), x along a row, y along a column.
+def _levels(anchor_points: Tensor, level_shapes: Sequence[tuple[int, int]] | None) -> list[Level]:
+    """Split the points into pieces.
 
     On a grid every row has the same x and every column the same y. Scattered points are one row whose y differs too.
     """
