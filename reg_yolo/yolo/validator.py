@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import nms
 
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
@@ -28,6 +31,25 @@ class RegDetectionValidator(DetectionValidator):
         if self.leave_if_asked is not None:
             self.leave_if_asked()
         return super().preprocess(batch)
+
+    def postprocess(self, preds: Any) -> list[dict[str, Tensor]]:
+        """Suppress as upstream does, but without its time limit.
+
+        Upstream stops after 2 s + 50 ms an image and counts the images that are left as empty. Early in a training, or
+        on a busy machine, that makes the metrics depend on the machine's load.
+        """
+        kept = nms.non_max_suppression(
+            preds,
+            self.args.conf,
+            self.args.iou,
+            nc=0 if self.args.task == "detect" else self.nc,
+            multi_label=True,
+            agnostic=self.args.single_cls or self.args.agnostic_nms,
+            max_det=self.args.max_det,
+            max_time_img=math.inf,
+            end2end=self.end2end,
+        )
+        return [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in kept]
 
     def class_thresholds(self) -> ClassThresholds:
         """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""
