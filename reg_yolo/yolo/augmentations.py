@@ -5,6 +5,7 @@ Upstream logs a transform that it cannot build and trains without all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,10 @@ def prove_augmentations(dataset: Any, expected: Sequence[Mapping[str, Any]] | No
     Raises:
         RegYoloError: With the transforms that are missing.
     """
-    wanted = [albumentations.from_dict(dict(item)) for item in expected or []]
+    wanted = [type(albumentations.from_dict(dict(item))).__name__ for item in expected or []]
     active = active_transforms(dataset)
-    missing = [type(t).__name__ for t in wanted if type(t).__name__ not in active]
+    # By count, since one kind may be asked for twice with different arguments.
+    missing = list((Counter(wanted) - Counter(active)).elements())
     if missing:
         raise RegYoloError(
             f"albumentations: {', '.join(missing)} did not arrive in the training pipeline (active: "
