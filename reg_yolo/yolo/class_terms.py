@@ -17,6 +17,10 @@ from reg_yolo.yolo.head_output import HeadOutput
 
 # A learned deviation starts small against the logits' own range, so that training begins close to certain logits.
 INITIAL_DEVIATION = 0.5
+# The same where the deviation is one of probabilities, whose range is 1.
+INITIAL_PROBABILITY_DEVIATION = 0.05
+# A box distribution without any blur has deviation 0, whose divergence from the prior is infinite.
+SMALLEST_FREE_ENERGY_DEVIATION = 1e-3
 
 
 class ClassLossTerms:
@@ -66,7 +70,9 @@ class ClassLossTerms:
         s = self.settings
         parts = [f"box {s.box.loss}"]
         if self.alpha is not None:
-            kind = "given" if s.alpha.weights is not None else f"{s.alpha.scheme} (temper {s.alpha.temper:g})"
+            kind: str = "given" if s.alpha.weights is not None else s.alpha.scheme
+            if kind in {"balanced", "inverse_frequency"}:
+                kind += f" (temper {s.alpha.temper:g})"
             parts.append(f"alpha {kind} on {s.alpha.on}")
         if s.focal.gamma or s.focal.form == "printed":
             parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form})")
@@ -74,7 +80,9 @@ class ClassLossTerms:
             parts.append(
                 f"g beta {s.spatial.beta:g} delta {s.spatial.delta:g} {s.spatial.distance} on {s.spatial.scope}"
             )
-        if s.uncertainty.mode != "none":
+        if s.uncertainty.mode == "printed":
+            parts.append("p-hat printed (p itself)")
+        elif s.uncertainty.mode != "none":
             parts.append(f"p-hat {s.uncertainty.mode}, deviation {s.uncertainty.deviation}")
         if s.dynamic_coefficient.enabled:
             parts.append(f"dynamic coefficient in {s.dynamic_coefficient.unit}")
@@ -148,7 +156,10 @@ class ClassLossTerms:
         return losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
 
     def _deviation(self, head: HeadOutput) -> Tensor | float | None:
-        """Return the deviation of the logits: a number, Tensor[C] (learned), Tensor[B, A, 1] (dfl), or None."""
+        """Return the deviation, of probabilities under truncated_normal, of logits otherwise; None where there is none.
+
+        A number, Tensor[C] (learned) or Tensor[B, A, 1] (dfl).
+        """
         uncertainty = self.settings.uncertainty
         if uncertainty.mode in {"none", "printed"}:
             return None
@@ -158,7 +169,8 @@ class ClassLossTerms:
             assert self.learned_deviation is not None, "the trainer's build_optimizer creates the learned deviation"
             return self.learned_deviation.exp()
         distributions = head.distributions if uncertainty.grad_to_box else head.distributions.detach()
-        return uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
+        deviation = uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
+        return deviation.clamp(min=SMALLEST_FREE_ENERGY_DEVIATION) if uncertainty.mode == "free_energy" else deviation
 
     @torch.no_grad()
     def learn(self, own_logits: Tensor, positives: Positives) -> None:
@@ -179,6 +191,11 @@ class ClassLossTerms:
             distributed.all_reduce(sums)
         self.dual.ascend(sums[0], sums[1])
         self.alpha = self.dual.weights()
+
+
+def initial_deviation(settings: RegSettings) -> float:
+    """Return what a learned deviation starts from, in the unit of the mode."""
+    return INITIAL_PROBABILITY_DEVIATION if settings.uncertainty.mode == "truncated_normal" else INITIAL_DEVIATION
 
 
 def class_weights(settings: RegSettings, class_counts: Sequence[int]) -> Tensor | None:

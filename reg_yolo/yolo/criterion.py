@@ -7,6 +7,7 @@ reference. Validation changes nothing in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,10 +99,12 @@ class RegDetectionLoss(v8DetectionLoss):
         return f"{type(self).__name__}, preset {self.settings.preset}: {self.class_terms.describe()}"
 
     def epoch_terms(self, names: Mapping[int, str]) -> dict[str, float]:
-        """Return the logged terms since the last call, each a mean over training batches, and the weights in force.
+        """Return the logged terms since the last call, and scale and class weights as they stand now.
 
-        `reg/class_positive` and `reg/class_negative` add up to `cls_loss`: the part of the entries of each positive's
-        own class, before the dynamic coefficient shifts it, and the rest. `reg/positives` counts anchor points a batch.
+        Each term is a mean over the training batches that this process has seen. `reg/class_positive` and
+        `reg/class_negative` add up to `cls_loss`: the entries of the positives' own classes, before the dynamic
+        coefficient shifts weight between them, and all others. `reg/positives` counts anchor points a batch,
+        `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/scale` is 1 until a batch has fixed it.
         """
         means = self.terms.take()
         weights = {f"reg/weight/{names[i]}": w for i, w in enumerate(self.class_weights_list())}
@@ -217,6 +220,7 @@ class RegDetectionLoss(v8DetectionLoss):
 
         Batches whose targets sum to less than 1, over all ranks, do not fix it: a network that overlaps nothing yet has
         targets near 0, where a focusing exponent makes any loss vanish and the ratio says nothing about later batches.
+        Nor does a batch whose loss is no number.
         """
         if self.scale is not None:
             return self.scale
@@ -225,7 +229,9 @@ class RegDetectionLoss(v8DetectionLoss):
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(values)
         stock_value, our_value, targets = values.tolist()
-        scale = stock_value / our_value if our_value > 0.0 else 1.0
+        if not (math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0):
+            return 1.0
+        scale = stock_value / our_value
         if targets >= 1.0:
             self.scale = scale
         return scale

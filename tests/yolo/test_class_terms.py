@@ -9,7 +9,7 @@ import torch
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.class_terms import class_weights
+from reg_yolo.yolo.class_terms import class_weights, initial_deviation
 from tests.yolo.heads import BATCH, IMAGES, criterion, loss_and_gradients, over_stock, predictions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -114,3 +114,27 @@ def test_a_learned_deviation_has_to_be_given() -> None:
     ours = criterion(over_stock(uncertainty={"mode": "logit_normal", "deviation": "learned"}))
     with pytest.raises(AssertionError, match="build_optimizer creates the learned deviation"):
         loss_and_gradients(ours, BATCH)
+
+
+def test_a_learned_deviation_starts_small_in_its_own_unit() -> None:
+    starts = [
+        initial_deviation(RegSettings.from_mapping(over_stock(uncertainty={"mode": mode, "deviation": "learned"})))
+        for mode in ("logit_normal", "free_energy", "truncated_normal")
+    ]
+    assert starts == [0.5, 0.5, 0.05]
+
+
+@pytest.mark.parametrize(
+    ("switches", "text"),
+    [
+        ({"alpha": {"scheme": "dual"}}, "alpha dual on positives"),
+        ({"alpha": {"scheme": "inverse_frequency", "temper": 0.5, "on": "both"}}, "(temper 0.5) on both"),
+        ({"alpha": {"weights": [1.0, 2.0, 3.0]}}, "alpha given on positives"),
+        ({"uncertainty": {"mode": "printed"}}, "p-hat printed (p itself)"),
+        ({"uncertainty": {"mode": "free_energy", "deviation": 0.5}}, "p-hat free_energy, deviation 0.5"),
+        ({"focal": {"form": "printed"}}, "gamma 0 (printed)"),
+        ({"dynamic_coefficient": {"enabled": True, "unit": "pixels"}}, "dynamic coefficient in pixels"),
+    ],
+)
+def test_description_says_what_a_switch_does(switches: dict[str, Any], text: str) -> None:
+    assert text in criterion(over_stock(**switches)).describe()

@@ -73,6 +73,15 @@ def test_batch_without_objects_fixes_nothing(empty: dict[str, torch.Tensor]) -> 
     assert ours.scale is None
 
 
+def test_loss_that_is_no_number_fixes_nothing() -> None:
+    ours = criterion("reg")
+    preds = predictions(BATCH, IMAGES)
+    with torch.no_grad():
+        preds["scores"][0, 0, 0] = torch.inf
+    ours(preds, BATCH)
+    assert ours.scale is None
+
+
 @pytest.mark.parametrize("reg", ["stock", "focal_eiou", "reg_printed", over_stock(focal={"form": "printed"})])
 def test_scale_is_absent_when_neutral_or_printed(reg: Any) -> None:
     ours = criterion(reg)

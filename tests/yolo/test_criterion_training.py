@@ -39,6 +39,9 @@ SETTINGS: dict[str, Any] = {
         box={"loss": "eiou"},
     ),
     "dual": over_stock(alpha={"scheme": "dual"}, focal={"gamma": 0.5}),
+    "free energy, dfl": over_stock(
+        uncertainty={"mode": "free_energy", "deviation": "dfl", "grad_to_box": True}, focal={"gamma": 1.0}
+    ),
     "free energy": over_stock(uncertainty={"mode": "free_energy", "deviation": "learned"}, focal={"gamma": 1.0}),
 }
 
@@ -113,7 +116,7 @@ def test_extreme_logits_have_a_finite_gradient(name: str) -> None:
     preds = predictions(BATCH, IMAGES)
     with torch.no_grad():
         preds["scores"].sign_().mul_(80.0)
-        preds["boxes"].mul_(40.0)
+        preds["boxes"].mul_(400.0)
     loss, _ = ours(preds, BATCH)
     loss.sum().backward()
     assert bool(torch.isfinite(loss).all())
