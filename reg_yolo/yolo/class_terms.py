@@ -91,7 +91,7 @@ class ClassLossTerms:
     def normalizer(self, assignment: Assignment) -> Tensor:
         """Return the sum of the targets, at least 1; under `printed` the number of positives (REG A.10.2)."""
         if self.settings.focal.form == "printed":
-            return (assignment.target_scores > 0).sum().clamp(min=1)
+            return (assignment.positives.score > 0).sum().clamp(min=1)
         return assignment.normalizer
 
     def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:

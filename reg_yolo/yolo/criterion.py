@@ -135,7 +135,8 @@ class RegDetectionLoss(v8DetectionLoss):
             )
         )
         targets = (*assignment.dense(*logits.shape[:2]), head.anchor_points, head.strides)
-        return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=True))
+        # A criterion with more losses names more than these three, and upstream lets the names run over.
+        return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=False))
 
     def _assign(self, head: HeadOutput, logits: Tensor, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
         rows = torch.cat((batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"]), 1)
@@ -179,23 +180,24 @@ class RegDetectionLoss(v8DetectionLoss):
                 entries = entries * self.class_weights
         total = entries.sum()
         positives = assignment.positives
-        own = (positives.image, positives.anchor, positives.label)
-        if training:
-            positive_part = entries.detach()[own].sum()
-            self.class_terms.learn(head.logits.detach()[own], positives)
         if self.settings.dynamic_coefficient.enabled and len(positives.label):
             anchor_losses = entries[positives.image, positives.anchor].sum(-1)
             total = self._shift_between_positives(total, anchor_losses, assignment, predicted)
         scale = self._scale_on(logits, assignment, total.detach() / normalizer) if training else self.scale or 1.0
-        loss = total / normalizer
-        if scale != 1.0:
-            loss = loss * scale
         if training:
-            share = scale * self.hyp.cls / normalizer
-            self.terms.add("reg/class_positive", positive_part * share)
-            self.terms.add("reg/class_negative", (total.detach() - positive_part) * share)
-            self.terms.add("reg/positives", float(len(positives.label)))
-        return loss
+            self._record(entries.detach(), positives, scale * self.hyp.cls / normalizer)
+            own_logits = head.logits.detach()[positives.image, positives.anchor, positives.label]
+            self.class_terms.learn(own_logits, positives)
+        loss = total / normalizer
+        # Without a factor the stock loss keeps its bits.
+        return loss if scale == 1.0 else loss * scale
+
+    def _record(self, entries: Tensor, positives: Positives, share: Tensor) -> None:
+        """Log what the positives' own classes and all other entries contribute to `cls_loss`."""
+        positive_part = entries[positives.image, positives.anchor, positives.label].sum()
+        self.terms.add("reg/class_positive", positive_part * share)
+        self.terms.add("reg/class_negative", (entries.sum() - positive_part) * share)
+        self.terms.add("reg/positives", float(len(positives.label)))
 
     def _stock_entries(self, logits: Tensor, assignment: Assignment) -> Tensor:
         targets = assignment.target_scores.to(logits.dtype)
