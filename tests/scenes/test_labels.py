@@ -73,6 +73,16 @@ def test_holes_stay_open() -> None:
     assert overlap(back, mask) > 0.98
 
 
+def test_slanted_slits_open_their_holes() -> None:
+    """A ring that stands on its corner: the nearest way out of its hole is a diagonal."""
+    mask = blank()
+    cv2.fillConvexPoly(mask, np.array([[32, 4], [52, 24], [32, 44], [12, 24]], np.int32), 1)
+    cv2.fillConvexPoly(mask, np.array([[32, 14], [42, 24], [32, 34], [22, 24]], np.int32), 0)
+    back = drawn(outline(mask), mask.shape)
+    assert back[24, 32] == 0
+    assert overlap(back, mask) > 0.95
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_ragged_shapes_with_parts_and_holes_come_back(seed: int) -> None:

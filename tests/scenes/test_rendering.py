@@ -132,8 +132,9 @@ def test_small_hidden_and_faint_things_have_no_label(flat_setting: Setting, plai
     rule = LabelRule()
     assert labels(2.0, 40.0, rule) == 1
     assert labels(2.0, 500 * 2.0 / (rule.long_side_px - 2), rule) == 0
-    assert labels(2.0, 40.0, rule, cover=1.2) == 1
-    assert labels(2.0, 40.0, rule, cover=1.6) == 0
+    # 20 m away it is 50 px wide: of 65 % and of 80 % cover there remain 17 px and 10 px, enough but for the share.
+    assert labels(2.0, 20.0, rule, cover=1.3) == 1
+    assert labels(2.0, 20.0, rule, cover=1.6) == 0
     assert labels(2.0, 40.0, LabelRule(contrast=250.0)) == 0
 
 
@@ -187,6 +188,19 @@ def test_what_stands_on_a_line_hides_it(flat_setting: Setting, plain_day: Lighti
         rendering = look(flat_setting, view_at(100.0, edge), plain_day, [post])
         x0, y0, x1, y1 = rendering.labels[0].box
         assert (rendering.numbers[y0 : y1 - 1, x0:x1] == 1).mean() > 0.99
+
+
+def test_windows_lie_over_their_wall_from_every_angle(flat_setting: Setting, plain_day: Lighting) -> None:
+    """A higher layer is painted later even where its middle is farther away than its wall's."""
+    mesh = MeshBuilder()
+    mesh.box((0, 0), (20, 4), 0.0, 5.0, (200.0, 200.0, 200.0))
+    mesh.layer = 1
+    mesh.quad([(7, -2.02, 1), (9, -2.02, 1), (9, -2.02, 4), (7, -2.02, 4)], (0.0, 0.0, 200.0))
+    for t, turn in ((-9.0, 90.0), (9.0, -90.0)):
+        house = place(mesh.build(), flat_setting.road, flat_setting.section, 135.0, t, turn_deg=turn, on_ground=False)
+        picture = look(flat_setting, view_at(100.0), plain_day, [house]).picture.astype(int)
+        red = picture[:, :, 2] > picture[:, :, 1] + 60
+        assert red.sum() > 100
 
 
 def test_in_reach_keeps_what_is_ahead(flat_setting: Setting) -> None:

@@ -142,6 +142,16 @@ def test_what_is_labelled_has_the_papers_mix(still_set: StillSet) -> None:
     assert counts.sum() > 0.94 * 320, "nearly all that was planned is seen"
 
 
+def test_no_picture_shows_more_than_it_was_dealt(still_set: StillSet) -> None:
+    index = json.loads((still_set[0] / "scenes.json").read_text(encoding="utf-8"))
+    short = 0
+    for job, record in zip(plan_stills(40, 3, StillOptions(masks=True)), index["images"], strict=True):
+        counts = [sum(o["class"] == name for o in record["objects"]) for name in CLASS_NAMES]
+        assert all(seen <= dealt for seen, dealt in zip(counts, job.wanted, strict=True)), record["image"]
+        short += counts != list(job.wanted)
+    assert short < 10
+
+
 def test_summary_counts_what_is_in_the_files(still_set: StillSet) -> None:
     out, summary = still_set
     for split in ("train", "val"):
