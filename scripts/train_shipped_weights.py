@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from pathlib import Path
+from typing import Any
+
+from reg_yolo.yolo.checkpoints import load_checkpoint_file, write_checkpoint
 
 SEED = 20_000
+
+
+def without_paths(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint that does not say where on which machine it was trained."""
+    for arguments in (checkpoint["train_args"], checkpoint["model"].args):
+        arguments.update({"project": None, "save_dir": None, "data": None, "name": None, "model": "yolov8n.yaml"})
+    return {**checkpoint, "git": None}
 
 
 def main() -> None:
@@ -50,7 +59,8 @@ def main() -> None:
     )
     target = Path(__file__).resolve().parents[1] / "weights" / SHIPPED_WEIGHTS
     target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(result.best, target)
+    checkpoint = without_paths(load_checkpoint_file(result.best))
+    write_checkpoint(checkpoint, [target])
     assert result.report is not None
     print(result.report.as_text(), f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 

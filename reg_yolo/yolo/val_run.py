@@ -9,7 +9,7 @@ from typing import Any
 
 from ultralytics.utils import LOGGER
 
-from reg_yolo.config.shipped import shipped_file
+from reg_yolo.config.shipped import shipped_file, shipped_weights
 from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.evaluation.per_class import DetectionReport
@@ -136,6 +136,9 @@ def require_same_classes(detector: Detector, description: DatasetDescription) ->
 
 
 def _keep_thresholds(weights: Path, thresholds: ClassThresholds, data: str, folder: Path) -> Path:
+    if weights == shipped_weights(weights.name):
+        # They serve every project of this installation; one project's thresholds stay with its results.
+        return write_thresholds(weights, thresholds, data, folder)
     try:
         return write_thresholds(weights, thresholds, data)
     except OSError as error:
