@@ -114,6 +114,21 @@ def test_forward_returns_upstreams_five_tensors(kind):
         assert_same(*both(scene(seed, 3, 12, 96, 3, kind), with_levels=False))
 
 
+@pytest.mark.parametrize("spare", [0, 1, 2, 5])
+def test_equal_candidates_are_chosen_as_upstream_chooses(spare):
+    points, shapes = grids(96)
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        low = 60 * torch.rand(2, generator=generator)
+        boxes = torch.cat((low, low + 10 + 25 * torch.rand(2, generator=generator))).view(1, 1, 4)
+        truth = GroundTruth(torch.zeros(1, 1, 1), boxes, torch.ones(1, 1, 1))
+        candidates = int(pairs_on_grids(boxes[0], points, shapes).counts)
+        # Every point predicts the very box, so that all candidates tie.
+        arguments = (torch.full((1, len(points), 1), 0.3), boxes.expand(1, len(points), 4), points, shapes, truth)
+        if candidates > spare:
+            assert_same(*both(arguments, topk=candidates - spare))
+
+
 def test_more_objects_than_anchor_points():
     arguments = scene(3, 2, 60, 32, 3, "plain")
     assert len(arguments[2]) == 21
