@@ -173,7 +173,9 @@ def test_training_sheet_shows_the_labels(trainer: RegDetectionTrainer, tmp_path:
 
 
 def test_drawing_changes_neither_the_batch_nor_the_random_states(trainer: RegDetectionTrainer, tmp_path: Path) -> None:
-    batch = next(iter(trainer.train_loader))
+    # As it goes to the model: floats, which upstream's drawing scales in place.
+    trainer.sheet_drawn = True
+    batch = trainer.preprocess_batch(next(iter(trainer.train_loader)))
     before = {key: value.clone() for key, value in batch.items() if isinstance(value, torch.Tensor)}
     states = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002  (upstream's is global)
     draw_training_sheet(batch, trainer.data["names"], tmp_path)
