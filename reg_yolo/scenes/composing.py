@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]
 REACH_M = 420.0
 ROUNDS = 6
 # Nearest and farthest distance in metres at which a class is put, for a focal length of 550 pixels.
-_DISTANCES = ((12, 46), (20, 95), (10, 48), (12, 55), (11, 42), (8, 40), (2, 24))
+_DISTANCES = ((11, 40), (20, 90), (10, 46), (12, 55), (10, 34), (8, 38), (2, 20))
 # What fills the picture goes first, and small things find their place around it.
 _ORDER = (
     catalogue.CONCRETE_GUARDRAIL,

@@ -228,7 +228,7 @@ def single_arm_pole(
 def _guardrail(
     setting: Setting, rng: np.random.Generator, s: float, direction: int, asset_id: str
 ) -> list[PlacedObject]:
-    length = float(rng.uniform(9, 27) if rng.random() < 0.6 else rng.uniform(27, 80))
+    length = float(rng.uniform(12, 27) if rng.random() < 0.6 else rng.uniform(27, 70))
     in_median = 1.0 <= setting.section.median < 6 and rng.random() < 0.45
     outer = setting.outer(direction)
     t = 0.0 if in_median else outer * (setting.section.edge + float(rng.uniform(-0.35, 0.2)))
