@@ -27,8 +27,8 @@ def without_paths(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Make the scenes unless they are there, train, and put best.pt where the package looks for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--images", type=int, default=700)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--work", type=Path, default=Path("runs/shipped_weights"))
     parser.add_argument("settings", nargs="*", help="further KEY=VALUE settings")
     arguments = parser.parse_args()
