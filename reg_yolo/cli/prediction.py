@@ -36,7 +36,10 @@ def predict(
             raise ConfigError(f"predict: no source after {weights}; expected an image, a video, a folder or a pattern")
         source = str(make_drive(Path("runs") / "demo_drive"))
     prepare_environment([str(weights), source], trust=trust)
-    arguments = train_arguments(words or [])
+    from reg_yolo.yolo.arguments import check_own_keys
+
+    # Before the call, which has parameters of its own with some of these names.
+    arguments = check_own_keys(train_arguments(words or []), "predict")
     from reg_yolo.yolo.predict_run import predict as run
 
     result = run(weights, source, out=out, trust=trust, **arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from reg_yolo.errors import ConfigError
 SMALLEST_IMGSZ = 32
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 SPLITS = ("train", "val", "test")
+# What upstream's predictor returns instead of detections.
+NOT_FOR_PREDICT = {"source": "it is the second word", "embed": "it returns features, not objects"}
 # Lowest values of arguments that upstream takes at any value and then misuses.
 LOWEST = {
     "workers": 0, "close_mosaic": 0, "save_period": -1, "warmup_epochs": 0, "box": 0, "cls": 0, "dfl": 0, "time": 0,
@@ -37,7 +39,9 @@ def check_own_keys(arguments: Mapping[str, Any], command: str) -> dict[str, Any]
     for key in arguments:
         if key not in DEFAULT_CFG_DICT:
             raise ConfigError(f"{key}: not an argument of Ultralytics.{did_you_mean(key, DEFAULT_CFG_DICT)}")
-        if key in REFUSED or key == "source":
+        if command == "predict" and key in NOT_FOR_PREDICT:
+            raise ConfigError(f"{key}: not taken by predict, since {NOT_FOR_PREDICT[key]}; leave it out")
+        if key in REFUSED:
             raise ConfigError(f"{key}: not taken by {command}, which sets it itself; leave it out")
     try:
         return read_arguments(arguments, DEFAULT_CFG_DICT, [])
@@ -57,7 +61,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConfigError(shortened(" ".join(lines) or type(error).__name__)) from error
     _check_image_size(checked.imgsz)
-    _check_batch(checked.batch)
+    _check_batch(checked.batch, automatic=checked.mode == "train")
     for key, lowest in LOWEST.items():
         value = getattr(checked, key)
         if value is not None and value < lowest:
@@ -68,6 +72,24 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if checked.split not in SPLITS:
         raise ConfigError(f"split: got {checked.split!r}, expected one of {', '.join(SPLITS)}")
     check_device(checked.device)
+    if str(checked.amp) == "bf16" and not (torch.cuda.is_available() and torch.cuda.is_bf16_supported()):
+        raise ConfigError("amp: bf16 needs a CUDA device with bfloat16; use amp=true or amp=false")
+
+
+def check_class_filter(classes: Any, class_names: Sequence[str]) -> None:
+    """Check `classes`, which upstream takes with any content and then finds nothing.
+
+    Args:
+        classes: None, a class index, or a list of them.
+        class_names: In the order of their indices.
+
+    Raises:
+        ConfigError: If one is no index of a class.
+    """
+    for index in [] if classes is None else classes if isinstance(classes, (list, tuple)) else [classes]:
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(class_names):
+            listed = ", ".join(f"{number} {name}" for number, name in enumerate(class_names))
+            raise ConfigError(f"classes: got {index!r}, expected class indices out of: {shortened(listed, 200)}")
 
 
 def shortened(text: str, longest: int = 300) -> str:
@@ -103,9 +125,9 @@ def _check_image_size(imgsz: Any) -> None:
         )
 
 
-def _check_batch(batch: float) -> None:
-    if batch != -1 and not 0 < batch < 1 and not (batch >= 1 and float(batch).is_integer()):
-        raise ConfigError(
-            f"batch: got {batch}, expected a number of images from 1, -1 for what fits into a GPU's memory, "
-            "or a share of that memory between 0 and 1"
-        )
+def _check_batch(batch: float, *, automatic: bool) -> None:
+    if automatic and (batch == -1 or 0 < batch < 1):
+        return
+    if batch < 1 or not float(batch).is_integer():
+        more = ", -1 for what fits into a GPU's memory, or a share of that memory between 0 and 1" if automatic else ""
+        raise ConfigError(f"batch: got {batch}, expected a number of images from 1{more}")

@@ -23,7 +23,7 @@ from reg_yolo.video.detections import FrameDetections
 from reg_yolo.video.detections_header import DetectionsHeader
 from reg_yolo.video.detections_io import CsvWriter, DetectionsWriter
 from reg_yolo.video.sources import Source, probe_video, resolve_source
-from reg_yolo.yolo.arguments import check_arguments, check_own_keys
+from reg_yolo.yolo.arguments import check_arguments, check_class_filter, check_own_keys
 from reg_yolo.yolo.checkpoints import file_sha256, read_thresholds, thresholds_file
 from reg_yolo.yolo.detector import Detector, open_detector
 from reg_yolo.yolo.predict_frames import expected_frames, predicted_frames
@@ -91,6 +91,7 @@ def predict(
     own = check_own_keys(arguments, "predict")
     draw, conf = own.pop("save", True), own.pop("conf", None)
     detector = open_detector(weights, trust=trust)
+    check_class_filter(own.get("classes"), detector.class_names)
     media = resolve_source(source)
     thresholds = choose_thresholds(detector, conf)
     settings = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultralytics.nn.tasks import yaml_model_load
+from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -19,8 +19,8 @@ from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.evaluation.per_class import DetectionReport
-from reg_yolo.yolo.arguments import check_arguments
-from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
+from reg_yolo.yolo.arguments import check_arguments, check_class_filter
+from reg_yolo.yolo.checkpoints import first_line, load_checkpoint_file, metadata_of
 from reg_yolo.yolo.compatibility import check_ultralytics_version
 from reg_yolo.yolo.datasets import check_split
 from reg_yolo.yolo.environment import is_remote, offline
@@ -181,8 +181,11 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     arguments = {**config.train, "task": config.task, "mode": "train", "model": model, "data": config.data}
     check_arguments(arguments)
     check_model(model, trust=trust)
+    if isinstance(arguments.get("pretrained"), str):
+        check_weights(arguments["pretrained"], trust=trust)
     if not is_remote(config.data):
         description = read_dataset_yaml(str(config.data))
+        check_class_filter(arguments.get("classes"), description.class_names)
         for split in ("train", str(arguments.get("split", "val"))):
             check_split(description, split, config.task)
     trainer = TRAINERS[config.task].with_settings(
@@ -192,6 +195,23 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         data_checked=True,
     )
     return trainer, arguments
+
+
+def check_weights(weights: str, *, trust: bool) -> None:
+    """Check that weights to start from load; those that are not here may be fetched where the user allows it.
+
+    Raises:
+        WeightsError: If there are no such weights here and none may be fetched, or they do not load.
+    """
+    if is_remote(weights):
+        return
+    if not Path(weights).is_file() and offline():
+        raise WeightsError(
+            f"{weights}: no such file here, and this run stays offline; put the file there, "
+            "or allow the download with YOLO_OFFLINE=false"
+        )
+    if Path(weights).is_file():
+        load_checkpoint_file(weights, trust=trust)
 
 
 def check_model(model: str, *, trust: bool) -> None:
@@ -204,22 +224,23 @@ def check_model(model: str, *, trust: bool) -> None:
     if is_remote(model):
         return
     if model.endswith(".pt"):
-        if not Path(model).is_file() and offline():
-            raise WeightsError(
-                f"{model}: no such file here, and this run stays offline; put the file there, "
-                "or allow the download with YOLO_OFFLINE=false"
-            )
-        if Path(model).is_file():
-            load_checkpoint_file(model, trust=trust)
+        check_weights(model, trust=trust)
         return
     try:
         if not model.endswith((".yaml", ".yml")):
             raise FileNotFoundError(model)
         yaml_model_load(model)
+        if Path(model).is_file():
+            # A YAML of the user's own; the stock ones need no trial.
+            DetectionModel(model, verbose=False)
     except FileNotFoundError as error:
         raise ConfigError(
             f"model: there is no {model}; expected a YOLOv8 model YAML such as yolov8n.yaml (n, s, m, l, x), "
             "a YAML of your own, or weights (.pt)"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"{model}: no model can be built from it ({type(error).__name__}: {first_line(error)})"
         ) from error
 
 

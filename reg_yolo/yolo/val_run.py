@@ -14,7 +14,7 @@ from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
-from reg_yolo.yolo.arguments import check_arguments, check_own_keys, shortened
+from reg_yolo.yolo.arguments import check_arguments, check_class_filter, check_own_keys, shortened
 from reg_yolo.yolo.checkpoints import write_thresholds
 from reg_yolo.yolo.datasets import check_split
 from reg_yolo.yolo.detector import Detector, open_detector
@@ -70,10 +70,14 @@ def val(
     detector = open_detector(weights, trust=trust)
     split = str(own.get("split", "val"))
     description = read_dataset_yaml(find_data(detector, data), required=(split,))
-    require_same_classes(detector, description)
+    single = bool(own.get("single_cls", detector.trained_with.get("single_cls")))
+    if not single:
+        require_same_classes(detector, description)
+    check_class_filter(own.get("classes"), detector.class_names)
     settings = {
         "imgsz": detector.imgsz,
         "rect": True,
+        "single_cls": single,
         **own,
         "task": "detect",
         "mode": "val",

@@ -36,6 +36,10 @@ MISTAKES = {
     "missing model": ("model=nowhere.yaml", ["model", "nowhere.yaml"]),
     "missing weights": ("model=nowhere.pt", ["nowhere.pt", "no"]),
     "stock weights that would be fetched": ("model=yolov8n.pt", ["yolov8n.pt", "stays offline", "YOLO_OFFLINE"]),
+    "missing weights to start from": ("pretrained=nowhere.pt", ["nowhere.pt", "no such file"]),
+    "class that is not there": ("classes=[0,7]", ["classes", "7", "0 red, 1 green, 2 blue"]),
+    "class by name": ("classes=red", ["classes", "red", "0 red"]),
+    "half precision without a device for it": ("amp=bf16", ["amp", "bf16", "amp=true"]),
     "no value": ("epochs=", ["epochs", "no value"]),
     "two configurations": ("detect/yolov8s", ["detect/yolov8s", "KEY=VALUE"]),
 }
@@ -114,6 +118,9 @@ def test_train_without_a_configuration_says_what_is_missing(refused: Refused) ->
         ("imgsz=3", ["imgsz", "3", "32"]),
         ("max_det=0", ["max_det", "0"]),
         ("device=99", ["device", "99", "cpu"]),
+        ("batch=-1", ["batch", "-1", "from 1"]),
+        ("batch=0.5", ["batch", "0.5", "from 1"]),
+        ("classes=9", ["classes", "9", "2 blue"]),
         ("mode=train", ["mode", "leave it out"]),
         ("reg.focal.gamma=2", ["reg", "belongs to training"]),
         ("task=detect", ["task", "belongs to training"]),
@@ -126,6 +133,23 @@ def test_wrong_argument_of_val_and_predict_is_refused(
     message = refused(command, detector, *where, word)
     for fragment in fragments:
         assert fragment in message
+
+
+def test_argument_that_gives_no_detections_is_refused(detector: Path, own_rectangles: Path, refused: Refused) -> None:
+    images = own_rectangles.parent / "images/val"
+    for word in ("embed=[10]", "source=road.mp4"):
+        message = refused("predict", detector, images, word)
+        assert word.partition("=")[0] in message and "leave it out" in message
+
+
+@pytest.mark.parametrize("text", ["nc: [", "nc: 3\nbackbone: [[-1, 1, Konv, [16, 3, 2]]]\nhead: []\n", ""])
+def test_model_yaml_that_gives_no_model_is_refused(
+    text: str, own_rectangles: Path, tmp_path: Path, refused: Refused
+) -> None:
+    model = tmp_path / "own.yaml"
+    model.write_text(text)
+    message = refused("train", "detect/yolov8n", f"data={own_rectangles}", "device=cpu", f"model={model}")
+    assert str(model) in message and "no model can be built" in message
 
 
 @pytest.mark.parametrize("precision", ["0", "1.5", "-1"])

@@ -18,7 +18,8 @@ from ultralytics import YOLO
 import reg_yolo
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo import val_run
-from tests.detector import IMGSZ
+from tests.detector import IMGSZ, write_detector
+from tests.detector import _wanted_scores as original
 
 FAST: dict[str, Any] = {"device": "cpu", "workers": 0, "plots": False}
 # From these confidences on, the detector's own boxes are the truth of the data set below.
@@ -152,6 +153,18 @@ def test_stock_weights_without_our_data_work_with_a_data_set_named(
     result = reg_yolo.val(weights, even_rectangles, split="train", **FAST)
     assert "Split: train" in result.report.as_text()
     assert result.report.title == "stock.pt" and weights.with_name("stock.thresholds.json").is_file()
+
+
+def test_weights_of_one_class_for_all_are_measured_on_all(
+    even_rectangles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = sorted((even_rectangles.parent / "images/train").glob("*.png"))
+    monkeypatch.setattr("tests.detector._wanted_scores", lambda images, _: original(images, 3).amax(1, keepdim=True))
+    weights = write_detector(tmp_path / "any.pt", ["item"], training, single_cls=True)
+    result = reg_yolo.val(weights, even_rectangles, **FAST)
+    assert [row.name for row in result.report.classes] == ["item"]
+    rows = [row for file in (even_rectangles.parent / "labels/val").glob("*.txt") for row in file.open()]
+    assert result.report.classes[0].instances == len(rows) and result.metrics["metrics/mAP50(B)"] > 0
 
 
 def test_shipped_data_set_goes_by_name(weights: Path) -> None:
