@@ -11,6 +11,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.loss import v8DetectionLoss
 
 from reg_yolo.config.reg import RegSettings
+from reg_yolo.yolo.assignment import Assignment, GroundTruth, Positives
 from reg_yolo.yolo.criterion import RegDetectionLoss
 from tests.yolo.heads import (
     BATCH,
@@ -82,6 +83,20 @@ def test_loss_that_is_no_number_fixes_nothing() -> None:
     assert ours.scale is None
 
 
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 0.0])
+def test_our_loss_alone_being_no_use_fixes_nothing(value: float) -> None:
+    ours = criterion("reg")
+    logits = torch.zeros(1, 4, 3)
+    targets = torch.full((1, 4, 3), 0.5)
+    nothing = torch.zeros(0, dtype=torch.long)
+    truth = GroundTruth(torch.zeros(1, 0, 1), torch.zeros(1, 0, 4), torch.zeros(1, 0, 1))
+    positives = Positives(nothing, nothing, nothing, nothing, torch.zeros(0))
+    assignment = Assignment(truth, positives, targets, targets.sum())
+    assert ours._scale_on(logits, assignment, torch.tensor(value)) == 1.0
+    assert ours.scale is None
+    assert ours._scale_on(logits, assignment, torch.tensor(2.0)) == ours.scale != 1.0
+
+
 @pytest.mark.parametrize("reg", ["stock", "focal_eiou", "reg_printed", over_stock(focal={"form": "printed"})])
 def test_scale_is_absent_when_neutral_or_printed(reg: Any) -> None:
     ours = criterion(reg)
@@ -110,6 +125,15 @@ def test_upstreams_class_weights_stand_on_both_sides_of_the_factor() -> None:
     weighted = [0.5, 1.0, 4.0]
     ours = criterion("gfl", model=head_like_model(weighted))
     assert class_item(ours) == pytest.approx(class_item(v8DetectionLoss(head_like_model(weighted))), rel=1e-5)
+
+
+def test_upstreams_class_weights_weigh_the_focused_loss_too() -> None:
+    reg = {"preset": "gfl", "scale": 1.0}
+    weighted, plain = (
+        loss_and_gradients(criterion(reg, model=head_like_model(weights)), BATCH)[1]["scores"]
+        for weights in ([0.5, 1.0, 4.0], None)
+    )
+    torch.testing.assert_close(weighted, plain * torch.tensor([0.5, 1.0, 4.0]).view(1, 3, 1))
 
 
 def test_gradient_is_scaled_with_the_value() -> None:

@@ -53,7 +53,7 @@ def test_validation_changes_nothing(name: str, mode: Any) -> None:
         if trained:
             loss_and_gradients(ours, BATCH)
         state, calls = json.dumps(ours.state()), ours.training_calls
-        logged = copy.copy(ours.terms.__dict__)
+        logged = copy.deepcopy(ours.terms.__dict__)
         items = validate(ours, mode, random_labels(3, 3, 4), seed=3)
         assert all(bool(torch.isfinite(value)) for value in items.values())
         assert json.dumps(ours.state()) == state and ours.training_calls == calls
