@@ -71,9 +71,8 @@ def own_rectangles(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test runs in an empty directory, so that what it leaves is its own."""
-    folder = tmp_path / "cwd"
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("cwd")
     monkeypatch.chdir(folder)
     return folder

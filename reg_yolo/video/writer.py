@@ -102,7 +102,8 @@ class AnnotatedVideoWriter:
         writer, self._writer = self._writer, None
         with quiet_opencv():
             writer.release()
-        if self.frames and _frame_count(self._part) == self.frames:
+        # One more than counted, where an interruption came between the storing of a frame and its counting.
+        if self.frames and _frame_count(self._part) >= self.frames:
             self._part.replace(self.path)
             return
         # OpenCV reports no error of the disk; an index that lacks frames is how a full one shows.

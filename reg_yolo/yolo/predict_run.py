@@ -115,13 +115,13 @@ def predict(
         counts=dict.fromkeys(detector.class_names, 0),
         thresholds=thresholds,
     )
-    with removed_on_failure(folder, kept=lambda: summary.frames > 0), terminated_as_interrupted():
+    with removed_on_failure(folder, kept=lambda: summary.frames > 0), listening_for_signals() as asked_to_stop:
         predictor = RegDetectionPredictor(overrides={**settings, "save_dir": str(folder)})
         predictor.class_thresholds = list(thresholds.values())
         predictor.setup_model(str(detector.path), verbose=False)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            _run(media, predictor, detector, summary, on_frame, draw=draw)
+            _run(media, predictor, detector, summary, on_frame, asked_to_stop, draw=draw)
         except PartlyRead:
             LOGGER.warning(f"{len(summary.failed)} of {len(media.files)} files could not be read")
         except KeyboardInterrupt:
@@ -132,20 +132,27 @@ def predict(
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM act as Ctrl-C does while the block runs, so that files are closed in order."""
+def listening_for_signals() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once.
+
+    Acting inside the handler could tear a frame apart that is just being written.
+    """
+    asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def receive(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
@@ -209,6 +216,7 @@ def _run(
     detector: Detector,
     summary: PredictionSummary,
     on_frame: Callable[[FrameDetections], None] | None,
+    asked_to_stop: threading.Event,
     *,
     draw: bool,
 ) -> None:
@@ -234,6 +242,8 @@ def _run(
             if draw:
                 pictures.write(frame)
             bar.update(1)
+            if asked_to_stop.is_set():
+                raise KeyboardInterrupt
         if summary.failed:
             reasons = list(summary.failed.values())
             if not summary.frames:

@@ -54,20 +54,20 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def refused(run_cli: Run, tmp_path: Path) -> Refused:
+def refused(run_cli: Run, tmp_path: Path, working_directory: Path) -> Refused:
     """Return a function that runs a command which must be refused, and returns what it said.
 
     The exit code is 2, stderr holds at most `lines` lines without a traceback, and no file has changed or come to be.
     """
 
     def run(*words: object, lines: int = 2) -> str:
-        before = contents(tmp_path)
+        before = contents(tmp_path), contents(working_directory)
         outcome = run_cli(*words)
         assert outcome.code == 2, outcome
         assert "Traceback" not in outcome.err
         assert outcome.err.startswith("error: ")
         assert 1 <= len(outcome.err.splitlines()) <= lines, outcome.err
-        assert contents(tmp_path) == before
+        assert (contents(tmp_path), contents(working_directory)) == before
         return outcome.err
 
     return run

@@ -61,8 +61,13 @@ def test_images_are_read_one_by_one(even_rectangles: Path, detector: Path, watch
 
 
 def raise_interrupt() -> None:
-    """What Ctrl-C does."""
+    """What a second Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def press_ctrl_c() -> None:
+    """What a user does."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def send_sigterm() -> None:
@@ -70,9 +75,10 @@ def send_sigterm() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("stop", [raise_interrupt, send_sigterm])
+# A signal lets the frame be finished.
+@pytest.mark.parametrize("stop, drawn", [(raise_interrupt, 6), (press_ctrl_c, 7), (send_sigterm, 7)])
 def test_interruption_leaves_valid_detections_and_playable_video(
-    stop: Callable[[], None], long_video: Path, detector: Path
+    stop: Callable[[], None], drawn: int, long_video: Path, detector: Path
 ) -> None:
     seen: list[int] = []
 
@@ -81,10 +87,11 @@ def test_interruption_leaves_valid_detections_and_playable_video(
         if frame.frame == 6:
             stop()
 
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
     with pytest.raises(KeyboardInterrupt):
         reg_yolo.predict(detector, long_video, device="cpu", out="found", on_frame=stop_at_seven)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
     assert seen == list(range(7))
     assert sorted(path.name for path in Path("found").iterdir()) == ["detections.csv", "detections.jsonl", "long.mp4"]
     reader = read_detections("found/detections.jsonl")
@@ -92,8 +99,38 @@ def test_interruption_leaves_valid_detections_and_playable_video(
     assert not reader.is_complete and reader.end["error"] == "KeyboardInterrupt"
     assert len(Path("found/detections.csv").read_text().splitlines()) > 7
     capture = cv2.VideoCapture("found/long.mp4")
-    # The frame at which it stopped was written down and not drawn any more.
-    assert sum(capture.read()[0] for _ in range(20)) == 6
+    assert sum(capture.read()[0] for _ in range(20)) == drawn
+
+
+def test_video_survives_an_interruption_in_the_middle_of_a_frame(
+    long_video: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        """An encoder after whose fifth frame Ctrl-C arrives, before anyone can count the frame."""
+
+        def __init__(self, *arguments: object) -> None:
+            self.real = original(*arguments)  # type: ignore[arg-type]
+            self.left = 5
+
+        def write(self, frame: np.ndarray) -> None:
+            self.real.write(frame)
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    from reg_yolo.video import writer
+
+    original = writer.cv2.VideoWriter
+    Interrupted.fourcc = staticmethod(original.fourcc)  # type: ignore[attr-defined]
+    writer.h264_is_available()
+    monkeypatch.setattr(writer.cv2, "VideoWriter", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reg_yolo.predict(detector, long_video, device="cpu", out="found")
+    capture = cv2.VideoCapture("found/long.mp4")
+    assert sum(capture.read()[0] for _ in range(20)) == 5
 
 
 def test_interruption_before_the_first_frame_leaves_nothing(
