@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -65,9 +66,12 @@ def test_wheel_holds_what_a_run_needs_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     package = {name for name in names if name.startswith("reg_yolo/")}
-    for kind in ("configs", "datasets"):
-        shipped = {path.relative_to(REPOSITORY / kind).as_posix() for path in (REPOSITORY / kind).rglob("*.yaml")}
-        assert shipped and {f"reg_yolo/shipped/{kind}/{name}" for name in shipped} <= package
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    folders = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {"configs", "datasets"} <= folders.keys()
+    for kind, target in folders.items():
+        files = [path for path in (REPOSITORY / kind).rglob("*") if path.is_file()]
+        assert files and {f"{target}/{path.relative_to(REPOSITORY / kind).as_posix()}" for path in files} <= package
     fonts = "reg_yolo/video/fonts"
     assert {"reg_yolo/py.typed", f"{fonts}/Sarabun-SemiBold.ttf", f"{fonts}/OFL.txt"} <= package
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "reg_yolo").rglob("*.py")}
