@@ -107,7 +107,8 @@ class RegDetectionLoss(v8DetectionLoss):
         `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/scale` is 1 until a batch has fixed it.
         """
         means = self.terms.take()
-        weights = {f"reg/weight/{names[i]}": w for i, w in enumerate(self.class_weights_list())}
+        # A comma would begin another column in results.csv.
+        weights = {f"reg/weight/{names[i].replace(',', ' ')}": w for i, w in enumerate(self.class_weights_list())}
         return {**means, "reg/scale": self.scale or 1.0, **weights}
 
     # The loss ---------------------------------------------------------------------------------------------------
