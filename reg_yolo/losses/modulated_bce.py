@@ -74,12 +74,16 @@ class _ModulatedBCE(torch.autograd.Function):
 
 
 def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield matching blocks of equally shaped tensors: small ones on the CPU, the whole on other devices."""
+    """Yield matching blocks of equally shaped tensors: small ones on the CPU, the whole on other devices.
+
+    Among the tensors is a new one, without gaps in memory; those with its strides have none either.
+    """
     first = tensors[0]
     if first.device.type != "cpu" or first.numel() <= BLOCK or first.ndim == 0:
         yield tensors
-    elif all(t.is_contiguous() for t in tensors):
-        yield from zip(*(t.view(-1).split(BLOCK) for t in tensors), strict=True)
+    elif all(t.stride() == first.stride() for t in tensors):
+        flat = (t.as_strided((t.numel(),), (1,), t.storage_offset()) for t in tensors)
+        yield from zip(*(t.split(BLOCK) for t in flat), strict=True)
     else:
         # Slices of the first dimension keep whatever memory order the tensors share.
         rows = max(1, BLOCK * first.shape[0] // first.numel())
