@@ -33,11 +33,14 @@ class RegDetectionValidator(DetectionValidator):
         return super().preprocess(batch)
 
     def postprocess(self, preds: Any) -> list[dict[str, Tensor]]:
-        """Suppress as upstream does, but without its time limit.
+        """Suppress as upstream does, but without its time limit where the figures are reported.
 
-        Upstream stops after 2 s + 50 ms an image and counts the images that are left as empty. Early in a training, or
-        on a busy machine, that makes the metrics depend on the machine's load.
+        Upstream stops after 2 s + 50 ms an image and counts the images that are left as empty, so that metrics depend
+        on the machine's load. Between the epochs of a training the limit stays: an untrained network has thousands of
+        candidates in every image, and nobody reports those figures.
         """
+        if self.training:
+            return super().postprocess(preds)
         kept = nms.non_max_suppression(
             preds,
             self.args.conf,
