@@ -21,7 +21,7 @@ from reg_yolo.yolo.candidates import CandidatePairs, pairs_of_mask, pairs_on_gri
 BoxesAt = Callable[[Tensor, Tensor], Tensor]
 
 # Ground truths are taken together by their number of candidates, so that a large one does not pad many small ones.
-GROUP_LIMITS = (32, 128, 512, 2048)
+GROUP_LIMITS = (128, 1024)
 
 
 class SparseTaskAlignedAssigner(TaskAlignedAssigner):
@@ -133,9 +133,9 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         for rows in _groups(pairs.counts):
             counts = pairs.counts[rows, None]
             column = torch.arange(int(counts.max()), device=metrics.device)
-            place = starts[rows, None] + column
+            place = (starts[rows, None] + column).clamp_(max=len(metrics) - 1)
             # -1 is below every metric: padding comes last.
-            padded = torch.where(column < counts, metrics[place.clamp_(max=len(metrics) - 1)], -1.0)
+            padded = metrics.index_select(0, place.view(-1)).view_as(place).masked_fill_(column >= counts, -1.0)
             best, index = padded.topk(min(self.topk + 1, len(column)), dim=1)
             # Decided, whatever the order of ties: all candidates positive and few enough, or a clear last one.
             decided = ((best > 0).sum(1, keepdim=True) == counts) & (counts <= self.topk)

@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 from ultralytics.utils.tal import make_anchors
 
-# Anchor points decoded at a time: their logits stay in a processor's cache, and no new memory has to be mapped.
-BLOCK = 4096
-
 # Anchor points Tensor[K, 2] in strides and box logits Tensor[1, K, 4 R] -> boxes Tensor[1, K, 4], xyxy in strides
 Decode = Callable[[Tensor, Tensor], Tensor]
 
@@ -67,11 +64,8 @@ class HeadOutput:
     @torch.no_grad()
     def boxes_in_pixels(self, image: Tensor, anchor: Tensor) -> Tensor:
         """Return the predicted boxes at K anchor points, Tensor[K, 4], xyxy in pixels, without gradient."""
-        boxes = []
-        for block in zip(image.split(BLOCK), anchor.split(BLOCK), strict=True):
-            rows = self.box_logits.transpose(1, 2)[block]
-            boxes.append(self.decode(self.anchor_points[block[1]], rows.unsqueeze(0))[0])
-        return torch.cat(boxes) * self.strides[anchor]
+        rows = self.box_logits.transpose(1, 2)[image, anchor]
+        return self.decode(self.anchor_points[anchor], rows.unsqueeze(0))[0] * self.strides[anchor]
 
     def at(self, image: Tensor, anchor: Tensor) -> BoxPredictions:
         """Return what is predicted for the boxes at P anchor points, with gradient."""
