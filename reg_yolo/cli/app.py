@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, prediction, scenes, training
+from reg_yolo.cli import configuration, data, prediction, scenes, training
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ for command in (
     scenes.demo,
 ):
     app.command()(command)
+app.add_typer(data.app, name="data")
 
 
 def main(arguments: list[str] | None = None) -> None:
