@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from reg_yolo.errors import ConfigError
-from reg_yolo.scenes import rle
 from reg_yolo.scenes.camera import Camera
 from reg_yolo.scenes.composing import REACH_M, render
 from reg_yolo.scenes.drive_world import DriveWorld, LaneTraffic, build_world, lane_traffic, vehicles_at
@@ -196,5 +196,11 @@ def render_frame(plan: DrivePlan, frame: FramePlan) -> RenderedFrame:
         factor = factor * shadows
     picture = np.clip(rendering.picture * factor[..., None], 0, 255).astype(np.uint8)
     rng = np.random.default_rng([plan.options.seed, 5, view.direction + 1, frame.index])
-    masks = [rle.encode((rendering.numbers == label.number).view(np.uint8)) for label in rendering.labels]
+    masks = [_run_lengths(rendering.numbers == label.number) for label in rendering.labels]
     return RenderedFrame(finish(picture, plan.camera, lighting, rng), view, rendering.labels, masks)
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, object]:
+    """A mask `[H, W]` as COCO's `{"size": [H, W], "counts": text}`."""
+    encoded = coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}

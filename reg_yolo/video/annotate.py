@@ -1,6 +1,7 @@
-"""Draw detections on frames: boxes, class names and confidences, a colour for each class."""
+"""Draw detections on frames: masks, boxes, class names and confidences, a colour for each class."""
 
 import colorsys
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.video.detections import FrameDetections
+from reg_yolo.video.detections import Detection, FrameDetections
+from reg_yolo.video.mask_encoding import decode_crop
 from reg_yolo.video.text_tiles import TextTiles
 
 Frame = NDArray[np.uint8]
@@ -17,6 +19,9 @@ Colour = tuple[int, int, int]
 # Relative to the shorter side of the frame; the least sizes keep thumbnails legible.
 _FONT_SCALE, _SMALLEST_FONT_PX = 0.026, 12
 _LINE_SCALE, _THINNEST_LINE_PX = 0.0035, 1
+
+# Share of the class's colour in the fill of a mask: what lies under it stays recognisable.
+_FILL = 0.45
 
 
 def class_colours(count: int) -> list[Colour]:
@@ -55,40 +60,68 @@ class Annotator:
         self._class_names = list(class_names)
         self._font_path = font_path
         self._colours = class_colours(len(self._class_names))
+        self._fills = [_fill_table(colour) for colour in self._colours]
         self._tiles: dict[int, TextTiles] = {}
         self._labels: dict[tuple[int, str, int], Frame] = {}
 
-    def annotate(self, frame: Frame, detections: FrameDetections) -> Frame:
+    def annotate(
+        self, frame: Frame, detections: FrameDetections, *, in_place: bool = False, show_confidence: bool = True
+    ) -> Frame:
         """Return a copy of `frame` with the detections drawn on it.
+
+        A mask is drawn under box and label as a translucent fill with a thin outline, as far as it lies in its box.
 
         Args:
             frame: BGR picture, shape (H, W, 3), uint8, of the size that `detections` names.
             detections: What to draw; the surest object is drawn last, on top.
+            in_place: Draw on `frame` itself and return it; it must be contiguous and writable.
+            show_confidence: False leaves the confidences out, as for labels, which have none.
 
         Raises:
-            ValueError: If the frame's shape does not fit.
+            ValueError: If the frame's shape does not fit, or it cannot be drawn on in place.
         """
         expected = (detections.height, detections.width, 3)
         if frame.shape != expected or frame.dtype != np.uint8:
             raise ValueError(f"frame must be uint8 with shape {expected}, got {frame.dtype} with {frame.shape}")
-        canvas = np.ascontiguousarray(frame).copy()
+        if in_place and not (frame.flags.c_contiguous and frame.flags.writeable):
+            raise ValueError("frame must be contiguous and writable to be drawn on in place")
+        canvas = frame if in_place else frame.copy(order="C")
         shorter = min(detections.height, detections.width)
         line = max(_THINNEST_LINE_PX, round(_LINE_SCALE * shorter))
         tiles = self._tiles_of(max(_SMALLEST_FONT_PX, round(_FONT_SCALE * shorter)))
         ordered = sorted(detections.detections, key=lambda detection: detection.confidence)
+        for detection in ordered:
+            if detection.mask is not None:
+                self._fill_mask(canvas, detection)
         for detection in ordered:
             left, top, right, bottom = (round(value) for value in detection.box_xyxy)
             colour = self._colours[detection.class_id]
             cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colour, line)
         # Labels after all boxes, so that no line crosses a text.
         for detection in ordered:
-            pieces = [detection.class_name, f"{detection.confidence:.2f}"]
+            pieces = [detection.class_name]
             if detection.track is not None:
-                pieces.insert(1, f"#{detection.track}")
+                pieces.append(f"#{detection.track}")
+            if show_confidence:
+                pieces.append(f"{detection.confidence:.2f}")
             labels = [self._label(tiles, text, detection.class_id) for text in pieces]
             left, top = round(detection.box_xyxy[0]), round(detection.box_xyxy[1])
             _paste_row(canvas, labels, left - line // 2, top - line // 2)
         return canvas
+
+    def _fill_mask(self, canvas: Frame, detection: Detection) -> None:
+        """Tint the pixels of a mask and draw its outline; touches nothing outside the detection's box."""
+        assert detection.mask is not None
+        left, top = (max(math.floor(value), 0) for value in detection.box_xyxy[:2])
+        right = min(math.ceil(detection.box_xyxy[2]), canvas.shape[1])
+        bottom = min(math.ceil(detection.box_xyxy[3]), canvas.shape[0])
+        if left >= right or top >= bottom:
+            return
+        region = canvas[top:bottom, left:right]
+        crop = decode_crop(detection.mask, left, top, right, bottom)
+        cv2.copyTo(cv2.LUT(region, self._fills[detection.class_id]), crop, region)
+        outlines, _ = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(region, outlines, -1, self._colours[detection.class_id], 1)
 
     def _tiles_of(self, size_px: int) -> TextTiles:
         if size_px not in self._tiles:
@@ -105,6 +138,12 @@ class Annotator:
                 self._labels.clear()
             label = self._labels[key] = _coloured(tiles.render(text), self._colours[class_id], tiles.size_px // 4)
         return label
+
+
+def _fill_table(colour: Colour) -> NDArray[np.uint8]:
+    """Return what the fill makes of every value of blue, green and red, shape (1, 256, 3)."""
+    values = np.arange(256, dtype=np.float32)[None, :, None]
+    return np.rint(values * (1 - _FILL) + np.array(colour, np.float32) * _FILL).astype(np.uint8)
 
 
 def _coloured(coverage: NDArray[np.uint8], colour: Colour, margin: int) -> Frame:

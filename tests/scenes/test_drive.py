@@ -12,9 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.scenes import CLASS_NAMES, NoiseModel, rle, write_drive
+from reg_yolo.scenes import CLASS_NAMES, NoiseModel, write_drive
 from reg_yolo.scenes.camera import Camera, Pose, project_world
 from reg_yolo.scenes.geography import UtmZone
 
@@ -110,7 +111,7 @@ def test_masks_fill_their_boxes(drive: Drive) -> None:
     count = 0
     for record in records[::7]:
         for seen in record["objects"]:
-            mask = rle.decode(seen["mask"])
+            mask = coco_mask.decode(seen["mask"])
             assert mask.shape == (192, 320)
             x, y, w, h = cv2.boundingRect(mask)
             assert seen["xyxy"] == [x, y, x + w, y + h]
