@@ -115,7 +115,7 @@ def decode_crop(mask: Mapping[str, Any], left: int, top: int, right: int, bottom
     # Runs go down the columns, so a rectangle's columns are one stretch of them.
     bounds = np.clip(np.concatenate(([0], edges)), left * height, right * height)
     stretch = bounds[1:] - bounds[:-1]
-    columns = np.repeat(np.arange(len(stretch), dtype=np.uint8) & 1, stretch)
+    columns = np.repeat((np.arange(len(stretch)) & 1).astype(np.uint8), stretch)
     return np.ascontiguousarray(columns.reshape(right - left, height)[:, top:bottom].T)
 
 
