@@ -46,7 +46,7 @@ def undecodable_images(
     """
     count = workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=count) as pool:
-        reasons = pool.map(lambda path: (path, _fault(path, thorough)), paths)
+        reasons = pool.map(lambda path: (path, image_fault(path, thorough)), paths)
         return [ImageProblem(Path(path), reason) for path, reason in reasons if reason is not None]
 
 
@@ -65,13 +65,14 @@ def raise_for_undecodable(problems: list[ImageProblem], split: str, shown: int =
     raise DataError("\n".join(lines))
 
 
-def _fault(path: Path, thorough: bool) -> str | None:
+def image_fault(path: Path, thorough: bool = False) -> str | None:
+    """Return why an image cannot be used, or None; `thorough` decodes every pixel."""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123  (the stream is handed to Pillow, which must not reopen it)
             start = stream.read(16)
         if not start:
             return "the file is empty"
-        kind = _format_of(start)
+        kind = format_of(start)
         if kind is None:
             return "it is no image of a supported format"
         if kind == "JPEG":
@@ -83,7 +84,7 @@ def _fault(path: Path, thorough: bool) -> str | None:
         return f"it cannot be read ({error.strerror or error})"
 
 
-def _format_of(start: bytes) -> str | None:
+def format_of(start: bytes) -> str | None:
     """Tell the format by its first bytes; the suffix of a file may lie."""
     if start.startswith(b"\xff\xd8\xff"):
         return "JPEG"

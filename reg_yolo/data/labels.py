@@ -6,22 +6,21 @@ upstream accepts is accepted, with two exceptions: every vertex of a polygon mus
 box around it only), and a polygon needs three points (upstream takes one).
 """
 
-import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, label_path_for
+from reg_yolo.data.row_faults import (
+    BOX_COLUMNS,
+    class_fault,
+    columns_fault,
+    coordinates_fault,
+    encoding_fault,
+    number_fault,
+)
 from reg_yolo.errors import DataError
-
-# Upstream's 1 % tolerance as it works out in float32: the last numbers that still round to float32(1.01) and
-# float32(-0.01).
-_UPPER_LIMIT = 1.01 + 5e-8
-_LOWER_LIMIT = -0.01 - 2.4e-10
-
-_BOX_COLUMNS = 5
-_MIN_POLYGON_COLUMNS = 7
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        scan.problems.append(LabelProblem(path, None, _encoding_fault(content)))
+        scan.problems.append(LabelProblem(path, None, encoding_fault(content)))
         return
 
     seen: set[bytes] = set()
@@ -165,8 +164,8 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
         if not tokens:
             continue
         rows += 1
-        is_polygon = len(tokens) > _BOX_COLUMNS
-        fault = _columns_fault(len(tokens), allow_boxes, allow_polygons)
+        is_polygon = len(tokens) > BOX_COLUMNS
+        fault = columns_fault(len(tokens), allow_boxes, allow_polygons)
         if fault is None and not allow_mixed:
             if first_kind is None:
                 first_kind = (is_polygon, number)
@@ -179,9 +178,11 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
             try:
                 values = list(map(float, tokens))
             except ValueError:
-                fault = _number_fault(tokens)
+                fault = number_fault(tokens)
             else:
-                fault = _values_fault(values, tokens, len(scan.class_names), is_polygon)
+                fault = class_fault(values, tokens, len(scan.class_names)) or coordinates_fault(
+                    values, tokens, is_polygon
+                )
         if fault is not None:
             scan.problems.append(LabelProblem(path, number, fault))
             continue
@@ -197,64 +198,3 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
         scan.image_counts[class_index] += 1
     if rows == 0:
         scan.background_images += 1
-
-
-def _columns_fault(columns: int, allow_boxes: bool, allow_polygons: bool) -> str | None:
-    if columns == _BOX_COLUMNS:
-        return None if allow_boxes else "a box row (5 columns) where every object needs a polygon"
-    is_polygon = columns >= _MIN_POLYGON_COLUMNS and columns % 2 == 1
-    if is_polygon and allow_polygons:
-        return None
-    if is_polygon:
-        return f"a polygon row ({columns} columns) where every object needs a box (5 columns)"
-    expected = " or ".join(
-        text
-        for text, allowed in (
-            ("5 (class x_center y_center width height)", allow_boxes),
-            ("7, 9, 11 ... (class and the points of a polygon)", allow_polygons),
-        )
-        if allowed
-    )
-    hint = "; is the sixth a confidence?" if columns == _BOX_COLUMNS + 1 else ""
-    return f"{columns} column{'' if columns == 1 else 's'}, expected {expected}{hint}"
-
-
-def _number_fault(tokens: list[str]) -> str:
-    for column, token in enumerate(tokens, start=1):
-        try:
-            float(token)
-        except ValueError:
-            hint = "; write a decimal point" if "," in token else ""
-            return f"column {column} is no number: {token[:40]!r}{hint}"
-    return "not all columns are numbers"
-
-
-def _values_fault(values: list[float], tokens: list[str], classes: int, is_polygon: bool) -> str | None:
-    # A finite sum proves every addend finite, and is the cheapest proof.
-    if not math.isfinite(sum(values)):
-        for column, value in enumerate(values, start=1):
-            if not math.isfinite(value):
-                return f"column {column} is not finite: {tokens[column - 1][:40]!r}"
-    class_value = values[0]
-    if not class_value.is_integer():
-        return f"class id {tokens[0][:40]} is not an integer"
-    if not 0 <= class_value < classes:
-        return f"class id {tokens[0][:40]} is out of range, expected 0 to {classes - 1}"
-    coordinates = values[1:]
-    if min(coordinates) >= 0 and max(coordinates) <= 1:
-        return None
-    for column, value in enumerate(coordinates, start=1):
-        is_extent = column > 2 and not is_polygon
-        if not (0.0 if is_extent else _LOWER_LIMIT) <= value <= _UPPER_LIMIT:
-            what = f"column {column + 1}" if is_polygon else ("x_center", "y_center", "width", "height")[column - 1]
-            hint = "; are these pixels?" if value > 2 else ""
-            return f"{what} {tokens[column][:40]} is outside [0, 1] by more than 1 %{hint}"
-    if is_polygon and any(max(axis) - min(axis) > _UPPER_LIMIT for axis in (values[1::2], values[2::2])):
-        return "the polygon is larger than the image by more than 1 %"
-    return None
-
-
-def _encoding_fault(content: bytes) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "is UTF-16 text; save it as UTF-8"
-    return "is not UTF-8 text"
