@@ -155,6 +155,14 @@ class DynamicCoefficientSettings(Section):
     )
 
 
+class MaskSettings(Section):
+    """The same terms on the pixels of instance masks (REG §2.2), for tasks segment and joint."""
+
+    enabled: Flag = Field(
+        default=True, description="Whether alpha, gamma and g weigh mask pixels too; off leaves the stock mask loss."
+    )
+
+
 class RegSettings(Section):
     """The loss: `preset`, and above it whatever else is given. Without a preset named, `reg` lies below."""
 
@@ -167,10 +175,11 @@ class RegSettings(Section):
     dynamic_coefficient: DynamicCoefficientSettings = Field(
         default_factory=DynamicCoefficientSettings, description="Localisation-aware class weights of positives."
     )
+    mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
     scale: Literal["auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="auto",
-        description="Factor on the classification loss; auto is stock over ours on the first training batch, so that "
-        "the stock gains keep their meaning.",
+        description="Factor on the classification loss, and on the mask loss; auto is stock over ours on the first "
+        "training batch, for each, so that the stock gains keep their meaning.",
     )
 
     @model_validator(mode="before")
@@ -211,6 +220,17 @@ class RegSettings(Section):
             and not self.spatial.enabled
             and self.uncertainty.mode in ("none", "printed")
             and not self.dynamic_coefficient.enabled
+            and self.scale in ("auto", 1.0)
+        )
+
+    @property
+    def is_neutral_on_masks(self) -> bool:
+        """Whether the mask loss is the stock one; uncertainty and the dynamic coefficient do not reach it."""
+        return not self.mask.enabled or (
+            self.alpha.is_neutral
+            and self.focal.gamma == 0
+            and self.focal.form == "soft"
+            and not self.spatial.enabled
             and self.scale in ("auto", 1.0)
         )
 

@@ -73,17 +73,25 @@ class Assignment:
         positives: the anchor points that answer for one.
         target_scores: Tensor[B, A, C], soft targets in [0, 1].
         normalizer: scalar, max(sum of the targets, 1).
+        has_mask: Tensor[P] bool, whether the positive's object has a mask; None in a task without masks.
+        annotated: Tensor[B, C] bool, the classes that an image's data set annotates; None where that is all of them.
     """
 
     truth: GroundTruth
     positives: Positives
     target_scores: Tensor
     normalizer: Tensor
+    has_mask: Tensor | None = None
+    annotated: Tensor | None = None
 
     @cached_property
     def target_boxes(self) -> Tensor:
         """The object's box of each positive, Tensor[P, 4], xyxy in pixels."""
         return self.truth.boxes[self.positives.image, self.positives.object]
+
+    def only_annotated(self, entries: Tensor) -> Tensor:
+        """Return entries, Tensor[B, A, C], without those of classes that nobody annotated in their image."""
+        return entries if self.annotated is None else entries * self.annotated.unsqueeze(1)
 
     def dense(self, images: int, anchors: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return upstream's dense tensors: which points have an object, whose it is, and its box (0 elsewhere)."""

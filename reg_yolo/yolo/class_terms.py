@@ -89,9 +89,13 @@ class ClassLossTerms:
         return ", ".join(parts)
 
     def normalizer(self, assignment: Assignment) -> Tensor:
-        """Return the sum of the targets, at least 1; under `printed` the number of positives (REG A.10.2)."""
+        """Return the sum of the targets, at least 1; under `printed` the number of positives (REG A.10.2).
+
+        With masks `printed` adds the positives that have one: N = N_det + N_seg (REG §2.4).
+        """
         if self.settings.focal.form == "printed":
-            return (assignment.positives.score > 0).sum().clamp(min=1)
+            count = (assignment.positives.score > 0).sum()
+            return (count if assignment.has_mask is None else count + assignment.has_mask.sum()).clamp(min=1)
         return assignment.normalizer
 
     def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:

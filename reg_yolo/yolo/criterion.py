@@ -117,6 +117,16 @@ class RegDetectionLoss(v8DetectionLoss):
         self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
     ) -> tuple[Any, Tensor, dict[str, Tensor]]:
         """Return upstream's triple: assigned targets, the gain-scaled losses (box, cls, dfl) and their items."""
+        head, assignment, loss = self.detection_losses(preds, batch, **assign_kwargs)
+        images, _, anchors = head.class_logits.shape
+        targets = (*assignment.dense(images, anchors), head.anchor_points, head.strides)
+        # A criterion with more losses names more than these three, and upstream lets the names run over.
+        return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=False))
+
+    def detection_losses(
+        self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
+    ) -> tuple[HeadOutput, Assignment, Tensor]:
+        """Return the head's output, what its anchor points answer for, and the gain-scaled losses (box, cls, dfl)."""
         head = HeadOutput.read(preds, self.stride, self.bbox_decode)
         # In memory as upstream has them, which decides how sums round.
         logits = head.logits.contiguous()
@@ -135,9 +145,7 @@ class RegDetectionLoss(v8DetectionLoss):
                 distribution_loss.float() * self.hyp.dfl,
             )
         )
-        targets = (*assignment.dense(*logits.shape[:2]), head.anchor_points, head.strides)
-        # A criterion with more losses names more than these three, and upstream lets the names run over.
-        return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=False))
+        return head, assignment, loss
 
     def _assign(self, head: HeadOutput, logits: Tensor, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
         rows = torch.cat((batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"]), 1)
@@ -152,7 +160,15 @@ class RegDetectionLoss(v8DetectionLoss):
         if positives is None:
             positives = self._assign_densely(head, scores, points, truth, **assign_kwargs)
         targets = positives.dense_scores(logits.shape)
-        return Assignment(truth, positives, targets, targets.sum().clamp_(min=1))
+        annotated = batch.get("annotated")
+        return Assignment(
+            truth, positives, targets, targets.sum().clamp_(min=1), self._masked_positives(positives, batch),
+            None if annotated is None else annotated.to(self.device),
+        )  # fmt: skip
+
+    def _masked_positives(self, _positives: Positives, _batch: dict[str, Any]) -> Tensor | None:
+        """Return which positives answer for an object with a mask; None in a task without masks."""
+        return None
 
     @torch.no_grad()
     def _assign_densely(
@@ -179,6 +195,7 @@ class RegDetectionLoss(v8DetectionLoss):
             normalizer = self.class_terms.normalizer(assignment)
             if self.class_weights is not None:
                 entries = entries * self.class_weights
+        entries = assignment.only_annotated(entries)
         total = entries.sum()
         positives = assignment.positives
         if self.settings.dynamic_coefficient.enabled and len(positives.label):
@@ -227,7 +244,7 @@ class RegDetectionLoss(v8DetectionLoss):
         """
         if self.scale is not None:
             return self.scale
-        stock = self._stock_entries(logits, assignment).sum() / assignment.normalizer
+        stock = assignment.only_annotated(self._stock_entries(logits, assignment)).sum() / assignment.normalizer
         values = torch.stack((stock, ours, assignment.target_scores.sum())).float()
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(values)
