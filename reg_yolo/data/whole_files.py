@@ -1,0 +1,45 @@
+"""Files and folders that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reg_yolo.errors import DataError
+
+
+def replace_text(target: Path, text: str) -> None:
+    """Write a UTF-8 file with Unix line ends under a temporary name in the same folder, then rename it."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out` that becomes `out` in the end, or is removed where something fails.
+
+    Args:
+        out: The folder to be made. It must not exist yet, or be empty.
+
+    Raises:
+        DataError: If `out` is a file or holds something.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"{out} exists already; name a folder that does not, or remove it first.")
+    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if out.is_dir():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
