@@ -141,6 +141,25 @@ def read_dataset_yaml(path: str | Path, required: Collection[str] = ("train", "v
     return description
 
 
+def find_dataset_yaml(path: str | Path) -> Path:
+    """Return the data-set YAML that a path names: the file itself, or in a folder data.yaml or else the only YAML.
+
+    Raises:
+        DataError: If a folder has no YAML, or several and none is called data.yaml.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return folder
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".yaml", ".yml") and file.is_file())
+    for file in found:
+        if file.stem == "data":
+            return file
+    if len(found) != 1:
+        listed = f"several YAML files ({', '.join(file.name for file in found)})" if found else "no YAML file"
+        raise DataError(f"The folder {folder} has {listed}; name the data-set YAML itself.")
+    return found[0]
+
+
 def label_path_for(image: str | Path) -> Path:
     """Return the label file of an image: the last ``/images/`` becomes ``/labels/``, the suffix ``.txt``."""
     before, found, after = str(image).rpartition(f"{os.sep}images{os.sep}")
