@@ -28,8 +28,20 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return the table as Markdown, without a final line break."""
-    rendered = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in [headings, *rows]]
-    rendered.insert(1, "|:---|" + "---:|" * (len(headings) - 1))
+    escaped = [[escape_markdown(cell) for cell in line] for line in [headings, *rows]]
+    return markdown_rows(escaped[0], escaped[1:])
+
+
+def markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
+    """Return a table of cells that are Markdown already, without a final line break.
+
+    Args:
+        headings: One for each column.
+        rows: Cells, with as many columns.
+        text_columns: How many columns from the left are aligned left; the others are numbers, aligned right.
+    """
+    rendered = ["| " + " | ".join(line) + " |" for line in [headings, *rows]]
+    rendered.insert(1, "|" + ":---|" * text_columns + "---:|" * (len(headings) - text_columns))
     return "\n".join(rendered)
 
 
