@@ -13,7 +13,7 @@ import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -116,11 +116,6 @@ class Claims:
             yield
         finally:
             lease.release()
-
-    def tidy(self) -> None:
-        """Remove the folder where nothing is left in it."""
-        with suppress(OSError):
-            self.folder.rmdir()
 
     def _lease(self, name: str) -> SoftFileLease:
         return SoftFileLease(

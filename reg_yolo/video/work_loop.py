@@ -122,7 +122,6 @@ class WorkLoop:
                 self.stop.wait(self.poll_s)
             left = held
         self._manifest.refresh()
-        self._claims.tidy()
         return self._manifest
 
     def _settled(self, source: WorkSource) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class Notes:
 
     records: list[SourceRecord] = field(default_factory=list)
     verdicts: list[tuple[str, str]] = field(default_factory=list)
-    waits: int = 0
+    waits: list[list[str]] = field(default_factory=list)
 
     def finished(self, record: SourceRecord) -> None:
         self.records.append(record)
@@ -86,8 +87,8 @@ class Notes:
     def found(self, source: WorkSource, verdict: Verdict) -> None:
         self.verdicts.append((source.name, verdict.reason))
 
-    def waiting(self, sources: object) -> None:
-        self.waits += 1
+    def waiting(self, sources: Sequence[WorkSource]) -> None:
+        self.waits.append([source.name for source in sources])
 
 
 def make_sources(folder: Path, **texts: str) -> list[WorkSource]:
