@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.run_results import RunResult
 
+NOT_COMPARABLE = "NOT COMPARABLE"
 Measured = tuple[RunResult, DetectionReport]
 
 
@@ -20,7 +21,7 @@ def comparability_notes(entries: Sequence[Measured]) -> list[str]:
     classes = _grouped(entries, lambda _run, report: ", ".join(result.name for result in report.classes))
     if len(classes) > 1:
         listed = "; ".join(f"{_names(labels)}: {names}" for names, labels in classes.items())
-        return [f"NOT COMPARABLE, the runs have different classes. {listed}."]
+        return [f"{NOT_COMPARABLE}, the runs have different classes. {listed}."]
     counts = _grouped(
         entries,
         lambda _run, report: json.dumps(
@@ -29,13 +30,14 @@ def comparability_notes(entries: Sequence[Measured]) -> list[str]:
     )
     if len(counts) > 1:
         listed = "; ".join(f"{_names(labels)}: {_counted(entries, labels)}" for labels in counts.values())
-        return [f"NOT COMPARABLE, the runs were validated on different data. {listed}."]
+        return [f"{NOT_COMPARABLE}, the runs were validated on different data. {listed}."]
     notes = []
     places = _grouped(entries, _place)
     if len(places) > 1:
         listed = "; ".join(f"{_names(labels)}: {place or 'unknown'}" for place, labels in places.items())
         notes.append(
-            f"The validation images come from different places with the same counts; make sure they are the same. {listed}."
+            "The validation images come from different places with the same counts; make sure they are the same. "
+            f"{listed}."
         )
     sizes = _grouped(entries, lambda run, _report: "unknown" if run.imgsz is None else f"{run.imgsz} px")
     if len(sizes) > 1:

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from reg_yolo.evaluation.comparability import Measured, comparability_notes
+from reg_yolo.evaluation.comparability import NOT_COMPARABLE, Measured, comparability_notes
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport
 from reg_yolo.evaluation.run_results import RunResult, of_classes, without_seed
@@ -50,7 +50,7 @@ class PaperTable:
         rows: Its rows.
         notes: Sentences that stand under it.
         emphasised: Whether the best figure of every column is bold.
-        reports: The reports that the rows are from, by the runs' labels.
+        reports: The reports that each row is from, with the runs' labels; one, but where runs are grouped.
     """
 
     name: str
@@ -59,7 +59,7 @@ class PaperTable:
     rows: tuple[ResultRow, ...]
     notes: tuple[str, ...] = ()
     emphasised: bool = True
-    reports: tuple[tuple[str, DetectionReport], ...] = field(default=(), repr=False)
+    reports: tuple[tuple[tuple[str, DetectionReport], ...], ...] = field(default=(), repr=False)
 
     @property
     def all_headings(self) -> list[str]:
@@ -80,7 +80,9 @@ class PaperTable:
 
     def as_latex(self) -> str:
         """Return a floating table in the manner of booktabs; the notes are part of the caption."""
-        caption = " ".join([f"{self.title}.", *self.notes])
+        # LaTeX counts the tables itself.
+        title = self.title.partition(": ")[2]
+        caption = " ".join([f"{title[:1].upper()}{title[1:]}.", *self.notes])
         rows = self.styled(escape_latex, bold_latex)
         label = f"tab:{self.name}"
         return latex_table(self.all_headings, rows, caption=caption, label=label, text_columns=self._text_columns)
@@ -160,7 +162,7 @@ def paper_tables(runs: Sequence[RunResult], *, group: bool = False) -> list[Pape
 def per_class_tables(table: PaperTable) -> list[PaperTable]:
     """Return a table of the classes for each run in a table of the paper."""
     tables = []
-    for number, (label, report) in enumerate(table.reports, start=1):
+    for number, (label, report) in enumerate((pair for row in table.reports for pair in row), start=1):
         rows = [
             ResultRow((name, str(result.images), str(result.instances)), _values_of(result))
             for name, result in [("all", report.mean), *((_marked(r), r) for r in report.classes)]
@@ -183,7 +185,8 @@ def _table(name: str, title: str, entries: Sequence[Measured], group: bool) -> P
         "Epochs": any(run.epochs for run, _ in entries),
     }
     headings = ("Run", "Model", *(["Runs"] if group else []), *(heading for heading, shown in known.items() if shown))
-    rows = tuple(_row(members, headings, label) for label, members in _labelled(groups, group))
+    labelled = _labelled(groups, group)
+    rows = tuple(_row(members, headings, label) for label, members in labelled)
     points = sorted({report.operating_point for _, report in entries})
     notes = [f"In percent. P, R and F1 at {' or '.join(points)}; F1 is the mean of the classes' F1."]
     if group:
@@ -192,8 +195,11 @@ def _table(name: str, title: str, entries: Sequence[Measured], group: bool) -> P
         notes.append("Of a joint run, the classes that have masks, at the confidence that is best for all its classes.")
     if any(result.is_rare for _, report in entries for result in report.classes):
         notes.append("Some classes have fewer than 20 instances; the means hang on them as much as on the others.")
-    reports = tuple((run.label, report) for run, report in entries)
-    return PaperTable(name, title, headings, rows, (*notes, *comparability_notes(entries)), True, reports)
+    reports = tuple(tuple((run.label, report) for run, report in members) for _, members in labelled)
+    doubts = comparability_notes(entries)
+    # The best of figures that were not measured on the same thing means nothing.
+    emphasised = not any(doubt.startswith(NOT_COMPARABLE) for doubt in doubts)
+    return PaperTable(name, title, headings, rows, (*notes, *doubts), emphasised, reports)
 
 
 def _labelled(groups: dict[str, list[Measured]], group: bool) -> list[tuple[str, list[Measured]]]:
@@ -201,12 +207,10 @@ def _labelled(groups: dict[str, list[Measured]], group: bool) -> list[tuple[str,
     if not group:
         return list(groups.items())
     stems = [{without_seed(run.label) for run, _ in members} for members in groups.values()]
-    labels = [
-        stem.pop() if len(stem) == 1 else members[0][0].label
-        for stem, members in zip(stems, groups.values(), strict=True)
-    ]
+    firsts = [members[0][0].label for members in groups.values()]
+    labels = [stem.pop() if len(stem) == 1 else first for stem, first in zip(stems, firsts, strict=True)]
     if len(set(labels)) < len(labels):
-        labels = [members[0][0].label for members in groups.values()]
+        labels = firsts
     return list(zip(labels, groups.values(), strict=True))
 
 
