@@ -6,7 +6,8 @@ packages and asks for newer versions. Every value here is a default: what the us
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 QUIET_DEFAULTS = {
@@ -16,6 +17,9 @@ QUIET_DEFAULTS = {
     # Read when the first video is opened; an encoder that is not there is tried, found missing and not used.
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
+# OpenVINO and NNCF send usage data, already when they are imported, and keep an identity for it in the user's home,
+# unless one of these says that nobody sits before the machine. They offer no other switch for one process.
+NO_USAGE_DATA = {"CI": "true", "NNCF_CI": "1"}
 REMOTE_PREFIXES = ("http://", "https://", "ul://", "rtsp://", "rtmp://", "tcp://")
 
 
@@ -38,6 +42,21 @@ def prepare_environment(sources: Iterable[object] = (), *, trust: bool | None = 
             os.environ.setdefault(name, value)
     if trust is not None and "ultralytics" not in sys.modules:
         os.environ["ULTRALYTICS_SAFE_LOAD"] = "false" if trust else "true"
+
+
+@contextmanager
+def without_usage_data() -> Iterator[None]:
+    """Let OpenVINO and NNCF send nothing and leave nothing in the user's home while they are imported or convert."""
+    before = {name: os.environ.get(name) for name in NO_USAGE_DATA}
+    os.environ.update(NO_USAGE_DATA)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def offline() -> bool:
