@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,8 +19,17 @@ COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0))
 HEIGHT, WIDTH = 96, 128
 
 
-def write_rectangles(root: Path, counts: dict[str, int], shares: tuple[float, ...] = (0.7, 0.25, 0.05)) -> Path:
-    """Write a YOLO data set of coloured rectangles on noise, and return its YAML."""
+def write_rectangles(
+    root: Path,
+    counts: dict[str, int],
+    shares: tuple[float, ...] = (0.7, 0.25, 0.05),
+    row: Callable[[int, float, float, float, float], str] | None = None,
+) -> Path:
+    """Write a YOLO data set of coloured rectangles on noise, and return its YAML.
+
+    `row` writes a label row for class, x1, y1, x2, y2 (fractions); without it every object is a box.
+    """
+    row = row or box_row
     rng = np.random.default_rng(0)
     for split, images in counts.items():
         (root / "images" / split).mkdir(parents=True, exist_ok=True)
@@ -32,15 +42,41 @@ def write_rectangles(root: Path, counts: dict[str, int], shares: tuple[float, ..
                 w, h = (int(v) for v in rng.integers(20, 48, 2))
                 x, y = int(rng.integers(0, WIDTH - w)), int(rng.integers(0, HEIGHT - h))
                 cv2.rectangle(image, (x, y), (x + w, y + h), COLOURS[label], -1)
-                rows.append(
-                    f"{label} {(x + w / 2) / WIDTH:.6f} {(y + h / 2) / HEIGHT:.6f} {w / WIDTH:.6f} {h / HEIGHT:.6f}"
-                )
+                rows.append(row(label, x / WIDTH, y / HEIGHT, (x + w) / WIDTH, (y + h) / HEIGHT))
             cv2.imwrite(str(root / "images" / split / f"{number:03d}.png"), image)
             (root / "labels" / split / f"{number:03d}.txt").write_text("\n".join(rows) + "\n")
     yaml = root / "data.yaml"
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(NAMES))
     yaml.write_text(f"path: ./\n{''.join(f'{s}: images/{s}' + chr(10) for s in counts)}names:\n{names}")
     return yaml
+
+
+def box_row(label: int, x1: float, y1: float, x2: float, y2: float) -> str:
+    """A label row of a box."""
+    return f"{label} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}"
+
+
+def polygon_row(label: int, x1: float, y1: float, x2: float, y2: float) -> str:
+    """A label row of the polygon that a box's corners make."""
+    return f"{label} " + " ".join(f"{value:.6f}" for value in (x1, y1, x2, y1, x2, y2, x1, y2))
+
+
+def mixed_row(label: int, x1: float, y1: float, x2: float, y2: float) -> str:
+    """Boxes for class 1; the others have polygons, but for those in the lowest third of the image."""
+    return (box_row if label == 1 or y1 > 2 / 3 else polygon_row)(label, x1, y1, x2, y2)
+
+
+@pytest.fixture(scope="session")
+def polygons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`rectangles` with a polygon in every row; its YAML. Do not write to it."""
+    return write_rectangles(tmp_path_factory.mktemp("polygons"), {"train": 24, "val": 8}, row=polygon_row)
+
+
+@pytest.fixture(scope="session")
+def mixed_rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rectangles with boxes and polygons in one file (`mixed_row`); its YAML. Do not write to it."""
+    shares = (0.4, 0.35, 0.25)
+    return write_rectangles(tmp_path_factory.mktemp("mixed"), {"train": 40, "val": 12}, shares, mixed_row)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from ultralytics.nn.modules import Detect
+from ultralytics.nn.modules import Detect, Segment
 
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import WeightsError
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of, model_of
 from reg_yolo.yolo.compatibility import check_ultralytics_version
+from reg_yolo.yolo.exported import is_export, read_export
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Detector:
         class_names: Class names in the order of their indices.
         metadata: What reg_yolo stored in it; empty for stock weights.
         trained_with: Ultralytics' arguments of its training; empty where it does not say.
+        exported_precision: What an exported model was made for (`f32`, `f16`, `int8`); None for a checkpoint.
     """
 
     path: Path
     class_names: list[str]
     metadata: dict[str, Any]
     trained_with: dict[str, Any]
+    exported_precision: str | None = None
 
     @property
     def imgsz(self) -> int:
@@ -39,10 +42,10 @@ class Detector:
 
 
 def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
-    """Open a checkpoint and check that it holds a detection model that this version runs.
+    """Open a checkpoint and check that it holds a detection or segmentation model that this version runs.
 
     Args:
-        weights: A checkpoint of ours or a stock one, or `demo` for the shipped one.
+        weights: A checkpoint of ours or a stock one, an export of one, or `demo` for the shipped one.
         trust: Load checkpoints that run code of their own.
 
     Raises:
@@ -52,18 +55,23 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     path = Path(weights)
     if not path.exists():
         path = shipped_weights(path) or path
+    if is_export(path):
+        export = read_export(path)
+        return Detector(path, export.class_names, export.metadata, export.trained_with, export.precision)
     checkpoint = load_checkpoint_file(path, trust=trust)
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)
     head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
-    if type(head) is not Detect or getattr(head, "end2end", False):
+    if type(head) not in {Detect, Segment} or getattr(head, "end2end", False):
         raise WeightsError(
-            f"{path}: a model that ends in {type(head).__name__} is not run by this version; expected a detection "
-            "model such as YOLOv8n to YOLOv8x"
+            f"{path}: a model that ends in {type(head).__name__} is not run by this version; expected a detection or "
+            "segmentation model such as YOLOv8n or YOLOv8n-seg"
         )
     names = dict(enumerate(model.names)) if isinstance(model.names, (list, tuple)) else dict(model.names)
     class_names = [str(names.get(index, "")) for index in range(head.nc)]
     if len(names) != head.nc or not all(class_names) or len(set(class_names)) != head.nc:
         raise WeightsError(f"{path}: its class names are not {head.nc} different ones, got {sorted(names.values())}")
     trained_with = checkpoint.get("train_args") or {}
-    return Detector(path, class_names, metadata_of(checkpoint), dict(trained_with))
+    metadata = metadata_of(checkpoint)
+    task = "detect" if type(head) is Detect else "joint" if metadata.get("task") == "joint" else "segment"
+    return Detector(path, class_names, metadata, dict(trained_with), task)

@@ -31,9 +31,10 @@ def write_settings(trainer: RegTraining) -> None:
     """Write reg.yaml: a configuration that `reg-yolo train` takes, with every setting of the loss resolved."""
     arguments = vars(trainer.args)
     content: dict[str, Any] = {
-        "task": trainer.args.task,
+        "task": trainer.task_name,
         "model": str(trainer.args.model),
         "data": str(trainer.args.data),
+        **(trainer.joint or {}),
         "train": {
             key: value
             for key, value in arguments.items()

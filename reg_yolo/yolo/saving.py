@@ -31,10 +31,11 @@ class AtomicCheckpoints(Host):
         """Return what must survive beside the weights, as plain Python data."""
         return {
             "format": 1,
-            "task": self.args.task,
+            "task": self.task_name,
             "reg": self.reg.to_dict(),
             "class_counts": list(self.class_counts),
             **self.criterion.state(),
+            **(self.joint or {}),
         }
 
     def save_model(self, keep_best: bool = False) -> bool:
@@ -101,11 +102,12 @@ class AtomicCheckpoints(Host):
         return stripped
 
     def _store_report(self) -> None:
-        self.report = self.validator.detection_report(self.best.name)
+        reports = self.validator.write_reports(self.save_dir, self.best.name)
+        self.report = reports[0]
         thresholds = self.validator.class_thresholds()
         checkpoint = torch_load(self.best, map_location="cpu")
         metadata = {**metadata_of(checkpoint), "thresholds": thresholds.to_dict()}
         set_metadata(checkpoint, metadata)
         write_checkpoint(checkpoint, [self.best])
-        self.report.write(self.save_dir, "per_class")
-        LOGGER.info(self.report.as_text())
+        for report in reports:
+            LOGGER.info(report.as_text())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from ultralytics.nn.modules import Detect
+from ultralytics.nn.modules import Detect, Segment
+from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from reg_yolo.yolo.training import RegTraining
 
 
-def require_supported_head(model: nn.Module, name: str) -> None:
+def require_supported_head(model: nn.Module, name: str, task: str) -> None:
     """Refuse models whose head the criterion does not fit.
 
     Raises:
@@ -26,6 +28,9 @@ def require_supported_head(model: nn.Module, name: str) -> None:
             f"{name}: the REG criterion fits YOLOv8 heads only, this model ends in {type(head).__name__}; "
             "use one of yolov8n, yolov8s, yolov8m, yolov8l, yolov8x (.yaml from scratch, .pt to fine-tune)"
         )
+    if isinstance(head, Segment) == (task == "detect"):
+        expected = "a detection head, as yolov8n.yaml has" if task == "detect" else "masks, as yolov8n-seg.yaml has"
+        raise ConfigError(f"{name}: this model ends in {type(head).__name__}; task {task} needs {expected}")
 
 
 def describe_start(trainer: RegTraining, images: int, advice_below: int) -> str:
@@ -43,3 +48,12 @@ def describe_start(trainer: RegTraining, images: int, advice_below: int) -> str:
             "(model=yolov8n.pt) usually gives a better model in fewer epochs."
         )
     return text
+
+
+def warn_of_absent_classes(names: Mapping[int, str], counts: Sequence[int], weights: Sequence[float]) -> None:
+    """Log every class without a label in the training split."""
+    for index, count in enumerate(counts):
+        if count == 0:
+            LOGGER.warning(
+                f"class '{names[index]}' has no label in the training split; its weight is {weights[index]:.3g}"
+            )

@@ -14,22 +14,28 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.loader import load_config
-from reg_yolo.config.schema import RunConfig
+from reg_yolo.config.schema import DataPair, RunConfig
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
+from reg_yolo.data.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.yolo.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.checkpoints import first_line, load_checkpoint_file, metadata_of
 from reg_yolo.yolo.compatibility import check_ultralytics_version
-from reg_yolo.yolo.datasets import check_split
+from reg_yolo.yolo.datasets import check_joint_split, check_split
 from reg_yolo.yolo.environment import is_remote, offline
 from reg_yolo.yolo.resume import last_checkpoint
 from reg_yolo.yolo.run_folder import new_run_folder, removed_on_failure
-from reg_yolo.yolo.trainer import RegDetectionTrainer
+from reg_yolo.yolo.trainer import RegDetectionTrainer, RegJointTrainer, RegSegmentationTrainer
 from reg_yolo.yolo.training import RegTraining
 
-TRAINERS: dict[str, type[RegTraining]] = {"detect": RegDetectionTrainer}
+TRAINERS: dict[str, type[RegTraining]] = {
+    "detect": RegDetectionTrainer,
+    "segment": RegSegmentationTrainer,
+    "joint": RegJointTrainer,
+}
+UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def train(
     """
     resolved = resolve_config(config, [*overrides, *(as_override(key, value) for key, value in arguments.items())])
     trainer_class, given = prepare(resolved, trust=trust)
-    folder = new_run_folder(given, "train")
+    folder = new_run_folder({**given, "task": trainer_class.task_name}, "train")
     with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
         trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
         trainer.train()
@@ -119,7 +125,7 @@ def resume(
     trainer_class = type(
         trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
     )
-    overrides = {"task": task, "model": str(last), "resume": str(last), **arguments}
+    overrides = {"task": UPSTREAM_TASKS[task], "model": str(last), "resume": str(last), **arguments}
     trainer = trainer_class(overrides=overrides)
     trainer.train()
     return _result(trainer)
@@ -178,13 +184,17 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         raise ConfigError(f"task: {config.task} is not trained by this version; expected one of {', '.join(TRAINERS)}")
     shipped = None if Path(config.model).exists() else shipped_weights(Path(config.model).name)
     model = str(shipped or config.model)
-    arguments = {**config.train, "task": config.task, "mode": "train", "model": model, "data": config.data}
+    data = config.data.detect if isinstance(config.data, DataPair) else config.data
+    arguments = {**config.train, "task": UPSTREAM_TASKS[config.task], "mode": "train", "model": model, "data": data}
     check_arguments(arguments)
     check_model(model, trust=trust)
     if isinstance(arguments.get("pretrained"), str):
         check_weights(arguments["pretrained"], trust=trust)
-    if not is_remote(config.data):
-        description = read_dataset_yaml(str(config.data))
+    joint = None
+    if config.task == "joint":
+        joint = check_joint_data(config, arguments)
+    elif not is_remote(data):
+        description = read_dataset_yaml(str(data))
         check_class_filter(arguments.get("classes"), description.class_names)
         for split in ("train", str(arguments.get("split", "val"))):
             check_split(description, split, config.task)
@@ -193,8 +203,22 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
         trust=trust,
         data_checked=True,
+        joint=joint,
     )
     return trainer, arguments
+
+
+def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Check the one or two data sets of a joint run, and return what its trainer needs as plain data.
+
+    Raises:
+        RegYoloError: With the first thing that is wrong.
+    """
+    sets = read_joint_sets(config.data, config.mask_classes)
+    check_class_filter(arguments.get("classes"), sets.class_names)
+    for split in ("train", str(arguments.get("split", "val"))):
+        check_joint_split(sets, split)
+    return {**sets.to_plain(), "lambda_seg": config.lambda_seg}
 
 
 def check_weights(weights: str, *, trust: bool) -> None:

@@ -1,7 +1,10 @@
 """Trainers to hand to Ultralytics, one for each task."""
 
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 
+from reg_yolo.yolo.joint_training import JointTraining
+from reg_yolo.yolo.segmentation_training import SegmentationTraining
 from reg_yolo.yolo.training import RegTraining
 
 
@@ -11,4 +14,23 @@ class RegDetectionTrainer(RegTraining, DetectionTrainer):
     Example:
         >>> trainer = RegDetectionTrainer.with_settings({"preset": "reg", "focal": {"gamma": 1.5}})
         >>> YOLO("yolov8n.yaml").train(trainer=trainer, data="data.yaml", epochs=100)
+    """
+
+
+class RegSegmentationTrainer(SegmentationTraining, SegmentationTrainer):
+    """Ultralytics' segmentation trainer with the REG criterion on classes and mask pixels.
+
+    Example:
+        >>> trainer = RegSegmentationTrainer.with_settings("reg")
+        >>> YOLO("yolov8n-seg.yaml").train(trainer=trainer, data="data.yaml", epochs=100)
+    """
+
+
+class RegJointTrainer(JointTraining, SegmentationTrainer):
+    """One segmentation network for boxes of all classes and masks of some, from one data set or from two.
+
+    Example:
+        >>> joint = {"data": "roads.yaml", "mask_classes": ["sign", "wall"], "lambda_seg": 1.0}
+        >>> trainer = RegJointTrainer.with_settings("reg", joint=joint)
+        >>> YOLO("yolov8n-seg.yaml").train(trainer=trainer, data="roads.yaml", epochs=100)
     """

@@ -23,14 +23,14 @@ from reg_yolo.yolo.augmentations import draw_transforms, prove_augmentations, se
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
 from reg_yolo.yolo.class_terms import INITIAL_DEVIATION
 from reg_yolo.yolo.criterion import RegDetectionLoss
-from reg_yolo.yolo.datasets import resolve_dataset
+from reg_yolo.yolo.datasets import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.environment import is_remote, runs_folder
 from reg_yolo.yolo.interruption import Interruption, TrainingInterrupted
 from reg_yolo.yolo.offline import closed_network, register_fonts
 from reg_yolo.yolo.resume import require_unfinished, resume_path, stored_settings
 from reg_yolo.yolo.run_files import draw_training_sheet, write_class_weights, write_settings
 from reg_yolo.yolo.saving import AtomicCheckpoints
-from reg_yolo.yolo.start import describe_start, require_supported_head
+from reg_yolo.yolo.start import describe_start, require_supported_head, warn_of_absent_classes
 from reg_yolo.yolo.validator import RegDetectionValidator
 
 SCRATCH_ADVICE_BELOW = 5000
@@ -42,12 +42,16 @@ class RegTraining(AtomicCheckpoints):
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
             `reg`, the Albumentations settings under `albumentations`, `trust` for checkpoints that run their own code.
+        task_name: Our name of the task; upstream knows `joint` as `segment`.
+        joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
         report: Per-class results of the final validation, once training has ended.
     """
 
     criterion: RegDetectionLoss
     settings: ClassVar[dict[str, Any]] = {}
+    task_name: ClassVar[str] = "detect"
+    joint: dict[str, Any] | None = None
     validator_class: ClassVar[type[RegDetectionValidator]] = RegDetectionValidator
 
     @classmethod
@@ -58,6 +62,7 @@ class RegTraining(AtomicCheckpoints):
         albumentations: Mapping[str, Any] | None = None,
         trust: bool = False,
         data_checked: bool = False,
+        joint: Mapping[str, Any] | None = None,
     ) -> type:
         """Return a subclass that trains with these settings, to be handed to `YOLO(...).train(trainer=...)`.
 
@@ -69,6 +74,7 @@ class RegTraining(AtomicCheckpoints):
             albumentations: The `albumentations:` block of a configuration; None leaves Ultralytics' own list.
             trust: Load checkpoints that run code of their own.
             data_checked: The caller has checked labels and images already.
+            joint: For the joint trainer: `data`, `mask_classes` and `lambda_seg` as in a configuration.
 
         Raises:
             ConfigError: If a key is unknown or a value out of range.
@@ -79,6 +85,7 @@ class RegTraining(AtomicCheckpoints):
             "albumentations": dict(albumentations) if albumentations else None,
             "trust": trust,
             "data_checked": data_checked,
+            "joint": dict(joint) if joint else None,
         }
         return type(cls.__name__, (cls,), {"settings": settings, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
@@ -88,7 +95,7 @@ class RegTraining(AtomicCheckpoints):
         """Prepare a run; the arguments are upstream's."""
         overrides = dict(overrides or {})
         if not overrides.get("save_dir"):
-            overrides["project"] = runs_folder(overrides.get("project"), str(overrides.get("task") or "detect"))
+            overrides["project"] = runs_folder(overrides.get("project"), self.task_name)
         if overrides.get("distill_model"):
             raise ConfigError("distill_model: upstream's distillation builds a criterion of its own; leave it out")
         given = self.settings.get("reg")
@@ -131,8 +138,7 @@ class RegTraining(AtomicCheckpoints):
         args = self.args
         if is_remote(args.data):
             return super().get_dataset()
-        check = LOCAL_RANK == -1 and not self.settings.get("data_checked")
-        resolved = resolve_dataset(args.data, self.save_dir, check=check, task=args.task)
+        resolved = self.resolve_data(check=LOCAL_RANK == -1 and not self.settings.get("data_checked"))
         args.data = str(resolved.yaml_path)
         try:
             data = super().get_dataset()
@@ -141,12 +147,16 @@ class RegTraining(AtomicCheckpoints):
         data["yaml_file"] = args.data
         return data
 
+    def resolve_data(self, *, check: bool) -> ResolvedDataset:
+        """Return the data set with absolute paths; `check` reads every label row and image header first."""
+        return resolve_dataset(self.args.data, self.save_dir, check=check, task=self.task_name)
+
     def setup_model(self) -> dict[str, Any] | None:
         """Build or load the model as upstream does, refuse heads that are not YOLOv8's, and name the start."""
         if str(self.model).endswith(".pt") and Path(str(self.model)).is_file():
             load_checkpoint_file(str(self.model), trust=self.trust)
         checkpoint = super().setup_model()
-        require_supported_head(unwrap_model(self.model), str(self.args.model))
+        require_supported_head(unwrap_model(self.model), str(self.args.model), self.task_name)
         return checkpoint
 
     def set_model_attributes(self) -> None:
@@ -200,24 +210,14 @@ class RegTraining(AtomicCheckpoints):
         model = unwrap_model(self.model)
         self.criterion = self.build_criterion(model)
         model.criterion = self.criterion
-        self._log_class_weights()
+        if RANK in {-1, 0}:
+            warn_of_absent_classes(self.data["names"], self.class_counts, self.criterion.class_weights_list())
 
     def build_criterion(self, model: nn.Module) -> RegDetectionLoss:
         """Return the criterion for `model`, with what a resumed run had learned."""
         return RegDetectionLoss(
             model, self.reg, self.class_counts, stored=self.stored, learned_deviation=self.learned_deviation
         )
-
-    def _log_class_weights(self) -> None:
-        if RANK not in {-1, 0}:
-            return
-        weights = self.criterion.class_weights_list()
-        for index, count in enumerate(self.class_counts):
-            if count == 0:
-                LOGGER.warning(
-                    f"class '{self.data['names'][index]}' has no label in the training split; "
-                    f"its weight is {weights[index]:.3g}"
-                )
 
     def _setup_train(self) -> None:
         with self.around_amp_check:

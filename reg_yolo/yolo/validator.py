@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from ultralytics.utils import nms
 
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
+
+
+# File names of the reports, without suffix.
+REPORT_NAMES = {"box": "per_class", "mask": "per_class_masks"}
 
 
 class RegDetectionValidator(DetectionValidator):
@@ -66,8 +71,19 @@ class RegDetectionValidator(DetectionValidator):
         precision, recall = (box.p_curve, box.r_curve) if index else (empty, empty)
         return min_precision_thresholds(grid, precision, recall, self.minimum_precision, names, index)
 
+    def reports(self, title: str = "") -> list[DetectionReport]:
+        """Return the per-class results of the last validation: boxes first, then masks where the task has them."""
+        return [self.detection_report(title)]
+
+    def write_reports(self, folder: Path, title: str = "") -> list[DetectionReport]:
+        """Write every report into `folder`, and return them."""
+        reports = self.reports(title)
+        for report in reports:
+            report.write(folder, REPORT_NAMES[report.kind])
+        return reports
+
     def detection_report(self, title: str = "") -> DetectionReport:
-        """Return the per-class results of the last validation."""
+        """Return the per-class results of the last validation for boxes."""
         box = self.metrics.box
         return build_report(
             self._class_names(),

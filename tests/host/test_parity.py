@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 
-from reg_yolo.yolo.trainer import RegDetectionTrainer
+from reg_yolo.yolo.trainer import RegDetectionTrainer, RegSegmentationTrainer
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +30,21 @@ def run(trainer_class: Any, data: Path, folder: Path, **arguments: Any) -> tuple
     return weights, rows
 
 
-def test_neutral_run_equals_the_stock_run(rectangles: Path, tmp_path: Path) -> None:
+TASKS = {
+    "detect": (DetectionTrainer, RegDetectionTrainer, "rectangles", "yolov8n.yaml"),
+    "segment": (SegmentationTrainer, RegSegmentationTrainer, "polygons", "yolov8n-seg.yaml"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_neutral_run_equals_the_stock_run(task: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    stock_trainer, our_trainer, fixture, model = TASKS[task]
+    data: Path = request.getfixturevalue(fixture)
     # Upstream would resolve the data set's `path: ./` against the working directory.
     absolute = tmp_path / "absolute.yaml"
-    absolute.write_text(rectangles.read_text().replace("path: ./", f"path: {rectangles.parent}"))
-    stock, stock_rows = run(DetectionTrainer, absolute, tmp_path / "stock")
-    ours, our_rows = run(RegDetectionTrainer.with_settings("stock"), rectangles, tmp_path / "ours")
+    absolute.write_text(data.read_text().replace("path: ./", f"path: {data.parent}"))
+    stock, stock_rows = run(stock_trainer, absolute, tmp_path / "stock", model=model)
+    ours, our_rows = run(our_trainer.with_settings("stock"), data, tmp_path / "ours", model=model)
     different = [name for name, tensor in stock.items() if not torch.equal(tensor, ours[name])]
     assert not different
     for theirs, mine in zip(stock_rows, our_rows, strict=True):
