@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.failures import INPUT_FAULT, PARTLY_DONE
 
 app = typer.Typer(
     help="Bring in, check, describe, split and tile data sets.",
@@ -54,15 +56,7 @@ def convert(
     from reg_yolo.data.convert import convert as run
 
     renames, order = parse_renames(rename or []), read_class_order(classes)
-    with typer.progressbar(length=1000, label="convert") as bar:
-        shown = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            step = done * 1000 // max(total, 1) - shown
-            shown += step
-            bar.update(step)
-
+    with _bar("convert") as progress:
         summary = run(
             source,
             out,
@@ -84,3 +78,71 @@ def convert(
     if summary.pictures_lost:
         typer.echo(f"Partly done: {summary.pictures_lost} pictures could not be used", err=True)
         raise typer.Exit(PARTLY_DONE)
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
+    task: Annotated[str, typer.Option(help="Whose rows are expected: detect, segment or joint.")] = "detect",
+    imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
+    same_iou: Annotated[float, typer.Option(help="IoU from which two objects of one class are doubles.")] = 0.9,
+    other_iou: Annotated[float, typer.Option(help="The same for two objects of different classes.")] = 0.95,
+    near_bits: Annotated[
+        int, typer.Option(help="Bits of 256 in which near-identical pictures of two splits may differ.")
+    ] = 40,
+    min_objects: Annotated[int, typer.Option(help="A class with fewer in train is rare.")] = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the full list and the sheets.  [default: runs/data_check/NAME]"),
+    ] = None,
+    sheets: Annotated[bool, typer.Option("--sheets/--no-sheets", help="Draw a picture sheet of every class.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+) -> None:
+    """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
+    from reg_yolo.data.check import check_dataset, default_folder, refuse_inside, write_check
+    from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+
+    yaml_path = find_dataset_yaml(data)
+    out = out or default_folder(yaml_path)
+    refuse_inside(out, read_dataset_yaml(yaml_path, required=()))
+    with _bar("check") as progress:
+        report = check_dataset(
+            yaml_path,
+            task=task,
+            imgsz=imgsz,
+            same_iou=same_iou,
+            other_iou=other_iou,
+            near_bits=near_bits,
+            min_objects=min_objects,
+            workers=workers,
+            progress=progress,
+        )
+    typer.echo(report.as_text())
+    if sheets:
+        with _bar("sheets") as progress:
+            written = write_check(report, out, workers=workers, progress=progress)
+    else:
+        written = write_check(report, out, sheets=False)
+    typer.echo(f"Full list: {written[0]}")
+    if sheets and len(written) > 1:
+        typer.echo(f"Picture sheets: {out / 'sheets'}")
+    if report.count("error"):
+        raise typer.Exit(INPUT_FAULT)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar and yield the function that moves it: called with what is done and what there is to do."""
+    with typer.progressbar(length=1000, label=label) as bar:
+        shown = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            step = done * 1000 // max(total, 1) - shown
+            shown += step
+            bar.update(step)
+
+        yield progress
+
+
+app.command()(data_cutting.split)

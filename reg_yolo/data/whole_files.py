@@ -13,9 +13,14 @@ from reg_yolo.errors import DataError
 
 def replace_text(target: Path, text: str) -> None:
     """Write a UTF-8 file with Unix line ends under a temporary name in the same folder, then rename it."""
+    replace_bytes(target, text.encode("utf-8"))
+
+
+def replace_bytes(target: Path, content: bytes) -> None:
+    """Write a file under a temporary name in the same folder, then rename it."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

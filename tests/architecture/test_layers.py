@@ -16,7 +16,9 @@ ALLOWED = {
     "config": set(),
     "nms": set(),
     "scenes": set(),
-    "data": {"config"},
+    # video: pictures of labels are lettered and coloured as annotated frames are, with the same font; losses: the class
+    # weights that statistics show are those that training computes; evaluation: its text tables. None imports data.
+    "data": {"config", "evaluation", "losses", "video"},
     "video": set(),
     "evaluation": set(),
     "yolo": {"config", "data", "evaluation", "losses", "nms", "scenes", "video"},

@@ -1,0 +1,61 @@
+"""A function over many small items in several processes, in order, with a bounded number of them under way."""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import cv2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_UNDER_WAY = 4
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parallel_map(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int = 32
+) -> Iterator[Result]:
+    """Yield `function(item)` for every item in order; at most a few chunks wait, so that memory stays flat.
+
+    Args:
+        function: A function of a module, or a partial of one.
+        items: What it is called with.
+        workers: Processes; 1 works in this one, and so do so few items that starting processes would take longer.
+            More need the caller's main module to be importable.
+        chunk: Items that a process is handed at once.
+    """
+    if workers <= 1 or len(items) <= chunk:
+        yield from map(function, items)
+        return
+    # Spawned, not forked: the caller may have threads (torch, OpenCV) that a fork would freeze.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, -(-len(items) // chunk)), mp_context=context, initializer=_start_worker)
+    waiting: deque[Future[list[Result]]] = deque()
+    chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
+    try:
+        waiting.extend(pool.submit(_run_chunk, function, part) for part in islice(chunks, _UNDER_WAY * workers))
+        while waiting:
+            yield from waiting.popleft().result()
+            waiting.extend(pool.submit(_run_chunk, function, part) for part in islice(chunks, 1))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches every process of the terminal; the first one ends the others in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _run_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
