@@ -15,8 +15,8 @@ from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.findings import SEVERITIES, Finding, csv_text, findings_csv, findings_text, in_order
 from reg_yolo.data.split_checks import (
-    YamlLines,
     NearRow,
+    YamlLines,
     class_findings,
     near_findings,
     note_findings,
