@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reg_yolo.cli import data_cutting
 from reg_yolo.cli.failures import INPUT_FAULT, PARTLY_DONE
+from reg_yolo.cli.progress import progress_bar
 
 app = typer.Typer(
     help="Bring in, check, describe, split and tile data sets.",
@@ -56,7 +56,7 @@ def convert(
     from reg_yolo.data.convert import convert as run
 
     renames, order = parse_renames(rename or []), read_class_order(classes)
-    with _bar("convert") as progress:
+    with progress_bar("convert") as progress:
         summary = run(
             source,
             out,
@@ -105,7 +105,7 @@ def check(
     yaml_path = find_dataset_yaml(data)
     out = out or default_folder(yaml_path)
     refuse_inside(out, read_dataset_yaml(yaml_path, required=()))
-    with _bar("check") as progress:
+    with progress_bar("check") as progress:
         report = check_dataset(
             yaml_path,
             task=task,
@@ -119,7 +119,7 @@ def check(
         )
     typer.echo(report.as_text())
     if sheets:
-        with _bar("sheets") as progress:
+        with progress_bar("sheets") as progress:
             written = write_check(report, out, workers=workers, progress=progress)
     else:
         written = write_check(report, out, sheets=False)
@@ -128,21 +128,6 @@ def check(
         typer.echo(f"Picture sheets: {out / 'sheets'}")
     if report.count("error"):
         raise typer.Exit(INPUT_FAULT)
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar and yield the function that moves it: called with what is done and what there is to do."""
-    with typer.progressbar(length=1000, label=label) as bar:
-        shown = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            step = done * 1000 // max(total, 1) - shown
-            shown += step
-            bar.update(step)
-
-        yield progress
 
 
 app.command()(data_cutting.split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,9 +38,12 @@ def read_exif(path: Path) -> ExifFacts:
         if plugin is None:
             return ExifFacts()
         # The plug-in classes, not Image.open: Ultralytics replaces that one.
-        with plugin(str(path)) as image:
-            exif = image.getexif()
-            return ExifFacts(_time(exif.get_ifd(_EXIF_IFD)), _position(exif.get_ifd(_GPS_IFD)))
+        with warnings.catch_warnings():
+            # Pillow warns of every damaged tag, and reads the rest.
+            warnings.simplefilter("ignore")
+            with plugin(str(path)) as image:
+                exif = image.getexif()
+                return ExifFacts(_time(exif.get_ifd(_EXIF_IFD)), _position(exif.get_ifd(_GPS_IFD)))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError):
         return ExifFacts()
     except Exception as error:

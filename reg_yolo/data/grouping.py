@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +21,8 @@ RULES = ("drive", "time", "gps", "burst", "folder")
 
 # Dash cameras cut a drive into files of 1 to 5 minutes, each named by the time it starts.
 _CLIP_S = 310.0
+# No file name begins with it, so no drive that a name tells is mixed up with one that times tell.
+_BY_TIME = "\0"
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def group_images(
     notes: list[str] = []
     facts: list[ExifFacts] = []
     if "time" in rules.by or "gps" in rules.by:
-        with ThreadPoolExecutor(rules.workers or None) as pool:
-            facts = list(pool.map(read_exif, images))
+        facts = [read_exif(image) for image in images]
     for rule in rules.by:
         if rule == "drive":
             ties.tie_equal(_drives(names, rules.pattern))
@@ -102,10 +102,14 @@ def group_images(
                 ordered, [names[i] for i in order], rules.similarity, workers=rules.workers, progress=progress
             )
             ties.tie_pairs((order[first], order[second]) for first, second in pairs)
+    # A group is named after its first picture; a drive that the name tells is shorter.
+    titles = [str(name.with_suffix("")) for name in names]
+    if rules.by[0] == "drive":
+        drives = _drives(names, rules.pattern)
+        titles = [title if drive.startswith(_BY_TIME) else drive for title, drive in zip(titles, drives, strict=True)]
     labels: dict[int, str] = {}
     for index in order:
-        # A group is named after its first picture, by the drive that the name tells.
-        labels.setdefault(ties.find(index), str(names[index].with_suffix("")))
+        labels.setdefault(ties.find(index), titles[index])
     return [labels[ties.find(index)] for index in range(len(images))], notes
 
 
@@ -116,7 +120,7 @@ def _drives(names: list[PurePosixPath], pattern: str | None) -> list[str]:
     chained = Ties(len(names))
     tie_in_time(chained, times, _CLIP_S)
     return [
-        drive_in_name(name) if time is None else f"\0{chained.find(index)}"
+        drive_in_name(name) if time is None else f"{_BY_TIME}{chained.find(index)}"
         for index, (name, time) in enumerate(zip(names, times, strict=True))
     ]
 

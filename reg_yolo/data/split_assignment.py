@@ -48,7 +48,8 @@ def assign_groups(counts: Counts, shares: Sequence[float], seed: int = 0) -> lis
     for start in range(_STARTS if groups <= _EXCHANGED_GROUPS else 1):
         order = rng.permutation(groups)
         # With few groups the rarest-first start may be a dead end; chance finds ways out of it.
-        first = rng.choice(splits, groups, p=wanted) if start % 2 else _hand_out(portions[order], wanted)
+        by_chance = np.asarray(rng.choice(splits, groups, p=wanted), dtype=np.int64)
+        first = by_chance if start % 2 else _hand_out(portions[order], wanted)
         found = _improve(portions[order], wanted, divisible, first)
         cost = _cost(_filled(portions[order], found, splits), wanted, divisible)
         if best is None or cost < best[0] - 1e-9:

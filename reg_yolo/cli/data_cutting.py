@@ -1,0 +1,58 @@
+"""`reg-yolo data split` and `reg-yolo data tile`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli.progress import progress_bar
+
+
+def split(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data-set YAML; it stays as it is.")],
+    by: Annotated[
+        str, typer.Option(help="What stays together: drive, time, gps, burst or folder; several with commas.")
+    ] = "drive",
+    val: Annotated[float, typer.Option(help="Share of every class in val.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share of every class in test.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides between equally good splits.")] = 0,
+    pattern: Annotated[
+        str | None, typer.Option(help="Drive: regular expression whose group is the drive, as '(.+)_[0-9]+'.")
+    ] = None,
+    gap: Annotated[float, typer.Option(help="Time: a longer pause, in seconds, starts a new group.")] = 60.0,
+    radius: Annotated[float, typer.Option(help="GPS: pictures at most so many metres apart stay together.")] = 50.0,
+    neighbour_bits: Annotated[
+        int, typer.Option(help="Burst: bits of 256 that may differ between neighbours in name order.")
+    ] = 92,
+    any_bits: Annotated[int, typer.Option(help="Burst: bits of 256 that may differ between any two.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="The YAML to write; by default DATA_split.yaml beside DATA.")] = None,
+    copy: Annotated[
+        Path | None, typer.Option(help="Copy images and labels into a new data set in this folder instead.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+) -> None:
+    """Split into train, val and test: no drive on two sides, every class with its share on each."""
+    from reg_yolo.data.similarity import Similarity
+    from reg_yolo.data.split import split_dataset
+
+    with progress_bar("split") if "burst" in by else nullcontext() as progress:
+        result = split_dataset(
+            data,
+            by=by,
+            val=val,
+            test=test,
+            seed=seed,
+            pattern=pattern,
+            gap_s=gap,
+            radius_m=radius,
+            similarity=Similarity(neighbour_bits, any_bits),
+            out=out,
+            copy_to=copy,
+            workers=workers,
+            progress=progress,
+        )
+    typer.echo(result.as_text())
+    typer.echo(f"Data set: {result.data_yaml}")
