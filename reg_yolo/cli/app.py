@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, data, prediction, scenes, training
+from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 
 app = typer.Typer(
@@ -50,6 +50,8 @@ for command in (
     training.train,
     training.val,
     prediction.predict,
+    reports.report,
+    exporting.export,
     scenes.scenes,
     scenes.demo,
 ):

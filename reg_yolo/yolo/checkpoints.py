@@ -114,9 +114,9 @@ def file_sha256(path: Path | str) -> str:
 
 
 def thresholds_file(weights: Path | str) -> Path:
-    """Return the path of the thresholds that `val` leaves beside a weights file."""
+    """Return the path of the thresholds that `val` leaves beside a weights file, or beside an export under its name."""
     weights = Path(weights)
-    return weights.with_name(f"{weights.stem}.thresholds.json")
+    return weights.with_name(f"{weights.stem if weights.suffix == '.pt' else weights.name}.thresholds.json")
 
 
 def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str, folder: Path | None = None) -> Path:

@@ -25,6 +25,7 @@ class Detector:
         class_names: Class names in the order of their indices.
         metadata: What reg_yolo stored in it; empty for stock weights.
         trained_with: Ultralytics' arguments of its training; empty where it does not say.
+        task: `detect`, `segment`, or `joint` (one segmentation head over classes with and without masks).
         exported_precision: What an exported model was made for (`f32`, `f16`, `int8`); None for a checkpoint.
     """
 
@@ -32,6 +33,7 @@ class Detector:
     class_names: list[str]
     metadata: dict[str, Any]
     trained_with: dict[str, Any]
+    task: str = "detect"
     exported_precision: str | None = None
 
     @property
@@ -57,7 +59,8 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
         path = shipped_weights(path) or path
     if is_export(path):
         export = read_export(path)
-        return Detector(path, export.class_names, export.metadata, export.trained_with, export.precision)
+        task = "joint" if export.metadata.get("task") == "joint" else export.task
+        return Detector(path, export.class_names, export.metadata, export.trained_with, task, export.precision)
     checkpoint = load_checkpoint_file(path, trust=trust)
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)

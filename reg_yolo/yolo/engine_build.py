@@ -9,7 +9,7 @@ from typing import Any
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import WeightsError
-from reg_yolo.yolo.engine_backend import only_warnings, open_backend, running_precision
+from reg_yolo.yolo.engine_backend import open_backend, running_precision
 from reg_yolo.yolo.engine_cache import CacheEntry, cache_folder, entry_for, find_entry
 from reg_yolo.yolo.engine_check import compare, time_side_by_side
 from reg_yolo.yolo.engine_export import export_model
@@ -40,12 +40,11 @@ def _build(request: EngineRequest, kind: EngineKind, precision: str, workshop: P
     inputs = request.inputs()
     if not inputs:
         raise WeightsError(f"{kind.title}: no frame of the source could be read to check the export on")
-    with only_warnings():
-        if precision == "int8" and request.data is not None:
-            with calibration_data(request.data) as calibration:
-                model = export_model(request.detector.path, workshop, kind, calibration=calibration, **settings)
-        else:
-            model = export_model(request.detector.path, workshop, kind, **settings)
+    if precision == "int8" and request.data is not None:
+        with calibration_data(request.data) as calibration:
+            model = export_model(request.detector.path, workshop, kind, calibration=calibration, **settings)
+    else:
+        model = export_model(request.detector.path, workshop, kind, **settings)
     exported_s = time.perf_counter() - started
     classes = len(request.detector.class_names)
     reference = open_backend(request.detector.path, request.device)

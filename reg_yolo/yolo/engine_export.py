@@ -16,6 +16,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.yolo.checkpoints import first_line
 from reg_yolo.yolo.detector import Detector
+from reg_yolo.yolo.engine_backend import only_warnings
 from reg_yolo.yolo.engine_kinds import ONNXRUNTIME, PYTORCH, TENSORRT, EngineKind
 from reg_yolo.yolo.environment import without_usage_data
 from reg_yolo.yolo.exported import write_sidecar
@@ -90,7 +91,7 @@ def export_model(
     # Upstream writes beside the file that the model says it came from.
     model.pt_path = str(folder / f"{stem}.pt")
     try:
-        with without_usage_data(), warnings.catch_warnings():
+        with without_usage_data(), only_warnings(), warnings.catch_warnings():
             # torch's advice to the exporter's authors.
             warnings.simplefilter("ignore")
             made = Exporter(overrides=overrides)(model)

@@ -1,0 +1,40 @@
+"""`reg-yolo export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli.words import train_arguments
+
+
+def export(
+    weights: Annotated[
+        Path,
+        typer.Argument(help="A checkpoint such as runs/detect/train/weights/best.pt, or `demo` for the shipped one."),
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="format=onnx|openvino|engine, imgsz=[384,640], batch=, dynamic=, quantize=16"
+        ),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="Data-set YAML that INT8 is calibrated on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the export; by default that of the weights.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+) -> None:
+    """Export weights for ONNX Runtime, OpenVINO or TensorRT; `predict` and `val` take the result as weights."""
+    from reg_yolo.yolo.environment import prepare_environment
+
+    prepare_environment([str(weights), str(data)], trust=trust)
+    arguments = train_arguments(words or [])
+    named = data or arguments.pop("data", None)
+    from reg_yolo.yolo.export_run import export as run
+
+    result = run(weights, named, int8=int8, out=out, trust=trust, **arguments)
+    typer.echo(f"Exported: {result.path} ({result.engine}, {result.precision})\nSidecar:  {result.sidecar}")
+    if result.map_change is not None:
+        typer.echo(f"INT8:     {result.map_change.sentence()}")
