@@ -1,0 +1,116 @@
+"""What every reader gives and every writer takes: pictures with their objects, in pixels and by class name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Corners `[N, 2]` of a ring in pixels; the first corner is not repeated at the end.
+Ring = NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(slots=True)
+class ObjectAnnotation:
+    """One object of a picture.
+
+    Attributes:
+        class_name: Its class, by name.
+        place: Where in the annotation file it stands, for messages: `annotations[12]`, `line 3`.
+        box: Left, top, right, bottom in pixels; None where only the outline is given.
+        parts: Outer rings; several where something hides the middle of the object. Empty for an object that has a box
+            only.
+        holes: Rings inside the parts that do not belong to the object.
+        crowd: COCO's `iscrowd`: a region of many objects.
+        difficult: Pascal VOC's flag.
+    """
+
+    class_name: str
+    place: str
+    box: Box | None = None
+    parts: Sequence[Ring] = ()
+    holes: Sequence[Ring] = ()
+    crowd: bool = False
+    difficult: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """Where the pixels of a picture are.
+
+    Attributes:
+        path: The picture, a Labelme file that embeds it, or a video.
+        embedded: Whether `path` is a Labelme file with the picture in its `imageData`.
+        frame: Index of the frame where `path` is a video.
+    """
+
+    path: Path
+    embedded: bool = False
+    frame: int | None = None
+
+
+@dataclass(slots=True)
+class AnnotatedImage:
+    """One picture and its objects.
+
+    Attributes:
+        name: The name that the export gives the picture, with `/` between folders.
+        annotation_file: The file that describes it.
+        source: Where its pixels are, or None if they were not found.
+        size: Width and height that the export states, if it does.
+        split: `train`, `val` or `test`; None where the export does not say.
+        objects: Its objects.
+        normalized: Whether coordinates are fractions of the upright picture instead of pixels (YOLO).
+        missing: Why `source` is None.
+    """
+
+    name: str
+    annotation_file: Path
+    source: PictureSource | None
+    size: tuple[float, float] | None = None
+    split: str | None = None
+    objects: list[ObjectAnnotation] = field(default_factory=list)
+    normalized: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that did not come through, or not as it stood.
+
+    Attributes:
+        kind: `dropped` (not written), `asked` (left out because the caller said so) or `changed` (written differently).
+        file: The file, as a path or as the export names it.
+        place: The object in it, or "" for the whole picture or file.
+        class_name: Its class, or "".
+        reason: Why, the same words for the same cause, so that causes can be counted.
+    """
+
+    kind: str
+    file: str
+    place: str
+    class_name: str
+    reason: str
+
+
+@dataclass(slots=True)
+class AnnotatedSet:
+    """All pictures of an export.
+
+    Attributes:
+        format_name: The format it was read from.
+        class_names: Classes in the order that the export declares, or sorted where it declares none.
+        images: The pictures, those without objects included.
+        remarks: What the reader itself left out.
+        notes: Sentences about how the export was understood.
+    """
+
+    format_name: str
+    class_names: list[str]
+    images: list[AnnotatedImage]
+    remarks: list[Remark] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

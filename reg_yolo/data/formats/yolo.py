@@ -1,0 +1,113 @@
+"""YOLO label files: with a data-set YAML, or darknet's obj.names and lists, or classes.txt beside the labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource
+from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
+from reg_yolo.data.formats.pictures import PictureFinder
+from reg_yolo.data.formats.reading import read_text, split_of
+from reg_yolo.data.labels import scan_labels
+from reg_yolo.data.outlines import split_at_bridges
+from reg_yolo.errors import DataError
+
+NAME_FILES = ("obj.names", "classes.txt")
+_BOX_COLUMNS = 5
+
+
+def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
+    """Read one YOLO set.
+
+    Args:
+        files: The data-set YAML, or the file of class names.
+        root: The folder that was named.
+        pictures: Pictures below it, for a set without a YAML.
+
+    Raises:
+        DataError: If a row is no box and no polygon, or names a class that there is not.
+    """
+    if len(files) != 1:
+        listed = ", ".join(str(path) for path in files[:4])
+        raise DataError(f"{root} holds {len(files)} files that describe a YOLO set ({listed}); name one of them.")
+    path = files[0]
+    if path.suffix.lower() in (".yaml", ".yml"):
+        description = read_dataset_yaml(path, required=())
+        if "kpt_shape" in description.extra:
+            raise DataError(f"{path}: sets with keypoints (kpt_shape) are not read; boxes and polygons are.")
+        listed_by_split = {split: description.images(split) for split in SPLITS if split in description.splits}
+    else:
+        description = DatasetDescription(path, path.parent, _read_names(path), {})
+        listed_by_split = _images_by_split(path, pictures)
+    result = AnnotatedSet("yolo", description.class_names, [])
+    for split, images in listed_by_split.items():
+        scan = scan_labels(description, split or "train", allow_mixed=True, images=images)
+        scan.raise_for_problems()
+        for image in images:
+            result.images.append(_read_image(image, path, split or None, description.class_names))
+    if not any(image.objects for image in result.images) and result.images:
+        raise DataError(
+            f"{path}: none of {len(result.images)} pictures has a label; labels are looked for as "
+            f"{label_path_for(result.images[0].source.path)}."  # type: ignore[union-attr]
+        )
+    return result
+
+
+def _read_image(image: Path, described_by: Path, split: str | None, names: list[str]) -> AnnotatedImage:
+    # Subfolders of a split stay in the name, so that equal names in two of them are told apart by theirs.
+    found = AnnotatedImage(image.as_posix(), described_by, PictureSource(image), split=split, normalized=True)
+    label = label_path_for(image)
+    if not label.is_file():
+        if not image.is_file():
+            found.source, found.missing = None, "picture not found"
+        return found
+    found.annotation_file = label
+    for number, line in enumerate(read_text(label).splitlines(), start=1):
+        values = [float(token) for token in line.split()]
+        if not values:
+            continue
+        item = ObjectAnnotation(names[int(values[0])], f"line {number}")
+        if len(values) == _BOX_COLUMNS:
+            x, y, width, height = values[1:]
+            item.box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        else:
+            item.parts, item.holes = split_at_bridges(np.array(values[1:]).reshape(-1, 2))
+        found.objects.append(item)
+    return found
+
+
+def _read_names(path: Path) -> dict[int, str]:
+    names = [line.strip() for line in read_text(path).splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names):
+        raise DataError(f"{path}: expected one class name a line, without gaps.")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: the class {repeated!r} stands there twice.")
+    return dict(enumerate(names))
+
+
+def _images_by_split(path: Path, pictures: PictureFinder) -> dict[str, list[Path]]:
+    """Darknet's lists (train.txt, valid.txt ... beside obj.names) where there are some, else the folders' names."""
+    found: dict[str, list[Path]] = {}
+    for listing in sorted(path.parent.glob("*.txt")):
+        split = split_of(listing.stem)
+        if split is None or listing.name in NAME_FILES:
+            continue
+        for number, line in enumerate(read_text(listing).splitlines(), start=1):
+            if line.strip():
+                source, missing = pictures.find(line.strip(), listing.parent, split)
+                if source is None:
+                    raise DataError(f"{listing}:{number}: {line.strip()}: {missing}.")
+                found.setdefault(split, []).append(Path(os.path.abspath(source.path)))  # noqa: PTH100
+    if found:
+        return found
+    for picture in pictures.paths:
+        split = split_of(str(picture.parent.relative_to(path.parent))) if picture.is_relative_to(path.parent) else None
+        found.setdefault(split or "", []).append(picture)
+    return found

@@ -1,0 +1,89 @@
+"""Of the objects of one picture, those that are wanted and can be trained on, in pixels of the upright picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reg_yolo.data.annotations import AnnotatedImage, ObjectAnnotation, Remark
+from reg_yolo.data.class_mapping import ClassPlan
+from reg_yolo.data.conversion_report import ASKED, CHANGED, DROPPED
+from reg_yolo.data.object_geometry import fit_object
+from reg_yolo.data.orientation import fit_to_picture, scale_objects, upright_size
+from reg_yolo.data.picture_files import Picture
+
+CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
+TWICE = "the same object a second time"
+
+
+@dataclass(frozen=True)
+class CleaningRules:
+    """What the caller wants.
+
+    Attributes:
+        keep_crowd: Whether crowd regions are objects.
+        drop_difficult: Whether what Pascal VOC calls difficult is left out.
+        exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw`.
+    """
+
+    keep_crowd: bool = False
+    drop_difficult: bool = False
+    exif: str = "auto"
+
+
+def select_objects(
+    image: AnnotatedImage, plan: ClassPlan, rules: CleaningRules
+) -> tuple[list[ObjectAnnotation], list[Remark]]:
+    """Return the objects of the wanted classes under their new names, and what was left out."""
+    kept: list[ObjectAnnotation] = []
+    remarks: list[Remark] = []
+    for item in image.objects:
+        target = plan.targets.get(item.class_name)
+        if target is None:
+            remarks.append(_remark(ASKED, image, item, f"class {item.class_name} (--drop)"))
+        elif item.difficult and rules.drop_difficult:
+            remarks.append(_remark(ASKED, image, item, "difficult (--drop-difficult)"))
+        elif item.crowd and not rules.keep_crowd:
+            remarks.append(_remark(DROPPED, image, item, CROWD))
+        else:
+            item.class_name = target
+            kept.append(item)
+    return kept, remarks
+
+
+def place_objects(
+    image: AnnotatedImage, objects: list[ObjectAnnotation], picture: Picture, rules: CleaningRules
+) -> tuple[list[ObjectAnnotation], list[Remark], str]:
+    """Fit objects into their picture, in place.
+
+    Returns:
+        The objects that can be trained on, what was left out or changed, and why the whole picture cannot be used
+        ("" where it can).
+    """
+    size = upright_size(*picture.size, picture.orientation)
+    if image.normalized:
+        scale_objects(objects, *size)
+    stated = None if image.normalized else image.size
+    exif = "upright" if image.normalized else rules.exif
+    changed, fault = fit_to_picture(objects, stated, picture.size, picture.orientation, exif)
+    if fault:
+        return [], [], fault
+    remarks = [Remark(CHANGED, image.name, "", "", changed)] if changed else []
+    kept: list[ObjectAnnotation] = []
+    seen: set[tuple[object, ...]] = set()
+    for item in objects:
+        reason, changed = fit_object(item, *size)
+        if not reason:
+            key = (item.class_name, item.box, *(ring.tobytes() for ring in [*item.parts, *item.holes]))
+            reason = TWICE if key in seen else ""
+            seen.add(key)
+        if reason:
+            remarks.append(_remark(DROPPED, image, item, reason))
+            continue
+        if changed:
+            remarks.append(_remark(CHANGED, image, item, changed))
+        kept.append(item)
+    return kept, remarks, ""
+
+
+def _remark(kind: str, image: AnnotatedImage, item: ObjectAnnotation, reason: str) -> Remark:
+    return Remark(kind, image.name, item.place, item.class_name, reason)
