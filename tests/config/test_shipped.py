@@ -18,7 +18,7 @@ SEGMENT = ["pavilion", "pedestrian_bridge", "information_sign", "warning_sign", 
 
 def test_there_are_configurations_for_every_size() -> None:
     assert {f"detect/yolov8{size}" for size in "nsmlx"} | {"detect/base"} <= set(shipped_names())
-    assert {"highway_detect", "highway_segment"} <= set(shipped_names("datasets"))
+    assert {"highway_detect", "highway_segment", "highway_joint"} <= set(shipped_names("datasets"))
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -50,7 +50,9 @@ def test_the_base_writes_out_preset_reg_and_trains_with_adamw(tmp_path: Path) ->
     assert shown == set(RegSettings.model_fields) - {"preset"}
 
 
-@pytest.mark.parametrize(("name", "classes"), [("highway_detect", DETECT), ("highway_segment", SEGMENT)])
+@pytest.mark.parametrize(
+    ("name", "classes"), [("highway_detect", DETECT), ("highway_segment", SEGMENT), ("highway_joint", DETECT)]
+)
 def test_data_sets_have_the_papers_classes_and_relative_paths(name: str, classes: list[str]) -> None:
     path = shipped_file(name, "datasets")
     assert path is not None
