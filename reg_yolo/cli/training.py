@@ -64,6 +64,8 @@ def val(
 
     result = run(weights, named, min_precision=min_precision, out=out, trust=trust, **arguments)
     typer.echo(result.report.as_text())
+    if result.mask_report is not None:
+        typer.echo(result.mask_report.as_text())
     for name, note in result.thresholds.notes.items():
         typer.echo(f"Threshold of {name}: {note}.")
     typer.echo(f"Tables and plots: {result.folder}\nThresholds:       {result.thresholds_file}")

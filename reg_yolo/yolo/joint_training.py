@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.torch_utils import unwrap_model
@@ -49,7 +49,9 @@ class JointTraining(SegmentationTraining):
         joint = self.joint or {key: self.stored[key] for key in JOINT_KEYS if key in self.stored}
         data = joint.get("data") or str(self.args.data)
         if self.args.single_cls:
-            raise ConfigError("single_cls: makes one class of all, so masks of some classes have no meaning; leave it out")
+            raise ConfigError(
+                "single_cls: makes one class of all, so masks of some classes have no meaning; leave it out"
+            )
         self.sets = read_joint_sets(data, joint.get("mask_classes"))
         self.lambda_seg = float(joint.get("lambda_seg", 1.0))
         self.joint = {**self.sets.to_plain(), "lambda_seg": self.lambda_seg}
@@ -66,8 +68,9 @@ class JointTraining(SegmentationTraining):
         """Return the joint data set of a split; upstream's one path is in the run's data YAML."""
         del img_path
         stride = max(int(unwrap_model(self.model).stride.max()), 32)
+        kind: Literal["train", "val"] = "train" if mode == "train" else "val"
         split = "train" if mode == "train" else str(self.args.split or "val")
-        return build_joint_dataset(self.sets, split, args=self.args, mode=mode, batch=batch or 1, stride=stride)
+        return build_joint_dataset(self.sets, split, args=self.args, mode=kind, batch=batch or 1, stride=stride)
 
     @property
     def mask_counts(self) -> list[int]:

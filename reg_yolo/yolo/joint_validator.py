@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,8 +39,9 @@ class RegJointValidator(RegSegmentationValidator):
         """Return the joint data set of the split."""
         del img_path
         split = str(self.args.split or "val")
+        kind: Literal["train", "val"] = "train" if mode == "train" else "val"
         return build_joint_dataset(
-            self.sets, split, args=self.args, mode=mode, batch=batch or 1, stride=int(self.stride)
+            self.sets, split, args=self.args, mode=kind, batch=batch or 1, stride=int(self.stride)
         )
 
     def update_metrics(self, preds: list[dict[str, Tensor]], batch: dict[str, Any]) -> None:

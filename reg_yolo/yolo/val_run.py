@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,25 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.config.shipped import shipped_file, shipped_weights
 from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
+from reg_yolo.data.joint_sets import JointSets, read_joint_sets
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.yolo.arguments import check_arguments, check_class_filter, check_own_keys, shortened
 from reg_yolo.yolo.checkpoints import write_thresholds
-from reg_yolo.yolo.datasets import check_split
+from reg_yolo.yolo.datasets import check_joint_split, check_split, write_joint_yaml
 from reg_yolo.yolo.detector import Detector, open_detector
+from reg_yolo.yolo.joint_validator import RegJointValidator
 from reg_yolo.yolo.offline import register_fonts
 from reg_yolo.yolo.run_folder import new_run_folder, removed_on_failure
+from reg_yolo.yolo.segmentation_validator import RegSegmentationValidator
 from reg_yolo.yolo.validator import RegDetectionValidator
+
+VALIDATORS: dict[str, type[RegDetectionValidator]] = {
+    "detect": RegDetectionValidator,
+    "segment": RegSegmentationValidator,
+    "joint": RegJointValidator,
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,8 @@ class ValidationResult:
     """What a validation found.
 
     Attributes:
-        report: Per-class results.
+        report: Per-class results of the boxes.
+        mask_report: Per-class results of the masks; None for a detection model.
         thresholds: Confidence threshold by class.
         metrics: Upstream's metrics.
         folder: Where the table and the plots lie.
@@ -40,11 +51,12 @@ class ValidationResult:
     metrics: dict[str, float]
     folder: Path
     thresholds_file: Path
+    mask_report: DetectionReport | None = None
 
 
 def val(
     weights: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | Mapping[str, str] | None = None,
     *,
     min_precision: float | None = None,
     out: str | Path | None = None,
@@ -55,7 +67,8 @@ def val(
 
     Args:
         weights: A checkpoint of ours or a stock YOLOv8 one.
-        data: The data-set YAML; by default the one it was trained on.
+        data: The data-set YAML; by default the one it was trained on. For weights of the joint task also a pair
+            `{"detect": ..., "segment": ...}`.
         min_precision: Choose the lowest thresholds with at least this precision, in (0, 1]; by default best F1.
         out: Folder for the table and the plots; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
@@ -69,35 +82,66 @@ def val(
     own = check_own_keys(arguments, "val")
     detector = open_detector(weights, trust=trust)
     split = str(own.get("split", "val"))
-    description = read_dataset_yaml(find_data(detector, data), required=(split,))
-    single = bool(own.get("single_cls", detector.trained_with.get("single_cls")))
-    if not single:
-        require_same_classes(detector, description)
+    measured = _measured_data(detector, data, split, own)
     check_class_filter(own.get("classes"), detector.class_names)
     settings = {
         "imgsz": detector.imgsz,
         "rect": True,
-        "single_cls": single,
+        "single_cls": bool(own.get("single_cls", detector.trained_with.get("single_cls"))),
         **own,
-        "task": "detect",
+        "task": "detect" if detector.task == "detect" else "segment",
         "mode": "val",
         "model": str(detector.path),
-        "data": str(description.yaml_path),
+        "data": measured.name,
     }
     check_arguments(settings)
-    check_split(description, split, "detect")
-    folder = new_run_folder(settings, "val", out)
+    folder = new_run_folder({**settings, "task": detector.task}, "val", out)
     with removed_on_failure(folder):
-        settings["data"] = str(description.write_for_ultralytics(folder))
+        settings["data"] = str(measured.write(folder))
         register_fonts()
-        validator = RegDetectionValidator(save_dir=folder, args=settings)
+        validator = VALIDATORS[detector.task](save_dir=folder, args=settings)
         validator.minimum_precision = min_precision
+        if isinstance(validator, RegJointValidator):
+            assert measured.sets is not None
+            validator.sets = measured.sets
         metrics = validator(model=str(detector.path))
-        report = validator.detection_report(detector.path.name)
+        reports = validator.write_reports(folder, detector.path.name)
         thresholds = validator.class_thresholds()
-        report.write(folder, "per_class")
-        file = _keep_thresholds(detector.path, thresholds, str(description.yaml_path), folder)
-    return ValidationResult(report, thresholds, {k: float(v) for k, v in metrics.items()}, folder, file)
+        file = _keep_thresholds(detector.path, thresholds, measured.name, folder)
+    figures = {key: float(value) for key, value in metrics.items()}
+    return ValidationResult(reports[0], thresholds, figures, folder, file, reports[1] if len(reports) > 1 else None)
+
+
+@dataclass(frozen=True)
+class _MeasuredData:
+    """A checked data set, or the sets of the joint task."""
+
+    name: str
+    write: Callable[[Path], Path]
+    sets: JointSets | None = None
+
+
+def _measured_data(
+    detector: Detector, data: str | Path | Mapping[str, str] | None, split: str, own: Mapping[str, Any]
+) -> _MeasuredData:
+    """Find and check what is measured on; the classes must be the weights'."""
+    if detector.task == "joint":
+        named: Any = detector.metadata.get("data") if data is None else data
+        if not isinstance(named, Mapping):
+            named = find_data(detector, None if isinstance(data, Mapping) else data)
+        sets = read_joint_sets(named, detector.mask_classes)
+        _require_classes(detector, sets.class_names, sets.parts[0].description.yaml_path)
+        check_joint_split(sets, split)
+        return _MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)
+    if isinstance(data, Mapping):
+        raise ConfigError(
+            f"data: two data sets are for weights of the joint task, {detector.path} is of {detector.task}"
+        )
+    description = read_dataset_yaml(find_data(detector, data), required=(split,))
+    if not own.get("single_cls", detector.trained_with.get("single_cls")):
+        require_same_classes(detector, description)
+    check_split(description, split, detector.task)
+    return _MeasuredData(str(description.yaml_path), description.write_for_ultralytics)
 
 
 def find_data(detector: Detector, data: str | Path | None) -> str | Path:
@@ -124,8 +168,11 @@ def require_same_classes(detector: Detector, description: DatasetDescription) ->
     Raises:
         DataError: With the first class that differs.
     """
-    weights, data = detector.path, description.yaml_path
-    trained, given = detector.class_names, description.class_names
+    _require_classes(detector, description.class_names, description.yaml_path)
+
+
+def _require_classes(detector: Detector, given: Sequence[str], data: Path) -> None:
+    weights, trained = detector.path, detector.class_names
     if len(trained) != len(given):
         raise DataError(
             f"{weights} has {len(trained)} classes, {data} names {len(given)}; they must be the same list: "
