@@ -27,6 +27,7 @@ class Detector:
         trained_with: Ultralytics' arguments of its training; empty where it does not say.
         task: `detect`, `segment`, or `joint` (one segmentation head over classes with and without masks).
         exported_precision: What an exported model was made for (`f32`, `f16`, `int8`); None for a checkpoint.
+        stride: Of the network, in pixels; sides of its input are multiples of it.
     """
 
     path: Path
@@ -35,6 +36,14 @@ class Detector:
     trained_with: dict[str, Any]
     task: str = "detect"
     exported_precision: str | None = None
+    stride: int = 32
+
+    @property
+    def mask_classes(self) -> list[str]:
+        """Names of the classes that have masks: none for detection, all for segmentation, some for the joint task."""
+        if self.task == "joint":
+            return [name for name in self.class_names if name in self.metadata["mask_classes"]]
+        return self.class_names if self.task == "segment" else []
 
     @property
     def imgsz(self) -> int:
@@ -60,7 +69,9 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     if is_export(path):
         export = read_export(path)
         task = "joint" if export.metadata.get("task") == "joint" else export.task
-        return Detector(path, export.class_names, export.metadata, export.trained_with, task, export.precision)
+        return Detector(
+            path, export.class_names, export.metadata, export.trained_with, task, export.precision, export.stride
+        )
     checkpoint = load_checkpoint_file(path, trust=trust)
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)
@@ -77,4 +88,4 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     trained_with = checkpoint.get("train_args") or {}
     metadata = metadata_of(checkpoint)
     task = "detect" if type(head) is Detect else "joint" if metadata.get("task") == "joint" else "segment"
-    return Detector(path, class_names, metadata, dict(trained_with), task)
+    return Detector(path, class_names, metadata, dict(trained_with), task, stride=int(max(head.stride)))

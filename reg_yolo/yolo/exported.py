@@ -32,6 +32,7 @@ class ExportedModel:
         task: `detect` or `segment`.
         imgsz: Height and width of its input in pixels.
         precision: What it was exported for.
+        stride: Of the network, in pixels.
         metadata: What reg_yolo stored with the weights behind it; empty without a sidecar.
         trained_with: Ultralytics' arguments of their training, with the export's own image size.
     """
@@ -40,6 +41,7 @@ class ExportedModel:
     task: str
     imgsz: tuple[int, int]
     precision: str
+    stride: int
     metadata: dict[str, Any]
     trained_with: dict[str, Any]
 
@@ -65,6 +67,7 @@ def read_export(path: Path) -> ExportedModel:
         names = {int(index): str(name) for index, name in dict(values["names"]).items()}
         class_names = [names[index] for index in range(len(names))]
         height, width = (int(side) for side in values["imgsz"])
+        stride = int(values.get("stride") or 32)
         task, arguments = str(values["task"]), dict(values.get("args") or {})
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -79,7 +82,7 @@ def read_export(path: Path) -> ExportedModel:
     precision = {8: "int8", 16: "f16"}.get(arguments.get("quantize") or 0, "f32")
     trained_with = {**(sidecar["trained_with"] if sidecar else {}), "imgsz": [height, width]}
     metadata = dict(sidecar["metadata"]) if sidecar else {}
-    return ExportedModel(class_names, task, (height, width), precision, metadata, trained_with)
+    return ExportedModel(class_names, task, (height, width), precision, stride, metadata, trained_with)
 
 
 def _parsed(value: Any) -> Any:
