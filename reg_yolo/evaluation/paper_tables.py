@@ -74,7 +74,7 @@ class PaperTable:
     def as_markdown(self) -> str:
         """Return a Markdown table, the title above and the notes under it."""
         rows = self.styled(escape_markdown, lambda text: f"**{text}**")
-        table = markdown_rows([escape_markdown(heading) for heading in self.all_headings], rows, self._text_columns)
+        table = markdown_rows([escape_markdown(heading) for heading in self.all_headings], rows, self.text_columns)
         notes = [escape_markdown(note) for note in self.notes]
         return "\n\n".join([f"**{escape_markdown(self.title)}**", table, *notes]) + "\n"
 
@@ -85,7 +85,7 @@ class PaperTable:
         caption = " ".join([f"{title[:1].upper()}{title[1:]}.", *self.notes])
         rows = self.styled(escape_latex, bold_latex)
         label = f"tab:{self.name}"
-        return latex_table(self.all_headings, rows, caption=caption, label=label, text_columns=self._text_columns)
+        return latex_table(self.all_headings, rows, caption=caption, label=label, text_columns=self.text_columns)
 
     def as_csv(self) -> str:
         """Return CSV: percent to 6 decimals, and with groups the standard deviations in columns of their own."""
@@ -123,7 +123,7 @@ class PaperTable:
         return rows
 
     @property
-    def _text_columns(self) -> int:
+    def text_columns(self) -> int:
         """How many columns from the left hold words; the rest are numbers."""
         return sum(heading in {"Run", "Class", "Model"} for heading in self.headings)
 
