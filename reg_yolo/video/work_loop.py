@@ -159,8 +159,11 @@ class WorkLoop:
     def _work(self, source: WorkSource, claim: Claim) -> bool:
         hashes = SourceHashes(quick_digest(source.files), "", self.wanted.weights, self.wanted.settings)
         killed = self._manifest.begun.get(source.name)
-        if killed is not None and self._failed(source, SourceHashes(**killed["hashes"]), KILLED).state == "set_aside":
-            return True
+        if killed is not None:
+            record = self._failed(source, SourceHashes(**killed["hashes"]), KILLED)
+            if record.state == "set_aside":
+                self.report.finished(record)
+                return True
         self._manifest.begin(source.name, hashes, worker_name())
         try:
             hashes = _with_content(source, hashes)
@@ -179,9 +182,9 @@ class WorkLoop:
             if shutil.disk_usage(self.out).free < _FULL_DISK_BYTES:
                 self._manifest.give_back(source.name)
                 raise MediaError(f"{self.out}: the disk is full; free some room and run the command again.") from error
-            self._failed(source, hashes, _one_line(error))
-            return True
-        self._manifest.append(record)
+            record = self._failed(source, hashes, _one_line(error))
+        else:
+            self._manifest.append(record)
         self.report.finished(record)
         return True
 
@@ -218,7 +221,6 @@ class WorkLoop:
         state: SourceState = "set_aside" if attempts >= MOST_ATTEMPTS else "failed"
         record = SourceRecord(source.name, state, hashes, error=error, attempts=attempts, worker=worker_name())
         self._manifest.append(record)
-        self.report.finished(record)
         return record
 
 
