@@ -42,9 +42,12 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns one whole configuration covered by another.
 
-    `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`).
+    `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`). A layer that names two data sets
+    side by side starts without the `mask_classes` of earlier ones: without any, they are those of its segmentation set.
     """
     merged = deep_merge(below, above)
+    if isinstance(above.get("data"), Mapping) and "mask_classes" not in above:
+        merged.pop("mask_classes", None)
     for key, merge in (("reg", merge_reg), ("albumentations", deep_merge)):
         lower, upper = (_as_section(layer.get(key)) for layer in (below, above))
         if isinstance(lower, Mapping) and isinstance(upper, Mapping):

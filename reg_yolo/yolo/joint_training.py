@@ -1,4 +1,4 @@
-"""Joint training: boxes of all classes and masks of some, from one data set that mixes both or from two side by side."""
+"""Joint training: boxes of all classes and masks of some, from one data set that mixes both, or from two."""
 
 from __future__ import annotations
 

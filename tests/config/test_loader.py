@@ -293,3 +293,12 @@ def test_writing_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Cannot write"):
         write_yaml_atomic(folder, {"a": 1})
     assert sorted(path.name for path in run.iterdir()) == ["folder.yaml", "reg.yaml"]
+
+
+def test_two_data_sets_do_not_inherit_the_mask_classes_of_one(tmp_path: Path) -> None:
+    for name in ("boxes", "masks"):
+        (tmp_path / f"{name}.yaml").write_text("names: [a]\ntrain: .\nval: .\n")
+    pair = f"data={{detect: {tmp_path / 'boxes.yaml'}, segment: {tmp_path / 'masks.yaml'}}}"
+    assert load_config("joint/yolov8n", [pair]).mask_classes is None
+    assert load_config("joint/yolov8n", [pair, "mask_classes=[a]"]).mask_classes == ["a"]
+    assert load_config("joint/yolov8n", [f"data={tmp_path / 'masks.yaml'}"]).mask_classes is not None

@@ -3,10 +3,11 @@
 import pytest
 
 from reg_yolo.errors import RegYoloError
+from reg_yolo.yolo import compatibility_masks
 from reg_yolo.yolo.compatibility import ASSUMPTIONS, check_ultralytics_version
 
 
-@pytest.mark.parametrize("assumption", ASSUMPTIONS, ids=lambda a: a.__name__)
+@pytest.mark.parametrize("assumption", [*ASSUMPTIONS, *compatibility_masks.ASSUMPTIONS], ids=lambda a: a.__name__)
 def test_assumption_about_upstream_holds(assumption) -> None:
     assumption()
 
