@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from reg_yolo.errors import DataError, MediaError
+from reg_yolo.video.chapters import Chapter
 from reg_yolo.video.detections import FrameDetections
 from reg_yolo.video.detections_header import SCHEMA, DetectionsHeader
+from reg_yolo.video.holes import Hole
 
-_Record = TypeVar("_Record", DetectionsHeader, FrameDetections)
+_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole)
 
 CSV_COLUMNS = ("source", "frame", "time_s", "class", "class_id", "confidence", "x1", "y1", "x2", "y2", "track")
 
@@ -92,6 +94,7 @@ class DetectionsWriter:
         self.header = header
         self.frames = 0
         self.detections = 0
+        self.holes = 0
         self._file: _PartFile | None = None
 
     def __enter__(self) -> "DetectionsWriter":
@@ -118,6 +121,13 @@ class DetectionsWriter:
         self.frames += 1
         self.detections += len(frame.detections)
 
+    def write_event(self, event: Hole | Chapter) -> None:
+        """Append what lies between frames: what a damaged source lacks, or where the next file of a drive starts."""
+        if self._file is None:
+            raise ValueError("write_event must be called inside the writer's 'with' block")
+        self._file.write_line(_json_line(event.to_record()))
+        self.holes += isinstance(event, Hole)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -129,6 +139,8 @@ class DetectionsWriter:
             "detections": self.detections,
             "complete": kind is None,
         }
+        if self.holes:
+            end["holes"] = self.holes
         if kind is not None:
             end["error"] = f"{kind.__name__}: {error}".rstrip(": ")
         file, self._file = self._file, None
@@ -180,6 +192,7 @@ class DetectionsReader:
         path: The file.
         header: Its first record.
         end: Its last record once the frames are read; None before, and where it is missing.
+        holes: What damaged sources lack, as far as the file has been read.
         tolerate_cut: Whether a file that breaks off is read up to its last whole line instead of being an error.
     """
 
@@ -187,6 +200,7 @@ class DetectionsReader:
         self.path = path
         self.tolerate_cut = tolerate_cut
         self.end: dict[str, Any] | None = None
+        self.holes: list[Hole] = []
         try:
             with path.open("rb") as stream:
                 first = stream.readline()
@@ -209,6 +223,7 @@ class DetectionsReader:
 
     def __iter__(self) -> Iterator[FrameDetections]:
         self.end = None
+        self.holes = []
         with self.path.open("rb") as stream:
             stream.readline()
             for number, line in enumerate(stream, start=2):
@@ -218,6 +233,8 @@ class DetectionsReader:
                 kind = record.get("record")
                 if kind == "frame":
                     yield _build(FrameDetections, record, self.path, number)
+                elif kind == "hole":
+                    self.holes.append(_build(Hole, record, self.path, number))
                 elif kind == "end":
                     self.end = record
                     return

@@ -1,28 +1,25 @@
 """Turn what the user names as SOURCE into a list of images and videos, and look into them before anything starts."""
 
 import glob
-import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
-import numpy as np
-
 from reg_yolo.errors import MediaError
-from reg_yolo.video.quiet_opencv import quiet_opencv
+from reg_yolo.video.chapters import chapter_order
+from reg_yolo.video.probing import VideoInfo as VideoInfo
+from reg_yolo.video.probing import probe_image as probe_image
+from reg_yolo.video.probing import probe_video as probe_video
 
 IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
 VIDEO_SUFFIXES = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
 
-# Containers that announce more than this announce their time base, not their frames.
-_HIGHEST_FPS = 1000.0
-
 MediaKind = Literal["image", "video"]
-SourceKind = Literal["image", "video", "folder", "glob", "list"]
+SourceKind = Literal["image", "video", "folder", "glob", "list", "drive"]
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,17 @@ class Source:
 
     Attributes:
         given: What the user wrote.
-        kind: A single ``image`` or ``video``, a ``folder``, a ``glob`` pattern or a text ``list``.
-        files: Its images, then its videos, each sorted by absolute path, as Ultralytics orders them.
+        kind: A single ``image`` or ``video``, a ``folder``, a ``glob`` pattern or a text ``list``; or a ``drive``, the
+            videos of any of these as the chapters of one recording.
+        files: Its images, then its videos, each sorted by absolute path, as Ultralytics orders them; the videos of a
+            drive in the order they were filmed.
+        listed: The videos in the order of a list; empty otherwise.
     """
 
     given: str
     kind: SourceKind
     files: tuple[MediaFile, ...]
+    listed: tuple[Path, ...] = ()
 
     @property
     def images(self) -> list[Path]:
@@ -58,28 +59,7 @@ class Source:
         return [file.path for file in self.files if file.kind == "video"]
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video's container announces.
-
-    Attributes:
-        width: Pixels.
-        height: Pixels.
-        fps: Nominal frames per second; None where the container has none that is credible.
-        frame_count: Announced frames; None where unknown. A damaged file may hold fewer.
-        duration_s: Frames by frames per second; None where one of them is unknown.
-        fourcc: Codec tag, such as ``avc1``.
-    """
-
-    width: int
-    height: int
-    fps: float | None
-    frame_count: int | None
-    duration_s: float | None
-    fourcc: str
-
-
-def resolve_source(source: str | Path) -> Source:
+def resolve_source(source: str | Path | Sequence[str | Path]) -> Source:
     """List the images and videos of a SOURCE.
 
     A single file is opened, too: an image must decode, a video must give its first frame. Of many files only the names
@@ -87,11 +67,15 @@ def resolve_source(source: str | Path) -> Source:
 
     Args:
         source: An image, a video, a folder (its own files, not those of folders in it), a glob pattern (``**`` for
-            folders in folders), or a ``.txt`` list with one path a line, relative to the working directory or the list.
+            folders in folders), or a ``.txt`` list with one path a line, relative to the working directory or the list;
+            from Python also the files themselves.
 
     Raises:
         MediaError: If there is nothing, or nothing that is an image or a video.
     """
+    if not isinstance(source, (str, Path)):
+        names = [str(Path(name).expanduser().absolute()) for name in source]
+        return _many(f"{names[0]} and {len(names) - 1} more" if names else "The list", "list", names, "")
     given = str(source)
     if "://" in given:
         raise MediaError(f"{given} is an address; download the file first and name its path.")
@@ -111,50 +95,18 @@ def resolve_source(source: str | Path) -> Source:
     raise MediaError(f"{given} does not exist; expected an image, a video, a folder, a pattern or a .txt list.")
 
 
-def probe_image(path: Path) -> tuple[int, int]:
-    """Decode an image and return its width and height in pixels.
+def as_drive(source: Source) -> Source:
+    """Return the videos of a source as the chapters of one drive, in the order they were filmed.
+
+    A list keeps the order in which it names them.
 
     Raises:
-        MediaError: If it is missing, empty or does not decode.
+        MediaError: If there are images among them, no videos, or videos of several cameras.
     """
-    _check_file(path)
-    with quiet_opencv():
-        try:
-            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            picture = None
-    if picture is None:
-        raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.")
-    return picture.shape[1], picture.shape[0]
-
-
-def probe_video(path: Path) -> VideoInfo:
-    """Open a video, decode its first frame and return what its container announces.
-
-    Raises:
-        MediaError: If it is missing, empty, no video, or gives no frame.
-    """
-    _check_file(path)
-    with quiet_opencv():
-        capture = cv2.VideoCapture(str(path))
-        try:
-            if not capture.isOpened():
-                raise MediaError(f"{path} cannot be opened as a video: it is damaged, cut off or of another format.")
-            decoded, frame = capture.read()
-            if not decoded or frame is None:
-                raise MediaError(f"{path} holds no frame that decodes.")
-            fps: float | None = float(capture.get(cv2.CAP_PROP_FPS))
-            count: int | None = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            fourcc = int(capture.get(cv2.CAP_PROP_FOURCC))
-        finally:
-            capture.release()
-    if fps is None or not math.isfinite(fps) or not 0 < fps <= _HIGHEST_FPS:
-        fps = None
-    if count is None or count < 1:
-        count = None
-    duration = count / fps if fps is not None and count is not None else None
-    tag = "".join(chr((fourcc >> shift) & 0xFF) for shift in (0, 8, 16, 24))
-    return VideoInfo(frame.shape[1], frame.shape[0], fps, count, duration, tag if tag.isprintable() else "")
+    if source.images or not source.videos:
+        raise MediaError(f"{source.given} is no drive: expected the videos of one camera, without images.")
+    ordered = source.listed or tuple(chapter_order(source.videos))
+    return Source(source.given, "drive", tuple(MediaFile(path, "video") for path in ordered))
 
 
 def _kind_of(name: str) -> MediaKind | None:
@@ -184,7 +136,8 @@ def _many(given: str, source_kind: SourceKind, names: list[str], hint: str) -> S
     if not files:
         raise MediaError(f"{given} holds no image and no video{'; ' + hint if hint else ''}.")
     images_first = sorted(files, key=lambda file: file.kind == "video")
-    return Source(given, source_kind, tuple(images_first))
+    listed = tuple(Path(name) for name in dict.fromkeys(names) if kinds.get(name) == "video")
+    return Source(given, source_kind, tuple(images_first), listed if source_kind == "list" else ())
 
 
 def _folder_hint(folder: Path) -> str:
@@ -209,16 +162,3 @@ def _read_list(path: Path) -> list[str]:
             raise MediaError(f"{path}:{number} names {line}, which is neither an image nor a video by its suffix.")
         names.append(str(existing))
     return names
-
-
-def _check_file(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror}.") from None
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder, expected a file.")
-    if size == 0:
-        raise MediaError(f"{path} is empty.")
-    if not os.access(path, os.R_OK):
-        raise MediaError(f"{path} cannot be read: permission denied.")

@@ -1,22 +1,27 @@
-"""The frames of a source with their results, one after the other, with index and time from the container."""
+"""The frames of a source with their results, in order, while the next ones are decoded, prepared and inferred."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from ultralytics.data.loaders import LoadImagesAndVideos, SourceTypes
+from torch import Tensor
 from ultralytics.engine.results import Results
-from ultralytics.utils import LOGGER
 
-from reg_yolo.errors import MediaError
+from reg_yolo.video.chapters import Chapter
 from reg_yolo.video.detections import FrameDetections
-from reg_yolo.video.sources import Source, VideoInfo, probe_image, probe_video
-from reg_yolo.yolo.predictor import RegDetectionPredictor
+from reg_yolo.video.holes import Hole
+from reg_yolo.video.pipeline import Stage
+from reg_yolo.video.reading import SourceFrame, SourceItem, Unreadable
+from reg_yolo.video.tiles import Crop, Region, crops_of, merge_tiles
+from reg_yolo.yolo.inference import inference_calls
+from reg_yolo.yolo.preparation import prepare
+
+_DECODED_AHEAD, _PREPARED_AHEAD = 3, 2
 
 
 @dataclass(frozen=True)
@@ -25,85 +30,177 @@ class PredictedFrame:
 
     Attributes:
         detections: The objects.
-        picture: BGR, shape (H, W, 3), uint8.
-        video: The video it is from; None for an image.
+        frame: The frame, with its picture.
     """
 
     detections: FrameDetections
-    picture: NDArray[np.uint8]
-    video: VideoInfo | None
+    frame: SourceFrame
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of the frames.
+
+    Attributes:
+        region: Cuts bonnet and sky; None for the whole frame.
+        tile: Width and height of tiles in pixels, in addition to the whole region; None for none.
+    """
+
+    region: Region | None = None
+    tile: tuple[int, int] | None = None
+
+
+@dataclass
+class _Part:
+    """Pieces of frames that go through the network together."""
+
+    places: list[tuple[int, Crop]]
+    pictures: list[NDArray[np.uint8]]
+    batch: Tensor | None = None
+    shape: tuple[int, int] = (0, 0)
+    raw: Any = None
+
+
+@dataclass
+class _Work:
+    """Frames of one file that go through the pipeline together."""
+
+    frames: list[SourceFrame]
+    parts: list[_Part] = field(default_factory=list)
+
+
+PredictedItem = PredictedFrame | Chapter | Hole | Unreadable
 
 
 def predicted_frames(
-    media: Source, predictor: RegDetectionPredictor, class_names: list[str], failed: dict[Path, str]
-) -> Iterator[PredictedFrame]:
-    """Yield every frame of every file: the images as one stream, then each video by itself.
+    items: Iterable[SourceItem], predictor: Any, class_names: list[str], view: View | None = None
+) -> Generator[PredictedItem, None, None]:
+    """Yield every frame with what was found on it, and everything else that the source holds in its place.
 
-    Upstream would mix the frame numbers of several videos, and passes over a file that does not decode.
+    Closing the iterator ends all threads. What a stage fails with is raised here, after the frames before it.
 
     Args:
-        media: What to run over.
-        predictor: Upstream's predictor with the model set up.
+        items: What `read_source` yields.
+        predictor: Upstream's predictor of any task, after `set_up`.
         class_names: In the order of their indices.
-        failed: Gets the files that cannot be read, with the reason.
+        view: What the network sees of each frame; by default everything.
     """
-    if media.images:
-        missing = set(media.images)
-        with closing(predictor(image_loader(media.images, predictor), stream=True)) as results:
-            for result in results:
-                missing.discard(Path(result.path))
-                yield PredictedFrame(detections_of(result, 0, None, class_names), result.orig_img, None)
-        for path in sorted(missing):
-            _note_failure(path, failed)
-    for path in media.videos:
-        try:
-            info = probe_video(path)
-        except MediaError as error:
-            failed[path] = str(error)
-            LOGGER.warning(str(error))
-            continue
-        with closing(predictor(str(path), stream=True)) as results:
-            for result in results:
-                index, time_s = predictor.clock.next_frame() if predictor.clock else (0, None)
-                yield PredictedFrame(detections_of(result, index, time_s, class_names), result.orig_img, info)
+    view = view or View()
+    size = int(predictor.args.batch)
 
+    def prepare_work(work: _Work | PredictedItem) -> _Work | PredictedItem:
+        if isinstance(work, _Work):
+            work.parts = _parts(work.frames, view, size)
+            for part in work.parts:
+                part.batch = prepare(predictor, part.pictures)
+                part.shape = (part.batch.shape[2], part.batch.shape[3])
+        return work
 
-def image_loader(images: list[Path], predictor: RegDetectionPredictor) -> LoadImagesAndVideos:
-    """Return upstream's loader of files, which reads them one by one; a list of names it would read all at once."""
-    loader = LoadImagesAndVideos(
-        [str(path) for path in images], batch=predictor.args.batch, channels=getattr(predictor.model, "channels", 3)
+    def inferring(call: Callable[[Tensor], Any]) -> Callable[[_Work | PredictedItem], _Work | PredictedItem]:
+        def infer(work: _Work | PredictedItem) -> _Work | PredictedItem:
+            if isinstance(work, _Work):
+                for part in work.parts:
+                    part.raw = call(part.batch)  # type: ignore[arg-type]
+            return work
+
+        return infer
+
+    calls = inference_calls(predictor)
+    decoded: Stage[_Work | PredictedItem] = Stage(
+        _grouped(items, size), depth=max(1, _DECODED_AHEAD // size), name="decode"
     )
-    loader.source_type = SourceTypes()
-    return loader
+    prepared = Stage(decoded, [prepare_work], depth=_PREPARED_AHEAD, name="prepare")
+    with Stage(prepared, [inferring(call) for call in calls], depth=len(calls), name="infer") as inferred:
+        for work in inferred:
+            if not isinstance(work, _Work):
+                yield work
+                continue
+            for number, found in enumerate(_results(work, predictor, class_names)):
+                yield PredictedFrame(found, work.frames[number])
+            del work
 
 
-def expected_frames(media: Source, stride: int) -> int | None:
-    """Return how many frames the containers announce, images included; None where one does not say."""
-    total = len(media.images)
-    for path in media.videos:
-        try:
-            count = probe_video(path).frame_count
-        except MediaError:
-            continue
-        if count is None:
-            return None
-        total += count // stride
-    return total
+def _grouped(items: Iterable[SourceItem], size: int) -> Iterator[_Work | PredictedItem]:
+    """Yield up to `size` frames together, of one video or all images; whatever else comes ends a group."""
+    group: list[SourceFrame] = []
+    for item in items:
+        apart = not isinstance(item, SourceFrame) or (group and _belongs_elsewhere(item, group[0]))
+        if group and (apart or len(group) == size):
+            yield _Work(group)
+            group = []
+        if isinstance(item, SourceFrame):
+            group.append(item)
+        else:
+            yield item
+        if len(group) == size:
+            yield _Work(group)
+            group = []
+        del item
+    if group:
+        yield _Work(group)
 
 
-def detections_of(result: Results, index: int, time_s: float | None, class_names: list[str]) -> FrameDetections:
-    """Return upstream's result as our detections, boxes in pixels of the full frame."""
-    height, width = result.orig_shape
-    boxes = result.boxes.cpu().numpy()
+def _belongs_elsewhere(frame: SourceFrame, first: SourceFrame) -> bool:
+    return frame.video is not first.video or (frame.video is not None and frame.picture.shape != first.picture.shape)
+
+
+def _parts(frames: Sequence[SourceFrame], view: View, size: int) -> list[_Part]:
+    """Cut frames into what goes through the network: whole frames together, tiles in batches of one size."""
+    places: list[tuple[int, Crop]] = []
+    for number, frame in enumerate(frames):
+        height, width = frame.picture.shape[:2]
+        places += [(number, crop) for crop in crops_of(width, height, view.region, view.tile)]
+    pictures = [frames[number].picture[crop.top : crop.bottom, crop.left : crop.right] for number, crop in places]
+    if view.tile is None:
+        return [_Part(places, pictures)]
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, picture in enumerate(pictures):
+        by_shape.setdefault(picture.shape, []).append(index)
+    return [
+        _Part([places[index] for index in some], [pictures[index] for index in some])
+        for alike in by_shape.values()
+        for some in (alike[start : start + size] for start in range(0, len(alike), size))
+    ]
+
+
+@torch.inference_mode()
+def _results(work: _Work, predictor: Any, class_names: list[str]) -> list[FrameDetections]:
+    found: list[list[tuple[Crop, Results]]] = [[] for _ in work.frames]
+    for part in work.parts:
+        predictor.batch = ([str(work.frames[number].path) for number, _ in part.places], None, None)
+        for (number, crop), result in zip(
+            part.places, predictor.postprocess(part.raw, part.batch, part.pictures), strict=True
+        ):
+            found[number].append((crop, result))
+    iou = float(predictor.args.iou)
+    return [detections_of(pieces, frame, class_names, iou) for pieces, frame in zip(found, work.frames, strict=True)]
+
+
+def detections_of(
+    pieces: Sequence[tuple[Crop, Results]], frame: SourceFrame, class_names: list[str], iou: float = 0.7
+) -> FrameDetections:
+    """Return upstream's results for one frame as our detections, boxes in pixels of the full frame.
+
+    Args:
+        pieces: What was found on each part of the frame that the network saw, the whole region first.
+        frame: The frame.
+        class_names: In the order of their indices.
+        iou: Boxes of different pieces that overlap by more are one object.
+    """
+    height, width = frame.picture.shape[:2]
+    rows: list[NDArray[np.float64]] = []
+    for crop, result in pieces:
+        data = result.boxes.data.cpu().numpy().astype(np.float64)
+        data[:, [0, 2]] += crop.left
+        data[:, [1, 3]] += crop.top
+        rows.append(data)
+    table = rows[0]
+    if len(pieces) > 1:
+        table = np.concatenate(rows)
+        crop_ids = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+        ids = table[:, 5].astype(np.int64)
+        table = table[merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)]
     return FrameDetections.from_arrays(
-        str(result.path), index, time_s, width, height,
-        boxes_xyxy=boxes.xyxy, confidences=boxes.conf, class_ids=boxes.cls, class_names=class_names,
+        str(frame.path), frame.index, frame.time_s, width, height,
+        boxes_xyxy=table[:, :4], confidences=table[:, 4], class_ids=table[:, 5], class_names=class_names,
     )  # fmt: skip
-
-
-def _note_failure(path: Path, failed: dict[Path, str]) -> None:
-    try:
-        probe_image(path)
-        failed[path] = f"{path} was passed over by Ultralytics' reader, although it decodes."
-    except MediaError as error:
-        failed[path] = str(error)

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
+from ultralytics.utils.patches import imread
 
 from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.video.detections import FrameDetections
 from reg_yolo.video.detections_header import DetectionsHeader
 from reg_yolo.video.detections_io import CsvWriter, DetectionsWriter
-from reg_yolo.video.sources import Source, probe_video, resolve_source
+from reg_yolo.video.holes import Hole
+from reg_yolo.video.reading import Unreadable, expected_frames, read_source
+from reg_yolo.video.sources import Source, as_drive, probe_video, resolve_source
+from reg_yolo.video.tiles import crops_of
 from reg_yolo.yolo.arguments import check_arguments, check_class_filter, check_own_keys
-from reg_yolo.yolo.checkpoints import file_sha256, read_thresholds, thresholds_file
+from reg_yolo.yolo.blurring import PrivateFinder, open_finders
+from reg_yolo.yolo.checkpoints import file_sha256
+from reg_yolo.yolo.class_thresholds import choose_thresholds
 from reg_yolo.yolo.detector import Detector, open_detector
-from reg_yolo.yolo.predict_frames import expected_frames, predicted_frames
+from reg_yolo.yolo.inference import default_batch
+from reg_yolo.yolo.predict_frames import PredictedFrame, predicted_frames
+from reg_yolo.yolo.predict_options import PredictOptions, read_options
 from reg_yolo.yolo.predict_pictures import AnnotatedPictures
-from reg_yolo.yolo.predictor import RegDetectionPredictor
+from reg_yolo.yolo.predictor import PREDICTORS
+from reg_yolo.yolo.preparation import set_up
 from reg_yolo.yolo.run_folder import new_run_folder, removed_on_failure
-
-DEFAULT_CONFIDENCE = 0.25
+from reg_yolo.yolo.stopping import listening_for_signals
 
 
 class PartlyRead(Exception):
@@ -52,6 +58,7 @@ class PredictionSummary:
         seconds: Time for reading, inference, drawing and writing.
         thresholds: Confidence threshold by class name.
         failed: Files that could not be read, with the reason; the others are done.
+        holes: Stretches of damaged videos that gave no frames; the rest of them is done.
     """
 
     folder: Path
@@ -63,36 +70,67 @@ class PredictionSummary:
     seconds: float = 0.0
     thresholds: dict[str, float] = field(default_factory=dict)
     failed: dict[Path, str] = field(default_factory=dict)
+    holes: list[Hole] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run is made of, once everything is checked."""
+
+    media: Source
+    detector: Detector
+    predictor: Any
+    options: PredictOptions
+    draw: bool
+    finders: list[PrivateFinder]
 
 
 def predict(
     weights: str | Path,
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
     trust: bool = False,
     on_frame: Callable[[FrameDetections], None] | None = None,
+    drive: bool = False,
+    every: str | int | None = None,
+    speed: float | None = None,
+    gpx: str | Path | None = None,
+    gpx_offset: float = 0.0,
+    roi: str | Sequence[float] | None = None,
+    tiles: str | int | None = None,
+    blur: Sequence[str | Path] = (),
     **arguments: Any,
 ) -> PredictionSummary:
     """Run weights over images or video; frames stream through, whatever their number.
 
+    Decoding, preparation, inference and the drawing and encoding of pictures overlap, each in threads of its own.
+
     Args:
         weights: A checkpoint of ours or a stock YOLOv8 one.
-        source: An image, a video, a folder, a glob pattern or a text list.
+        source: An image, a video, a folder, a glob pattern or a text list; or a sequence of files.
         out: Folder for the results; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
         on_frame: Called with the detections of every frame.
+        drive: The videos of the source are the chapters of one drive: frames, times and the annotated copy go on.
+        every: Look at one frame every so many frames (`5`), seconds (`"0.2s"`) or metres of road (`"2m"`).
+        speed: Constant speed in km/h, for `every` in metres.
+        gpx: GPX track, for `every` in metres.
+        gpx_offset: Time of the first frame in seconds after the track's first fix.
+        roi: x1, y1, x2, y2 of what is looked at, in pixels, or in fractions of the frame if none is above 1.
+        tiles: Size of tiles in pixels (`960`, `"960x540"`) that are looked at beside the whole, for small objects.
+        blur: Weights that find what must not be stored, each with `:CLASS` behind it or for all of their classes.
         arguments: Ultralytics' arguments, such as `conf` (one threshold for all classes instead of the stored ones),
-            `imgsz`, `device`, `vid_stride`, or `save=False` for no annotated pictures.
+            `imgsz`, `device`, `batch`, `vid_stride`, or `save=False` for no annotated pictures.
 
     Raises:
-        RegYoloError: If weights or source cannot be read.
+        RegYoloError: If weights or source cannot be read, or settings are wrong.
     """
     own = check_own_keys(arguments, "predict")
     draw, conf = own.pop("save", True), own.pop("conf", None)
     detector = open_detector(weights, trust=trust)
     check_class_filter(own.get("classes"), detector.class_names)
-    media = resolve_source(source)
+    media = as_drive(resolve_source(source)) if drive else resolve_source(source)
     thresholds = choose_thresholds(detector, conf)
     settings = {
         "imgsz": detector.imgsz,
@@ -107,6 +145,10 @@ def predict(
         "verbose": False,
     }
     check_arguments({**settings, "save": draw})
+    options = read_options(
+        stride=int(settings.get("vid_stride") or 1),
+        every=every, speed=speed, gpx=gpx, gpx_offset=gpx_offset, roi=roi, tiles=tiles,
+    )  # fmt: skip
     folder = new_run_folder(settings, "predict", out)
     summary = PredictionSummary(
         folder,
@@ -116,12 +158,14 @@ def predict(
         thresholds=thresholds,
     )
     with removed_on_failure(folder, kept=lambda: summary.frames > 0), listening_for_signals() as asked_to_stop:
-        predictor = RegDetectionPredictor(overrides={**settings, "save_dir": str(folder)})
-        predictor.class_thresholds = list(thresholds.values())
-        predictor.setup_model(str(detector.path), verbose=False)
+        predictor = _open_predictor(detector, {**settings, "save_dir": str(folder)}, list(thresholds.values()))
+        if "batch" not in own:
+            predictor.args.batch = default_batch(predictor.device)
+        finders = open_finders(blur, device=own.get("device"), trust=trust) if draw else []
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            _run(media, predictor, detector, summary, on_frame, asked_to_stop, draw=draw)
+            job = _Job(media, detector, predictor, options, bool(draw), finders)
+            _run(job, summary, on_frame, asked_to_stop)
         except PartlyRead:
             LOGGER.warning(f"{len(summary.failed)} of {len(media.files)} files could not be read")
         except KeyboardInterrupt:
@@ -131,66 +175,35 @@ def predict(
     return summary
 
 
-@contextmanager
-def listening_for_signals() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once.
-
-    Acting inside the handler could tear a frame apart that is just being written.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def receive(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _open_predictor(detector: Detector, settings: dict[str, Any], thresholds: list[float]) -> Any:
+    if detector.task not in PREDICTORS:
+        raise ConfigError(f"{detector.path}: predict does not run the task {detector.task!r} yet")
+    predictor = PREDICTORS[detector.task](overrides=settings)
+    predictor.class_thresholds = thresholds
+    predictor.setup_model(str(detector.path), verbose=False)
+    set_up(predictor)
+    return predictor
 
 
-def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
-    """Return the confidence threshold of every class: `conf` if given, else the stored ones, else 0.25.
-
-    Raises:
-        ConfigError: If `conf` is not in [0, 1].
-    """
-    names, weights = detector.class_names, detector.path
-    if conf is not None:
-        if isinstance(conf, bool) or not isinstance(conf, (int, float)) or not 0 <= conf <= 1:
-            raise ConfigError(f"conf: got {conf!r}, expected a number from 0 to 1")
-        return dict.fromkeys(names, float(conf))
-    found = read_thresholds(weights, detector.metadata)
-    beside = thresholds_file(weights)
-    if beside.is_file() and (found is None or found[1] != str(beside)):
-        LOGGER.warning(f"{beside} belongs to other weights and is passed over; `reg-yolo val` makes it anew")
-    if found is None:
-        LOGGER.info(f"No thresholds stored with {weights}: {DEFAULT_CONFIDENCE} for every class")
-        return dict.fromkeys(names, DEFAULT_CONFIDENCE)
-    thresholds, origin = found
-    LOGGER.info(f"Thresholds by class ({thresholds.criterion}) from {origin}")
-    return dict(zip(names, thresholds.for_classes(names), strict=True))
-
-
-def network_input(predictor: RegDetectionPredictor, height: int, width: int) -> tuple[int, int]:
-    """Return height and width in pixels that a frame of the given size has when it enters the network."""
+def network_input(predictor: Any, height: int, width: int) -> tuple[int, int]:
+    """Return height and width in pixels that a picture of the given size has when it enters the network."""
     size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
     letterbox = LetterBox(size, auto=predictor.args.rect, stride=predictor.model.stride)
     rows, columns = letterbox(image=np.zeros((height, width, 3), np.uint8)).shape[:2]
     return int(rows), int(columns)
 
 
-def _header(
-    media: Source, predictor: RegDetectionPredictor, detector: Detector, thresholds: dict[str, float]
-) -> DetectionsHeader:
+def _header(job: _Job, thresholds: dict[str, float]) -> DetectionsHeader:
+    media, predictor, detector = job.media, job.predictor, job.detector
     size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
     video = probe_video(media.videos[0]) if media.kind == "video" else None
+    entering = (int(size[0]), int(size[1]))
+    if video is not None:
+        whole = crops_of(video.width, video.height, job.options.view.region, None)[0]
+        entering = network_input(predictor, whole.bottom - whole.top, whole.right - whole.left)
+    extra = dict(job.options.recorded)
+    if job.finders:
+        extra["blur"] = [finder.name for finder in job.finders]
     return DetectionsHeader(
         source=media.given,
         classes=tuple(detector.class_names),
@@ -198,7 +211,7 @@ def _header(
         weights_sha256=file_sha256(detector.path),
         engine="pytorch",
         precision="f16" if predictor.model.fp16 else "f32",
-        imgsz=network_input(predictor, video.height, video.width) if video else (int(size[0]), int(size[1])),
+        imgsz=entering,
         device=str(predictor.device),
         thresholds=thresholds,
         reg_yolo_version=__version__,
@@ -206,42 +219,51 @@ def _header(
         height=video.height if video else None,
         fps=video.fps if video else None,
         frame_count=video.frame_count if video else None,
-        extra={"vid_stride": int(predictor.args.vid_stride)} if predictor.args.vid_stride != 1 else {},
+        extra=extra,
     )
 
 
 def _run(
-    media: Source,
-    predictor: RegDetectionPredictor,
-    detector: Detector,
+    job: _Job,
     summary: PredictionSummary,
     on_frame: Callable[[FrameDetections], None] | None,
     asked_to_stop: threading.Event,
-    *,
-    draw: bool,
 ) -> None:
-    names, stride = detector.class_names, int(predictor.args.vid_stride)
+    media, names = job.media, job.detector.class_names
     started = time.perf_counter()
     with ExitStack() as stack:
         stack.callback(lambda: setattr(summary, "seconds", time.perf_counter() - started))
-        bar = stack.enter_context(TQDM(total=expected_frames(media, stride), unit=" frames", desc="predict"))
-        jsonl = stack.enter_context(
-            DetectionsWriter(summary.detections_file, _header(media, predictor, detector, summary.thresholds))
-        )
+        total = expected_frames(media, job.options.thinning)
+        bar = stack.enter_context(TQDM(total=total, unit=" frames", desc="predict"))
+        jsonl = stack.enter_context(DetectionsWriter(summary.detections_file, _header(job, summary.thresholds)))
         table = stack.enter_context(CsvWriter(summary.csv_file))
-        pictures = stack.enter_context(AnnotatedPictures(summary.folder, names, media, stride))
+        pictures = AnnotatedPictures(summary.folder, names, media, job.options.step_s, job.finders)
         summary.annotated = pictures.files
-        for frame in predicted_frames(media, predictor, names, summary.failed):
-            jsonl.write(frame.detections)
-            table.write(frame.detections)
-            summary.frames += 1
-            for detection in frame.detections.detections:
-                summary.counts[detection.class_name] += 1
-            if on_frame is not None:
-                on_frame(frame.detections)
-            if draw:
-                pictures.write(frame)
-            bar.update(1)
+        stack.enter_context(pictures)
+        items = read_source(media, imread, job.options.thinning)
+        for item in stack.enter_context(closing(predicted_frames(items, job.predictor, names, job.options.view))):
+            if isinstance(item, PredictedFrame):
+                found = item.detections
+                jsonl.write(found)
+                table.write(found)
+                summary.frames += 1
+                for detection in found.detections:
+                    summary.counts[detection.class_name] += 1
+                if on_frame is not None:
+                    on_frame(found)
+                if job.draw:
+                    pictures.write(item)
+                bar.update(1)
+            elif isinstance(item, Unreadable):
+                summary.failed[item.path] = item.reason
+                LOGGER.warning(item.reason)
+            elif isinstance(item, Hole):
+                summary.holes.append(item)
+                jsonl.write_event(item)
+                LOGGER.warning(f"Hole in {item}")
+            else:
+                jsonl.write_event(item)
+            del item
             if asked_to_stop.is_set():
                 raise KeyboardInterrupt
         if summary.failed:

@@ -239,7 +239,7 @@ def test_unknown_records_and_keys_of_a_later_minor_version_are_passed_over(tmp_p
     later = json.loads(lines[1])
     later["speed"] = 3
     later["detections"][0]["colour"] = "red"
-    lines[1:2] = ['{"record":"hole","from_s":1.0}', json.dumps(later)]
+    lines[1:2] = ['{"record":"weather","from_s":1.0}', json.dumps(later)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert list(read_detections(path)) == [frame(0)]
 

@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from reg_yolo.errors import MediaError
+from reg_yolo.video import probing
+from reg_yolo.video.decoding import open_video
 from reg_yolo.video.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, probe_image, probe_video, resolve_source
 
 from .conftest import MakeVideo
@@ -140,26 +145,30 @@ def test_probe_video_tells_what_the_container_announces(make_video: MakeVideo) -
     assert len(info.fourcc) == 4
 
 
-@pytest.mark.parametrize("fps", [0.0, float("nan"), 90_000.0, -1.0])
+@pytest.mark.parametrize("rate", [None, 0, 90_000])
 def test_frame_rates_that_are_not_credible_are_unknown(
-    make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch, fps: float
+    make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch, rate: int | None
 ) -> None:
     path = make_video()
-    opened = cv2.VideoCapture
 
     class Odd:
-        def __init__(self, name: str) -> None:
-            self.capture = opened(name)
+        average_rate = guessed_rate = rate
 
-        def get(self, key: int) -> float:
-            return fps if key == cv2.CAP_PROP_FPS else self.capture.get(key)
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
 
-        def __getattr__(self, name: str) -> object:
-            return getattr(self.capture, name)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.stream, name)
 
-    monkeypatch.setattr(cv2, "VideoCapture", Odd)
+    @contextmanager
+    def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+        with open_video(path) as (container, stream):
+            yield container, Odd(stream)
+
+    monkeypatch.setattr(probing, "open_video", opened)
     info = probe_video(path)
-    assert (info.fps, info.duration_s, info.frame_count) == (None, None, 12)
+    assert (info.fps, info.frame_count) == (None, 12)
+    assert info.duration_s == pytest.approx(12 / 25)
 
 
 def test_probe_image(folder: Path) -> None:

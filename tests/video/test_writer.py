@@ -5,17 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from reg_yolo.errors import MediaError
 from reg_yolo.video import writer as writer_module
-from reg_yolo.video.writer import AnnotatedVideoWriter, h264_is_available
+from reg_yolo.video.decoding import VideoFrame, read_frames
+from reg_yolo.video.privacy import ReleasedPicture, release
+from reg_yolo.video.writer import AnnotatedVideoWriter, encode_jpeg, h264_is_available
 
 
-def frame(index: int, width: int = 64, height: int = 48) -> np.ndarray:
-    return np.full((height, width, 3), 40 + index * 10, np.uint8)
+def frame(index: int, width: int = 64, height: int = 48) -> ReleasedPicture:
+    return release(np.full((height, width, 3), 40 + index * 10, np.uint8))
 
 
 def played(path: Path) -> list[np.ndarray]:
@@ -34,8 +37,8 @@ def test_frames_come_back_in_order_with_rate_and_size(tmp_path: Path) -> None:
         for index in range(10):
             writer.write(frame(index))
         assert not path.exists()
-        assert writer.codec in ("avc1", "mp4v")
-        assert ("H.264, which browsers play" in writer.codec_note) == (writer.codec == "avc1")
+        assert writer.codec in ("h264", "mpeg4")
+        assert ("H.264, which browsers play" in writer.codec_note) == (writer.codec == "h264")
     assert [item.name for item in path.parent.iterdir()] == ["drive.mp4"]
     frames = played(path)
     assert [picture.shape for picture in frames] == [(48, 64, 3)] * 10
@@ -57,7 +60,7 @@ def test_odd_sizes_are_padded_to_even_ones(tmp_path: Path, width: int, height: i
     with AnnotatedVideoWriter(path, width, height) as writer:
         writer.write(frame(5, width, height))
     (picture,) = played(path)
-    assert picture.shape == (height + height % 2, width + width % 2, 3)
+    assert picture.shape == (max(16, height + height % 2), max(16, width + width % 2), 3)
     assert np.allclose(picture, 90, atol=6)  # the new edge is a copy, not black
 
 
@@ -100,34 +103,60 @@ def test_a_file_that_lacks_frames_is_an_error_and_not_left_behind(
         raise KeyboardInterrupt
 
 
-def test_mp4v_is_taken_where_h264_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
-    encoder = cv2.VideoWriter
-
-    class Recorder:
-        fourcc = staticmethod(encoder.fourcc)
-
-        def __new__(cls, name: str, fourcc: int, *rest: object) -> cv2.VideoWriter:  # type: ignore[misc]
-            tried.append(fourcc.to_bytes(4, "little"))
-            return encoder(name, fourcc, *rest)
-
-    monkeypatch.setattr(cv2, "VideoWriter", Recorder)
+def test_mpeg4_is_taken_where_h264_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "h264_is_available", lambda: False)
     with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48) as writer:
-        writer.write(frame(0))
-    assert tried == [b"mp4v"]
-    assert writer.codec == "mp4v"
+        for index in range(3):
+            writer.write(frame(index))
+    assert writer.codec == "mpeg4"
     assert "no H.264 encoder here" in writer.codec_note
+    assert len(played(tmp_path / "a.mp4")) == 3
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
 
 
-def test_h264_is_only_announced_where_it_can_be_read_back(tmp_path: Path) -> None:
-    if h264_is_available():
-        with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48) as writer:
-            writer.write(frame(0))
-        assert writer.codec == "avc1"
-    else:
-        with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48) as writer:
-            assert writer.codec == "mp4v"
+def test_h264_is_what_browsers_play(tmp_path: Path) -> None:
+    assert h264_is_available() == ("libx264" in av.codecs_available)
+    with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48) as writer:
+        for index in range(3):
+            writer.write(frame(index))
+    assert writer.codec == ("h264" if h264_is_available() else "mpeg4")
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+def test_h264_is_unavailable_without_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module.av, "codecs_available", {"mpeg4"})
+    assert not h264_is_available.__wrapped__()
+
+
+def test_frames_keep_their_own_times(tmp_path: Path) -> None:
+    times = [2.0, 2.02, 2.04, 2.5, 2.5, 3.0]
+    with AnnotatedVideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
+        for index, time_s in enumerate(times):
+            writer.write(frame(index), time_s)
+    found = [item.time_s for item in read_frames(tmp_path / "a.mp4") if isinstance(item, VideoFrame)]
+    # The first is the start; a time that comes twice is moved on by next to nothing.
+    assert found == pytest.approx([time_s - 2.0 for time_s in times], abs=1e-4)
+    assert found[4] > found[3]
+
+
+def test_colours_come_back(tmp_path: Path) -> None:
+    picture = np.zeros((48, 96, 3), np.uint8)
+    picture[:, :32], picture[:, 32:64], picture[:, 64:] = (200, 30, 30), (30, 200, 30), (30, 30, 200)
+    with AnnotatedVideoWriter(tmp_path / "a.mp4", 96, 48) as writer:
+        writer.write(release(picture))
+    (shown,) = played(tmp_path / "a.mp4")
+    for column in (16, 48, 80):
+        assert np.allclose(shown[24, column], picture[24, column], atol=8)
+
+
+def test_nothing_but_bare_pixels_is_stored() -> None:
+    content = encode_jpeg(release(np.full((48, 64, 3), 90, np.uint8)))
+    assert b"Exif" not in content and b"http://ns.adobe.com" not in content
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
 
 
 def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
@@ -155,10 +184,11 @@ def test_arguments_and_frames_are_checked(tmp_path: Path) -> None:
         writer.write(frame(0, 48, 64))
 
 
-def test_nothing_of_opencv_reaches_stderr(tmp_path: Path) -> None:
+def test_nothing_of_ffmpeg_reaches_stderr(tmp_path: Path) -> None:
     script = (
         "import sys, numpy as np; from reg_yolo.video.writer import AnnotatedVideoWriter\n"
-        "with AnnotatedVideoWriter(sys.argv[1], 64, 48) as w: w.write(np.zeros((48, 64, 3), np.uint8))"
+        "from reg_yolo.video.privacy import release\n"
+        "with AnnotatedVideoWriter(sys.argv[1], 64, 48) as w: w.write(release(np.zeros((48, 64, 3), np.uint8)))"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENCV")}
     done = subprocess.run(

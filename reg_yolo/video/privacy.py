@@ -1,0 +1,69 @@
+"""What may be stored: every picture passes `release` on its way to a file.
+
+The writers in `reg_yolo.video.writer` take nothing but a `ReleasedPicture`, and `release` alone makes one, so that no
+pixel reaches a disk past it. Pictures are encoded from bare pixels: position, time and device that a camera wrote into
+a file's metadata are not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Box = Sequence[float]
+
+# A detector's box may cut an ear or the first letter off.
+MARGIN = 0.15
+# Cells along the longer side of a blurred box; a face or a plate cannot be told from so few.
+MOST_CELLS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedPicture:
+    """A picture that may be stored; only `release` makes one.
+
+    Attributes:
+        pixels: BGR, shape (H, W, 3), uint8.
+    """
+
+    pixels: Picture
+
+
+def release(picture: Picture, private_boxes: Sequence[Box] = (), *, in_place: bool = False) -> ReleasedPicture:
+    """Return the picture with everything private made unrecognisable.
+
+    Args:
+        picture: BGR, shape (H, W, 3), uint8.
+        private_boxes: x1, y1, x2, y2 in pixels, of faces and plates; each grows by `MARGIN` of its sides.
+        in_place: Blur in `picture` itself, where nobody needs it any more.
+
+    Raises:
+        ValueError: If a box is not finite, so that nobody knows what to blur.
+    """
+    pixels = picture if in_place and picture.flags.writeable else picture.copy()
+    for box in private_boxes:
+        _pixelate(pixels, box)
+    return ReleasedPicture(pixels)
+
+
+def _pixelate(pixels: Picture, box: Box) -> None:
+    x1, y1, x2, y2 = (float(value) for value in box)
+    if not np.isfinite((x1, y1, x2, y2)).all():
+        raise ValueError(f"private box must be finite, got {(x1, y1, x2, y2)}")
+    height, width = pixels.shape[:2]
+    margin_x, margin_y = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
+    left, right = max(0, int(x1 - margin_x)), min(width, int(np.ceil(x2 + margin_x)))
+    top, bottom = max(0, int(y1 - margin_y)), min(height, int(np.ceil(y2 + margin_y)))
+    if left >= right or top >= bottom:
+        return
+    part = pixels[top:bottom, left:right]
+    cell = max(right - left, bottom - top) / MOST_CELLS
+    cells = max(1, round((right - left) / cell)), max(1, round((bottom - top) / cell))
+    # Each cell is the mean of its pixels, so nothing finer is left to be sharpened.
+    coarse = cv2.resize(part, cells, interpolation=cv2.INTER_AREA)
+    part[...] = cv2.resize(coarse, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)

@@ -1,0 +1,95 @@
+"""Look into an image or a video before anything starts: does it open, does it decode, what does it announce?"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from reg_yolo.errors import MediaError
+from reg_yolo.video.decoding import VideoFrame, announced_end, open_video, read_frames
+from reg_yolo.video.quiet_opencv import quiet_opencv
+
+# Containers that announce more than this announce their time base, not their frames.
+_HIGHEST_FPS = 1000.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's container announces.
+
+    Attributes:
+        width: Pixels, as shown: a turned picture is turned.
+        height: Pixels, likewise.
+        fps: Nominal frames per second; None where the container has none that is credible.
+        frame_count: Announced frames; None where unknown. A damaged file may hold fewer.
+        duration_s: Announced duration of the pictures; None where unknown.
+        fourcc: Codec tag, such as ``avc1``.
+    """
+
+    width: int
+    height: int
+    fps: float | None
+    frame_count: int | None
+    duration_s: float | None
+    fourcc: str
+
+
+def probe_image(path: Path) -> tuple[int, int]:
+    """Decode an image and return its width and height in pixels.
+
+    Raises:
+        MediaError: If it is missing, empty or does not decode.
+    """
+    check_file(path)
+    with quiet_opencv():
+        try:
+            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            picture = None
+    if picture is None:
+        raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.")
+    return picture.shape[1], picture.shape[0]
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """Open a video, decode its first sound frame and return what its container announces.
+
+    Raises:
+        MediaError: If it is missing, empty, no video, or gives no frame.
+    """
+    check_file(path)
+    with open_video(path) as (container, stream):
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        fps = rate if 0 < rate <= _HIGHEST_FPS else None
+        duration = announced_end(container, stream)
+        count = stream.frames if stream.frames > 0 else None
+        tag = stream.codec_context.codec_tag
+    if count is None and fps is not None and duration is not None:
+        count = max(1, round(duration * fps))
+    if duration is None and fps is not None and count is not None:
+        duration = count / fps
+    for frame in read_frames(path):
+        if isinstance(frame, VideoFrame) and frame.picture is not None:
+            height, width = frame.picture.shape[:2]
+            return VideoInfo(width, height, fps, count, duration, tag if tag.isprintable() else "")
+    raise MediaError(f"{path} holds no frame that decodes.")
+
+
+def check_file(path: Path) -> None:
+    """Check that a file is there, can be read and is not empty.
+
+    Raises:
+        MediaError: If not.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}.") from None
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder, expected a file.")
+    if size == 0:
+        raise MediaError(f"{path} is empty.")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{path} cannot be read: permission denied.")
