@@ -54,7 +54,8 @@ def label_cache_is_used_by_get_labels_only() -> None:
 def class_filter_keeps_outlines_in_step() -> None:
     """`update_labels` filters `cls`, `bboxes` and the list `segments` alike; an empty outline is kept like another."""
     dataset: Any = SimpleNamespace(single_cls=False, labels=[])
-    empty, outline = [], [[0.0, 0.0]]
+    empty: list[list[float]] = []
+    outline = [[0.0, 0.0]]
     dataset.labels.append(
         {
             "cls": np.array([[0.0], [1.0], [1.0]]),

@@ -120,8 +120,6 @@ class JointCopyPaste(CopyPaste):
         """Paste among the objects with an outline; the box-only ones stay where they are."""
         if not is_box_only(labels["cls"]).any():
             return super().__call__(labels)
-        if is_box_only(labels["cls"]).all():
-            return labels
         outlined, boxes = split_kinds(labels["cls"], labels["instances"])
         height, width = labels["img"].shape[:2]
         self.obstacles = boxes["instances"]

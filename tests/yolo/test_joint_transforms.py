@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import albumentations
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from ultralytics.data.augment import Albumentations, Compose, CopyPaste, CutMix,
 from ultralytics.utils.instance import Instances
 
 from reg_yolo.yolo.joint_transforms import (
+    JointAlbumentations,
     JointCopyPaste,
     JointCutMix,
     is_box_only,
@@ -181,16 +183,21 @@ def test_every_transform_of_a_kind_is_replaced_and_shared_ones_stay_shared(tmp_p
     assert mixup.pre_transform is cutmix.pre_transform is dataset.transforms.transforms[0]
 
 
+RIGHT_HALF = albumentations.Crop(x_min=50, y_min=0, x_max=100, y_max=100, p=1.0)
+
+
+def test_albumentations_that_loses_every_box_keeps_the_picture_as_the_detection_pipeline_does() -> None:
+    for box, width in (((5, 60, 20, 80), 100), ((60, 60, 80, 80), 50)):
+        reseed(0)
+        found = JointAlbumentations(transforms=[RIGHT_HALF])(label_of((0, box, False)))
+        assert found["img"].shape[1] == width and len(rows(found)) == 1
+
+
 def test_albumentations_that_loses_every_outline_keeps_picture_and_boxes() -> None:
-    import albumentations
-
-    from reg_yolo.yolo.joint_transforms import JointAlbumentations
-
-    crop = albumentations.Crop(x_min=50, y_min=0, x_max=100, y_max=100, p=1.0)
     for outlined, width in (((5, 5, 25, 25), 100), ((60, 5, 90, 25), 50)):
         reseed(0)
         label = label_of((1, outlined, True), (0, (60, 60, 80, 80), False), (0, (5, 60, 20, 80), False))
-        found = JointAlbumentations(transforms=[crop])(label)
+        found = JointAlbumentations(transforms=[RIGHT_HALF])(label)
         assert found["img"].shape[1] == width
         found["instances"].convert_bbox("xyxy")
         found["instances"].denormalize(width, 100)
