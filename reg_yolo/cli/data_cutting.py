@@ -56,3 +56,38 @@ def split(
         )
     typer.echo(result.as_text())
     typer.echo(f"Data set: {result.data_yaml}")
+
+
+def tile(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data-set YAML; it stays as it is.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is made.")],
+    size: Annotated[int, typer.Option(help="Side of a tile in pixels.")] = 1280,
+    overlap: Annotated[float, typer.Option(help="Part of a tile that its neighbours show too, at least.")] = 0.2,
+    min_visible: Annotated[
+        float, typer.Option(help="An object with less than this part of it in a tile has no label there.")
+    ] = 0.3,
+    background: Annotated[float, typer.Option(help="Part of the tiles without objects that is kept.")] = 0.1,
+    blank_fragments: Annotated[
+        bool, typer.Option("--blank-fragments", help="Paint parts of objects grey that have no label.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Chooses the tiles without objects.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+) -> None:
+    """Cut large images into tiles that overlap, with their boxes and polygons."""
+    from reg_yolo.data.tile import tile_dataset
+
+    with progress_bar("tile") as progress:
+        result = tile_dataset(
+            data,
+            out,
+            size=size,
+            overlap=overlap,
+            min_visible=min_visible,
+            background=background,
+            blank_fragments=blank_fragments,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    typer.echo(result.as_text())
+    typer.echo(f"Data set: {result.data_yaml}")

@@ -17,6 +17,8 @@ _TIME = re.compile(
 _GOPRO = re.compile(r"(?<![A-Za-z0-9])G[HXPL](\d{2})(\d{4})(?!\d)", re.IGNORECASE)
 # What Roboflow appends to every name; its augmented copies of a picture differ in nothing else.
 _ROBOFLOW = re.compile(r"(_(jpe?g|png|bmp|webp))?\.rf\.[0-9A-Za-z]{20,}$", re.IGNORECASE)
+# What `reg_yolo.data.tile` appends.
+_TILE = re.compile(r"_x\d{5}_y\d{5}$")
 _FRAME_NUMBER = re.compile(r"[-_. ]*\(?\d+\)?$")
 
 
@@ -55,7 +57,7 @@ def drive_in_name(name: PurePosixPath) -> str:
     `drive03_000123` gives `drive03`, the chapters `GH010012_0001` and `GH020012_0001` of one GoPro recording give one
     drive. Where nothing with a digit is left (`000123`, `frame_000123`), the name tells no drive, and the folder does.
     """
-    stem = _ROBOFLOW.sub("", name.stem)
+    stem = _ROBOFLOW.sub("", _TILE.sub("", name.stem))
     gopro = _GOPRO.search(stem)
     if gopro:
         return f"GoPro {gopro[2]}"

@@ -13,14 +13,12 @@ import numpy as np
 from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.file_names import picture_name
 from reg_yolo.data.grouping import RULES, GroupingRules, group_images
-from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.data.similarity import Similarity
+from reg_yolo.data.sound_labels import read_sound_labels
 from reg_yolo.data.split_assignment import Counts, assign_groups
 from reg_yolo.data.split_output import copy_split, write_split_lists
 from reg_yolo.data.split_report import SplitTable
 from reg_yolo.errors import ConfigError, DataError
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -187,18 +185,9 @@ def _objects(images: Sequence[Path], description: DatasetDescription) -> dict[Pa
     """Return the objects of every class in every image, and refuse label files that cannot be read in full."""
     classes = len(description.names)
     found: dict[Path, Counts] = {}
-    faults: list[str] = []
-    for image in images:
-        path = label_path_for(image)
-        labels = read_label_file(path, classes)
-        faults += [f"{path}{f':{fault.line}' if fault.line else ''}: {fault.message}" for fault in labels.faults]
-        counted = Counter(row.class_id for row in labels.rows)
+    for image, rows in read_sound_labels(images, classes):
+        counted = Counter(row.class_id for row in rows)
         found[image] = np.array([counted[index] for index in range(classes)], dtype=np.float64)
-    if faults:
-        more = [f"  ... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        shown = [f"  {fault}" for fault in faults[:_SHOWN]]
-        head = f"{len(faults)} bad label rows; `reg-yolo data check` lists them all. Correct or delete them first:"
-        raise DataError("\n".join([head, *shown, *more]))
     if not any(counted.any() for counted in found.values()):
         raise DataError(
             f"{description.yaml_path}: none of the {len(images)} images has a labelled object; "

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-import piexif
 import pytest
+from PIL import Image
 
 from reg_yolo.data.exif import read_exif
 from reg_yolo.data.file_names import drive_in_name, picture_name, time_in_name
@@ -27,6 +27,7 @@ from reg_yolo.errors import ConfigError, DataError
         ("cam1-run7 (12).jpg", "cam1-run7"),
         ("เส้น๒_00012.jpg", "เส้น๒"),
         ("drive03_000123_jpg.rf.0123456789abcdef0123456789abcdef.jpg", "drive03"),
+        ("drive03_000123_x01024_y00512.jpg", "drive03"),
         ("000123.jpg", "."),
         ("day1/000123.jpg", "day1"),
         ("day1/frame_000123.PNG", "day1/frame"),
@@ -112,18 +113,14 @@ def write_photo(path: Path, time: datetime | None = None, position: tuple[float,
     """Write a small JPEG with EXIF time and position."""
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    def parts(degrees: float) -> list[tuple[int, int]]:
-        return [(int(abs(degrees)), 1), (0, 1), (round(abs(degrees) % 1 * 3600 * 10000), 10000)]
-
-    exif: dict[str, dict[int, object]] = {"Exif": {}, "GPS": {}}
+    exif = Image.Exif()
     if time is not None:
-        exif["Exif"][piexif.ExifIFD.DateTimeOriginal] = time.strftime("%Y:%m:%d %H:%M:%S").encode()
+        exif[0x8769] = {0x9003: time.strftime("%Y:%m:%d %H:%M:%S")}
     if position is not None:
-        latitude, longitude = position
-        exif["GPS"] = {1: b"N" if latitude >= 0 else b"S", 2: parts(latitude),
-                       3: b"E" if longitude >= 0 else b"W", 4: parts(longitude)}  # fmt: skip
-    path.write_bytes(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
-    piexif.insert(piexif.dump(exif), str(path))
+        (latitude, longitude), zero = position, 0.0
+        exif[0x8825] = {1: "N" if latitude >= 0 else "S", 2: (abs(latitude), zero, zero),
+                        3: "E" if longitude >= 0 else "W", 4: (abs(longitude), zero, zero)}  # fmt: skip
+    Image.new("RGB", (16, 16)).save(path, exif=exif)
     return path
 
 
