@@ -131,3 +131,4 @@ def check(
 
 
 app.command()(data_cutting.split)
+app.command()(data_cutting.tile)
