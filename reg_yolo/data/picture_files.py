@@ -97,7 +97,8 @@ class PictureReader:
                 orientation = _orientation(opened)
                 if content is not None:
                     opened.load()
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, ImportError):
             return None, "the picture cannot be decoded"
         if min(size) < _LEAST_SIDE_PX:
             return None, f"it has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Remark, Ring
 from reg_yolo.data.formats.cvat import ellipse, merge_groups
@@ -107,11 +106,14 @@ def _shape(entry: Mapping[str, Any], kind: str, class_name: str, where: str, pla
 
 
 def _mask_object(entry: Mapping[str, Any], ring: Ring, class_name: str, where: str, place: str) -> ObjectAnnotation:
+    content = np.frombuffer(decode_base64(entry.get("mask"), f"{where} mask"), np.uint8)
     try:
-        with Image.open(io.BytesIO(decode_base64(entry.get("mask"), f"{where} mask"))) as picture:
-            mask = (np.asarray(picture.convert("L")) > 0).astype(np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise DataError(f"{where} mask: expected a PNG in base64.") from None
+        pixels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise DataError(f"{where} mask: expected a PNG in base64.")
+    mask = (pixels > 0).astype(np.uint8)
     left, top, *_ = bounds([ring])
     parts, holes, _ = mask_rings(mask)
     offset = np.array([left, top])

@@ -1,0 +1,90 @@
+"""YOLO label files: with a YAML, in darknet's layout, with names beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reg_yolo.data.convert import convert
+from reg_yolo.data.dataset_yaml import read_dataset_yaml
+from reg_yolo.data.labels import scan_labels
+from reg_yolo.errors import DataError
+from tests.data.formats.exports import rows, write_picture
+
+MIXED = "0 0.500000 0.500000 0.250000 0.250000\n1 0.100000 0.100000 0.200000 0.100000 0.200000 0.200000\n"
+
+
+def write_yolo(folder: Path, text: str = MIXED, split: str = "train", stem: str = "a") -> Path:
+    write_picture(folder / f"images/{split}/{stem}.png")
+    (folder / f"labels/{split}").mkdir(parents=True, exist_ok=True)
+    (folder / f"labels/{split}/{stem}.txt").write_bytes(text.encode())
+    splits = "".join(f"{name}: images/{name}\n" for name in ("train", "val") if (folder / "images" / name).is_dir())
+    (folder / "data.yaml").write_text(f"{splits}names: [ป้าย, เสา]\n", encoding="utf-8")
+    return folder
+
+
+def test_mixed_rows_windows_line_ends_and_splits_come_through(tmp_path: Path) -> None:
+    write_yolo(tmp_path / "in", "\ufeff" + MIXED.replace("\n", "\r\n"))
+    write_yolo(tmp_path / "in", MIXED, "val", "ถนน")
+    convert(tmp_path / "in", tmp_path / "out", classes=["เสา", "ป้าย"])
+    assert (tmp_path / "out/labels/val/ถนน.txt").read_text() == MIXED.replace("1 0.1", "0 0.1").replace(
+        "0 0.5", "1 0.5", 1
+    )
+    description = read_dataset_yaml(tmp_path / "out/data.yaml")
+    scan = scan_labels(description, "train", allow_mixed=True)
+    assert not scan.problems and scan.box_counts == [0, 1] and scan.polygon_counts == [1, 0]
+
+
+def test_darknet_lists_and_obj_names(tmp_path: Path) -> None:
+    for name, listing in (("a", "train.txt"), ("b", "valid.txt")):
+        write_picture(tmp_path / f"in/obj_train_data/{name}.png")
+        (tmp_path / f"in/obj_train_data/{name}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+        (tmp_path / "in" / listing).write_bytes(f"data\\obj_train_data\\{name}.png\r\n".encode())
+    (tmp_path / "in/obj.names").write_text("sign\npole\n\n")
+    (tmp_path / "in/obj.data").write_text("classes = 2\n")
+    summary = convert(tmp_path / "in", tmp_path / "out")
+    assert dict(summary.images) == {"train": 1, "val": 1} and summary.class_names == ["sign", "pole"]
+
+
+def test_names_beside_the_labels(tmp_path: Path) -> None:
+    write_picture(tmp_path / "in/a.png")
+    (tmp_path / "in/a.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "in/classes.txt").write_bytes("\ufeffsign\r\npole\r\n".encode())
+    convert(tmp_path / "in", tmp_path / "out")
+    assert rows(tmp_path / "out") == [[1, 0.5, 0.5, 0.1, 0.1]]
+
+
+def test_equal_names_in_two_folders_get_the_folder_in_front(tmp_path: Path) -> None:
+    for day in ("day1", "day2"):
+        write_yolo(tmp_path / "in", split=f"train/{day}", stem="0001")
+    write_yolo(tmp_path / "in", split="train/day2", stem="0002")
+    (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [a, b]\n")
+    convert(tmp_path / "in", tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out/images/train").iterdir())
+    assert names == ["0002.png", "day1__0001.png", "day2__0001.png"]
+
+
+BROKEN = {
+    "columns": ("0 0.5 0.5 0.1\n", r"a\.txt:1: 4 columns"),
+    "class": ("0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1\n", r"a\.txt:2: class id 2 is out of range"),
+    "word": ("0 0.5 x 0.1 0.1\n", r"a\.txt:1: column 3 is no number"),
+}
+
+
+@pytest.mark.parametrize("text, message", BROKEN.values(), ids=BROKEN.keys())
+def test_bad_rows_are_refused_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        convert(write_yolo(tmp_path / "in", text), tmp_path / "out")
+
+
+def test_labels_that_are_nowhere_and_keypoints_are_refused(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path / "in")
+    (folder / "labels/train/a.txt").unlink()
+    with pytest.raises(DataError, match=r"none of 1 pictures has a label.*labels/train/a\.txt"):
+        convert(folder, tmp_path / "out")
+    write_yolo(folder)
+    with (folder / "data.yaml").open("a") as stream:
+        stream.write("kpt_shape: [4, 2]\n")
+    with pytest.raises(DataError, match="keypoints"):
+        convert(folder, tmp_path / "out")
