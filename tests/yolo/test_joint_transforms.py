@@ -13,6 +13,7 @@ from ultralytics.data.augment import Albumentations, Compose, CopyPaste, CutMix,
 from ultralytics.utils.instance import Instances
 
 from reg_yolo.yolo.joint_transforms import (
+    DropBoxOnly,
     JointAlbumentations,
     JointCopyPaste,
     JointCutMix,
@@ -181,6 +182,9 @@ def test_every_transform_of_a_kind_is_replaced_and_shared_ones_stay_shared(tmp_p
     assert kinds.count(JointCopyPaste) == 1
     _, mixup, cutmix = dataset.transforms.transforms[:3]
     assert mixup.pre_transform is cutmix.pre_transform is dataset.transforms.transforms[0]
+    _, affine, paste = mixup.pre_transform.transforms
+    before, drop = paste.pre_transform.transforms
+    assert before.transforms[1] is affine and isinstance(drop, DropBoxOnly)
 
 
 RIGHT_HALF = albumentations.Crop(x_min=50, y_min=0, x_max=100, y_max=100, p=1.0)
