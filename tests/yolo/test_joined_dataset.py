@@ -24,7 +24,7 @@ def write_pair(root: Path, shapes: tuple[tuple[int, int], ...] = ((96, 128),)) -
     """Red pictures with boxes of `sign` and `lamp`, blue ones with masks of `wall` and `sign` and boxes of `fence`."""
     yamls = {}
     for name, channel, names, rows in (
-        ("detect", RED, ["sign", "lamp"], ["0 0.3 0.3 0.2 0.2", "1 0.6 0.6 0.2 0.3", f"1 {star(0.5, 0.3, 0.15, 6)}"]),
+        ("detect", RED, ["sign", "lamp"], ["0 0.3 0.3 0.2 0.2", "1 0.6 0.6 0.2 0.3", f"0 {star(0.5, 0.3, 0.15, 6)}"]),
         ("segment", BLUE, ["wall", "sign", "fence"],
          [f"0 {star(0.3, 0.6, 0.2, 8)}", f"1 {star(0.6, 0.4, 0.2, 9)}", "2 0.5 0.5 0.4 0.1"]),
     ):  # fmt: skip
@@ -75,7 +75,7 @@ def test_classes_masks_and_annotations_belong_to_the_set_of_the_picture(pair: Jo
         assert red == (index < 7)
         assert item["annotated"].tolist() == ([True, True, False, False] if red else [True, False, True, True])
         classes = item["cls"].flatten().tolist()
-        assert sorted(classes) == sorted(([0, 1, 1] if red else [2, 0, 3])[: 1 + index % 7 % 3])
+        assert sorted(classes) == sorted(([0, 1, 0] if red else [2, 0, 3])[: 1 + index % 7 % 3])
         # The polygon row of the detection set is the box around it; `fence` has box rows only.
         assert item["has_mask"].tolist() == [not red and value != 3 for value in classes]
         assert bool(item["masks"].any()) == (not red)
@@ -99,7 +99,7 @@ def test_labels_files_and_counts_are_those_of_both(pair: JointSets) -> None:
     assert [label["im_file"] for label in dataset.labels] == dataset.im_files
     counted = np.bincount(np.concatenate([label["cls"].flatten() for label in dataset.labels]).astype(int), minlength=4)
     objects, masks = pair.label_counts("train")
-    assert counted.tolist() == objects == [11, 6, 7, 2]
+    assert counted.tolist() == objects == [13, 4, 7, 2]
     assert masks == [4, 0, 7, 0]
 
 
