@@ -99,11 +99,11 @@ def check(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
-    from reg_yolo.data.check import check_dataset, default_folder, refuse_inside, write_check
+    from reg_yolo.data.check import check_dataset, default_output, refuse_inside, write_check
     from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
 
     yaml_path = find_dataset_yaml(data)
-    out = out or default_folder(yaml_path)
+    out = out or default_output("data_check", yaml_path)
     refuse_inside(out, read_dataset_yaml(yaml_path, required=()))
     with progress_bar("check") as progress:
         report = check_dataset(
@@ -128,6 +128,41 @@ def check(
         typer.echo(f"Picture sheets: {out / 'sheets'}")
     if report.count("error"):
         raise typer.Exit(INPUT_FAULT)
+
+
+@app.command()
+def stats(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
+    imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON, too.")] = None,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The picture.  [default: runs/data_stats/NAME.png]")
+    ] = None,
+) -> None:
+    """Count objects by class and split, their sizes and places, and the class weights that follow."""
+    from reg_yolo.data.check import default_output, refuse_inside
+    from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+    from reg_yolo.data.stats import dataset_stats
+    from reg_yolo.data.stats_figure import write_stats_figure
+    from reg_yolo.data.stats_tables import stats_text
+    from reg_yolo.data.whole_files import replace_text
+
+    yaml_path = find_dataset_yaml(data)
+    picture = png or Path(f"{default_output('data_stats', yaml_path)}.png")
+    description = read_dataset_yaml(yaml_path, required=())
+    for path in (picture, json):
+        if path is not None:
+            refuse_inside(path.parent, description)
+    with progress_bar("stats") as progress:
+        found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
+    typer.echo(stats_text(found))
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(json, found.as_json())
+        typer.echo(f"JSON: {json}")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    write_stats_figure(found, picture)
+    typer.echo(f"Picture: {picture}")
 
 
 app.command()(data_cutting.split)

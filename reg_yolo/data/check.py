@@ -177,10 +177,10 @@ def write_check(
     return written
 
 
-def default_folder(yaml_path: Path) -> Path:
-    """Return the folder that a check writes to unless told otherwise: ./runs/data_check/ and the data set's name."""
+def default_output(kind: str, yaml_path: Path) -> Path:
+    """Return where a command writes unless told otherwise: ./runs/KIND/ and the data set's name."""
     path = yaml_path.absolute()
-    return Path.cwd() / "runs" / "data_check" / (path.parent.name if path.stem == "data" else path.stem)
+    return Path.cwd() / "runs" / kind / (path.parent.name if path.stem == "data" else path.stem)
 
 
 def refuse_inside(out: Path, description: DatasetDescription) -> None:

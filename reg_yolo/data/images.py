@@ -19,6 +19,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 from reg_yolo.errors import DataError
 
 _MIN_SIDE_PX = 10  # upstream drops smaller images
+_EXIF_ORIENTATION = 274
 _JPEG_END = b"\xff\xd9"
 
 
@@ -63,6 +64,27 @@ def raise_for_undecodable(problems: list[ImageProblem], split: str, shown: int =
     if count > shown:
         lines.append(f"  ... and {count - shown} more")
     raise DataError("\n".join(lines))
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height in pixels after EXIF has turned the picture, from the header where that has them."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123
+            kind = format_of(stream.read(16))
+        if kind is None:
+            return None
+        if kind not in ("JPEG", "PNG"):
+            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+            return None if picture is None else (picture.shape[1], picture.shape[0])
+        # The plug-in classes, not Image.open: Ultralytics replaces that one.
+        plugin = JpegImagePlugin.JpegImageFile if kind == "JPEG" else PngImagePlugin.PngImageFile
+        with plugin(str(path)) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
+            return (height, width) if turned else (width, height)
+    except Exception:
+        # Pillow lets errors of many kinds through where a header is damaged.
+        return None
 
 
 def image_fault(path: Path, thorough: bool = False) -> str | None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -73,7 +72,7 @@ def faulty(tmp_path: Path) -> Path:
     add("unlabelled", None)
     write_labels(root / "labels/test/orphan.txt", ROWS[0])
     # The same file, the same bytes, nearly the same picture in both splits; the same bytes twice in one.
-    os.symlink(images / "ภาพ_00.jpg", root / "images/test/link.jpg")
+    (root / "images/test/link.jpg").symlink_to(images / "ภาพ_00.jpg")
     write_labels(root / "labels/test/link.txt", CLEAN)
     (root / "images/test/copy.jpg").write_bytes((images / "ภาพ_01.jpg").read_bytes())
     write_labels(root / "labels/test/copy.txt", CLEAN)
