@@ -26,6 +26,10 @@ def predict(
         typer.Argument(metavar="[KEY=VALUE]...", help="Ultralytics' arguments: conf=0.4, imgsz=960, save=false."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, pytorch, onnxruntime, openvino or tensorrt.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="f32 (reproducible), f16, bf16 or int8.")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="Data-set YAML that INT8 is calibrated on.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
@@ -39,12 +43,19 @@ def predict(
     from reg_yolo.yolo.arguments import check_own_keys
 
     # Before the call, which has parameters of its own with some of these names.
-    arguments = check_own_keys(train_arguments(words or []), "predict")
+    given = train_arguments(words or [])
+    named = data or given.pop("data", None)
+    arguments = check_own_keys(given, "predict")
     from reg_yolo.yolo.predict_run import predict as run
 
-    result = run(weights, source, out=out, trust=trust, **arguments)
+    result = run(
+        weights, source, out=out, trust=trust, engine=engine, precision=precision, int8=int8, data=named, **arguments
+    )
     rate = result.frames / result.seconds if result.seconds else 0.0
     typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    typer.echo(f"Engine: {result.engine.reason}")
+    if "map_change" in result.engine.facts:
+        typer.echo(f"INT8: {result.engine.facts['map_change']}")
     typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
         many = f"{len(result.annotated)} pictures in {result.folder}"

@@ -28,6 +28,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def network_count() -> int:
+    """Return how many networks run side by side on the processor."""
+    return min(_MOST_NETWORKS, available_cores())
+
+
 def default_batch(device: torch.device) -> int:
     """Return how many frames go through the network at once where the user does not say."""
     return GPU_BATCH if device.type == "cuda" else 1
@@ -44,7 +49,7 @@ def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
     """
     model, cores = predictor.model, available_cores()
     if getattr(model, "format", "") == "pt" and predictor.device.type == "cpu" and not predictor.args.compile:
-        count = min(_MOST_NETWORKS, cores)
+        count = network_count()
         models = [model, *(copy.deepcopy(model) for _ in range(count - 1))]
         return [_call(predictor, each, max(1, cores // count)) for each in models]
     streams = 1

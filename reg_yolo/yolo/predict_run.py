@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ultralytics.data.augment import LetterBox
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.patches import imread
+from ultralytics.utils.torch_utils import select_device
 
 from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, MediaError
@@ -30,7 +30,9 @@ from reg_yolo.yolo.blurring import PrivateFinder, open_finders
 from reg_yolo.yolo.checkpoints import file_sha256
 from reg_yolo.yolo.class_thresholds import choose_thresholds
 from reg_yolo.yolo.detector import Detector, open_detector
+from reg_yolo.yolo.engines import EngineChoice
 from reg_yolo.yolo.inference import default_batch
+from reg_yolo.yolo.predict_engine import engine_for, frames_to_run, open_chosen
 from reg_yolo.yolo.predict_frames import PredictedFrame, predicted_frames
 from reg_yolo.yolo.predict_options import PredictOptions, read_options
 from reg_yolo.yolo.predict_pictures import AnnotatedPictures
@@ -52,6 +54,7 @@ class PredictionSummary:
         folder: Where everything lies.
         detections_file: JSON Lines, schema in docs/detections_jsonl.md.
         csv_file: One row for each object.
+        engine: What ran the network, and why.
         annotated: Annotated videos and images.
         counts: Objects by class name, over all frames.
         frames: Frames and images.
@@ -64,6 +67,7 @@ class PredictionSummary:
     folder: Path
     detections_file: Path
     csv_file: Path
+    engine: EngineChoice
     annotated: list[Path] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     frames: int = 0
@@ -80,6 +84,7 @@ class _Job:
     media: Source
     detector: Detector
     predictor: Any
+    choice: EngineChoice
     options: PredictOptions
     draw: bool
     finders: list[PrivateFinder]
@@ -100,6 +105,10 @@ def predict(
     roi: str | Sequence[float] | None = None,
     tiles: str | int | None = None,
     blur: Sequence[str | Path] = (),
+    engine: str = "auto",
+    precision: str | None = None,
+    int8: bool = False,
+    data: str | Path | None = None,
     **arguments: Any,
 ) -> PredictionSummary:
     """Run weights over images or video; frames stream through, whatever their number.
@@ -107,7 +116,7 @@ def predict(
     Decoding, preparation, inference and the drawing and encoding of pictures overlap, each in threads of its own.
 
     Args:
-        weights: A checkpoint of ours or a stock YOLOv8 one.
+        weights: A checkpoint of ours or a stock YOLOv8 one, or an export of one.
         source: An image, a video, a folder, a glob pattern or a text list; or a sequence of files.
         out: Folder for the results; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
@@ -120,6 +129,11 @@ def predict(
         roi: x1, y1, x2, y2 of what is looked at, in pixels, or in fractions of the frame if none is above 1.
         tiles: Size of tiles in pixels (`960`, `"960x540"`) that are looked at beside the whole, for small objects.
         blur: Weights that find what must not be stored, each with `:CLASS` behind it or for all of their classes.
+        engine: What runs the network: `auto` for the fastest installed one where the job is long enough to repay an
+            export, or `pytorch`, `onnxruntime`, `openvino`, `tensorrt`.
+        precision: `f32` for reproducible results, `f16`, `bf16`, `int8`; by default what the engine takes by itself.
+        int8: Quantise to INT8.
+        data: What INT8 is calibrated on and its change in mAP measured on; by default the data set of the training.
         arguments: Ultralytics' arguments, such as `conf` (one threshold for all classes instead of the stored ones),
             `imgsz`, `device`, `batch`, `vid_stride`, or `save=False` for no annotated pictures.
 
@@ -150,21 +164,27 @@ def predict(
         every=every, speed=speed, gpx=gpx, gpx_offset=gpx_offset, roi=roi, tiles=tiles,
     )  # fmt: skip
     folder = new_run_folder(settings, "predict", out)
+    settings["batch"] = own.get("batch") or default_batch(select_device(own.get("device"), verbose=False))
+    choice = engine_for(
+        media, detector, settings,
+        expected_frames=frames_to_run(media, options.step_s),
+        engine=engine, precision=precision, int8=int8, data=data,
+        region=options.view.region, tile=options.view.tile,
+    )  # fmt: skip
     summary = PredictionSummary(
         folder,
         folder / "detections.jsonl",
         folder / "detections.csv",
+        choice,
         counts=dict.fromkeys(detector.class_names, 0),
         thresholds=thresholds,
     )
     with removed_on_failure(folder, kept=lambda: summary.frames > 0), listening_for_signals() as asked_to_stop:
-        predictor = _open_predictor(detector, {**settings, "save_dir": str(folder)}, list(thresholds.values()))
-        if "batch" not in own:
-            predictor.args.batch = default_batch(predictor.device)
+        predictor = _open_predictor(detector, {**settings, "save_dir": str(folder)}, list(thresholds.values()), choice)
         finders = open_finders(blur, device=own.get("device"), trust=trust) if draw else []
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            job = _Job(media, detector, predictor, options, bool(draw), finders)
+            job = _Job(media, detector, predictor, choice, options, bool(draw), finders)
             _run(job, summary, on_frame, asked_to_stop)
         except PartlyRead:
             LOGGER.warning(f"{len(summary.failed)} of {len(media.files)} files could not be read")
@@ -175,21 +195,19 @@ def predict(
     return summary
 
 
-def _open_predictor(detector: Detector, settings: dict[str, Any], thresholds: list[float]) -> Any:
+def _open_predictor(detector: Detector, settings: dict[str, Any], thresholds: list[float], choice: EngineChoice) -> Any:
     if detector.task not in PREDICTORS:
         raise ConfigError(f"{detector.path}: predict does not run the task {detector.task!r} yet")
     predictor = PREDICTORS[detector.task](overrides=settings)
     predictor.class_thresholds = thresholds
-    predictor.setup_model(str(detector.path), verbose=False)
+    open_chosen(predictor, choice)
     set_up(predictor)
     return predictor
 
 
 def network_input(predictor: Any, height: int, width: int) -> tuple[int, int]:
     """Return height and width in pixels that a picture of the given size has when it enters the network."""
-    size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
-    letterbox = LetterBox(size, auto=predictor.args.rect, stride=predictor.model.stride)
-    rows, columns = letterbox(image=np.zeros((height, width, 3), np.uint8)).shape[:2]
+    rows, columns = predictor.pre_transform([np.zeros((height, width, 3), np.uint8)])[0].shape[:2]
     return int(rows), int(columns)
 
 
@@ -202,6 +220,8 @@ def _header(job: _Job, thresholds: dict[str, float]) -> DetectionsHeader:
         whole = crops_of(video.width, video.height, job.options.view.region, None)[0]
         entering = network_input(predictor, whole.bottom - whole.top, whole.right - whole.left)
     extra = dict(job.options.recorded)
+    if "map_change" in job.choice.facts:
+        extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
     if job.finders:
         extra["blur"] = [finder.name for finder in job.finders]
     return DetectionsHeader(
@@ -209,8 +229,8 @@ def _header(job: _Job, thresholds: dict[str, float]) -> DetectionsHeader:
         classes=tuple(detector.class_names),
         weights_name=detector.path.name,
         weights_sha256=file_sha256(detector.path),
-        engine="pytorch",
-        precision="f16" if predictor.model.fp16 else "f32",
+        engine=job.choice.engine,
+        precision=job.choice.precision,
         imgsz=entering,
         device=str(predictor.device),
         thresholds=thresholds,

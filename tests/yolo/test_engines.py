@@ -208,7 +208,7 @@ def test_only_installed_engines_are_tried(
 @pytest.mark.parametrize(
     ("missing", "options", "said"),
     [
-        ({"openvino"}, {"engine": "openvino"}, r'needs openvino, which is not inst.*pip install "reg-yolo\[openvino\]"'),
+        ({"openvino"}, {"engine": "openvino"}, r'needs openvino, which is not.*pip install "reg-yolo\[openvino\]"'),
         ({"onnxruntime"}, {"engine": "onnxruntime"}, r"needs onnxruntime.*reg-yolo\[onnx\]"),
         ({"tensorrt"}, {"engine": "tensorrt"}, r"needs tensorrt.*reg-yolo\[tensorrt\]"),
         ({"openvino"}, {"precision": "bf16"}, r"no installed engine runs bf16 on cpu.*reg-yolo\[openvino\]"),
@@ -236,13 +236,9 @@ def test_precision_is_passed_on_and_holds_for_pytorch_too(engines_here: StandIns
     assert choice_of(some_detector, 10, precision="bf16").engine == "openvino"
 
 
-def test_gpu_leads_with_tensorrt_in_half_precision(
-    engines_here: StandIns, some_detector: Detector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("engines_here")
+def test_gpu_leads_with_tensorrt_in_half_precision(some_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = torch.device("cuda", 0)
-    monkeypatch.setattr(
-        engines, "EngineRequest", lambda *_: type("Request", (), {"device": cuda, "detector": some_detector})()
-    )
     monkeypatch.setattr(engine_cost, "too_short", lambda *_: "")
     assert engine_kinds.candidates(cuda, None) == [TENSORRT]
     assert engine_kinds.candidates(torch.device("mps"), None) == []
