@@ -50,13 +50,17 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
         raise DataError(f"{source} does not exist.")
     if images is not None and not images.is_dir():
         raise DataError(f"--images {images} is no folder.")
-    root = source if source.is_dir() else source.parent
+    root = source if source.is_dir() else _folder_of(source)
     found = recognise(source)
     chosen = source_format or _only(found, source)
     if not found.get(chosen):
         raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")
     finder = PictureFinder([root, *([images] if images is not None else [])])
-    return _READERS[chosen](found[chosen], root, finder)
+    result = _READERS[chosen](found[chosen], root, finder)
+    if source.is_file() and chosen in ("labelme", "voc"):
+        # The other pictures of the folder have files of their own, which were not asked for.
+        result.images = [image for image in result.images if image.annotation_file == source]
+    return result
 
 
 def recognise(source: Path) -> dict[str, list[Path]]:
@@ -76,6 +80,12 @@ def recognise(source: Path) -> dict[str, list[Path]]:
                 found["yolo"] = preferred
                 break
     return {kind: paths for kind, paths in found.items() if paths}
+
+
+def _folder_of(source: Path) -> Path:
+    """The folder to look for pictures in: COCO and VOC keep their annotations in a folder beside them."""
+    parent = source.parent
+    return parent.parent if parent.name.casefold() == "annotations" and source.suffix != ".yaml" else parent
 
 
 def _kind(path: Path) -> str | None:

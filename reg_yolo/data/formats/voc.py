@@ -55,7 +55,8 @@ def _read_file(path: Path, root: Path, pictures: PictureFinder, splits: dict[str
     if document.tag != "annotation":
         raise DataError(f"{path} is no Pascal VOC file: its root is <{document.tag}>, expected <annotation>.")
     name = (document.findtext("filename") or "").strip().replace("\\", "/")
-    source, missing = pictures.find(name, path.parent) if name else (None, "")
+    # Of several pictures of the name, the one in the devkit's folder.
+    source, missing = pictures.find(f"JPEGImages/{name}", path.parent) if name else (None, "")
     if source is None or source.path.stem != path.stem:
         # Renamed pictures keep their old name inside the file; the file's own name tells better.
         by_stem, missing = pictures.find_stem(path.stem, path.parent)

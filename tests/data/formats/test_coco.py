@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 from reg_yolo.data.convert import convert
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
+from reg_yolo.data.formats.recognise import read_annotations
 from reg_yolo.errors import DataError
 from tests.data.formats.exports import (
     HEIGHT,
@@ -219,3 +221,17 @@ def test_masks_with_many_corners_are_thinned_and_said_so(tmp_path: Path) -> None
     assert len(row) <= 2001
     assert (drawn & mask).sum() / (drawn | mask).sum() > 0.95
     assert "simplified" in summary.remarks[0].reason
+
+
+def test_large_files_do_not_stand_in_memory_as_python_numbers(tmp_path: Path) -> None:
+    ring = [round(5 + 40 * abs(np.sin(k)), 3) for k in range(400)]
+    folder = write_coco(tmp_path / "in", coco_content([{"segmentation": [ring]}] * 1000))
+    size = (folder / "instances.json").stat().st_size
+    tracemalloc.start()
+    try:
+        read_annotations(folder)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The text as bytes and decoded, and eight bytes for each number; lists of floats take seven times the file.
+    assert peak < 4 * size

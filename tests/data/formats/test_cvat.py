@@ -49,7 +49,7 @@ def box(frame: int, left: float, *, outside: int = 0, keyframe: int = 1, extra: 
 
 def test_boxes_polygons_ellipses_and_masks(tmp_path: Path) -> None:
     shapes = """
-    <box label="pole" occluded="1" xtl="1.5" ytl="2" xbr="10" ybr="20.25" z_order="0"><attribute name="x">1</attribute></box>
+    <box label="pole" occluded="1" xtl="1.5" ytl="2" xbr="10" ybr="20.25"><attribute name="x">1</attribute></box>
     <polygon label="sign" occluded="0" points="10.00,10.00;30.00,10.00;30.00,40.00" z_order="0"/>
     <ellipse label="sign" cx="40" cy="30" rx="10" ry="5"/>
     <mask label="sign" rle="1, 2, 1, 4, 1, 3" left="60" top="20" width="4" height="3"/>
@@ -79,7 +79,8 @@ def test_shapes_of_a_group_are_one_object_and_boxes_are_not_merged(tmp_path: Pat
     <polygon label="sign" group_id="3" points="30,10;40,10;40,20;30,20"/>
     <polygon label="pole" group_id="3" points="50,10;60,10;60,20"/>
     <polygon label="sign" group_id="0" points="50,40;60,40;60,50"/>
-    <box label="sign" group_id="3" xtl="1" ytl="1" xbr="9" ybr="9"/><box label="sign" group_id="3" xtl="1" ytl="2" xbr="9" ybr="9"/>"""
+    <box label="sign" group_id="3" xtl="1" ytl="1" xbr="9" ybr="9"/>
+    <box label="sign" group_id="3" xtl="1" ytl="2" xbr="9" ybr="9"/>"""
     convert(write_images(tmp_path / "in", shapes), tmp_path / "out")
     assert [len(row) for row in rows(tmp_path / "out")] == [21, 7, 7, 5, 5]
 
@@ -116,7 +117,8 @@ def lefts(out: Path, frames: int = 11) -> dict[int, list[float]]:
 
 
 def test_keyframes_are_interpolated_until_outside(tmp_path: Path) -> None:
-    tracks = f'<track id="0" label="sign">{box(0, 0)}{box(4, 40)}{box(6, 50, outside=1)}{box(8, 5)}{box(9, 5, outside=1)}</track>'
+    shapes = box(0, 0) + box(4, 40) + box(6, 50, outside=1) + box(8, 5) + box(9, 5, outside=1)
+    tracks = f'<track id="0" label="sign">{shapes}</track>'
     summary = convert(write_video(tmp_path / "in", tracks), tmp_path / "out")
     assert lefts(tmp_path / "out") == {0: [0], 1: [10], 2: [20], 3: [30], 4: [40], 5: [45], 8: [5]}
     assert summary.unlabelled == 4 and not summary.notes
@@ -197,7 +199,8 @@ BROKEN = {
         "polygon 1 points",
     ),
     "mask": (
-        '<annotations><image name="a.png"><mask label="s" rle="1" left="0" top="0" width="2" height="2"/></image></annotations>',
+        '<annotations><image name="a.png"><mask label="s" rle="1" left="0" top="0" width="2" height="2"/>'
+        "</image></annotations>",
         "rle: runs of 1",
     ),
     "frame": ('<annotations><track label="s"><box frame="-1"/></track></annotations>', "box 1 frame"),

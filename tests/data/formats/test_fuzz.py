@@ -39,14 +39,21 @@ LABELME = {
 }
 SHAPES = (
     '<box label="s" xtl="1" ytl="2" xbr="9" ybr="9" rotation="4"/><polygon label="s" points="1,2;9,2;9,9"/>'
-    '<mask label="s" rle="1, 2, 1" left="1" top="2" width="2" height="2"/><ellipse label="s" cx="9" cy="9" rx="2" ry="3"/>'
+    '<mask label="s" rle="1, 2, 1" left="1" top="2" width="2" height="2"/>'
+    '<ellipse label="s" cx="9" cy="9" rx="2" ry="3"/>'
 )
-IMAGES = f'<annotations>{META.format(size=1, mode="annotation", stop=0)}<image name="a.png" width="80" height="60">{SHAPES}</image></annotations>'
+IMAGES = (
+    f'<annotations>{META.format(size=1, mode="annotation", stop=0)}<image name="a.png" width="80" height="60">'
+    f"{SHAPES}</image></annotations>"
+)
 TRACKS = (
     f'<annotations>{META.format(size=4, mode="interpolation", stop=3)}<track id="0" label="s">{box(0, 1)}{box(2, 9)}'
     '<polygon frame="3" outside="0" keyframe="1" points="1,2;9,2;9,9"/></track></annotations>'
 )
-VOC = f"<annotation><filename>a.png</filename><size><width>80</width><height>60</height></size>{voc_object(1, 2, 9, 9)}</annotation>"
+VOC = (
+    "<annotation><filename>a.png</filename><size><width>80</width><height>60</height></size>"
+    f"{voc_object(1, 2, 9, 9)}</annotation>"
+)
 YOLO_YAML = "train: .\nnames: {0: sign, 1: pole}\n"
 
 FILES: dict[str, tuple[str, str, str]] = {
@@ -115,7 +122,8 @@ def test_damaged_bytes(kind: str, data: st.DataObject) -> None:
 
 
 VALUES: list[Any] = [
-    None, True, -1, 0, 1e308, float("nan"), float("inf"), 10**400, "", "x", "\x00", "a/../../b", [], {}, [[]], [None], [[1, 2], [3]],
+    None, True, -1, 0, 1e308, float("nan"), float("inf"), 10**400, "", "x", "\x00", "a/../../b", [], {}, [[]], [None],
+    [[1, 2], [3]],
     [1, 2, 3, 4], {"size": [1, 1], "counts": [1]}, {"size": [10**9, 10**9], "counts": "0"}, {"counts": [1]}, 2**70,
 ]  # fmt: skip
 

@@ -59,8 +59,7 @@ def write_rotated(path: Path, orientation: int, size: tuple[int, int] = (60, 80)
 
 
 def box_in(view: tuple[int, int], box: tuple[float, ...]) -> dict[str, object]:
-    content = coco_content([{"bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}], images=["a.jpg"], size=view)
-    return content
+    return coco_content([{"bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}], images=["a.jpg"], size=view)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -40,7 +41,7 @@ def annotation(draw: st.DrawFn) -> dict[str, Any]:
         return {"category_id": category, "image_id": image, "bbox": [left, top, width, height], "segmentation": []}
     parts = draw(st.integers(1, 3))
     columns = np.linspace(0, WIDTH, parts + 1)
-    rings = [draw(star(float(a) + 1, float(b) - 1)) for a, b in zip(columns, columns[1:], strict=False)]
+    rings = [draw(star(float(a) + 1, float(b) - 1)) for a, b in itertools.pairwise(columns)]
     return {"category_id": category, "image_id": image, "segmentation": rings}
 
 
@@ -76,7 +77,7 @@ TWO_PARTS = [10.0, 10.0, 20.0, 10.0, 20.0, 20.0], [40.0, 10.0, 50.0, 10.0, 50.0,
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_coco_to_yolo_to_coco(annotations: list[dict[str, Any]]) -> None:
     content = coco_content(annotations, ["a.png", "b.png", "ก.png"], CLASSES, (WIDTH, HEIGHT))
-    unique = {json.dumps({k: v for k, v in a.items()}, sort_keys=True) for a in annotations}
+    unique = {json.dumps(dict(a.items()), sort_keys=True) for a in annotations}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         convert(write_coco(folder / "coco", content), folder / "yolo", background=True)
