@@ -111,10 +111,7 @@ class JointCutMix(CutMix):
 class JointCopyPaste(CopyPaste):
     """Objects cut out along their outline; a box-only object is never pasted, and never pasted over."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Prepare as upstream does."""
-        super().__init__(*args, **kwargs)
-        self.obstacles: Instances | None = None
+    obstacles: Instances | None = None
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
         """Paste among the objects with an outline; the box-only ones stay where they are."""
@@ -276,8 +273,6 @@ def _replace(step: Any, done: dict[int, Any]) -> Any:
         new.transforms = [_replace(inner, done) for inner in new.transforms]
     if getattr(new, "pre_transform", None) is not None:
         new.pre_transform = _replace(new.pre_transform, done)
-    if isinstance(new, JointCopyPaste):
-        new.obstacles = None
-        if new.pre_transform is not None:
-            new.pre_transform = Compose([new.pre_transform, DropBoxOnly()])
+    if isinstance(new, JointCopyPaste) and new.pre_transform is not None:
+        new.pre_transform = Compose([new.pre_transform, DropBoxOnly()])
     return new
