@@ -41,8 +41,8 @@ class TileOptions:
     Attributes:
         size: Side of a tile in pixels.
         overlap: Part of `size` that neighbouring tiles share at least.
-        min_visible: An object is labelled in a tile if this much of it is there: of its area, or, where it is whole in
-            no tile, of the largest part that any tile has. What is less is a fragment.
+        min_visible: An object is labelled in a tile if this much of its area is there; what is less is a fragment.
+            `reg_yolo.data.tile_geometry.labelled_pieces` says what holds for objects larger than a tile.
         background: Part of the tiles without objects that is kept, 0 to 1.
         blank_fragments: Paint fragments grey, instead of leaving them visible without a label.
         seed: Chooses the background tiles.
@@ -217,7 +217,7 @@ def _channels(extra: dict[str, Any]) -> int:
 
 
 def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int) -> TileCounts:
-    from reg_yolo.data.tile_geometry import CutObject, Piece, tile_windows
+    from reg_yolo.data.tile_geometry import CutObject, labelled_pieces, tile_windows
     from reg_yolo.data.tile_picture import SourcePicture, blank
 
     rows = read_label_file(label_path_for(task.image), classes).rows
@@ -231,18 +231,11 @@ def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int
         counts.rows = counts.objects.copy()
         return counts
     windows = tile_windows(width, height, options.size, options.overlap)
-    objects = [CutObject(row, width, height) for row in rows]
-    pieces = [[cut.piece_in(window) for window in windows] for cut in objects]
-    largest = [max((piece.area for piece in each if piece), default=0.0) for each in pieces]
-    counts.without_area = sum(area == 0 for area in largest)
+    cuts = [labelled_pieces(CutObject(row, width, height), windows, options.min_visible) for row in rows]
+    counts.without_area = sum(all(piece is None for piece, _ in cut) for cut in cuts)
     for number, window in enumerate(windows):
-        kept: list[Piece] = []
-        fragments: list[Piece] = []
-        for each, most in zip(pieces, largest, strict=True):
-            piece = each[number]
-            if piece is not None:
-                # The tolerance keeps what two ways of adding up the same area make differ.
-                (kept if piece.area >= options.min_visible * most - 1e-9 else fragments).append(piece)
+        kept = [piece for piece, labelled in (cut[number] for cut in cuts) if piece is not None and labelled]
+        fragments = [piece for piece, labelled in (cut[number] for cut in cuts) if piece is not None and not labelled]
         counts.fragments += len(fragments)
         if not kept:
             # A visible fragment would teach that its class is background.

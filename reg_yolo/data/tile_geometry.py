@@ -21,6 +21,8 @@ from reg_yolo.data.outlines import join_rings, split_at_bridges
 
 # What rounding leaves along the edge of a tile.
 _LEAST_AREA_PX = 1e-6
+# Part of a window's width and height from which a piece is an object of its own to a viewer.
+_LARGE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class Piece:
     area: float
     box: Box | None = None
     ring: Ring | None = None
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Width and height in pixels."""
+        if self.box is not None:
+            return self.box[2] - self.box[0], self.box[3] - self.box[1]
+        assert self.ring is not None
+        width, height = np.ptp(self.ring, axis=0)
+        return float(width), float(height)
 
     def label_row(self, window: Window) -> str:
         """The row of the tile's label file, coordinates as fractions of the tile."""
@@ -111,6 +122,11 @@ class CutObject:
             self._ring: Ring = np.array(row.points) * (width, height)
             self._geometry = even_odd_area(self._ring)
 
+    def is_whole_in(self, window: Window) -> bool:
+        """Whether nothing of the object lies outside of a window."""
+        left, top, right, bottom = self.box
+        return window.left <= left and window.top <= top and right <= window.right and bottom <= window.bottom
+
     def piece_in(self, window: Window) -> Piece | None:
         """Return what of the object lies in a window, or None where that has no area.
 
@@ -123,8 +139,8 @@ class CutObject:
             return None
         if self._geometry is None:
             return Piece(self.class_id, (right - left) * (bottom - top), box=(left, top, right, bottom))
-        if (left, top, right, bottom) == self.box:
-            # Whole: the user's own corners stay.
+        if self.is_whole_in(window):
+            # The user's own corners stay.
             area = float(self._geometry.area)
             return Piece(self.class_id, area, ring=self._ring) if area > _LEAST_AREA_PX else None
         clipped = shapely.intersection(
@@ -137,6 +153,28 @@ class CutObject:
         holes = [np.asarray(hole.coords)[:-1] for polygon in polygons for hole in polygon.interiors]
         area = sum(float(polygon.area) for polygon in polygons)
         return Piece(self.class_id, area, ring=join_rings(parts, holes))
+
+
+def labelled_pieces(cut: CutObject, windows: Sequence[Window], min_visible: float) -> list[tuple[Piece | None, bool]]:
+    """Return the piece of an object in every window, and whether it is labelled there.
+
+    An object that is whole in some window is labelled where at least `min_visible` of its area is. One that is whole in
+    none would be lost that way: it is labelled where at least `min_visible` of its largest piece is, and where its
+    piece is a quarter as wide and as high as the window.
+    """
+    pieces = [cut.piece_in(window) for window in windows]
+    largest = max((piece.area for piece in pieces if piece), default=0.0)
+    is_whole = any(cut.is_whole_in(window) for window in windows)
+    found = []
+    for piece, window in zip(pieces, windows, strict=True):
+        labelled = False
+        if piece is not None:
+            width, height = piece.extent
+            is_large = width >= _LARGE * window.width and height >= _LARGE * window.height
+            # The tolerance covers what two ways of adding up the same area make differ.
+            labelled = piece.area >= min_visible * largest - _LEAST_AREA_PX or (is_large and not is_whole)
+        found.append((piece, labelled))
+    return found
 
 
 def even_odd_area(ring: Ring) -> Any:

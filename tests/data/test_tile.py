@@ -123,6 +123,18 @@ def test_min_visible_is_measured_against_the_largest_part(tmp_path: Path) -> Non
     assert {share: result.counts["train"].rows[0] for share, result in found.items()} == {0.3: 2, 0.5: 2, 0.51: 1, 1: 1}
 
 
+def test_a_large_piece_of_an_object_that_is_whole_nowhere_is_no_fragment(tmp_path: Path) -> None:
+    # Three quarters of the wall are in the left tile; what the right one shows is a third of its height.
+    wall = polygon(2, [(0, 0), (100, 0), (100, 60), (130, 60), (130, 95), (100, 95), (100, 100), (0, 100)], (200, 100))
+    data = write_set(tmp_path, {"train/a": ((200, 100), wall)})
+    result = tile_dataset(data, tmp_path / "out", size=100, overlap=0.0, workers=1)
+    assert rows_of(result, "train/a_x00100_y00000") == [(2, [0, 60, 30, 95])]
+    # The same piece of a wall that is whole in another tile is a fragment.
+    wide = tile_dataset(data, tmp_path / "wide", size=150, overlap=0.0, min_visible=0.6, background=1, workers=1)
+    counts = wide.counts["train"]
+    assert (counts.rows, counts.fragments, counts.tiles) == ({2: 1}, 1, 1)
+
+
 def test_fragments_stay_visible_or_become_grey_around_what_is_kept(tmp_path: Path) -> None:
     rows = box(0, 90, 10, 150, 50, SIZE) + box(1, 92, 30, 99, 45, SIZE)
     data = write_set(tmp_path, {"train/a": (SIZE, rows)})
