@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from reg_yolo.data.whole_files import replace_text
 from reg_yolo.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -110,10 +111,10 @@ class DatasetDescription:
         for split, sources in self.splits.items():
             if any(source.is_file() for source in sources):
                 image_list = (folder / f"{stem}_{split}.txt").resolve()
-                _replace_text(image_list, "".join(f"{image}\n" for image in self.images(split)))
+                replace_text(image_list, "".join(f"{image}\n" for image in self.images(split)))
                 mapping[split] = str(image_list)
         target = folder / f"{stem}.yaml"
-        _replace_text(target, yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False))
+        replace_text(target, yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False))
         return target
 
 
@@ -192,6 +193,10 @@ def _load_mapping(yaml_path: Path) -> dict[str, Any]:
         place = f":{mark.line + 1}" if mark is not None else ""
         reason = getattr(error, "problem", None) or "it cannot be parsed"
         raise DataError(f"{yaml_path}{place} is not valid YAML: {reason}.") from None
+    except (ValueError, OverflowError, RecursionError) as error:
+        # PyYAML lets these through: a date such as 2024-99-99, an escape that is no character, nesting without end.
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise DataError(f"{yaml_path} is not valid YAML: {reason}.") from None
     if not isinstance(content, Mapping):
         raise DataError(f"{yaml_path} is no data-set file: expected the keys 'train', 'val' and 'names'.")
     return dict(content)
@@ -245,21 +250,29 @@ def _read_root(content: Mapping[str, Any], yaml_path: Path) -> Path:
         return yaml_path.parent.resolve()
     if not isinstance(raw, str):
         raise DataError(f"{yaml_path}: 'path' must be a folder, got {_kind(raw)}.")
-    return (yaml_path.parent / Path(raw).expanduser()).resolve()
+    return _resolve(yaml_path.parent, raw, "path", yaml_path)
 
 
 def _read_split(raw: Any, split: str, root: Path, yaml_path: Path) -> list[Path]:
     entries = raw if isinstance(raw, list) else [raw]
     if not entries or not all(isinstance(entry, str) and entry for entry in entries):
         raise DataError(f"{yaml_path}: '{split}' must be a folder, a .txt list of images or a list of those.")
-    return [_resolve_source(entry, root) for entry in entries]
+    return [_resolve_source(entry, split, root, yaml_path) for entry in entries]
 
 
-def _resolve_source(entry: str, root: Path) -> Path:
-    source = (root / Path(entry).expanduser()).resolve()
+def _resolve(base: Path, entry: str, key: str, yaml_path: Path) -> Path:
+    try:
+        return (base / Path(entry).expanduser()).resolve()
+    except (ValueError, RuntimeError, OSError):
+        # A zero byte, the home folder of a user that is not there, or a ring of links.
+        raise DataError(f"{yaml_path}: '{key}' is {entry!r}, which cannot be a path.") from None
+
+
+def _resolve_source(entry: str, split: str, root: Path, yaml_path: Path) -> Path:
+    source = _resolve(root, entry, split, yaml_path)
     if not source.exists() and entry.startswith("../"):
         # Roboflow exports say ../train/images and mean train/images; upstream forgives it as well.
-        beside = (root / entry[3:]).resolve()
+        beside = _resolve(root, entry[3:], split, yaml_path)
         if beside.exists():
             return beside
     return source
@@ -282,12 +295,3 @@ def _read_image_list(source: Path, root: Path) -> list[str]:
 
 def _kind(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"
-
-
-def _replace_text(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
