@@ -19,6 +19,8 @@ from reg_yolo.errors import DataError, MediaError
 _ORIENTATION_TAG = 274
 _JPEG_QUALITY = 95
 _LEAST_SIDE_PX = 10  # Ultralytics drops smaller pictures
+# What Pillow writes with EXIF data; a turned picture of another kind becomes a PNG.
+_WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF")
 _SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
 
 
@@ -60,6 +62,7 @@ class Picture:
         with Image.open(io.BytesIO(self.content) if self.content is not None else self.source.path) as stored:
             upright = ImageOps.exif_transpose(stored)
             kind = "JPEG" if stored.format == "MPO" else stored.format
+            kind = kind if kind in _WRITTEN else "PNG"
             # Position and time of the exposure stay; only the orientation is gone.
             options = {"exif": upright.getexif().tobytes(), "icc_profile": stored.info.get("icc_profile")}
             if kind in ("JPEG", "WEBP"):
@@ -95,7 +98,7 @@ class PictureReader:
             with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
                 size, kind = opened.size, opened.format or ""
                 orientation = _orientation(opened)
-                if content is not None:
+                if content is not None or orientation != 1:
                     opened.load()
         # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, ImportError):
@@ -103,6 +106,8 @@ class PictureReader:
         if min(size) < _LEAST_SIDE_PX:
             return None, f"it has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
         suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
+        if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
+            suffix = ".png"
         return Picture(size, orientation, suffix, source, content), ""
 
     def close(self) -> None:

@@ -39,8 +39,11 @@ def read_coco(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     result = AnnotatedSet("coco", [], [])
     seen: dict[tuple[str | None, str], AnnotatedImage] = {}
     for path in files:
-        split = split_of(str(path.relative_to(root)) if path.is_relative_to(root) else path.name)
-        _CocoFile(path, split, result, seen, pictures).read()
+        below = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+        split = split_of(str(below.parent), path.stem)
+        _CocoFile(path, split, result, seen, pictures).read(alone=len(files) == 1)
+    if not result.images:
+        raise DataError(f"{root}: none of {len(files)} COCO files has pictures with instances.")
     return result
 
 
@@ -55,11 +58,15 @@ class _CocoFile:
     ) -> None:
         self.path, self.split, self.result, self.seen, self.pictures = path, split, result, seen, pictures
 
-    def read(self) -> None:
+    def read(self, *, alone: bool) -> None:
+        """Read the file; one of several that holds no instances (captions, a list of test pictures) is passed over."""
         content = as_mapping(read_json(self.path, object_hook=_shrink), str(self.path))
         lists = {}
         for key in ("images", "annotations", "categories"):
             if key not in content:
+                if not alone:
+                    self.result.notes.append(f"{self.path.name} holds no instances (it has no '{key}'): passed over.")
+                    return
                 raise DataError(f"{self.path} is no COCO file of instances: it has no '{key}'.")
             lists[key] = as_list(content[key], f"{self.path}: {key}")
         categories = self._categories(lists["categories"])

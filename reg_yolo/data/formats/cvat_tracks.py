@@ -46,6 +46,8 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
     Raises:
         DataError: If a shape cannot be read, or neither frames nor a video are found.
     """
+    if len(document.findall("meta//task")) > 1:
+        raise DataError(f"{path} holds the tracks of several tasks, whose frames it does not tell apart; export each.")
     clip = _read_clip(document, path)
     dense = any(shape.get("keyframe") == "0" for track in document.iterfind("track") for shape in track)
     objects: defaultdict[int, list[ObjectAnnotation]] = defaultdict(list)

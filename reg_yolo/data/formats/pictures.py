@@ -43,8 +43,10 @@ class PictureFinder:
             return None, "the export gives the picture no name"
         try:
             direct = near / PurePosixPath(name.replace("\\", "/"))
-            if direct.suffix[1:].lower() in IMAGE_SUFFIXES and direct.is_file():
-                return PictureSource(direct), ""
+            if direct.is_file():
+                if direct.suffix[1:].lower() in IMAGE_SUFFIXES:
+                    return PictureSource(direct), ""
+                return None, f"Ultralytics reads no {direct.suffix or 'files without suffix'} pictures"
         except (OSError, ValueError):
             # A name that no file can have: too long, or with a zero byte.
             pass

@@ -27,6 +27,7 @@ _SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+_BESIDE_SPLITS = {"image", "images", "img", "imgs", "pictures", "label", "labels", "annotations", "data", "set", "coco"}
 
 
 def read_text(path: Path) -> str:
@@ -145,15 +146,18 @@ def decode_base64(text: Any, where: str) -> bytes:
         raise DataError(f"{where}: expected a picture in base64.") from None
 
 
-def split_of(name: str) -> str | None:
-    """Tell the split that a path or subset name speaks of: the last of its folders and words that names one.
+def split_of(folders: str, stem: str = "") -> str | None:
+    """Tell the split that a path speaks of, or None.
 
-    `instances_val2017.json` and `valid/_annotations.coco.json` are `val`; a name that speaks of none gives None.
+    Args:
+        folders: A path of folders, or the name of a subset; the last that names a split wins. Nothing but the split
+            and words such as `images` may stand in it: `train2017` and `images_val` name one, `test drive 3` none.
+        stem: Name of an annotation file, without suffix, in which any words may stand: `instances_val2017`.
     """
-    for part in reversed(re.split(r"[/\\]", name)):
-        words = re.split(r"[^a-z]+", part.lower())
+    for number, part in enumerate([stem, *reversed(re.split(r"[/\\]", folders))]):
+        words = [word for word in re.split(r"[\W\d_]+", part.lower()) if word]
         found = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
-        if len(found) == 1:
+        if len(found) == 1 and (number == 0 or all(word in _SPLIT_WORDS or word in _BESIDE_SPLITS for word in words)):
             return found.pop()
     return None
 

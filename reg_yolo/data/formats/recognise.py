@@ -51,7 +51,7 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     if images is not None and not images.is_dir():
         raise DataError(f"--images {images} is no folder.")
     root = source if source.is_dir() else _folder_of(source)
-    found = recognise(source)
+    found = {source_format: [source]} if source_format and source.is_file() else recognise(source)
     chosen = source_format or _only(found, source)
     if not found.get(chosen):
         raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")

@@ -65,7 +65,8 @@ def _read_image(image: Path, described_by: Path, split: str | None, names: list[
         if not image.is_file():
             found.source, found.missing = None, "picture not found"
         return found
-    found.annotation_file = label
+    # Lines are the label file's, so it is named where one is left out.
+    found.annotation_file, found.name = label, label.as_posix()
     for number, line in enumerate(read_text(label).splitlines(), start=1):
         values = [float(token) for token in line.split()]
         if not values:
@@ -96,7 +97,7 @@ def _images_by_split(path: Path, pictures: PictureFinder) -> dict[str, list[Path
     """Darknet's lists (train.txt, valid.txt ... beside obj.names) where there are some, else the folders' names."""
     found: dict[str, list[Path]] = {}
     for listing in sorted(path.parent.glob("*.txt")):
-        split = split_of(listing.stem)
+        split = split_of("", listing.stem)
         if split is None or listing.name in NAME_FILES:
             continue
         for number, line in enumerate(read_text(listing).splitlines(), start=1):

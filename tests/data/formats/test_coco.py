@@ -235,3 +235,10 @@ def test_large_files_do_not_stand_in_memory_as_python_numbers(tmp_path: Path) ->
         tracemalloc.stop()
     # The text as bytes and decoded, and eight bytes for each number; lists of floats take seven times the file.
     assert peak < 4 * size
+
+
+def test_files_without_instances_beside_others_are_passed_over(tmp_path: Path) -> None:
+    folder = write_coco(tmp_path / "in", coco_content([{"bbox": [1, 2, 10, 20]}]))
+    (folder / "captions.json").write_text('{"images": [], "annotations": []}')
+    summary = convert(folder, tmp_path / "out")
+    assert summary.notes == ["captions.json holds no instances (it has no 'categories'): passed over."]

@@ -213,3 +213,11 @@ def test_broken_files_are_refused_with_their_place(tmp_path: Path, text: str, me
     (tmp_path / "in/annotations.xml").write_text(text)
     with pytest.raises(DataError, match=message):
         convert(tmp_path / "in", tmp_path / "out")
+
+
+def test_tracks_of_several_tasks_are_refused(tmp_path: Path) -> None:
+    folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{box(2, 0)}</track>')
+    text = (folder / "annotations.xml").read_text()
+    (folder / "annotations.xml").write_text(text.replace("</meta>", "<task><size>3</size></task></meta>"))
+    with pytest.raises(DataError, match="several tasks"):
+        convert(folder, tmp_path / "out")

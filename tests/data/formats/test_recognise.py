@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reg_yolo.data.convert import convert
+from reg_yolo.data.formats.reading import split_of
 from reg_yolo.data.formats.recognise import FORMATS, recognise
 from reg_yolo.errors import DataError
 from tests.data.formats.exports import coco_content, write_coco, write_picture
@@ -53,7 +54,7 @@ def test_two_formats_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"yolo \(data\.yaml\), voc \(a\.xml\); choose one with --format"):
         convert(tmp_path / "in", tmp_path / "out")
     assert convert(tmp_path / "in", tmp_path / "out", source_format="voc").format_name == "voc"
-    with pytest.raises(DataError, match=r"nothing of the format 'coco'; it holds voc"):
+    with pytest.raises(DataError, match=r"nothing of the format 'coco'; it holds yolo"):
         convert(tmp_path / "in", tmp_path / "out2", source_format="coco")
     with pytest.raises(DataError, match="did you mean 'labelme'"):
         convert(tmp_path / "in", tmp_path / "out2", source_format="lableme")
@@ -66,3 +67,21 @@ def test_nothing_known_is_said_with_what_would_be(tmp_path: Path) -> None:
         convert(tmp_path / "in", tmp_path / "out")
     with pytest.raises(DataError, match="does not exist"):
         convert(tmp_path / "nowhere", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "folders, stem, split",
+    [
+        ("annotations", "instances_val2017", "val"),
+        ("valid", "_annotations.coco", "val"),
+        ("images/train2017", "", "train"),
+        ("val_images", "", "val"),
+        ("test drive 3", "", None),
+        ("day1/validation/cam0", "", "val"),
+        ("train/test", "", "test"),
+        ("", "train_or_val", None),
+        ("", "latest", None),
+    ],
+)
+def test_names_that_speak_of_a_split(folders: str, stem: str, split: str | None) -> None:
+    assert split_of(folders, stem) == split
