@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from reg_yolo.errors import ConfigError, MediaError
+from reg_yolo.video.chapters import chapter_order
 from reg_yolo.video.manifest import Manifest, SourceHashes, SourceRecord
 from reg_yolo.video.sources import Source
 
@@ -27,12 +28,12 @@ class WorkSource:
     Attributes:
         name: Path relative to what the user named, with ``/``: the same on every machine that sees the folder.
         files: Its files in order: one video, the chapters of one drive, or images.
-        kind: A ``video`` (also in chapters), or ``images``.
+        kind: A ``video``, a ``drive`` in chapters, or ``images``.
     """
 
     name: str
     files: tuple[Path, ...]
-    kind: Literal["video", "images"] = "video"
+    kind: Literal["video", "drive", "images"] = "video"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def parse_shard(text: str | None) -> Shard:
     return Shard(int(match[1]), int(match[2]))
 
 
-def list_sources(media: Source, out: Path, drives: Iterable[tuple[Path, ...]] | None = None) -> list[WorkSource]:
+def list_sources(media: Source, out: Path, *, drives: bool = False) -> list[WorkSource]:
     """Return the sources among the files that the user named, sorted by name.
 
     All images together are one source; each video is one, or the chapters of a drive together.
@@ -102,16 +103,24 @@ def list_sources(media: Source, out: Path, drives: Iterable[tuple[Path, ...]] | 
     Args:
         media: What the user named.
         out: Folder of the results; annotated video in it is no source.
-        drives: The videos, with the chapters of a drive together; each by itself where None.
+        drives: The videos of each folder are the chapters of one drive, which is named as the folder.
 
     Raises:
-        MediaError: If two sources would have the same name.
+        MediaError: If two sources would have the same name, or a folder's videos are of several cameras.
     """
     root = _root_of(media)
     own = (out / ANNOTATED_FOLDER).absolute()
     videos = [path for path in media.videos if own not in path.parents]
-    groups = [(path,) for path in videos] if drives is None else [group for group in drives if group[0] in videos]
-    sources = [WorkSource(_name_of(group[0], root), tuple(group)) for group in groups]
+    if drives:
+        folders: dict[Path, list[Path]] = {}
+        for path in videos:
+            folders.setdefault(path.parent, []).append(path)
+        sources = [
+            WorkSource(_name_of(folder, root), tuple(chapter_order(chapters)), "drive")
+            for folder, chapters in folders.items()
+        ]
+    else:
+        sources = [WorkSource(_name_of(path, root), (path,)) for path in videos]
     images = tuple(path for path in media.images if own not in path.parents)
     if images:
         sources.append(WorkSource(IMAGES, images, "images"))
@@ -229,6 +238,8 @@ def _root_of(media: Source) -> Path:
 
 def _name_of(path: Path, root: Path) -> str:
     path = _plain(path)
+    if path == root:
+        return root.name or "drive"
     return path.relative_to(root if path.is_relative_to(root) else path.anchor).as_posix()
 
 

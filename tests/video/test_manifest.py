@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +140,28 @@ def append_many(folder: Path, number: int) -> None:
             manifest.compact()
 
 
+def test_every_write_is_made_under_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth, seen = [0], []
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        depth[0] += 1
+        yield
+        depth[0] -= 1
+
+    monkeypatch.setattr("os.fsync", lambda _: seen.append(depth[0]))
+    manifest = Manifest(tmp_path / "manifest.jsonl", lock)
+    for write in (
+        lambda: manifest.append(DONE),
+        lambda: manifest.append(DONE),
+        lambda: manifest.begin("b.mp4", HASHES, "machine:1"),
+        lambda: manifest.give_back("b.mp4"),
+        manifest.compact,
+    ):
+        write()
+    assert seen == [1] * 5 and depth == [0]
+
+
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     with pytest.raises(DataError, match="does not exist"):
@@ -175,3 +200,15 @@ def test_impossible_records_are_refused(wrong: dict[str, object]) -> None:
         replace(FAILED, **wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError):
         replace(DONE, error="x")
+
+
+def test_the_page_on_the_schema_says_what_the_code_does(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "many_files.md").read_text(encoding="utf-8")
+    example = page.split("```jsonl\n")[1].split("```")[0]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(example, encoding="utf-8")
+    (record,) = read_manifest(path).records.values()
+    assert set(read_manifest(path).begun) == {"road_2.mp4"}
+    assert record.to_record() == json.loads(example.splitlines()[2])
+    cells = [line.split("|")[1] for line in page.split("## The manifest")[1].splitlines() if line.startswith("| `")]
+    assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == set(record.to_record())

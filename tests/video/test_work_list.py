@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from reg_yolo.errors import ConfigError, MediaError
+from reg_yolo.video.claims import Claim, Claims
 from reg_yolo.video.detections_io import read_detections
 from reg_yolo.video.manifest import Manifest, read_manifest
 from reg_yolo.video.sources import resolve_source
@@ -230,6 +231,37 @@ def test_a_suspended_process_publishes_nothing_after_another_took_over(tmp_path:
     assert_whole(out, sources)
 
 
+def test_what_was_made_under_a_lost_claim_is_not_published(tmp_path: Path) -> None:
+    class Robbed(FakeProcess):
+        def __call__(self, source: WorkSource, out: Path) -> object:
+            processed = super().__call__(source, out)
+            if len(self.calls) == 1:
+                for lock in out.parent.glob("*.lock"):
+                    lock.unlink()
+                (out / "detections.jsonl").write_text("of a lost claim")
+            return processed
+
+    out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="1")
+    loop = work(sources, out, Robbed())
+    assert loop.process.calls == ["a.mp4", "a.mp4"]
+    assert_whole(out, sources)
+
+
+def test_a_source_that_another_process_finishes_before_the_claim_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="1")
+    take = Claims.take
+
+    def late(self: Claims, source: str) -> Claim | None:
+        monkeypatch.setattr(Claims, "take", take)
+        work(sources, out)
+        return take(self, source)
+
+    monkeypatch.setattr(Claims, "take", late)
+    assert work(sources, out).process.calls == []
+
+
 def test_a_failure_in_one_process_is_not_tried_again_by_another_in_the_same_run(tmp_path: Path) -> None:
     out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="bad", b="1")
     before = dict(Manifest(out / "manifest.jsonl").records)
@@ -274,21 +306,36 @@ def test_sources_are_named_by_their_place_below_what_was_named(tmp_path: Path) -
     assert name == (drives / "b.mp4").as_posix().lstrip("/")
 
 
-def test_annotated_video_is_no_source_and_chapters_are_one(tmp_path: Path) -> None:
-    for name in ("drives/c1.mp4", "drives/c2.mp4", "drives/out/annotated/c1.mp4", "drives/z.mp4"):
+def test_annotated_video_is_no_source(tmp_path: Path) -> None:
+    for name in ("drives/c1.mp4", "drives/out/annotated/c1.mp4", "drives/out/c2.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    media = resolve_source(f"{tmp_path}/drives/**/*.mp4")
-    out = tmp_path / "drives/out"
-    assert [source.name for source in list_sources(media, out)] == ["c1.mp4", "c2.mp4", "z.mp4"]
-    c1, c2, z = (tmp_path / "drives" / name for name in ("c1.mp4", "c2.mp4", "z.mp4"))
-    drives = [(c1, c2), (z,)]
-    assert [source.files for source in list_sources(media, out, drives)] == drives
-    loop = work(list_sources(media, out, drives), out)
-    time.sleep(0.01)
-    c2.write_text("y")
-    assert loop.process.calls == ["c1.mp4", "z.mp4"]
-    assert work(list_sources(media, out, drives), out).process.calls == ["c1.mp4"]
+    assert [name for name, _, _ in names(f"{tmp_path}/drives/**/*.mp4", tmp_path / "drives/out")] == [
+        "c1.mp4", "out/c2.mp4",
+    ]  # fmt: skip
+
+
+def test_the_chapters_in_a_folder_are_one_drive(tmp_path: Path) -> None:
+    for name in ("north/GX010012.MP4", "north/GX020012.MP4", "north/GX010013.MP4", "south/a10.mp4", "south/a9.mp4"):
+        (tmp_path / "trips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "trips" / name).write_text("x")
+    out = tmp_path / "out"
+
+    def listed() -> list[WorkSource]:
+        return list_sources(resolve_source(f"{tmp_path}/trips/*/*.[mM][pP]4"), out, drives=True)
+
+    found = {source.name: [path.name for path in source.files] for source in listed()}
+    assert found == {"north": ["GX010012.MP4", "GX020012.MP4", "GX010013.MP4"], "south": ["a9.mp4", "a10.mp4"]}
+    assert {source.kind for source in listed()} == {"drive"}
+    assert work(listed(), out).process.calls == ["north", "south"]
+    # A later chapter makes the drive another one, under the same name.
+    (tmp_path / "trips/south/a11.mp4").write_text("x")
+    assert work(listed(), out).process.calls == ["south"]
+    (source,) = list_sources(resolve_source(tmp_path / "trips/south"), out, drives=True)
+    assert source.name == "south"
+    (tmp_path / "trips/south/rear_1.mp4").write_text("x")
+    with pytest.raises(MediaError, match="named differently"):
+        listed()
 
 
 def test_waiting_ends_when_the_other_process_is_done(tmp_path: Path) -> None:
