@@ -28,6 +28,9 @@ def convert(
         str | None, typer.Option("--format", help="coco, cvat, labelme, voc or yolo, where it is not recognised.")
     ] = None,
     to: Annotated[str, typer.Option(help="What is written: yolo or coco.")] = "yolo",
+    rows: Annotated[
+        str, typer.Option(help="mixed (joint task), boxes (detection) or polygons (segmentation).")
+    ] = "mixed",
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where they are not in SRC.")] = None,
     rename: Annotated[
         list[str] | None, typer.Option("--map", metavar="OLD=NEW", help="Rename or merge a class; repeatable.")
@@ -62,6 +65,7 @@ def convert(
             out,
             source_format=source_format,
             to=to,
+            rows=rows,
             images=images,
             rename=renames,
             drop=drop or [],

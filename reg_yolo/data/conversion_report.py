@@ -79,6 +79,12 @@ class ConversionSummary:
             if count > examples:
                 lines.append(f"            ... and {count - examples} more")
         lines += ["", *(f"Note: {note}" for note in self.notes)] if self.notes else []
+        if self.result.suffix == ".yaml" and sum(self.polygons.values()) and sum(self.boxes.values()):
+            lines += [
+                "",
+                "Outlines and boxes stand side by side, which the joint task trains on; for detection convert",
+            ]
+            lines += ["with --rows boxes, for segmentation with --rows polygons."]
         if set(self.images) == {"train"} and self.result.suffix == ".yaml":
             lines += [
                 "",

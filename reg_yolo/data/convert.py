@@ -21,7 +21,7 @@ from reg_yolo.data.coco_export import CocoWriter
 from reg_yolo.data.conversion_report import DROPPED, REPORT_NAME, ConversionSummary
 from reg_yolo.data.dataset_writer import YoloWriter
 from reg_yolo.data.formats.recognise import read_annotations
-from reg_yolo.data.image_cleaning import CleaningRules, place_objects, select_objects
+from reg_yolo.data.image_cleaning import ROW_CHOICES, CleaningRules, place_objects, select_objects
 from reg_yolo.data.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.data.picture_files import Picture, PictureReader
 from reg_yolo.data.picture_names import picture_stems
@@ -38,6 +38,7 @@ def convert(
     *,
     source_format: str | None = None,
     to: str = "yolo",
+    rows: str = "mixed",
     images: str | Path | None = None,
     rename: Mapping[str, str] | None = None,
     drop: Iterable[str] = (),
@@ -57,6 +58,8 @@ def convert(
         out: The folder to be made; it appears when it is complete.
         source_format: `coco`, `cvat`, `labelme`, `voc` or `yolo`; None recognises it.
         to: `yolo` for images/, labels/ and data.yaml, `coco` for images/ and annotations/instances_SPLIT.json.
+        rows: `mixed` writes outlines and boxes as they are, for joint training; `boxes` the box around every outline,
+            for detection; `polygons` leaves out what has a box only, for segmentation.
         images: A further folder in which pictures are looked for.
         rename: New class name by old one; several may become one.
         drop: Classes to leave out, by their old names.
@@ -73,7 +76,11 @@ def convert(
         DataError: If the source is not understood, an argument names what there is not, or nothing is left to write.
     """
     source, out = Path(source), Path(out)
-    for option, value, known in (("--to", to, tuple(_WRITERS)), ("--exif", exif, EXIF_CHOICES)):
+    for option, value, known in (
+        ("--to", to, tuple(_WRITERS)),
+        ("--rows", rows, ROW_CHOICES),
+        ("--exif", exif, EXIF_CHOICES),
+    ):
         if value not in known:
             raise DataError(f"{option} {value}: expected {', '.join(known)}.")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
@@ -83,7 +90,7 @@ def convert(
         plan = plan_classes(annotated.class_names, rename or {}, drop, classes)
         summary = ConversionSummary(out, annotated.format_name, plan.names)
         summary.remarks, summary.notes = annotated.remarks, annotated.notes
-        rules = CleaningRules(keep_crowd, drop_difficult, exif)
+        rules = CleaningRules(keep_crowd, drop_difficult, rows, exif)
         writer = _WRITERS[to](folder, plan.names, link=link)
         try:
             for image, stem, picture, objects in _usable(

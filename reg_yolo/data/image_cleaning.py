@@ -9,10 +9,14 @@ from reg_yolo.data.class_mapping import ClassPlan
 from reg_yolo.data.conversion_report import ASKED, CHANGED, DROPPED
 from reg_yolo.data.object_geometry import fit_object
 from reg_yolo.data.orientation import fit_to_picture, scale_objects, upright_size
+from reg_yolo.data.outlines import bounds
 from reg_yolo.data.picture_files import Picture
 
 CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
 TWICE = "the same object a second time"
+
+
+ROW_CHOICES = ("mixed", "boxes", "polygons")
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,14 @@ class CleaningRules:
     Attributes:
         keep_crowd: Whether crowd regions are objects.
         drop_difficult: Whether what Pascal VOC calls difficult is left out.
+        rows: `mixed` keeps outlines and boxes as they are, `boxes` takes the box around every outline, `polygons` leaves
+            out what has a box only.
         exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw`.
     """
 
     keep_crowd: bool = False
     drop_difficult: bool = False
+    rows: str = "mixed"
     exif: str = "auto"
 
 
@@ -81,6 +88,11 @@ def place_objects(
             continue
         if changed:
             remarks.append(_remark(CHANGED, image, item, changed))
+        if rules.rows == "polygons" and not item.parts:
+            remarks.append(_remark(ASKED, image, item, "box only (--rows polygons)"))
+            continue
+        if rules.rows == "boxes" and item.parts:
+            item.box, item.parts, item.holes = bounds(item.parts), (), ()
         kept.append(item)
     return kept, remarks, ""
 

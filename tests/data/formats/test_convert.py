@@ -12,7 +12,7 @@ from reg_yolo.data import picture_files
 from reg_yolo.data.convert import convert
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
-from tests.data.formats.exports import coco_content, rows, write_coco, write_picture
+from tests.data.formats.exports import coco_content, pixel_rows, rows, write_coco, write_picture
 
 THREE = [{"category_id": number, "bbox": [1, 2 + number, 10, 20]} for number in (0, 1, 2)]
 CATEGORIES = ((0, "sign"), (1, "sgin"), (2, "pole"))
@@ -151,3 +151,16 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
         for out in ("one", "two")
     ]
     assert files[0] == files[1] and len(files[0]) == 6
+
+
+def test_rows_for_one_task(tmp_path: Path) -> None:
+    square = [10, 10, 30, 10, 30, 40, 10, 40]
+    folder = write_coco(tmp_path / "in", coco_content([{"segmentation": [square]}, {"bbox": [1, 2, 10, 20]}]))
+    mixed = convert(folder, tmp_path / "mixed")
+    assert "--rows boxes" in mixed.as_text()
+    boxes = convert(folder, tmp_path / "boxes", rows="boxes", strict=True)
+    assert pixel_rows(tmp_path / "boxes") == [(0, [10, 10, 30, 40]), (0, [1, 2, 11, 22])]
+    assert boxes.boxes["sign"] == 2 and "side by side" not in boxes.as_text()
+    polygons = convert(folder, tmp_path / "polygons", rows="polygons", strict=True)
+    assert pixel_rows(tmp_path / "polygons") == [(0, square)]
+    assert [(remark.kind, remark.place) for remark in polygons.remarks] == [("asked", "annotations[1]")]
