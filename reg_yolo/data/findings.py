@@ -88,7 +88,7 @@ def findings_text(findings: Sequence[Finding], root: Path, examples: int = 3) ->
         if len(same) > examples:
             lines.append(f"           ... and {len(same) - examples} more")
         blocks.append("\n".join(lines))
-    return "\n".join(blocks)
+    return printable("\n".join(blocks))
 
 
 def findings_csv(findings: Sequence[Finding]) -> str:
@@ -106,6 +106,10 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headings)
-    # A file name of bytes that are no text keeps a mark where they stood.
-    writer.writerows([str(c).encode("utf-8", "replace").decode() if c is not None else "" for c in row] for row in rows)
+    writer.writerows([printable(str(cell)) if cell is not None else "" for cell in row] for row in rows)
     return text.getvalue()
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written as UTF-8: bytes of a file name that are no text become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -6,6 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -43,7 +44,8 @@ def parallel_map(
     waiting: deque[Future[list[Result]]] = deque()
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     try:
-        waiting.extend(pool.submit(_run_chunk, function, part) for part in islice(chunks, _UNDER_WAY * workers))
+        with _interrupts_held_back():
+            waiting.extend(pool.submit(_run_chunk, function, part) for part in islice(chunks, _UNDER_WAY * workers))
         while waiting:
             yield from waiting.popleft().result()
             waiting.extend(pool.submit(_run_chunk, function, part) for part in islice(chunks, 1))
@@ -51,8 +53,24 @@ def parallel_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start, which inherit that: it would end them with a traceback each.
+
+    It reaches every process of a terminal; the first one ends the others in order.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; the first one ends the others in order.
+    # Where it cannot be held back.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
