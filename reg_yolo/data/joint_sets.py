@@ -13,7 +13,7 @@ from typing import Any
 
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.config.schema import DataPair
-from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import DatasetDescription, offer_to_split, read_dataset_yaml
 from reg_yolo.data.labels import scan_labels
 from reg_yolo.errors import ConfigError, DataError
 
@@ -68,8 +68,11 @@ class JointSets:
             files = " nor ".join(str(part.description.yaml_path) for part in self.parts)
             negation = "neither " if len(self.parts) > 1 else ""
             known = ", ".join(sorted({name for part in self.parts for name in part.description.splits})) or "none"
+            offer = "."
+            if split == "val" and "train" in known:
+                offer = offer_to_split(self.parts[-1].description.yaml_path)
             raise DataError(
-                f"{negation}{files} names {'a' if negation else 'no'} '{split}:' split (named: {known}); add it."
+                f"{negation}{files} names {'a' if negation else 'no'} '{split}:' split (named: {known}); add it{offer}"
             )
         return found
 
