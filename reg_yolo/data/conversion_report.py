@@ -79,7 +79,7 @@ class ConversionSummary:
             if count > examples:
                 lines.append(f"            ... and {count - examples} more")
         lines += ["", *(f"Note: {note}" for note in self.notes)] if self.notes else []
-        if self.result.suffix == ".yaml" and sum(self.polygons.values()) and sum(self.boxes.values()):
+        if self.result.suffix == ".yaml" and self.polygons.total() and self.boxes.total():
             lines += [
                 "",
                 "Outlines and boxes stand side by side, which the joint task trains on; for detection convert",

@@ -18,10 +18,10 @@ from pathlib import Path
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.data.class_mapping import ClassPlan, plan_classes
 from reg_yolo.data.coco_export import CocoWriter
-from reg_yolo.data.conversion_report import DROPPED, REPORT_NAME, ConversionSummary
+from reg_yolo.data.conversion_report import ASKED, DROPPED, REPORT_NAME, ConversionSummary
 from reg_yolo.data.dataset_writer import YoloWriter
 from reg_yolo.data.formats.recognise import read_annotations
-from reg_yolo.data.image_cleaning import ROW_CHOICES, CleaningRules, place_objects, select_objects
+from reg_yolo.data.image_cleaning import ROW_CHOICES, CleaningRules, hides_objects, place_objects, select_objects
 from reg_yolo.data.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.data.picture_files import Picture, PictureReader
 from reg_yolo.data.picture_names import picture_stems
@@ -123,7 +123,7 @@ def _usable(
         for done, (image, stem) in enumerate(zip(annotated.images, stems, strict=True), start=1):
             objects, remarks = select_objects(image, plan, rules)
             picture, fault = None, ""
-            if objects or (background and not _has_loss(remarks)):
+            if objects or (background and not hides_objects(remarks)):
                 picture, fault = reader.read(image)
                 if picture is not None:
                     objects, more, fault = place_objects(image, objects, picture, rules)
@@ -131,11 +131,11 @@ def _usable(
             if fault:
                 summary.pictures_lost += 1
                 remarks.append(Remark(DROPPED, image.name, "", "", fault))
-            elif picture is not None and (objects or (background and not _has_loss(remarks))):
+            elif picture is not None and (objects or (background and not hides_objects(remarks))):
                 yield image, stem, picture, objects
-            elif _has_loss(remarks):
-                # Something is there that no label shows: as background it would teach to overlook it.
-                remarks.append(Remark(DROPPED, image.name, "", "", EMPTIED))
+            elif hides_objects(remarks):
+                kind = DROPPED if any(remark.kind == DROPPED for remark in remarks) else ASKED
+                remarks.append(Remark(kind, image.name, "", "", EMPTIED))
             else:
                 summary.unlabelled += 1
             summary.remarks += remarks
@@ -143,10 +143,6 @@ def _usable(
                 progress(done, len(annotated.images))
     finally:
         reader.close()
-
-
-def _has_loss(remarks: list[Remark]) -> bool:
-    return any(remark.kind == DROPPED for remark in remarks)
 
 
 def _refuse_losses(summary: ConversionSummary, source: Path, strict: bool) -> None:

@@ -14,6 +14,8 @@ from reg_yolo.data.picture_files import Picture
 
 CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
 TWICE = "the same object a second time"
+DIFFICULT = "difficult (--drop-difficult)"
+BOX_ONLY = "box only (--rows polygons)"
 
 
 ROW_CHOICES = ("mixed", "boxes", "polygons")
@@ -26,8 +28,8 @@ class CleaningRules:
     Attributes:
         keep_crowd: Whether crowd regions are objects.
         drop_difficult: Whether what Pascal VOC calls difficult is left out.
-        rows: `mixed` keeps outlines and boxes as they are, `boxes` takes the box around every outline, `polygons` leaves
-            out what has a box only.
+        rows: `mixed` keeps outlines and boxes, `boxes` takes the box around every outline, `polygons` leaves out what has
+            a box only.
         exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw`.
     """
 
@@ -48,7 +50,7 @@ def select_objects(
         if target is None:
             remarks.append(_remark(ASKED, image, item, f"class {item.class_name} (--drop)"))
         elif item.difficult and rules.drop_difficult:
-            remarks.append(_remark(ASKED, image, item, "difficult (--drop-difficult)"))
+            remarks.append(_remark(ASKED, image, item, DIFFICULT))
         elif item.crowd and not rules.keep_crowd:
             remarks.append(_remark(DROPPED, image, item, CROWD))
         else:
@@ -89,12 +91,17 @@ def place_objects(
         if changed:
             remarks.append(_remark(CHANGED, image, item, changed))
         if rules.rows == "polygons" and not item.parts:
-            remarks.append(_remark(ASKED, image, item, "box only (--rows polygons)"))
+            remarks.append(_remark(ASKED, image, item, BOX_ONLY))
             continue
         if rules.rows == "boxes" and item.parts:
             item.box, item.parts, item.holes = bounds(item.parts), (), ()
         kept.append(item)
     return kept, remarks, ""
+
+
+def hides_objects(remarks: list[Remark]) -> bool:
+    """Whether something is in a picture that no label shows, so that as background it would teach to overlook it."""
+    return any(remark.kind == DROPPED or remark.reason in (DIFFICULT, BOX_ONLY) for remark in remarks)
 
 
 def _remark(kind: str, image: AnnotatedImage, item: ObjectAnnotation, reason: str) -> Remark:

@@ -164,3 +164,6 @@ def test_rows_for_one_task(tmp_path: Path) -> None:
     polygons = convert(folder, tmp_path / "polygons", rows="polygons", strict=True)
     assert pixel_rows(tmp_path / "polygons") == [(0, square)]
     assert [(remark.kind, remark.place) for remark in polygons.remarks] == [("asked", "annotations[1]")]
+    only = write_coco(tmp_path / "boxes only", coco_content([{"bbox": [1, 2, 10, 20]}], ["a.png", "b.png"]))
+    background = convert(only, tmp_path / "none", rows="polygons", background=True, strict=True)
+    assert background.images["train"] == 1 and (tmp_path / "none/images/train/b.png").is_file()
