@@ -24,6 +24,13 @@ def test_an_object_is_found_once_and_the_surest_goes_first() -> None:
     assert score_image(boxes, [0.4, 0.9], ["a", "a"], TRUTH[:1], ["a"]) == ImageScore(1, 1, 0)
 
 
+def test_an_unsure_detection_does_not_take_the_object_of_a_surer_one() -> None:
+    # The surer box fits both objects, the first better; the other fits the first only.
+    truth = [(0, 0, 10, 10), (2, 0, 12, 10)]
+    boxes = [(-3, 0, 7, 10), (0.5, 0, 10.5, 10)]
+    assert score_image(boxes, [0.4, 0.9], ["a", "a"], truth, ["a", "a"]) == ImageScore(1, 1, 1)
+
+
 def test_the_best_free_object_is_taken() -> None:
     truth = [(0, 0, 10, 10), (2, 0, 12, 10)]
     boxes = [(2, 0, 12, 10), (0, 0, 10, 10)]
