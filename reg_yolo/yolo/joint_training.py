@@ -70,7 +70,9 @@ class JointTraining(SegmentationTraining):
         stride = max(int(unwrap_model(self.model).stride.max()), 32)
         kind: Literal["train", "val"] = "train" if mode == "train" else "val"
         split = "train" if mode == "train" else str(self.args.split or "val")
-        return build_joint_dataset(self.sets, split, args=self.args, mode=kind, batch=batch or 1, stride=stride)
+        return build_joint_dataset(
+            self.sets, split, args=self.args, mode=kind, batch=batch or 1, stride=stride, rect=kind == "val"
+        )
 
     @property
     def mask_counts(self) -> list[int]:

@@ -20,6 +20,7 @@ from reg_yolo.video.reading import SourceFrame, SourceItem, Unreadable
 from reg_yolo.video.tiles import Crop, Region, crops_of, merge_tiles
 from reg_yolo.yolo.inference import inference_calls
 from reg_yolo.yolo.preparation import prepare
+from reg_yolo.yolo.result_masks import masks_of
 
 _DECODED_AHEAD, _PREPARED_AHEAD = 3, 2
 
@@ -44,10 +45,12 @@ class View:
     Attributes:
         region: Cuts bonnet and sky; None for the whole frame.
         tile: Width and height of tiles in pixels, in addition to the whole region; None for none.
+        polygons: Whether masks are given as polygons too.
     """
 
     region: Region | None = None
     tile: tuple[int, int] | None = None
+    polygons: bool = False
 
 
 @dataclass
@@ -115,7 +118,7 @@ def predicted_frames(
             if not isinstance(work, _Work):
                 yield work
                 continue
-            for number, found in enumerate(_results(work, predictor, class_names)):
+            for number, found in enumerate(_results(work, predictor, class_names, view.polygons)):
                 yield PredictedFrame(found, work.frames[number])
             del work
 
@@ -164,7 +167,7 @@ def _parts(frames: Sequence[SourceFrame], view: View, size: int) -> list[_Part]:
 
 
 @torch.inference_mode()
-def _results(work: _Work, predictor: Any, class_names: list[str]) -> list[FrameDetections]:
+def _results(work: _Work, predictor: Any, class_names: list[str], polygons: bool) -> list[FrameDetections]:
     found: list[list[tuple[Crop, Results]]] = [[] for _ in work.frames]
     for part in work.parts:
         predictor.batch = ([str(work.frames[number].path) for number, _ in part.places], None, None)
@@ -172,35 +175,50 @@ def _results(work: _Work, predictor: Any, class_names: list[str]) -> list[FrameD
             part.places, predictor.postprocess(part.raw, part.batch, part.pictures), strict=True
         ):
             found[number].append((crop, result))
-    iou = float(predictor.args.iou)
-    return [detections_of(pieces, frame, class_names, iou) for pieces, frame in zip(found, work.frames, strict=True)]
+    iou, with_masks = float(predictor.args.iou), getattr(predictor, "with_masks", ())
+    return [
+        detections_of(pieces, frame, class_names, iou, with_masks=with_masks, polygons=polygons)
+        for pieces, frame in zip(found, work.frames, strict=True)
+    ]
 
 
 def detections_of(
-    pieces: Sequence[tuple[Crop, Results]], frame: SourceFrame, class_names: list[str], iou: float = 0.7
+    pieces: Sequence[tuple[Crop, Results]],
+    frame: SourceFrame,
+    class_names: list[str],
+    iou: float = 0.7,
+    *,
+    with_masks: Sequence[bool] = (),
+    polygons: bool = False,
 ) -> FrameDetections:
-    """Return upstream's results for one frame as our detections, boxes in pixels of the full frame.
+    """Return upstream's results for one frame as our detections, boxes and masks in pixels of the full frame.
 
     Args:
         pieces: What was found on each part of the frame that the network saw, the whole region first.
         frame: The frame.
         class_names: In the order of their indices.
         iou: Boxes of different pieces that overlap by more are one object.
+        with_masks: By class index, whether the class has masks; empty where all have that the network gives.
+        polygons: Whether masks are given as polygons too.
     """
     height, width = frame.picture.shape[:2]
     rows: list[NDArray[np.float64]] = []
+    masks: list[dict[str, Any] | None] = []
     for crop, result in pieces:
         data = result.boxes.data.cpu().numpy().astype(np.float64)
         data[:, [0, 2]] += crop.left
         data[:, [1, 3]] += crop.top
         rows.append(data)
+        masks += masks_of(result, with_masks, (crop.left, crop.top), (height, width), polygons=polygons)
     table = rows[0]
     if len(pieces) > 1:
         table = np.concatenate(rows)
         crop_ids = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
         ids = table[:, 5].astype(np.int64)
-        table = table[merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)]
+        kept = merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)
+        table, masks = table[kept], [masks[index] for index in kept]
     return FrameDetections.from_arrays(
         str(frame.path), frame.index, frame.time_s, width, height,
         boxes_xyxy=table[:, :4], confidences=table[:, 4], class_ids=table[:, 5], class_names=class_names,
+        masks=masks,
     )  # fmt: skip

@@ -36,7 +36,3 @@ def drop_scores(preds: Any, thresholds: list[float]) -> Any:
     scores = preds[:, 4 : 4 + len(thresholds)]
     kept = torch.where(scores >= limits, scores, torch.zeros_like(scores))
     return torch.cat((preds[:, :4], kept, preds[:, 4 + len(thresholds) :]), 1)
-
-
-# The predictor of each task. All are made the same way and have `class_thresholds`, `inference` and `postprocess`.
-PREDICTORS: dict[str, type[Any]] = {"detect": RegDetectionPredictor}

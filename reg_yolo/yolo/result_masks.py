@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ultralytics.engine.results import Results
 from ultralytics.utils import ops
 
-from reg_yolo.video.mask_encoding import encode_masks
+from reg_yolo.video.mask_encoding import encode_masks, mask_polygons
 
 
 def masks_of(
-    result: Results, mask_class_ids: Collection[int], corner: tuple[int, int], size: tuple[int, int]
+    result: Results,
+    with_masks: Sequence[bool],
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    *,
+    polygons: bool = False,
 ) -> list[dict[str, Any] | None]:
     """Return the mask of every row of a result; None for classes without masks and for masks without a pixel.
 
     Args:
         result: What was found on a picture, or on a part of one.
-        mask_class_ids: Classes that have masks.
+        with_masks: By class index, whether the class has masks; empty where all have.
         corner: Left and top of that part in pixels of the full frame.
         size: Height and width of the full frame.
+        polygons: Add the outlines of the masks' parts.
     """
     rows = len(result.boxes)
     found: list[dict[str, Any] | None] = [None] * rows
@@ -38,10 +44,10 @@ def masks_of(
     chosen, crops = [], []
     for row, class_id in enumerate(result.boxes.cls.int().tolist()):
         crop = pixels[row, low[row, 1] : high[row, 1], low[row, 0] : high[row, 0]]
-        if class_id in mask_class_ids and crop.any():
+        if (not with_masks or with_masks[class_id]) and crop.any():
             chosen.append(row)
             crops.append(crop)
     encoded = encode_masks(crops, corners=low[chosen].reshape(-1, 2) + np.asarray(corner), size=size)
     for row, mask in zip(chosen, encoded, strict=True):
-        found[row] = mask
+        found[row] = {**mask, "polygons": mask_polygons(mask)} if polygons else mask
     return found

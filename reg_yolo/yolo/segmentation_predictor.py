@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,16 +19,18 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
     """Upstream's predictor of masks with a confidence threshold for each class.
 
     Attributes:
-        mask_class_ids: Indices of the classes that have masks; None for upstream's own way, where every class has one
-            and a detection without a single mask pixel is dropped.
+        with_masks: By class index, whether the class has masks; empty for upstream's own way, where every class has.
+        keeps_detections_without_mask: Whether a detection stays whose mask has no pixel; upstream drops it. So it is
+            in the joint task, where every class has boxes and some have masks.
     """
 
-    mask_class_ids: list[int] | None = None
+    with_masks: Sequence[bool] = ()
+    keeps_detections_without_mask: bool = False
 
     def construct_result(
         self, pred: Tensor, img: Tensor, orig_img: NDArray[np.uint8], img_path: str, proto: Tensor
     ) -> Results:
-        """Return the result of one image; with `mask_class_ids` no detection is dropped.
+        """Return the result of one image.
 
         Args:
             pred: Tensor[N, 6 + K], boxes in network pixels, confidence, class, mask coefficients.
@@ -35,10 +39,10 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
             img_path: Its name.
             proto: Tensor[K, h, w], mask prototypes.
         """
-        if self.mask_class_ids is None:
+        if not self.keeps_detections_without_mask:
             return super().construct_result(pred, img, orig_img, img_path, proto)
         boxes, coefficients = pred[:, :6].clone(), pred[:, 6:]
-        has_mask = torch.isin(pred[:, 5].long(), torch.tensor(self.mask_class_ids, device=pred.device))
+        has_mask = torch.tensor(self.with_masks, device=pred.device)[pred[:, 5].long()]
         height, width = orig_img.shape[:2]
         network_size = (img.shape[2], img.shape[3])
         boxes[:, :4] = ops.scale_boxes(network_size, boxes[:, :4], orig_img.shape)
