@@ -143,7 +143,11 @@ def predictions_on(run: RunResult, images: Sequence[LabelledImage], *, trust: bo
     with tempfile.TemporaryDirectory(prefix="reg_yolo_report_") as folder:
         listed = Path(folder) / "images.txt"
         listed.write_text("".join(f"{image.path}\n" for image in images), encoding="utf-8", errors="surrogateescape")
-        summary = predict(run.weights, listed, on_frame=keep, save=False, out=Path(folder) / "out", trust=trust)
+        # The network itself in full precision: which images are the hardest must not hang on what is installed.
+        summary = predict(
+            run.weights, listed, on_frame=keep, save=False, out=Path(folder) / "out", trust=trust,
+            engine="pytorch", precision="f32",
+        )  # fmt: skip
     if summary.failed:
         raise MediaError(next(iter(summary.failed.values())))
     return found
