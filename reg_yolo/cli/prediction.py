@@ -26,6 +26,31 @@ def predict(
         typer.Argument(metavar="[KEY=VALUE]...", help="Ultralytics' arguments: conf=0.4, imgsz=960, save=false."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    drive: Annotated[
+        bool, typer.Option("--drive", help="The videos of SOURCE are the chapters of one drive: frames and time go on.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option(help="Look at one frame every 5 frames (5), 0.2 seconds (0.2s) or 2 metres (2m).")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="Constant speed in km/h, for --every in metres.")] = None,
+    gpx: Annotated[Path | None, typer.Option(help="GPX track, for --every in metres.")] = None,
+    gpx_offset: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time of the first frame after the track's first fix.")
+    ] = 0.0,
+    roi: Annotated[
+        str | None,
+        typer.Option(metavar="X1,Y1,X2,Y2", help="Look at this part only, as fractions (0,0.3,1,0.9) or in pixels."),
+    ] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(metavar="PIXELS", help="Look at tiles of this size, too (960 or 960x540), for small objects."),
+    ] = None,
+    blur: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WEIGHTS[:CLASS]", help="Blur what these weights find before anything is stored; repeatable."
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(help="auto, pytorch, onnxruntime, openvino or tensorrt.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="f32 (reproducible), f16, bf16 or int8.")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
@@ -49,7 +74,23 @@ def predict(
     from reg_yolo.yolo.predict_run import predict as run
 
     result = run(
-        weights, source, out=out, trust=trust, engine=engine, precision=precision, int8=int8, data=named, **arguments
+        weights,
+        source,
+        out=out,
+        trust=trust,
+        drive=drive,
+        every=every,
+        speed=speed,
+        gpx=gpx,
+        gpx_offset=gpx_offset,
+        roi=roi,
+        tiles=tiles,
+        blur=blur or (),
+        engine=engine,
+        precision=precision,
+        int8=int8,
+        data=named,
+        **arguments,
     )
     rate = result.frames / result.seconds if result.seconds else 0.0
     typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
@@ -61,6 +102,8 @@ def predict(
         many = f"{len(result.annotated)} pictures in {result.folder}"
         typer.echo(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
     typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
+    if result.holes:
+        typer.echo(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
     if result.failed:
         for reason in result.failed.values():
             typer.echo(f"error: {reason}", err=True)

@@ -18,8 +18,17 @@ from reg_yolo.errors import ConfigError
 SMALLEST_IMGSZ = 32
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 SPLITS = ("train", "val", "test")
-# What upstream's predictor returns instead of detections.
-NOT_FOR_PREDICT = {"source": "it is the second word", "embed": "it returns features, not objects"}
+# What upstream's predictor returns instead of detections, or stores past the place where pictures are blurred.
+_STORED_PICTURES = "pictures are stored in one place only, where they are blurred first"
+NOT_FOR_PREDICT = {
+    "source": "it is the second word",
+    "embed": "it returns features, not objects",
+    "save_crop": _STORED_PICTURES,
+    "save_frames": _STORED_PICTURES,
+    "visualize": _STORED_PICTURES,
+    "show": "it opens no windows",
+    "save_txt": "detections.jsonl has everything in it",
+}
 # Lowest values of arguments that upstream takes at any value and then misuses.
 LOWEST = {
     "workers": 0, "close_mosaic": 0, "save_period": -1, "warmup_epochs": 0, "box": 0, "cls": 0, "dfl": 0, "time": 0,

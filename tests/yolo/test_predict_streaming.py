@@ -20,7 +20,7 @@ from reg_yolo.video.detections import FrameDetections
 from reg_yolo.video.detections_io import read_detections
 from reg_yolo.video.reading import SourceFrame
 from reg_yolo.video.writer import AnnotatedVideoWriter
-from reg_yolo.yolo import predict_frames, predict_run
+from reg_yolo.yolo import predict_frames, predict_job
 from tests.yolo.videos import write_video
 
 # Results and pictures of the frames whose names the loops still hold; further ones would add up over a long video.
@@ -130,7 +130,7 @@ def test_video_survives_an_interruption_in_the_middle_of_a_frame(
 def test_interruption_before_the_first_frame_leaves_nothing(
     long_video: Path, detector: Path, monkeypatch: pytest.MonkeyPatch, working_directory: Path
 ) -> None:
-    monkeypatch.setattr(predict_run, "predicted_frames", lambda *_: raise_interrupt())
+    monkeypatch.setattr(predict_job, "predicted_frames", lambda *_: raise_interrupt())
     with pytest.raises(KeyboardInterrupt):
         reg_yolo.predict(detector, long_video, device="cpu")
     assert not any(working_directory.iterdir())
@@ -141,7 +141,7 @@ def test_failure_leaves_a_folder_alone_that_was_there_before(
 ) -> None:
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("keep")
-    monkeypatch.setattr(predict_run, "predicted_frames", lambda *_: raise_interrupt())
+    monkeypatch.setattr(predict_job, "predicted_frames", lambda *_: raise_interrupt())
     with pytest.raises(KeyboardInterrupt):
         reg_yolo.predict(detector, long_video, device="cpu", out="mine")
     assert Path("mine/notes.txt").read_text() == "keep"

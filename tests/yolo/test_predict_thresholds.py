@@ -78,7 +78,7 @@ def test_thresholds_of_other_weights_are_passed_over_with_a_warning(
     content = json.loads(file.read_text())
     file.write_text(json.dumps({**content, "weights_sha256": "0" * 64}))
     warnings: list[str] = []
-    monkeypatch.setattr("reg_yolo.yolo.predict_run.LOGGER.warning", warnings.append)
+    monkeypatch.setattr("reg_yolo.yolo.class_thresholds.LOGGER.warning", warnings.append)
     assert confidences(weights, images)[0] == INSIDE
     assert [str(file) in line and "other weights" in line for line in warnings] == [True]
 
