@@ -28,8 +28,8 @@ class CleaningRules:
     Attributes:
         keep_crowd: Whether crowd regions are objects.
         drop_difficult: Whether what Pascal VOC calls difficult is left out.
-        rows: `mixed` keeps outlines and boxes, `boxes` takes the box around every outline, `polygons` leaves out what has
-            a box only.
+        rows: `mixed` keeps outlines and boxes, `boxes` takes the box around every outline, `polygons` leaves out what
+            has a box only.
         exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw`.
     """
 

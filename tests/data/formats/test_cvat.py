@@ -139,7 +139,7 @@ def test_frames_that_cvat_wrote_are_taken_as_they_stand(tmp_path: Path) -> None:
 
 
 def test_rotation_turns_the_shorter_way_and_polygons_move_corner_by_corner(tmp_path: Path) -> None:
-    turned = box(0, 30, extra='rotation="350"') + box(2, 30, extra='rotation="10"') + box(3, 30, outside=1)
+    turned = box(0, 30, extra='rotation="350"') + box(3, 30, extra='rotation="10"') + box(4, 30, outside=1)
     polygon = (
         '<polygon frame="4" keyframe="1" outside="0" points="0,0;10,0;10,10;0,10"/>'
         '<polygon frame="6" keyframe="1" outside="0" points="20,0;30,0;30,10;20,10"/>'
@@ -147,7 +147,11 @@ def test_rotation_turns_the_shorter_way_and_polygons_move_corner_by_corner(tmp_p
     )
     tracks = f'<track id="0" label="sign">{turned}</track><track id="1" label="sign">{polygon}</track>'
     convert(write_video(tmp_path / "in", tracks), tmp_path / "out")
-    assert pixel_rows(tmp_path / "out", "frame_000001") == [(0, [30, 10, 40, 30])]
+    # A third of the way from 350 to 370 degrees; the other way around would be at 237.
+    angle = np.radians(10 / 3)
+    half = np.array([10 * np.cos(angle) + 20 * np.sin(angle), 20 * np.cos(angle) + 10 * np.sin(angle)]) / 2
+    found = pixel_rows(tmp_path / "out", "frame_000001")[0][1]
+    assert found == pytest.approx([*([35, 20] - half), *([35, 20] + half)], abs=0.02)
     assert pixel_rows(tmp_path / "out", "frame_000005") == [(0, [10, 0, 20, 0, 20, 10, 10, 10])]
     between = np.reshape(pixel_rows(tmp_path / "out", "frame_000007")[0][1], (-1, 2))
     assert between.min(axis=0) == pytest.approx([20, 0]) and 30 < between[:, 0].max() < 40
