@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.data.dataset_yaml import label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.errors import DataError, MediaError
 from reg_yolo.evaluation.image_scores import ImageScore, hardest_images, score_image
@@ -79,15 +79,13 @@ def validation_images(run: RunResult) -> list[LabelledImage]:
     Raises:
         DataError: If the data set is not here.
     """
-    given = run.settings.get("data")
-    sets = list(given.items()) if isinstance(given, Mapping) else [("", given)]
-    if len(sets) == 1 and not (given and Path(str(given)).exists()):
-        # The user's own file may be gone; the run keeps a copy with absolute paths.
-        sets = [("", run.folder / "data.yaml")]
+    given, split = run.settings.get("data"), run.boxes.split
+    if isinstance(given, Mapping):
+        sets = [(role, read_dataset_yaml(str(file), required=())) for role, file in given.items()]
+    else:
+        sets = [("", _validated_on(run, given))]
     images: dict[Path, LabelledImage] = {}
-    for role, file in sets:
-        split = run.boxes.split
-        description = read_dataset_yaml(str(file), required=(split,) if len(sets) == 1 else ())
+    for role, description in sets:
         if split not in description.splits:
             continue
         names, mask_classes = tuple(description.class_names), () if role == "detect" else run.mask_classes
@@ -95,6 +93,18 @@ def validation_images(run: RunResult) -> list[LabelledImage]:
             image = LabelledImage(path, names, mask_classes)
             images.setdefault(image.key, image)
     return list(images.values())
+
+
+def _validated_on(run: RunResult, given: object) -> DatasetDescription:
+    """Return the data set of the last validation: the copy of its YAML in the run, else the one it was trained on."""
+    required = (run.boxes.split,)
+    try:
+        return read_dataset_yaml(run.folder / "data.yaml", required=required)
+    except DataError:
+        # The folder was moved or cleared out; the user's own file may still be there.
+        if not given or not Path(str(given)).exists():
+            raise
+        return read_dataset_yaml(str(given), required=required)
 
 
 def find_images(named: Sequence[str], among: Sequence[LabelledImage]) -> list[LabelledImage]:

@@ -200,11 +200,19 @@ def test_two_data_sets_side_by_side(tmp_path: Path, own_rectangles: Path, even_r
     assert {image.mask_classes for image in images[3:]} == {NAMES[:2]}
 
 
-def test_data_that_moved_are_read_from_the_copy_in_the_run(tmp_path: Path, own_rectangles: Path) -> None:
-    folder = run_on(tmp_path / "run", own_rectangles)
-    settings = yaml.safe_load((folder / "reg.yaml").read_text())
-    (folder / "reg.yaml").write_text(yaml.safe_dump({**settings, "data": "/gone/data.yaml"}))
+def test_the_images_are_those_of_the_last_validation(
+    tmp_path: Path, own_rectangles: Path, even_rectangles: Path
+) -> None:
+    """`reg-yolo val --out RUN` on other data leaves the settings of the training as they are."""
+    folder = run_on(tmp_path / "run", own_rectangles, settings={"data": str(even_rectangles)})
     assert len(validation_images(read_run(folder, "run"))) == 3
+    (folder / "data.yaml").unlink()
+    assert len(validation_images(read_run(folder, "run"))) == 12
+    gone = run_on(tmp_path / "gone", own_rectangles, settings={"data": "/gone/data.yaml"})
+    assert len(validation_images(read_run(gone, "gone"))) == 3
+    (gone / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"data\.yaml does not exist"):
+        validation_images(read_run(gone, "gone"))
 
 
 def test_groups_show_one_run_each(tmp_path: Path, even_rectangles: Path, detector: Path, predicted: Callable) -> None:
