@@ -149,9 +149,10 @@ def test_rotation_turns_the_shorter_way_and_polygons_move_corner_by_corner(tmp_p
     convert(write_video(tmp_path / "in", tracks), tmp_path / "out")
     # A third of the way from 350 to 370 degrees; the other way around would be at 237.
     angle = np.radians(10 / 3)
+    centre = np.array([35, 20])
     half = np.array([10 * np.cos(angle) + 20 * np.sin(angle), 20 * np.cos(angle) + 10 * np.sin(angle)]) / 2
     found = pixel_rows(tmp_path / "out", "frame_000001")[0][1]
-    assert found == pytest.approx([*([35, 20] - half), *([35, 20] + half)], abs=0.02)
+    assert found == pytest.approx([*(centre - half), *(centre + half)], abs=0.02)
     assert pixel_rows(tmp_path / "out", "frame_000005") == [(0, [10, 0, 20, 0, 20, 10, 10, 10])]
     between = np.reshape(pixel_rows(tmp_path / "out", "frame_000007")[0][1], (-1, 2))
     assert between.min(axis=0) == pytest.approx([20, 0]) and 30 < between[:, 0].max() < 40
