@@ -12,7 +12,7 @@ from reg_yolo.cli.progress import progress_bar
 
 
 def split(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data-set YAML; it stays as it is.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
     by: Annotated[
         str, typer.Option(help="What stays together: drive, time, gps, burst or folder; several with commas.")
     ] = "drive",
@@ -59,7 +59,7 @@ def split(
 
 
 def tile(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data-set YAML; it stays as it is.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is made.")],
     size: Annotated[int, typer.Option(help="Side of a tile in pixels.")] = 1280,
     overlap: Annotated[float, typer.Option(help="Part of a tile that its neighbours show too, at least.")] = 0.2,

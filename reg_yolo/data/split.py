@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.file_names import picture_name
 from reg_yolo.data.grouping import RULES, GroupingRules, group_images
 from reg_yolo.data.similarity import Similarity
@@ -67,7 +67,7 @@ def split_dataset(
     them and with any number of workers.
 
     Args:
-        data: A data-set YAML; it and the images stay as they are.
+        data: A data-set YAML, or the folder of a data.yaml; it and the images stay as they are.
         by: What ties images together, one of `drive`, `time`, `gps`, `burst`, `folder` or several (a sequence, or with
             commas): images that any of them ties stay together.
         val: Wanted share of every class in val.
@@ -98,7 +98,7 @@ def split_dataset(
         similarity=similarity or Similarity(),
         workers=workers,
     )
-    description = read_dataset_yaml(data, required=("train",))
+    description = read_dataset_yaml(find_dataset_yaml(data), required=("train",))
     images, kept, notes = _images_to_split(description, keep_test=test == 0)
     every = sorted([*images, *kept], key=lambda image: (str(picture_name(image, description.root)), str(image)))
     groups, grouping_notes = group_images(every, description.root, rules, progress)
@@ -125,7 +125,7 @@ def split_dataset(
     if kept:
         chosen["test"] = sorted(kept)
         notes.append(_note_on_test(images, kept, group_of))
-    command = f"reg-yolo data split {Path(data).name} --by {','.join(rules.by)} --val {val:g}"
+    command = f"reg-yolo data split {description.yaml_path.name} --by {','.join(rules.by)} --val {val:g}"
     command += (f" --test {test:g}" if test else "") + f" --seed {seed}"
     if copy_to is not None:
         written = copy_split(description, chosen, group_of, Path(copy_to), command)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.data.parallel import available_cores, parallel_map
 from reg_yolo.data.sound_labels import read_sound_labels
@@ -153,7 +153,7 @@ def tile_dataset(
     byte for byte. The same arguments give the same bytes with any number of workers.
 
     Args:
-        data: A data-set YAML; it and its images stay as they are.
+        data: A data-set YAML, or the folder of a data.yaml; it and its images stay as they are.
         out: Folder that is made, whole or not at all.
         size: See `TileOptions`, as for the next five.
         overlap: 0 to 0.9.
@@ -173,7 +173,7 @@ def tile_dataset(
         import shapely  # noqa: F401
     except ImportError:
         raise DataError('Cutting polygons needs the package shapely: pip install "reg-yolo[data]".') from None
-    description = read_dataset_yaml(data, required=("train",))
+    description = read_dataset_yaml(find_dataset_yaml(data), required=("train",))
     tasks = _tasks(description)
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
