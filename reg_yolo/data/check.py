@@ -249,7 +249,7 @@ def _between_images(
     rules: CheckRules,
 ) -> tuple[list[Finding], list[NearRow], dict[str, Counter[int]]]:
     found, overlapping = overlap_findings(description)
-    found += opencv_findings(description.yaml_path)
+    found += opencv_findings()
     found += shared_findings(list(reports.values()), listed, overlapping)
     found += orphan_findings(description, listed)
     objects: dict[str, Counter[int]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -29,7 +30,7 @@ _OPENCV_PACKAGES = (
 )
 
 
-def opencv_findings(yaml_path: Path) -> list[Finding]:
+def opencv_findings() -> list[Finding]:
     """Two packages that write the same module `cv2`: at different versions one overwrites half of the other."""
     versions = {}
     for package in _OPENCV_PACKAGES:
@@ -40,7 +41,8 @@ def opencv_findings(yaml_path: Path) -> list[Finding]:
     if len(set(versions.values())) < 2:
         return []
     listed = ", ".join(f"{package} {version}" for package, version in versions.items())
-    return [Finding("opencv-versions", "", yaml_path, None, f"{listed} share one folder; uninstall all and keep one")]
+    message = f"{listed} share one folder; uninstall all and install one"
+    return [Finding("opencv-versions", "", Path(sys.prefix), None, message)]
 
 
 class YamlLines:

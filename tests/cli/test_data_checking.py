@@ -95,7 +95,7 @@ def test_file_names_that_are_no_text(run_cli: Run, clean: Path, tmp_path: Path) 
 
 
 def test_interrupted_check_leaves_nothing(clean: Path, working_directory: Path) -> None:
-    for index in range(600):
+    for index in range(300):
         write_picture(clean.parent / f"images/train/{index:03d}.png", picture(100 + index, 640, 384))
     command = [sys.executable, "-m", "reg_yolo.cli.app", "data", "check", str(clean), "--workers", "2"]
     process = subprocess.Popen(
