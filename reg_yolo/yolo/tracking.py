@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ultralytics.utils import LOGGER, ROOT, IterableSimpleNamespace
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.errors import ConfigError
 from reg_yolo.video.detections import FrameDetections
+from reg_yolo.yolo.predict_frames import PredictedFrame, PredictedItem
 
 # Upstream's own default, tracktrack, also wants boxes that suppression dropped; these it is not given here.
 DEFAULT_TRACKER = "botsort.yaml"
@@ -128,6 +129,30 @@ class DriveTracker:
         """Forget all objects: the next frame is of another drive. Not to be called between a drive's chapters."""
         self._before = self._highest
         self._tracker.reset()
+
+
+def tracked_frames(
+    items: Iterable[PredictedItem], tracker: DriveTracker, *, one_drive: bool
+) -> Iterator[PredictedItem]:
+    """Yield the items of a prediction, its frames with identities.
+
+    Args:
+        items: What `predicted_frames` yields, in order; pictures must not be drawn on yet.
+        tracker: Has seen no frame yet.
+        one_drive: All videos are chapters of one drive; otherwise each has objects of its own. Images are taken for the
+            frames of one drive in their order.
+    """
+    last: Path | None = None
+    for item in items:
+        if isinstance(item, PredictedFrame):
+            place = item.frame.path if item.frame.video is not None else None
+            if place != last and not one_drive:
+                tracker.start_drive()
+            last = place
+            item = replace(item, detections=tracker.track(item.detections, item.frame.picture))
+        yield item
+        # The picture must not stay in memory while the next one is waited for.
+        del item
 
 
 def warn_of_thinning(every: str | int | None) -> None:
