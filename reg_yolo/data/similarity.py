@@ -15,7 +15,7 @@ from reg_yolo.data.parallel import available_cores, parallel_map
 from reg_yolo.errors import ConfigError, DataError
 
 _BITS = 256
-_ROWS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def similar_pairs(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of indices that show the same view.
+    """Yield pairs of indices that show the same view: not all of them, but enough to tie what all of them tie.
 
     Args:
         images: Image files.
@@ -71,9 +71,22 @@ def similar_pairs(
         rows = signs[start : start + _ROWS_AT_ONCE]
         for other in range(start, len(images), _ROWS_AT_ONCE):
             close = rows @ signs[other : other + _ROWS_AT_ONCE].T >= near_any
-            for a, b in zip(*np.nonzero(close), strict=True):
-                if start + a < other + b:
-                    yield int(start + a), int(other + b)
+            yield from _ties_of_block(close, start, other)
+
+
+def _ties_of_block(close: NDArray[np.bool_], start: int, other: int) -> Iterator[tuple[int, int]]:
+    """Yield fewest pairs that tie what `close` ties: a camera that stands still makes millions of close pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows, columns = np.nonzero(close)
+    indices, nodes = np.unique(np.concatenate([rows + start, columns + other]), return_inverse=True)
+    edges = np.ones(len(rows), dtype=np.bool_), (nodes[: len(rows)], nodes[len(rows) :])
+    _, labels = connected_components(coo_array(edges, shape=(len(indices), len(indices))), directed=False)
+    first: dict[int, int] = {}
+    for index, label in zip(indices.tolist(), labels.tolist(), strict=True):
+        if first.setdefault(label, index) != index:
+            yield first[label], index
 
 
 def _hashes(

@@ -1,5 +1,7 @@
 """Where tiles lie, and that what lies in them is what the original shows, pixel by pixel."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -53,6 +55,8 @@ def test_windows_cover_and_small_objects_are_whole_in_one(
         assert window.top >= 0 and window.bottom <= height
         assert window.width == min(size, width) and window.height == min(size, height)
     share = min(overlap, 0.7) * size
+    for starts in (sorted({w.left for w in windows}), sorted({w.top for w in windows})):
+        assert all(before + size - after >= share - 1e-9 for before, after in itertools.pairwise(starts))
     w = data.draw(st.floats(0, min(share, width)))
     h = data.draw(st.floats(0, min(share, height)))
     left, top = data.draw(st.floats(0, width - w)), data.draw(st.floats(0, height - h))
