@@ -26,7 +26,7 @@ from reg_yolo.data.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.data.picture_files import Picture, PictureReader
 from reg_yolo.data.picture_names import picture_stems
 from reg_yolo.data.whole_files import whole_folder
-from reg_yolo.errors import DataError
+from reg_yolo.errors import DataError, MediaError
 
 _WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, "coco": CocoWriter}
 EMPTIED = "none of its objects can be used"
@@ -171,7 +171,7 @@ def _unpacked(source: Path, beside: Path) -> Iterator[Path]:
             raise DataError(f"{source} cannot be unpacked: {error}.") from None
         try:
             yield folder
-        except DataError as error:
-            raise DataError(str(error).replace(str(folder), str(source))) from None
+        except (DataError, MediaError) as error:
+            raise type(error)(str(error).replace(str(folder), str(source))) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -118,7 +118,9 @@ class _CocoFile:
                 self.seen[(self.split, picture)] = image
                 self.result.images.append(image)
             elif size and image.size and size != image.size:
-                raise DataError(f"{where}: {name} is {size[0]:g}x{size[1]:g} here and {image.size} in another file.")
+                raise DataError(
+                    f"{where}: {name} is {size[0]:g}x{size[1]:g} here, {image.size[0]:g}x{image.size[1]:g} before."
+                )
             found[key] = image
         return found
 

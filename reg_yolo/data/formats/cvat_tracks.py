@@ -25,7 +25,8 @@ from reg_yolo.data.formats.reading import as_number, as_size, as_text, split_of
 from reg_yolo.errors import DataError
 
 VIDEO_SUFFIXES = frozenset({"asf", "avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
-_MOST_FRAMES = 10_000_000
+# Nine hours at 30 frames a second; a forged number must not take hours to interpolate.
+_MOST_FRAMES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,22 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
     clip = _read_clip(document, path)
     dense = any(shape.get("keyframe") == "0" for track in document.iterfind("track") for shape in track)
     objects: defaultdict[int, list[ObjectAnnotation]] = defaultdict(list)
+    open_ended: list[str] = []
     for index, track in enumerate(document.iterfind("track")):
         number = track.get("id", str(index))
         where = f"{path}: track {number}"
         name = as_text(track.get("label"), f"{where} label")
         shapes = _track_shapes(track, where, path, result)
         if shapes and not dense and shapes[-1][1].get("outside") != "1" and shapes[-1][0] < clip.stop:
-            result.notes.append(
-                f"{path.name}: track {number} ends without 'outside': carried to frame {clip.stop}, as CVAT does."
-            )
+            open_ended.append(number)
         for frame, element in _visible(shapes, clip, dense, where):
             objects[frame].append(shape_object(element, name, f"{where} frame {frame}", f"track {number}"))
+    if open_ended:
+        shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
+        result.notes.append(
+            f"{path.name}: {len(open_ended)} tracks end without 'outside' ({shown}): carried to frame {clip.stop}, as "
+            f"CVAT does."
+        )
     last = clip.stop if clip.stop >= 0 else max(objects, default=-1)
     frames = sorted({*range(clip.start, last + 1, clip.step), *objects})
     sources = _frame_sources(frames, clip, path, root, pictures, result)
@@ -101,7 +107,7 @@ def _track_shapes(track: Element, where: str, path: Path, result: AnnotatedSet) 
             raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
         shapes[int(frame)] = element
     # Once for the track, not for each of its frames.
-    result.remarks += [Remark(f.kind, f.file, where, f.class_name, f.reason) for f in dropped[:1]]
+    result.remarks += [Remark(f.kind, f.file, f"track {track.get('id')}", f.class_name, f.reason) for f in dropped[:1]]
     return sorted(shapes.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,12 +44,13 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     else:
         description = DatasetDescription(path, path.parent, _read_names(path), {})
         listed_by_split = _images_by_split(path, pictures)
-    result = AnnotatedSet("yolo", description.class_names, [])
+    names = [unicodedata.normalize("NFC", name) for name in description.class_names]
+    result = AnnotatedSet("yolo", names, [])
     for split, images in listed_by_split.items():
         scan = scan_labels(description, split or "train", allow_mixed=True, images=images)
         scan.raise_for_problems()
         for image in images:
-            result.images.append(_read_image(image, path, split or None, description.class_names))
+            result.images.append(_read_image(image, path, split or None, names))
     if not any(image.objects for image in result.images) and result.images:
         raise DataError(
             f"{path}: none of {len(result.images)} pictures has a label; labels are looked for as "
