@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reg_yolo.config.loader import load_config as load_config
     from reg_yolo.yolo.predict_run import predict as predict
+    from reg_yolo.yolo.report_run import report as report
     from reg_yolo.yolo.train_run import dry_run as dry_run
     from reg_yolo.yolo.train_run import resume as resume
     from reg_yolo.yolo.train_run import train as train
@@ -25,10 +26,11 @@ _HOMES = {
     "dry_run": "reg_yolo.yolo.train_run",
     "val": "reg_yolo.yolo.val_run",
     "predict": "reg_yolo.yolo.predict_run",
+    "report": "reg_yolo.yolo.report_run",
     "load_config": "reg_yolo.config.loader",
 }
 
-__all__ = ["RegDetectionTrainer", "dry_run", "load_config", "predict", "resume", "train", "val"]
+__all__ = ["RegDetectionTrainer", "dry_run", "load_config", "predict", "report", "resume", "train", "val"]
 
 
 def __getattr__(name: str) -> Any:

@@ -73,7 +73,8 @@ def _draw(axes: Axes, title: str, lines: Sequence[str], every: Sequence[_Series]
             series.values,
             [row + shift for row in range(len(lines))],
             xerr=series.deviations or None,
-            fmt=_MARKERS[style % len(_MARKERS)],
+            # From the eighth run on, colours come again with another marker.
+            fmt=_MARKERS[(style + style // len(_COLOURS)) % len(_MARKERS)],
             color=_COLOURS[style % len(_COLOURS)],
             markersize=6.5,
             markeredgecolor="white",
