@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image, JpegImagePlugin
 from reg_yolo.data.dataset_yaml import label_path_for, read_dataset_yaml
 from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.data.labels import scan_labels
+from reg_yolo.data.split import split_dataset
 from reg_yolo.data.tile import TileResult, tile_dataset
 from reg_yolo.errors import ConfigError, DataError
 
@@ -265,6 +267,18 @@ def test_nothing_is_left_where_it_cannot_be_finished(tmp_path: Path) -> None:
 def test_arguments_out_of_range(tmp_path: Path, argument: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         tile_dataset(tmp_path / "data.yaml", tmp_path / "out", **argument)
+
+
+def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_set(tmp_path, {"train/a1_1": (SIZE, "0 0.5 0.5 0.1 0.1\n"), "train/b1_1": (SIZE, "")})
+    monkeypatch.setitem(sys.modules, "shapely", None)
+    with pytest.raises(DataError, match=r'needs the package shapely: pip install "reg-yolo\[data\]"'):
+        tile_dataset(data, tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    monkeypatch.delitem(sys.modules, "reg_yolo.data.picture_facts", raising=False)
+    with pytest.raises(DataError, match=r'needs the package imagehash: pip install "reg-yolo\[data\]"'):
+        split_dataset(data, by="burst")
+    split_dataset(data, by="drive")
 
 
 def test_two_pictures_of_one_name_get_two_label_files(tmp_path: Path) -> None:
