@@ -80,7 +80,7 @@ def convert(
         )
     typer.echo(summary.as_text())
     if summary.pictures_lost:
-        typer.echo(f"Partly done: {summary.pictures_lost} pictures could not be used", err=True)
+        typer.echo(f"Partly done: pictures that could not be used: {summary.pictures_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 

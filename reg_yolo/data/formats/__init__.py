@@ -1,9 +1,9 @@
 """Readers of annotation tools' exports; each gives the same `AnnotatedSet`.
 
-supervision (MIT) reads COCO, Pascal VOC, Labelme and YOLO as well, and was tried first. It does not serve here: a data
-set there is boxes with all masks or none, so a set that mixes polygons and box-only objects loses one kind or gets
-empty masks; polygons pass through rasters, so a round trip does not keep corners; crowd, `difficult`, groups of
-shapes, splits and the size that an export states are not carried; there is no CVAT reader, and a fault in a file ends
-in a ValueError or KeyError without the place. pycocotools decodes COCO's run-length masks; the rest is a page of code
-for each format.
+supervision (MIT, 0.31) reads COCO, Pascal VOC, Labelme and YOLO as well, and was weighed first. It does not serve here.
+Its objects have masks all or none, so that in a set of outlines and boxes an object with a box only gets an empty mask;
+outlines reach a YOLO file by way of rasters, which keeps neither corners nor, in one row, parts and holes; groups of
+shapes, VOC's flags, splits and the size that an export states, which tells turned pictures, are not carried; it reads
+no CVAT; and a fault ends in a ValueError or KeyError that does not name the file. pycocotools does what is hard to get
+right, COCO's run-length masks; the rest is a page of code for each format.
 """

@@ -65,8 +65,8 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
     if open_ended:
         shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
         result.notes.append(
-            f"{path.name}: {len(open_ended)} tracks end without 'outside' ({shown}): carried to frame {clip.stop}, as "
-            f"CVAT does."
+            f"{path.name}: tracks without a closing 'outside': {len(open_ended)} ({shown}), carried to frame "
+            f"{clip.stop}, as CVAT does."
         )
     last = clip.stop if clip.stop >= 0 else max(objects, default=-1)
     frames = sorted({*range(clip.start, last + 1, clip.step), *objects})

@@ -129,7 +129,7 @@ def test_a_track_without_an_end_goes_on_to_the_last_frame(tmp_path: Path) -> Non
     tracks = f'<track id="0" label="sign">{box(7, 0)}{box(8, 10)}</track>'
     summary = convert(write_video(tmp_path / "in", tracks), tmp_path / "out", background=True)
     assert lefts(tmp_path / "out") == {**{k: [] for k in range(7)}, 7: [0], 8: [10], 9: [10], 10: [10]}
-    assert "1 tracks end without 'outside' (0): carried to frame 10" in summary.notes[0]
+    assert "tracks without a closing 'outside': 1 (0), carried to frame 10" in summary.notes[0]
 
 
 def test_frames_that_cvat_wrote_are_taken_as_they_stand(tmp_path: Path) -> None:

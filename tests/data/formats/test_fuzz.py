@@ -100,7 +100,7 @@ def test_whole_files_convert(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_damaged_bytes(kind: str, data: st.DataObject) -> None:
     content = bytearray(FILES[kind][2].encode())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -144,7 +144,7 @@ def replaced(value: Any, choose: Callable[[int], int], depth: int = 0) -> Any:
 
 @pytest.mark.parametrize("kind, content", [("coco", COCO), ("labelme", LABELME)])
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_values_of_other_types(kind: str, content: dict[str, Any], seed: int) -> None:
     random_number = random.Random(seed)
     for _ in range(random_number.randrange(1, 3)):
