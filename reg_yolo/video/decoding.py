@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ Picture = NDArray[np.uint8]
 _MOST_FAILED_READS = 64
 # A decoder uses this many threads at most: more hold more frames in memory and gain little.
 _MOST_DECODER_THREADS = 4
+# A pause of this length in a steady rate is a hole, also where nothing reports damage.
+_SILENT_GAP_S = 0.25
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -78,13 +81,20 @@ def frame_period(stream: Any) -> float:
     return float(1 / rate) if rate and 0 < rate <= 1000 else 1 / 25
 
 
-def announced_end(container: Any, stream: Any) -> float | None:
-    """Return the duration in seconds that the container announces for the pictures; None where it does not say."""
+def announced_end(container: Any, stream: Any) -> tuple[float | None, bool]:
+    """Return the duration in seconds that the container announces, None where it does not say; and whether it is exact.
+
+    Only that of the pictures themselves is: sound may go on for a moment.
+    """
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * stream.time_base), True
+    # Matroska keeps it as text.
+    match = re.match(r"(\d+):(\d+):(\d+(?:\.\d+)?)$", stream.metadata.get("DURATION", ""))
+    if match:
+        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]), True
     if container.duration is not None:
-        return float(Fraction(container.duration, av.time_base))
-    return None
+        return float(Fraction(container.duration, av.time_base)), False
+    return None, False
 
 
 def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) -> Iterator[VideoFrame | Hole]:
@@ -125,7 +135,7 @@ def _decoded(container: Any, stream: Any, track: _Continuity) -> Iterator[Any]:
         except (av.FFmpegError, OSError):
             # The generator has ended with its error; the container may still have packets behind the damage.
             failed += 1
-            track.damaged = True
+            track.lose_packets()
             packets = container.demux(stream)
             continue
         if packet.size:
@@ -134,61 +144,101 @@ def _decoded(container: Any, stream: Any, track: _Continuity) -> Iterator[Any]:
         try:
             yield from packet.decode()
         except (av.FFmpegError, OSError):
-            track.damaged = True
+            track.fail()
 
 
 class _Continuity:
-    """Which frames of a stream are sound, where they stand, and what lies between them."""
+    """Which frames of a stream are sound, where they stand, and what lies between them.
+
+    Frames come out of a decoder later than their packets go in, and in another order. So what is known of a packet is
+    kept by its timestamp until the frames have come that far.
+    """
 
     def __init__(self, source: str, container: Any, stream: Any) -> None:
-        self.damaged = False
         self._source = source
         self._unit = stream.time_base or Fraction(1, 1000)
         self._start = stream.start_time
         self._period = frame_period(stream)
-        self._announced = announced_end(container, stream)
-        # Only a duration of the pictures themselves is exact; sound may go on for a moment.
-        self._slack = max(2 * self._period, 0.1) if stream.duration is not None else max(2 * self._period, 1.0)
+        self._announced, exact = announced_end(container, stream)
+        self._slack = max(2 * self._period, 0.1 if exact else 1.0)
         self._expected: list[int] = []
+        # Timestamps from which on frames are not to be trusted, and whether the frame of that very time may be.
+        self._breaks: list[tuple[int, bool]] = []
+        self._gap_in_packets = False
+        # Failed packets whose frames have not been found missing yet, and frames missing since the last sound one.
+        self._failures = 0
         self._lost = 0
+        # Whether all sound frames so far came at the nominal rate.
+        self._steady = True
+        # Whether frames are left out until a key frame comes.
+        self._damaged = False
         self._next_index = 0
         self._end_s = 0.0
 
     def expect(self, packet: Any) -> None:
         """Note the timestamp of a packet, whose frame should come."""
-        if packet.is_corrupt:
-            self.damaged = True
-        if packet.pts is not None and not packet.is_discard:
+        if packet.pts is None:
+            self._damaged |= packet.is_corrupt
+            return
+        if packet.is_corrupt or self._gap_in_packets:
+            heapq.heappush(self._breaks, (packet.pts, not packet.is_corrupt))
+            self._gap_in_packets = False
+        if not packet.is_discard:
             heapq.heappush(self._expected, packet.pts)
+
+    def lose_packets(self) -> None:
+        """Note that the container failed before the next packet."""
+        self._gap_in_packets = True
+
+    def fail(self) -> None:
+        """Note that a packet failed to decode: the last one or one shortly before, whose frame will be missing."""
+        self._failures += 1
+        self._damaged = True
 
     def place(self, frame: Any) -> tuple[Hole | None, int | None, float]:
         """Return the hole before a decoded frame, the frame's index (None if it is not sound) and its time."""
-        self._lost += self._lost_before(frame)
-        if frame.is_corrupt:
-            self.damaged = True
         time_s = self._time_of(frame)
-        if self.damaged and (frame.is_corrupt or not frame.key_frame):
-            return None, None, time_s
         gap = time_s - self._end_s
-        hole = None
+        self._lost += (lost := self._lost_before(frame))
         # A codec may hold single packets that show nothing; several in a gap are frames that did not decode.
-        if (self.damaged or self._lost > 1) and gap > 0.5 * self._period:
+        if lost and (self._failures or (lost > 1 and gap > 1.5 * self._period)):
+            self._damaged = True
+        trusted = not frame.is_corrupt and self._passes_breaks(frame)
+        if not trusted or (self._damaged and not frame.key_frame):
+            self._damaged = True
+            return None, None, time_s
+        # Some containers drop what is damaged without a word. Then a rate that was steady until here tells.
+        silent = self._steady and gap > max(_SILENT_GAP_S, 5 * self._period)
+        self._steady &= gap <= 0.5 * self._period or self._damaged or silent
+        hole = None
+        if silent or (self._damaged and gap > 0.5 * self._period):
             hole = Hole(self._source, self._end_s, time_s, "damaged", self._next_index)
             # How many frames a hole swallowed nobody can count: a container without an index does not say.
             self._next_index += round(gap / self._period)
-        self.damaged, self._lost = False, 0
+        self._damaged = False
+        if self._lost:
+            self._lost = self._failures = 0
         index = self._next_index
         self._next_index = index + 1
         self._end_s = max(self._end_s, time_s + self._period)
         return hole, index, time_s
 
+    def _passes_breaks(self, frame: Any) -> bool:
+        """Take the breaks up to a frame into account; return whether the frame itself may be sound."""
+        trusted = True
+        while frame.pts is not None and self._breaks and self._breaks[0][0] <= frame.pts:
+            place, sound = heapq.heappop(self._breaks)
+            self._damaged = True
+            trusted &= sound or place != frame.pts
+        return trusted
+
     def end(self) -> Hole | None:
         """Return the hole between the last sound frame and the announced end."""
         missing = (self._announced or 0.0) - self._end_s
-        broken = self.damaged or len(self._expected) > 1
+        broken = self._damaged or self._gap_in_packets or bool(self._breaks) or len(self._expected) > 1
         if missing > (0.5 * self._period if broken else self._slack):
             return Hole(self._source, self._end_s, self._announced, "cut_off", self._next_index)
-        if self.damaged and self._announced is None:
+        if broken and self._announced is None:
             return Hole(self._source, self._end_s, None, "cut_off", self._next_index)
         return None
 
@@ -204,7 +254,7 @@ class _Continuity:
         stamp = frame.pts if frame.pts is not None else frame.dts
         if stamp is None:
             return self._end_s
-        if self._start is None:
+        if self._start is None or (frame.pts is None and self._next_index == 0):
             self._start = stamp
         return float((stamp - self._start) * self._unit)
 

@@ -63,7 +63,7 @@ def probe_video(path: Path) -> VideoInfo:
     with open_video(path) as (container, stream):
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         fps = rate if 0 < rate <= _HIGHEST_FPS else None
-        duration = announced_end(container, stream)
+        duration, _ = announced_end(container, stream)
         count = stream.frames if stream.frames > 0 else None
         tag = stream.codec_context.codec_tag
     if count is None and fps is not None and duration is not None:
