@@ -70,10 +70,10 @@ def place_objects(
     """
     size = upright_size(*picture.size, picture.orientation)
     if image.normalized:
-        scale_objects(objects, *size)
+        # Fractions state no size; Ultralytics takes them as the upright picture's.
+        scale_objects(objects, *(picture.size if rules.exif == "raw" else size))
     stated = None if image.normalized else image.size
-    exif = "upright" if image.normalized else rules.exif
-    changed, fault = fit_to_picture(objects, stated, picture.size, picture.orientation, exif)
+    changed, fault = fit_to_picture(objects, stated, picture.size, picture.orientation, rules.exif)
     if fault:
         return [], [], fault
     remarks = [Remark(CHANGED, image.name, "", "", changed)] if changed else []

@@ -108,3 +108,17 @@ def test_pictures_that_were_resized_take_their_labels_along_and_others_are_refus
     assert "scaled" in summary.remarks[0].reason
     with pytest.raises(DataError, match="labels are for 160x120 pixels, the picture has 60x80"):
         convert(write_coco(tmp_path / "in", box_in((160, 120), (20, 40, 60, 120))), tmp_path / "out2")
+
+
+@pytest.mark.parametrize("exif, fractions", [("auto", UPRIGHT_BOX), ("raw", (20, 30, 60, 50))])
+def test_fractions_are_the_upright_pictures_unless_said(
+    tmp_path: Path, exif: str, fractions: tuple[float, ...]
+) -> None:
+    write_rotated(tmp_path / "in/a.jpg", 6)
+    size = (60, 80) if exif == "auto" else (80, 60)
+    left, top, right, bottom = (value / size[k % 2] for k, value in enumerate(fractions))
+    row = f"0 {(left + right) / 2} {(top + bottom) / 2} {right - left} {bottom - top}\n"
+    (tmp_path / "in/a.txt").write_text(row)
+    (tmp_path / "in/classes.txt").write_text("sign\n")
+    convert(tmp_path / "in", tmp_path / "out", exif=exif)
+    assert pixel_rows(tmp_path / "out", size=(60, 80)) == [(0, list(map(float, UPRIGHT_BOX)))]
