@@ -195,6 +195,12 @@ def _table(name: str, title: str, entries: Sequence[Measured], group: bool) -> P
         notes.append("Of a joint run, the classes that have masks, at the confidence that is best for all its classes.")
     if any(result.is_rare for _, report in entries for result in report.classes):
         notes.append("Some classes have fewer than 20 instances; the means hang on them as much as on the others.")
+    unfound = [run.label for run, report in entries if any(_nothing_found(result) for result in report.classes)]
+    if unfound:
+        notes.append(
+            "A class of which nothing is found at that confidence counts as P 100, which lifts the mean P of "
+            f"{', '.join(unfound)}."
+        )
     reports = tuple(tuple((run.label, report) for run, report in members) for _, members in labelled)
     doubts = comparability_notes(entries)
     # The best of figures that were not measured on the same thing means nothing.
@@ -238,6 +244,11 @@ def _span(values: Sequence[float | None], pattern: str) -> str:
 
 def _values_of(result: ClassResult) -> tuple[float, ...]:
     return tuple(float(getattr(result, attribute)) for attribute in METRICS.values())
+
+
+def _nothing_found(result: ClassResult) -> bool:
+    """Return whether upstream's precision of 1 for no detection at all stands in a class's result."""
+    return result.instances > 0 and result.recall == 0 and result.precision == 1
 
 
 def _marked(result: ClassResult) -> str:

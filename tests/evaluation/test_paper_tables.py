@@ -115,6 +115,14 @@ def test_rare_classes_are_marked(three: list[RunResult]) -> None:
     assert "| bus\\_stop \\* | 5 | 7 |" in per_class_tables(table)[0].as_markdown()
 
 
+def test_a_precision_of_one_for_nothing_found_is_explained(three: list[RunResult]) -> None:
+    run = three[0]
+    classes = (ClassResult("bus_stop", 5, 25, 1.0, 0.0, 0.0, 0.1, 0.05), *run.boxes.classes[1:])
+    (table,) = paper_tables([run, replace(run, label="blind", boxes=replace(run.boxes, classes=classes))])[:1]
+    assert any(note.endswith("which lifts the mean P of blind.") for note in table.notes)
+    assert not any("P 100" in note for note in paper_tables([run])[0].notes)
+
+
 def test_other_classes_are_not_compared_or_ranked(tmp_path: Path) -> None:
     runs = read_runs([write_run(tmp_path / "a"), write_run(tmp_path / "b", boxes=report_of(FIVE, 0.9))])
     (table,) = paper_tables(runs)
