@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.many_files import predict_each, tracker_among
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError
 
@@ -51,6 +52,23 @@ def predict(
             metavar="WEIGHTS[:CLASS]", help="Blur what these weights find before anything is stored; repeatable."
         ),
     ] = None,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="Write masks as polygons too, beside their run lengths.")
+    ] = False,
+    track: Annotated[
+        bool,
+        typer.Option("--track", help="Give objects identities over frames; a tracker's YAML may stand behind it."),
+    ] = False,
+    drives: Annotated[
+        bool, typer.Option("--drives", help="The videos of each folder are the chapters of one drive, by name.")
+    ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the i-th of n shares of the sources.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Take up again what was set aside after failing.")] = False,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Spread sources over a Ray cluster: auto, local or HOST:PORT.")
+    ] = None,
+    cluster_cpus: Annotated[float, typer.Option(help="Cores for each source on the cluster.")] = 1.0,
+    cluster_gpus: Annotated[float, typer.Option(help="GPUs for each source on the cluster.")] = 0.0,
     engine: Annotated[str, typer.Option(help="auto, pytorch, onnxruntime, openvino or tensorrt.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="f32 (reproducible), f16, bf16 or int8.")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
@@ -60,6 +78,10 @@ def predict(
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
     from reg_yolo.yolo.environment import prepare_environment
 
+    tracker: bool | str = track
+    if source is not None:
+        tracker, behind = tracker_among([source, *(words or [])], asked=track)
+        source, words = (behind[0], behind[1:]) if behind else (None, [])
     if source is None:
         if str(weights) != "demo":
             raise ConfigError(f"predict: no source after {weights}; expected an image, a video, a folder or a pattern")
@@ -71,27 +93,37 @@ def predict(
     given = train_arguments(words or [])
     named = data or given.pop("data", None)
     arguments = check_own_keys(given, "predict")
+    options = {
+        "trust": trust,
+        "every": every,
+        "speed": speed,
+        "gpx": gpx,
+        "gpx_offset": gpx_offset,
+        "roi": roi,
+        "tiles": tiles,
+        "blur": blur or (),
+        "track": tracker,
+        "polygons": polygons,
+        "engine": engine,
+        "precision": precision,
+        "int8": int8,
+        "data": named,
+        **arguments,
+    }
+    from reg_yolo.yolo.predict_many import is_many
+
+    asked = drives or retry or shard is not None or cluster is not None
+    if drive and asked:
+        raise ConfigError("--drive: makes one source of all videos; leave out --drives, --shard, --retry and --cluster")
+    if not drive and (asked or is_many(source)):
+        from reg_yolo.yolo.predict_cluster import Cluster
+
+        where = None if cluster is None else Cluster(cluster, cluster_cpus, cluster_gpus)
+        predict_each(weights, source, out=out, drives=drives, shard=shard, retry=retry, cluster=where, **options)
+        return
     from reg_yolo.yolo.predict_run import predict as run
 
-    result = run(
-        weights,
-        source,
-        out=out,
-        trust=trust,
-        drive=drive,
-        every=every,
-        speed=speed,
-        gpx=gpx,
-        gpx_offset=gpx_offset,
-        roi=roi,
-        tiles=tiles,
-        blur=blur or (),
-        engine=engine,
-        precision=precision,
-        int8=int8,
-        data=named,
-        **arguments,
-    )
+    result = run(weights, source, out=out, drive=drive, **options)
     rate = result.frames / result.seconds if result.seconds else 0.0
     typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
     typer.echo(f"Engine: {result.engine.reason}")

@@ -28,7 +28,7 @@ class ManyProgress:
 
     def __enter__(self) -> ManyProgress:
         if self._names:
-            self._bar = TQDM(total=len(self._names), unit=" files", desc="predict")
+            self._bar = TQDM(total=len(self._names), unit="files", desc="predict")
         return self
 
     def __exit__(
@@ -78,7 +78,7 @@ def finished_line(record: SourceRecord) -> str:
 
 
 def final_table(records: Mapping[str, SourceRecord | None]) -> str:
-    """Return how many sources are in which state, with frames and time, and the faults by name below.
+    """Return how many sources are in which state, with frames and time.
 
     Args:
         records: What became of each source; None where nothing has.
@@ -92,10 +92,7 @@ def final_table(records: Mapping[str, SourceRecord | None]) -> str:
         frames, seconds = sum(record.frames for record in known), sum(record.seconds for record in known)
         shown = [f"{frames:,}", _clock(seconds)] if state == "done" else ["", ""]
         rows.append([title, str(len(some)), *shown])
-    table = text_table(["state", "sources", "frames", "time"], rows)
-    faults = [finished_line(r) for r in records.values() if r is not None and r.state != "done"]
-    holes = [finished_line(r) for r in records.values() if r is not None and r.state == "done" and r.holes]
-    return "\n".join([table, *holes, *faults])
+    return text_table(["state", "sources", "frames", "time"], rows)
 
 
 def _clock(seconds: float) -> str:

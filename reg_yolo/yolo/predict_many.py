@@ -106,14 +106,16 @@ def predict_many(
     return summary
 
 
-def is_many(source: str | Path, *, drives: bool = False) -> bool:
-    """Return whether `predict` gives each source a detections file of its own: several videos, or images beside them.
+def is_many(source: str | Path) -> bool:
+    """Return whether each of several sources gets a detections file of its own: several videos, or images beside one.
 
-    Raises:
-        MediaError: If there is nothing at `source`.
+    What cannot be read at all is left to `predict` to refuse.
     """
-    media = resolve_source(source)
-    return media.kind in {"folder", "glob", "list"} and len(list_sources(media, Path("/nowhere"), drives=drives)) > 1
+    try:
+        media = resolve_source(source)
+    except MediaError:
+        return False
+    return media.kind in {"folder", "glob", "list"} and len(media.videos) + bool(media.images) > 1
 
 
 @dataclass

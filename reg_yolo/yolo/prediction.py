@@ -121,15 +121,19 @@ class Prediction:
         """
         sizes = frozenset(piece_sizes(media, self.options.view.region, self.options.view.tile))
         if sizes not in self._choices:
-            self._choices[sizes] = engine_for(
+            choice = engine_for(
                 media,
                 self.detector,
                 self.settings,
-                expected_frames=None if long else frames_to_run(media, self.options.step_s),
+                # A source that shows no picture must not cause an export.
+                expected_frames=None if long and sizes else frames_to_run(media, self.options.step_s),
                 region=self.options.view.region,
                 tile=self.options.view.tile,
                 **self._engine,
             )
+            if not sizes:
+                return choice
+            self._choices[sizes] = choice
         return self._choices[sizes]
 
     def job(self, media: Source, choice: EngineChoice, *, draw: bool, bar: bool = True) -> PredictionJob:

@@ -70,13 +70,14 @@ def test_folder_without_pictures_names_what_would_reach_them(
     assert "holds no image and no video" in message and "**" in message
 
 
-def test_folder_in_which_nothing_can_be_read_is_refused(detector: Path, tmp_path: Path, refused: Refused) -> None:
+def test_folder_in_which_nothing_can_be_read_is_refused(detector: Path, tmp_path: Path, run_cli: Run) -> None:
     folder = tmp_path / "drive"
     folder.mkdir()
     for kind in ("empty video", "text as image"):
         broken(kind, folder)
-    message = refused("predict", detector, folder, *FAST)
-    assert "none of its 2 files can be read" in message and "text.png" in message
+    outcome = run_cli("predict", detector, folder, *FAST)
+    assert outcome.code == 2 and "none of its 2 sources could be processed" in outcome.err
+    assert "empty.mp4 is empty" in outcome.err and "text.png" in outcome.err and "Traceback" not in outcome.err
 
 
 def test_folder_of_which_a_part_can_be_read_is_partly_done(
@@ -91,12 +92,14 @@ def test_folder_of_which_a_part_can_be_read_is_partly_done(
         broken(kind, folder)
     outcome = run_cli("predict", detector, folder, *FAST, "--out", "found")
     assert outcome.code == 3
-    assert "empty.mp4 is empty" in outcome.err and "text.png does not decode" in outcome.err
-    assert "2 files could not be read" in outcome.err and "Traceback" not in outcome.err
-    reader = read_detections("found/detections.jsonl")
-    frames = list(reader)
-    assert [Path(frame.source).name for frame in frames] == ["good.png"] + ["good.mp4"] * 4
-    assert not reader.is_complete and "2 of 4 files could not be read" in reader.end["error"]
+    assert "error: empty.mp4: failed" in outcome.err and "empty.mp4 is empty" in outcome.err
+    assert "error: images: 1 frames" in outcome.err and "text.png does not decode" in outcome.out + outcome.err
+    assert "2 of 3 sources are not whole" in outcome.err and "Traceback" not in outcome.err
+    pictures, video = (read_detections(f"found/detections/{name}.jsonl") for name in ("images", "good.mp4"))
+    assert [[Path(frame.source).name for frame in reader] for reader in (pictures, video)] == [
+        ["good.png"], ["good.mp4"] * 4,
+    ]  # fmt: skip
+    assert video.is_complete and not pictures.is_complete and "1 of 2 files could not be read" in pictures.end["error"]
 
 
 @pytest.mark.parametrize("command", ["predict", "val"])

@@ -1,0 +1,54 @@
+"""`reg-yolo predict` over many sources, and the word behind `--track`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.errors import ConfigError
+
+
+def predict_each(weights: Path, source: str, *, out: Path | None, **options: Any) -> None:
+    """Run weights over every source that needs it, show what became of each, and leave with the code that says so.
+
+    Args:
+        weights: As for `predict`.
+        source: A folder, a glob pattern or a text list.
+        out: Folder for the results.
+        options: As for `predict_many`.
+    """
+    from reg_yolo.yolo.many_progress import final_table, finished_line
+    from reg_yolo.yolo.predict_many import predict_many
+
+    summary = predict_many(weights, source, out=out, **options)
+    typer.echo(final_table(summary.records))
+    typer.echo(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    for name in summary.unfinished:
+        record = summary.records[name]
+        typer.echo(f"error: {finished_line(record) if record else name + ': not done'}", err=True)
+    if summary.unfinished:
+        typer.echo(f"Partly done: {len(summary.unfinished)} of {len(summary.records)} sources are not whole", err=True)
+        raise typer.Exit(PARTLY_DONE)
+
+
+def tracker_among(words: Sequence[str], *, asked: bool) -> tuple[bool | str, list[str]]:
+    """Take the tracker's YAML behind `--track` out of the words behind WEIGHTS.
+
+    Args:
+        words: SOURCE and KEY=VALUE words, among them the tracker's YAML if one is named.
+        asked: Whether `--track` was given.
+
+    Returns:
+        The YAML, True for the default tracker, or False for none; and the other words.
+
+    Raises:
+        ConfigError: If several are named.
+    """
+    named = [word for word in words if asked and "=" not in word and word.lower().endswith((".yaml", ".yml"))]
+    if len(named) > 1:
+        raise ConfigError(f"--track: takes one tracker, got {' and '.join(named)}")
+    return (named[0] if named else asked), [word for word in words if word not in named]
