@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -82,9 +83,9 @@ class ConversionSummary:
         if self.result.suffix == ".yaml" and self.polygons.total() and self.boxes.total():
             lines += [
                 "",
-                "Outlines and boxes stand side by side, which the joint task trains on; for detection convert",
+                "Outlines and boxes stand side by side: check and train them as the joint task. For detection convert",
+                "with --rows boxes, for segmentation with --rows polygons.",
             ]
-            lines += ["with --rows boxes, for segmentation with --rows polygons."]
         if set(self.images) == {"train"} and self.result.suffix == ".yaml":
             lines += [
                 "",
@@ -111,6 +112,4 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _width(text: str) -> int:
     """Columns on a terminal: Thai vowels above and below a letter take none."""
-    import unicodedata
-
     return sum(unicodedata.category(letter) not in ("Mn", "Me", "Cf") for letter in text)
