@@ -127,9 +127,8 @@ def _panel_content(
     """Return the images of the panel and each run's predictions on them."""
     if not named and not hardest:
         return [], []
-    # Where a run has masks, so has the ground truth.
-    with_masks = [run for run in runs if run.task != "detect"]
-    source = (with_masks or list(runs))[0]
+    # Where a run has masks, so has the ground truth; and it shows as many classes as there are.
+    source = max(runs, key=lambda run: (run.task != "detect", len(run.boxes.classes)))
     among = validation_images(source)
     images = find_images(named, among) if named else among
     predictions = []

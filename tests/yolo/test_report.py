@@ -215,6 +215,19 @@ def test_the_images_are_those_of_the_last_validation(
         validation_images(read_run(gone, "gone"))
 
 
+def test_the_truth_is_that_of_the_richest_run(
+    tmp_path: Path, own_rectangles: Path, even_rectangles: Path, detector: Path, predicted: Callable
+) -> None:
+    folders = [
+        run_on(tmp_path / "detect", even_rectangles, detector),
+        run_on(tmp_path / "joint", own_rectangles, detector, "joint"),
+    ]
+    calls = predicted(seen)
+    result = report(folders, out=tmp_path / "out", hardest=9)
+    assert [len(call) for call in calls] == [3, 3]
+    assert {path.parent for path in result.images} == {own_rectangles.parent / "images" / "val"}
+
+
 def test_groups_show_one_run_each(tmp_path: Path, even_rectangles: Path, detector: Path, predicted: Callable) -> None:
     folders = [
         run_on(tmp_path / f"reg-seed{n}", even_rectangles, detector, settings={"train": {"seed": n}}) for n in range(2)
