@@ -53,6 +53,11 @@ class DatasetDescription:
         """Class names in the order of their indices."""
         return [self.names[index] for index in range(len(self.names))]
 
+    @property
+    def present_splits(self) -> list[str]:
+        """Splits whose folders and lists are all there; upstream allows a YAML to name others too, and tools do."""
+        return [split for split in SPLITS if self.splits.get(split) and all(s.exists() for s in self.splits[split])]
+
     def images(self, split: str) -> list[Path]:
         """List the images of a split in Ultralytics' order: folders recursively, list files line by line, sorted.
 

@@ -7,6 +7,7 @@ since a group that is torn apart puts almost the same picture on both sides of a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -108,8 +109,13 @@ def group_images(
         drives = _drives(names, rules.pattern)
         titles = [title if drive.startswith(_BY_TIME) else drive for title, drive in zip(titles, drives, strict=True)]
     labels: dict[int, str] = {}
+    taken: Counter[str] = Counter()
     for index in order:
-        labels.setdefault(ties.find(index), titles[index])
+        if ties.find(index) not in labels:
+            # train/1.jpg and val/1.jpg have one name and may have nothing else in common.
+            taken[titles[index]] += 1
+            again = taken[titles[index]]
+            labels[ties.find(index)] = titles[index] if again == 1 else f"{titles[index]} ({again})"
     return [labels[ties.find(index)] for index in range(len(images))], notes
 
 

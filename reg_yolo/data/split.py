@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.file_names import picture_name
 from reg_yolo.data.grouping import RULES, GroupingRules, group_images
 from reg_yolo.data.similarity import Similarity
@@ -148,14 +148,9 @@ def _shares(val: float, test: float) -> dict[str, float]:
 
 def _images_to_split(description: DatasetDescription, *, keep_test: bool) -> tuple[set[Path], set[Path], list[str]]:
     """Return the images to split, those of a test split that stays, and what to say of them."""
-    found: dict[str, set[Path]] = {}
-    for split in SPLITS:
-        sources = description.splits.get(split, [])
-        # Upstream allows a YAML to name splits that are not there, and tools write such YAMLs.
-        if sources and (split == "train" or all(source.exists() for source in sources)):
-            found[split] = set(description.images(split))
+    found = {split: set(description.images(split)) for split in description.present_splits}
     kept = found.pop("test", set()) if keep_test else set()
-    images = set().union(*found.values())
+    images: set[Path] = set().union(*found.values())
     notes = []
     if len(found) > 1:
         together = ", ".join(f"{split} {len(members)}" for split, members in found.items())

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.data.parallel import available_cores, parallel_map
 from reg_yolo.data.sound_labels import read_sound_labels
@@ -201,13 +201,10 @@ def tile_dataset(
 
 def _tasks(description: DatasetDescription) -> list[_Task]:
     tasks = []
-    for split in SPLITS:
-        sources = description.splits.get(split, [])
-        # Upstream allows a YAML to name splits that are not there.
-        if sources and (split == "train" or all(source.exists() for source in sources)):
-            images = description.images(split)
-            names = unique_names(images, description.root)
-            tasks += [_Task(image, split, name) for image, name in zip(images, names, strict=True)]
+    for split in description.present_splits:
+        images = description.images(split)
+        names = unique_names(images, description.root)
+        tasks += [_Task(image, split, name) for image, name in zip(images, names, strict=True)]
     return tasks
 
 

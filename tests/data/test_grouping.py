@@ -200,3 +200,14 @@ def test_bursts_are_found_in_name_order_and_copies_anywhere(tmp_path: Path) -> N
         cv2.imwrite(str(folder / f"{name}.jpg"), picture)
     assert groups_of(paths(tmp_path, *(f"{name}.jpg" for name in pictures)), tmp_path, by=("burst",)) == {
         frozenset({"v_9", "v_10"}), frozenset({"v_100", "z_1"})}  # fmt: skip
+
+
+def test_pictures_of_one_name_are_one_group_only_where_they_are_alike(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    for split in ("train", "val"):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        small = rng.integers(0, 255, (9, 12, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"images/{split}/1.jpg"), cv2.resize(small, (320, 240)))
+    images = paths(tmp_path, "train/1.jpg", "val/1.jpg")
+    groups, _ = group_images(images, tmp_path, GroupingRules(by=("burst",), workers=1))
+    assert groups == ["1", "1 (2)"]
