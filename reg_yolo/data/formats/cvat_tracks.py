@@ -174,20 +174,19 @@ def _frame_sources(
         digits = re.search(r"(\d{1,12})$", picture.stem)
         if digits:
             numbered.setdefault(int(digits.group(1)), picture)
-    if candidates and len(numbered) == len(candidates):
-        if sorted(numbered) == list(range(1, len(frames) + 1)) and frames[0] == 0 and clip.step == 1:
-            result.notes.append(
-                f"{path.name}: pictures are numbered from 1, frames from 0: picture 1 is taken as frame 0."
-            )
-            return {number - 1: PictureSource(picture) for number, picture in numbered.items()}
-        if any(frame in numbered for frame in frames):
-            return {frame: PictureSource(numbered[frame]) for frame in frames if frame in numbered}
-    if candidates and len(candidates) == len(frames):
+    if sorted(numbered) == list(range(1, len(frames) + 1)) and frames[0] == 0 and clip.step == 1:
+        result.notes.append(f"{path.name}: pictures are numbered from 1, frames from 0: picture 1 is taken as frame 0.")
+        return {number - 1: PictureSource(picture) for number, picture in numbered.items()}
+    by_number = {frame: PictureSource(numbered[frame]) for frame in frames if frame in numbered}
+    if candidates and not by_number and len(candidates) == len(frames):
         result.notes.append(f"{path.name}: pictures are taken as frames in the order of their names.")
         return {frame: PictureSource(picture) for frame, picture in zip(frames, candidates, strict=True)}
     video = _find_video(clip, path, root)
-    if video is not None:
+    # Where both are there, pictures that are only some of the frames may be no frames at all.
+    if video is not None and len(by_number) < len(frames):
         return {frame: PictureSource(video, frame=frame) for frame in frames}
+    if by_number:
+        return by_number
     raise DataError(
         f"{path}: found neither the video {clip.name or '(the file does not name it)'} nor pictures of its "
         f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder with "

@@ -181,6 +181,8 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
     for number in range(6):
         writer.write(np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8))
     writer.release()
+    # A picture beside the video whose number is that of a frame is none of its frames.
+    write_picture(folder / "photo 2.png")
     summary = convert(folder, tmp_path / "out")
     written = sorted((tmp_path / "out/images/train").iterdir())
     assert [path.name for path in written] == ["drive_000002.jpg", "drive_000005.jpg"]
@@ -226,3 +228,17 @@ def test_tracks_of_several_tasks_are_refused(tmp_path: Path) -> None:
     (folder / "annotations.xml").write_text(text.replace("</meta>", "<task><size>3</size></task></meta>"))
     with pytest.raises(DataError, match="several tasks"):
         convert(folder, tmp_path / "out")
+
+
+def test_pictures_without_frame_numbers_are_frames_in_the_order_of_their_names(tmp_path: Path) -> None:
+    folder = write_video(
+        tmp_path / "in", f'<track id="0" label="sign">{box(1, 7)}{box(2, 7, outside=1)}</track>', 3, None
+    )
+    for name in ("a", "b", "c"):
+        write_picture(folder / f"{name}.png")
+    summary = convert(folder, tmp_path / "out")
+    assert [path.stem for path in (tmp_path / "out/labels/train").iterdir()] == ["b"]
+    assert "in the order of their names" in summary.notes[0]
+    write_picture(folder / "d.png")
+    with pytest.raises(DataError, match="found neither the video"):
+        convert(folder, tmp_path / "out2")
