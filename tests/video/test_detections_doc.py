@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+from reg_yolo.video.chapters import Chapter
 from reg_yolo.video.detections_io import CSV_COLUMNS, read_detections
+from reg_yolo.video.holes import Hole
 
 PAGE = Path(__file__).parents[2] / "docs" / "detections_jsonl.md"
 
@@ -35,7 +37,9 @@ def test_every_key_is_documented_and_no_other() -> None:
     header, frame, *_, end = (json.loads(line) for line in example().splitlines())
     assert documented_keys("header") == set(header)
     assert documented_keys("frame") == set(frame) | set(frame["detections"][0])
-    assert documented_keys("end") == set(end) | {"error"}
+    assert documented_keys("end") == set(end) | {"error", "holes"}
+    assert documented_keys("hole") == set(Hole("a.mp4", 0.0, None, "unreadable").to_record())
+    assert documented_keys("chapter") == set(Chapter(Path("a.mp4"), 0, 0.0).to_record())
 
 
 def test_csv_columns_are_documented_in_order() -> None:
