@@ -174,7 +174,7 @@ def _frame_sources(
         digits = re.search(r"(\d{1,12})$", picture.stem)
         if digits:
             numbered.setdefault(int(digits.group(1)), picture)
-    if sorted(numbered) == list(range(1, len(frames) + 1)) and frames[0] == 0 and clip.step == 1:
+    if frames[:1] == [0] and clip.step == 1 and sorted(numbered) == list(range(1, len(frames) + 1)):
         result.notes.append(f"{path.name}: pictures are numbered from 1, frames from 0: picture 1 is taken as frame 0.")
         return {number - 1: PictureSource(picture) for number, picture in numbered.items()}
     by_number = {frame: PictureSource(numbered[frame]) for frame in frames if frame in numbered}

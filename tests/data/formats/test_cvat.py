@@ -198,6 +198,7 @@ def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Pat
 
 
 BROKEN = {
+    "no frames": ('<annotations><track label="s"></track></annotations>', "pictures of its 0 frames"),
     "cut off": ("<annotations><image", r"annotations\.xml:1:\d+ is no valid XML"),
     "coordinate": ('<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>', "box 1 xtl.*'x'"),
     "no label": ('<annotations><image name="a.png"><box xtl="1"/></image></annotations>', "box 1 label"),
