@@ -12,8 +12,10 @@ import pytest
 import yaml
 from ultralytics import YOLO
 
+import reg_yolo
 from reg_yolo.errors import ConfigError
 from reg_yolo.video.detections import FrameDetections
+from reg_yolo.video.detections_io import read_detections
 from reg_yolo.yolo.tracking import TRACKERS, DriveTracker, read_tracker, warn_of_thinning
 from tests.conftest import COLOURS, HEIGHT, WIDTH
 from tests.detector import IMGSZ
@@ -74,15 +76,7 @@ def rows(frames: list[FrameDetections]) -> list[list[tuple[int, int, float]]]:
 def test_identities_are_those_of_plain_ultralytics(
     drive: Path, detector: Path, detected: list[tuple[FrameDetections, np.ndarray]], name: str
 ) -> None:
-    stock = YOLO(detector).track(
-        str(drive), tracker=name, conf=0.1, imgsz=IMGSZ, device="cpu", verbose=False, stream=True
-    )
-    expected = []
-    for result in stock:
-        ids = result.boxes.id
-        columns = (result.boxes.cls, ids if ids is not None else result.boxes.cls[:0], result.boxes.conf)
-        triples = zip(*(column.tolist() for column in columns), strict=False)
-        expected.append(sorted((int(label), int(track), round(conf, 4)) for label, track, conf in triples))
+    expected = upstream_tracks(drive, detector, name)
     ours = rows(tracked(detected, name=name))
     assert ours == expected
     assert sum(map(len, ours)) > 2 * FRAMES
@@ -207,3 +201,75 @@ def test_thinning_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
         LOGGER.removeHandler(caplog.handler)
     (record,) = caplog.records
     assert "Tracking on thinned frames (5): objects that" in record.getMessage()
+
+
+def upstream_tracks(video: Path, weights: Path, name: str) -> list[list[tuple[int, int, float]]]:
+    """Class, identity and confidence by frame, as plain Ultralytics' `track` gives them."""
+    found = []
+    for result in YOLO(weights).track(
+        str(video), tracker=name, conf=0.1, imgsz=IMGSZ, device="cpu", verbose=False, stream=True
+    ):
+        ids = result.boxes.id if result.boxes.id is not None else result.boxes.cls[:0]
+        triples = zip(result.boxes.cls.tolist(), ids.tolist(), result.boxes.conf.tolist(), strict=False)
+        found.append(sorted((int(label), int(track), round(conf, 4)) for label, track, conf in triples))
+    return found
+
+
+def predicted(source: object, detector: Path, **options: Any) -> list[FrameDetections]:
+    """What our pipeline writes."""
+    summary = reg_yolo.predict(detector, source, **{"engine": "pytorch", "device": "cpu", "conf": 0.1, **options})  # type: ignore[arg-type]
+    return list(read_detections(summary.detections_file))
+
+
+@pytest.mark.parametrize("name", ["botsort.yaml", "bytetrack.yaml"])
+def test_predict_gives_the_identities_of_upstreams_track(drive: Path, detector: Path, name: str) -> None:
+    frames = predicted(drive, detector, track=name, save=False)
+    expected = upstream_tracks(drive, detector, name)
+    assert [[row[:2] for row in frame] for frame in rows(frames)] == [[row[:2] for row in frame] for frame in expected]
+    scores, theirs = ([score for frame in found for *_, score in frame] for found in (rows(frames), expected))
+    # Files hold five decimals.
+    assert scores == pytest.approx(theirs, abs=2e-4)
+    plain = predicted(drive, detector, save=False)
+    assert [replace(f, detections=tuple(replace(d, track=None) for d in f.detections)) for f in frames] == plain
+
+
+def test_identities_continue_over_chapters_and_not_over_drives(detector: Path, tmp_path: Path) -> None:
+    for number, (first, last) in enumerate(((0, 12), (12, FRAMES)), start=1):
+        write_lossless(tmp_path / f"chapter{number}.avi", [drive_picture(n) for n in range(first, last)])
+    write_lossless(tmp_path / "whole.avi", [drive_picture(n) for n in range(FRAMES)])
+    whole = predicted(tmp_path / "whole.avi", detector, track=True, save=False)
+    chapters = predicted(f"{tmp_path}/chapter*.avi", detector, track=True, drive=True, save=False)
+    assert [frame.frame for frame in chapters] == list(range(FRAMES))
+    assert rows(chapters) == rows(whole)
+    across = [{track for _, track, _ in frame} for frame in rows(chapters)]
+    assert across[11] & across[12]
+    apart = rows(predicted(f"{tmp_path}/chapter*.avi", detector, track=True, save=False))
+    first, second = ({track for frame in part for _, track, _ in frame} for part in (apart[:12], apart[12:]))
+    assert first and second and not first & second
+    assert apart[:12] == rows(whole)[:12]
+
+
+def write_lossless(path: Path, pictures: list[np.ndarray]) -> None:
+    """Write a video whose frames decode to the very same pixels."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"HFYU"), 25, (WIDTH, HEIGHT))
+    assert writer.isOpened()
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+
+
+def test_command_line_takes_a_tracker_behind_track(drive: Path, detector: Path, tmp_path: Path) -> None:
+    from reg_yolo.cli.app import main
+
+    words = [str(detector), str(drive), "conf=0.1", "device=cpu", "save=false", "--engine", "pytorch", "--out"]
+    found = []
+    for number, track in enumerate((["--track", "bytetrack.yaml"], ["--track", "tracker=bytetrack.yaml"], ["--track"])):
+        out = tmp_path / str(number)
+        with pytest.raises(SystemExit) as left:
+            main(["predict", *words, str(out), *track])
+        assert not left.value.code
+        found.append(rows(list(read_detections(out / "detections.jsonl"))))
+    assert found[0] == found[1] == rows(predicted(drive, detector, track="bytetrack", save=False))
+    assert found[2] == rows(predicted(drive, detector, track="botsort", save=False))
+    table = (tmp_path / "0/detections.csv").read_text().splitlines()
+    assert {line.rsplit(",", 1)[1] for line in table[1:]} - {""} == {str(t) for f in found[0] for _, t, _ in f}
