@@ -68,7 +68,7 @@ class DatasetDescription:
             known = ", ".join(self.splits) or "none"
             offer = offer_to_split(self.yaml_path) if split == "val" and "train" in self.splits else "."
             raise DataError(
-                f"{self.yaml_path} names no '{split}:' split (it names: {known}); add it to the file{offer}"
+                f"{self.yaml_path} names no '{split}:' split (it names: {known}); add it to the file{offer or '.'}"
             )
         sources = self.splits[split]
         found: list[str] = []
@@ -166,6 +166,11 @@ def find_dataset_yaml(path: str | Path) -> Path:
         listed = f"several YAML files ({', '.join(file.name for file in found)})" if found else "no YAML file"
         raise DataError(f"The folder {folder} has {listed}; name the data-set YAML itself.")
     return named[0]
+
+
+def offer_to_split(yaml_path: Path) -> str:
+    """Return the end of a sentence that offers to make a missing val split."""
+    return f", or let this make one: reg-yolo data split {shlex.quote(str(yaml_path))} --by drive --val 0.2"
 
 
 def label_path_for(image: str | Path) -> Path:
