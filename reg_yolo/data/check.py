@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.data.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
+from reg_yolo.data.dataset_yaml import (
+    DatasetDescription,
+    find_dataset_yaml,
+    label_path_for,
+    offer_to_split,
+    read_dataset_yaml,
+)
 from reg_yolo.data.findings import SEVERITIES, Finding, csv_text, findings_csv, findings_text, in_order
 from reg_yolo.data.split_checks import (
     NearRow,
@@ -221,9 +227,9 @@ def _list_images(description: DatasetDescription) -> tuple[dict[str, list[Path]]
     lines = YamlLines(description.yaml_path)
     for split in ("train", "val"):
         if split not in description.splits:
-            message = f"there is no '{split}:'"
+            message = f"there is no '{split}:'; add it to the file"
             if split == "val" and "train" in description.splits:
-                message += f"; to make one: reg-yolo data split {description.yaml_path} --by drive --val 0.2"
+                message += offer_to_split(description.yaml_path)
             found.append(Finding("split-missing", split, description.yaml_path, None, message))
     for split in description.splits:
         try:
