@@ -68,7 +68,14 @@ def _build(request: EngineRequest, kind: EngineKind, precision: str, workshop: P
     }
     if precision == "int8" and request.data is not None and agreement.agrees:
         before = checked_export(request, kind, next(p for p in precisions_of(kind, request.device) if p != "int8"))
-        change = measure_change(before.model, model, request.data, imgsz=max(request.imgsz), device=str(request.device))
+        change = measure_change(
+            before.model,
+            model,
+            request.data,
+            task=request.detector.task,
+            imgsz=max(request.imgsz),
+            device=str(request.device),
+        )
         facts |= {"map_before": change.before, "map_after": change.after, "map_change": change.sentence()}
     facts["build_s"] = round(time.perf_counter() - started, 2)
     return model, facts

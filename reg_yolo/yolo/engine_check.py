@@ -29,6 +29,7 @@ class Tolerance:
         box_share: ... or as a share of the box's shorter side, where that is more.
         box_iou: Final boxes are the same where their overlap is at least this, the class is the same ...
         unmatched: ... and so many of them, as a share, may have no such partner.
+        masks: Root mean square of the difference of mask coefficients and prototypes, as a share of their spread.
     """
 
     score: float
@@ -37,14 +38,17 @@ class Tolerance:
     box_share: float
     box_iou: float
     unmatched: float
+    masks: float
 
 
 # About ten times what exports of YOLOv8 differ by in float32, and three to five times what bfloat16 does.
 TOLERANCES = {
-    "f32": Tolerance(score=1e-3, logit_spread=0.02, box_px=0.1, box_share=0.001, box_iou=0.99, unmatched=0.0),
-    "bf16": Tolerance(score=0.05, logit_spread=None, box_px=2.0, box_share=0.1, box_iou=0.8, unmatched=0.05),
-    "f16": Tolerance(score=0.05, logit_spread=None, box_px=2.0, box_share=0.1, box_iou=0.8, unmatched=0.05),
-    "int8": Tolerance(score=0.5, logit_spread=None, box_px=8.0, box_share=0.3, box_iou=0.6, unmatched=0.3),
+    "f32": Tolerance(
+        score=1e-3, logit_spread=0.02, box_px=0.1, box_share=0.001, box_iou=0.99, unmatched=0.0, masks=0.01
+    ),
+    "bf16": Tolerance(score=0.05, logit_spread=None, box_px=2.0, box_share=0.1, box_iou=0.8, unmatched=0.05, masks=0.1),
+    "f16": Tolerance(score=0.05, logit_spread=None, box_px=2.0, box_share=0.1, box_iou=0.8, unmatched=0.05, masks=0.1),
+    "int8": Tolerance(score=0.5, logit_spread=None, box_px=8.0, box_share=0.3, box_iou=0.6, unmatched=0.3, masks=0.5),
 }
 # Anchor points whose boxes are compared, and scores this close to the threshold that may fall on either side of it.
 TOP_ANCHORS = 200
@@ -102,6 +106,12 @@ def compare(reference: Network, engine: Network, inputs: Sequence[Tensor], class
             spread = _logit_difference(want[:, 4 : 4 + classes], got[:, 4 : 4 + classes])
             if limit.logit_spread is not None and spread > limit.logit_spread:
                 return Agreement(False, f"class logits differ by {spread:.1%} of their spread", score)
+            for one, other in [
+                (want[:, 4 + classes :], got[:, 4 + classes :]),
+                *zip(expected[1:], actual[1:], strict=True),
+            ]:
+                if _spread_difference(one, other) > limit.masks:
+                    return Agreement(False, "mask coefficients or prototypes differ", score)
             pixels, share = _box_difference(want, got, classes)
             box_px = max(box_px, pixels)
             if pixels > limit.box_px and share > limit.box_share:
@@ -163,7 +173,12 @@ def _outputs(result: Any) -> list[Tensor]:
 
 def _logit_difference(want: Tensor, got: Tensor) -> float:
     logits, others = (torch.logit(x.clamp(_TINY, 1 - _TINY)) for x in (want, got))
-    return float((logits - others).square().mean().sqrt() / (logits.std() + 1e-3))
+    return _spread_difference(logits, others)
+
+
+def _spread_difference(want: Tensor, got: Tensor) -> float:
+    """Return the root mean square of the difference as a share of the spread; 0 where there is nothing to compare."""
+    return float((want - got).square().mean().sqrt() / (want.std() + 1e-3)) if want.numel() else 0.0
 
 
 def _box_difference(want: Tensor, got: Tensor, classes: int) -> tuple[float, float]:

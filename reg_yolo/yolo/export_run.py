@@ -135,7 +135,9 @@ def _export_int8(
         path = export_to(detector, folder, kind, precision="int8", calibration=calibration, **settings)
     with tempfile.TemporaryDirectory(prefix="reg_yolo_export_") as workshop:
         before = export_model(detector.path, Path(workshop), kind, precision="f32", **settings)
-        change = measure_change(before, path, description, imgsz=max(settings["imgsz"]), device=str(settings["device"]))
+        change = measure_change(
+            before, path, description, task=detector.task, imgsz=max(settings["imgsz"]), device=str(settings["device"])
+        )
     return path, change
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
+from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engine_backend import only_warnings
 from reg_yolo.yolo.engine_export import CalibrationData
-from reg_yolo.yolo.val_run import find_data, require_same_classes
-from reg_yolo.yolo.validator import RegDetectionValidator
+from reg_yolo.yolo.val_run import VALIDATORS, find_data, require_same_classes
 
 # More bring nothing; upstream's own advice is at least so many.
 CALIBRATION_IMAGES = 300
@@ -51,8 +51,14 @@ def calibration_source(detector: Detector, data: str | Path | None) -> DatasetDe
         data: The user's data-set YAML or the name of a shipped one; by default the one of the training.
 
     Raises:
-        RegYoloError: If there is none, it has no val split, or its classes are not the model's.
+        RegYoloError: If there is none, it has no val split, its classes are not the model's, or the weights are joint
+            ones, whose label files Ultralytics' calibration does not read.
     """
+    if detector.task == "joint":
+        raise ConfigError(
+            f"{detector.path}: INT8 is not calibrated for joint weights, whose label files Ultralytics' exporter does "
+            "not read; leave --int8 out"
+        )
     description = read_dataset_yaml(find_data(detector, data), required=("val",))
     require_same_classes(detector, description)
     return description
@@ -82,25 +88,28 @@ def calibration_data(description: DatasetDescription) -> Iterator[CalibrationDat
         yield CalibrationData(yaml_path, split, fraction, fingerprint(description))
 
 
-def measure_change(before: Path, after: Path, description: DatasetDescription, *, imgsz: int, device: str) -> MapChange:
-    """Validate an engine before and after quantisation on the val split.
+def measure_change(
+    before: Path, after: Path, description: DatasetDescription, *, task: str, imgsz: int, device: str
+) -> MapChange:
+    """Validate an engine before and after quantisation on the val split; boxes count, also where there are masks.
 
     Args:
         before: The export that was not quantised.
         after: The one that was.
         description: The data set.
+        task: `detect` or `segment`.
         imgsz: Longer side of the network's input.
         device: Where to run.
     """
     with tempfile.TemporaryDirectory(prefix="reg_yolo_int8_") as folder:
         data = str(description.write_for_ultralytics(Path(folder)))
-        first, second = (_map_of(model, data, Path(folder), imgsz, device) for model in (before, after))
+        first, second = (_map_of(model, data, Path(folder), task, imgsz, device) for model in (before, after))
     return MapChange(first, second, len(description.images("val")))
 
 
-def _map_of(model: Path, data: str, folder: Path, imgsz: int, device: str) -> float:
+def _map_of(model: Path, data: str, folder: Path, task: str, imgsz: int, device: str) -> float:
     settings = {
-        "task": "detect",
+        "task": task,
         "mode": "val",
         "model": str(model),
         "data": data,
@@ -110,5 +119,5 @@ def _map_of(model: Path, data: str, folder: Path, imgsz: int, device: str) -> fl
         "verbose": False,
     }
     with only_warnings():
-        metrics = RegDetectionValidator(save_dir=folder, args=settings)(model=str(model))
+        metrics = VALIDATORS[task](save_dir=folder, args=settings)(model=str(model))
     return float(metrics["metrics/mAP50-95(B)"])

@@ -104,6 +104,24 @@ def test_untrained_network_is_told_from_another_by_its_logits() -> None:
     assert not found.agrees and "logits" in found.reason and found.boxes == 0
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_masks_are_compared_where_there_are_some(part: int) -> None:
+    def network(spoilt: int | None) -> Callable[[Tensor], list[Tensor]]:
+        def run(frame: Tensor) -> list[Tensor]:
+            generator = torch.Generator().manual_seed(5)
+            coefficients = torch.randn(1, 4, ANCHORS, generator=generator)
+            prototypes = torch.randn(1, 4, 16, 16, generator=generator)
+            factors = [1.3 if spoilt == index else 1.0 for index in range(2)]
+            return [torch.cat((raw_output(frame), factors[0] * coefficients), 1), factors[1] * prototypes]
+
+        return run
+
+    # PyTorch's segmentation model gives both in a tuple, beside what its loss needs.
+    assert compare(lambda frame: (tuple(network(None)(frame)), {}), network(None), INPUTS, CLASSES, "f32").agrees
+    found = compare(network(None), network(part), INPUTS, CLASSES, "bf16")
+    assert not found.agrees and "mask coefficients or prototypes differ" in found.reason
+
+
 def test_times_are_medians_of_calls_that_take_turns() -> None:
     order: list[str] = []
 
