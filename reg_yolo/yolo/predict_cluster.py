@@ -112,7 +112,11 @@ def run_on_cluster(
                 raise KeyboardInterrupt
             manifest.refresh()
             _report_news(manifest, work.before, unreported, report)
-            _raise_faults(ray, finished)
+            try:
+                _raise_faults(ray, finished)
+            except BaseException:
+                _cancel(ray, pending)
+                raise
     finally:
         ray.shutdown()
     manifest.refresh()
@@ -207,4 +211,6 @@ def _raise_faults(ray: Any, finished: Sequence[Any]) -> None:
 def _cancel(ray: Any, tasks: Sequence[Any]) -> None:
     for task in tasks:
         ray.cancel(task)
-    ray.wait(list(tasks), num_returns=len(tasks), timeout=10)
+    if tasks:
+        # They give their sources back, so that these do not count as failed.
+        ray.wait(list(tasks), num_returns=len(tasks), timeout=10)

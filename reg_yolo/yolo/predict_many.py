@@ -95,7 +95,8 @@ def predict_many(
     LOGGER.info(f"{len(due)} of {len(sources)} sources to do, results in {folder}")
     with listening_for_signals() as stop, ManyProgress([item.name for item in due]) as progress:
         if cluster is not None and due:
-            opening = OpenPrediction(str(Path(weights).absolute()), trust, bool(prediction.draw), options)
+            weights_file = str(prediction.detector.path.absolute())
+            opening = OpenPrediction(weights_file, trust, bool(prediction.draw), _with_absolute_paths(options))
             work = ClusterWork(folder, wanted, opening, wanted.weights + wanted.settings, before)
             manifest = run_on_cluster(due, work, cluster, progress, stop)
         else:
@@ -179,6 +180,18 @@ class OpenPrediction:
     def __call__(self, stop: threading.Event) -> ProcessOne:
         """Check and open everything."""
         return ProcessOne(Prediction(self.weights, trust=self.trust, **{**self.options, "save": self.draw}), stop)
+
+
+def _with_absolute_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with absolute files: the cluster's processes have working directories of their own."""
+
+    def absolute(value: Any) -> Any:
+        place, colon, rest = str(value).partition(":")
+        known = isinstance(value, (str, Path)) and Path(place).is_file()
+        return f"{Path(place).absolute()}{colon}{rest}" if known else value
+
+    files = {key: absolute(options[key]) for key in ("track", "tracker", "data") if key in options}
+    return {**options, **files, "blur": tuple(absolute(value) for value in options.get("blur", ()))}
 
 
 def _results_folder(prediction: Prediction, media: Source, out: str | Path | None) -> Path:
