@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.video.detections_io import read_detections
 from reg_yolo.video.manifest import read_manifest
 from reg_yolo.yolo.predict_cluster import Cluster, ClusterWork, run_on_cluster
 from tests.video import fake_processing
 from tests.video.fake_processing import WANTED, FakeProcess, Notes, make_sources
 from tests.video.test_work_list import assert_whole, states
+from tests.yolo.videos import write_video
 
 pytestmark = pytest.mark.slow
 
@@ -127,6 +130,50 @@ def test_a_stop_cancels_the_tasks_which_give_their_sources_back(tmp_path: Path, 
         run(sources, out, Opened(log), address, stop=stop)
     assert states(out) == {"a.mp4": "done"}
     assert not read_manifest(out).begun and not list(out.rglob("*.part"))
+
+
+def test_a_fault_of_the_machines_ends_the_run_and_is_raised(tmp_path: Path, address: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    sources = make_sources(tmp_path / "in", a="1")
+    work = ClusterWork(out, WANTED, CannotOpen(), "cannot", {}, lease_s=5.0)
+    with pytest.raises(WeightsError, match=r"best.pt: no such file"):
+        run_on_cluster(sources, work, Cluster(address), Notes(), threading.Event())
+    assert not read_manifest_if_any(out)
+
+
+@dataclass(frozen=True)
+class CannotOpen:
+    """Fails as weights that one machine lacks."""
+
+    def __call__(self, _stop: threading.Event) -> FakeProcess:
+        raise WeightsError("best.pt: no such file")
+
+
+def read_manifest_if_any(out: Path) -> dict[str, Any]:
+    """The records of a manifest that may not be there."""
+    return dict(read_manifest(out).records) if (out / "manifest.jsonl").is_file() else {}
+
+
+def test_a_real_prediction_runs_on_the_cluster(
+    even_rectangles: Path, detector: Path, tmp_path: Path, address: str
+) -> None:
+    from reg_yolo.yolo.predict_many import predict_many
+
+    pictures = [cv2.imread(str(path)) for path in sorted((even_rectangles.parent / "images/val").glob("*.png"))]
+    (tmp_path / "in").mkdir()
+    for name, count in (("a", 4), ("b", 6)):
+        write_video(tmp_path / f"in/{name}.mp4", pictures[:count])
+    options = {"engine": "pytorch", "device": "cpu", "track": True}
+    there = predict_many(detector, tmp_path / "in", out=tmp_path / "there", cluster=Cluster(address), **options)
+    here = predict_many(detector, tmp_path / "in", out=tmp_path / "here", **options)
+    assert there.unfinished == here.unfinished == [] and there.changed == ["a.mp4", "b.mp4"]
+    for name in there.changed:
+        found = [read_detections(tmp_path / place / f"detections/{name}.jsonl") for place in ("there", "here")]
+        assert list(found[0]) == list(found[1])
+        assert there.records[name].hashes == here.records[name].hashes
+        assert there.records[name].worker != here.records[name].worker
+    assert predict_many(detector, tmp_path / "in", out=tmp_path / "there", **options).changed == []
 
 
 def test_too_large_a_demand_is_refused(tmp_path: Path, address: str) -> None:
