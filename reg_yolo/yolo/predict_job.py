@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from reg_yolo.yolo.blurring import PrivateFinder
 from reg_yolo.yolo.checkpoints import file_sha256
 from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engines import EngineChoice
-from reg_yolo.yolo.predict_frames import PredictedFrame, predicted_frames
+from reg_yolo.yolo.predict_frames import PredictedFrame, PredictedItem, predicted_frames
 from reg_yolo.yolo.predict_options import PredictOptions
 from reg_yolo.yolo.predict_pictures import AnnotatedPictures
 from reg_yolo.yolo.tracking import DriveTracker, tracked_frames
@@ -111,8 +111,12 @@ def _header(job: PredictionJob, thresholds: dict[str, float]) -> DetectionsHeade
         whole = crops_of(video.width, video.height, job.options.view.region, None)[0]
         entering = network_input(predictor, whole.bottom - whole.top, whole.right - whole.left)
     extra = dict(job.options.recorded)
+    if detector.mask_classes:
+        extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.tracker is not None:
+        extra["track"] = job.tracker.settings.name
     if job.finders:
         extra["blur"] = [finder.name for finder in job.finders]
     return DetectionsHeader(
@@ -165,7 +169,9 @@ def run_job(
         summary.annotated = pictures.files
         stack.enter_context(pictures)
         items = read_source(media, imread, job.options.thinning)
-        predicted = stack.enter_context(closing(predicted_frames(items, job.predictor, names, job.options.view)))
+        predicted: Iterator[PredictedItem] = stack.enter_context(
+            closing(predicted_frames(items, job.predictor, names, job.options.view))
+        )
         if job.tracker is not None:
             predicted = tracked_frames(predicted, job.tracker, one_drive=media.kind == "drive")
         for item in predicted:

@@ -39,6 +39,7 @@ def read_options(
     gpx_offset: float = 0.0,
     roi: str | Sequence[float] | None = None,
     tiles: str | int | None = None,
+    polygons: bool | None = None,
 ) -> PredictOptions:
     """Read the options of `predict`; see there.
 
@@ -51,7 +52,9 @@ def read_options(
     thinning = choose_thinning(
         step, stride=stride, speed_kmh=speed, gpx=None if gpx is None else Path(gpx), gpx_offset_s=gpx_offset
     )
-    view = View(None if corners is None else parse_region(corners), None if side is None else parse_tiles(side))
+    view = View(
+        None if corners is None else parse_region(corners), None if side is None else parse_tiles(side), bool(polygons)
+    )
     recorded: dict[str, Any] = {"vid_stride": stride} if stride != 1 else {}
     given = {"every": step, "speed": speed, "gpx": None if gpx is None else Path(gpx).name, "roi": corners}
     recorded |= {key: value for key, value in {**given, "tiles": side}.items() if value is not None}

@@ -223,7 +223,8 @@ def predicted(source: object, detector: Path, **options: Any) -> list[FrameDetec
 
 @pytest.mark.parametrize("name", ["botsort.yaml", "bytetrack.yaml"])
 def test_predict_gives_the_identities_of_upstreams_track(drive: Path, detector: Path, name: str) -> None:
-    frames = predicted(drive, detector, track=name, save=False)
+    frames = predicted(drive, detector, track=name, save=False, out="tracked")
+    assert read_detections("tracked/detections.jsonl").header.extra["track"] == name
     expected = upstream_tracks(drive, detector, name)
     assert [[row[:2] for row in frame] for frame in rows(frames)] == [[row[:2] for row in frame] for frame in expected]
     scores, theirs = ([score for frame in found for *_, score in frame] for found in (rows(frames), expected))
