@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from ultralytics import YOLO
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
 from reg_yolo.data.dataset_yaml import label_path_for
 
@@ -24,19 +24,30 @@ STRIDE = 8
 FOUND, NOT_FOUND = 3.0, -4.0
 
 
-def write_detector(path: Path, names: Sequence[str], images: Sequence[Path], **train_args: Any) -> Path:
+def write_detector(
+    path: Path,
+    names: Sequence[str],
+    images: Sequence[Path],
+    mask_logit: float | None = None,
+    metadata: dict[str, Any] | None = None,
+    **train_args: Any,
+) -> Path:
     """Write YOLOv8n weights just as plain Ultralytics saves them, and return their path.
 
     Args:
         path: The checkpoint to write.
         names: Class names.
         images: Pictures with YOLO labels beside them, at most 128 pixels large.
+        mask_logit: For YOLOv8n-seg: the logit of every pixel of every mask; above 0 a mask fills its box.
+        metadata: What reg_yolo stores in weights.
         train_args: What the checkpoint says about its training, beside the image size.
     """
     torch.manual_seed(0)
     # As Ultralytics on two cores; more threads wait for each other where other tests run beside.
     torch.set_num_threads(1)
-    model = DetectionModel("yolov8n.yaml", nc=len(names), verbose=False)
+    name = "yolov8n.yaml" if mask_logit is None else "yolov8n-seg.yaml"
+    kind = DetectionModel if mask_logit is None else SegmentationModel
+    model = kind(name, nc=len(names), verbose=False)
     head: Any = model.model[-1]
     batch = torch.stack([_input_of(image) for image in images])
     # Without what comes from the coarse levels, the fine one is local.
@@ -51,9 +62,18 @@ def write_detector(path: Path, names: Sequence[str], images: Sequence[Path], **t
             branch[-1].weight *= 0.1
             # The mode of the distribution: 2 cells to every side.
             branch[-1].bias.copy_(-2.0 * (torch.arange(head.reg_max) - 2.0).abs().repeat(4))
+        if mask_logit is not None:
+            # The first prototype is about 5 everywhere, and the only one that counts.
+            head.proto.cv3.bn.weight[0], head.proto.cv3.bn.bias[0] = 0.0, 5.0
+            for branch in head.cv4:
+                branch[-1].weight.zero_()
+                branch[-1].bias.zero_()
+                branch[-1].bias[0] = mask_logit / 5.0
+    if metadata is not None:
+        model.reg_yolo = metadata
     model.names = dict(enumerate(names))
-    model.args = {"imgsz": IMGSZ, **train_args}
-    wrapper = YOLO("yolov8n.yaml", verbose=False)
+    model.args = {"imgsz": IMGSZ, "task": "detect" if mask_logit is None else "segment", **train_args}
+    wrapper = YOLO(name, verbose=False)
     wrapper.model = model
     wrapper.ckpt = {"train_args": model.args}
     path.parent.mkdir(parents=True, exist_ok=True)

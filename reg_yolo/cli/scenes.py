@@ -69,6 +69,7 @@ def demo(
     short: Annotated[
         bool, typer.Option("--short", help="A minute instead of eight: shows the way, learns little.")
     ] = False,
+    task: Annotated[str, typer.Option(help="detect, or joint: boxes of seven classes and masks of five.")] = "detect",
 ) -> None:
     """Make scenes, train YOLOv8n with REG on them, measure it and run it over a short drive."""
     from reg_yolo.yolo.environment import prepare_environment
@@ -76,8 +77,10 @@ def demo(
     prepare_environment(trust=False)
     from reg_yolo.yolo.demo_run import demo as run
 
-    result = run(out, short=short)
+    result = run(out, short=short, task=task)
     typer.echo(result.report.as_text())
+    if result.mask_report is not None:
+        typer.echo(result.mask_report.as_text())
     typer.echo(f"Done in {result.seconds / 60:.1f} minutes.")
     typer.echo(f"Annotated video:  {result.video}")
     typer.echo(f"Per-class table:  {result.table}")

@@ -103,7 +103,7 @@ class AtomicCheckpoints(Host):
 
     def _store_report(self) -> None:
         reports = self.validator.write_reports(self.save_dir, self.best.name)
-        self.report = reports[0]
+        self.report, self.mask_report = (*reports, None)[:2]
         thresholds = self.validator.class_thresholds()
         checkpoint = torch_load(self.best, map_location="cpu")
         metadata = {**metadata_of(checkpoint), "thresholds": thresholds.to_dict()}

@@ -49,6 +49,7 @@ class TrainingResult:
         report: Per-class results of `best` on the validation split; None for a run on several GPUs, whose workers
             leave it as per_class.json in the folder.
         metrics: Upstream's metrics of the final validation.
+        mask_report: Per-class results of the masks; None for task detect.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class TrainingResult:
     last: Path
     report: DetectionReport | None
     metrics: dict[str, float]
+    mask_report: DetectionReport | None = None
 
 
 @dataclass(frozen=True)
@@ -271,4 +273,6 @@ def check_model(model: str, *, trust: bool) -> None:
 def _result(trainer: RegTraining) -> TrainingResult:
     metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
     LOGGER.info(f"Run directory: {trainer.save_dir}")
-    return TrainingResult(Path(trainer.save_dir), trainer.best, trainer.last, trainer.report, metrics)
+    return TrainingResult(
+        Path(trainer.save_dir), trainer.best, trainer.last, trainer.report, metrics, trainer.mask_report
+    )

@@ -45,7 +45,7 @@ class RegTraining(AtomicCheckpoints):
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
-        report: Per-class results of the final validation, once training has ended.
+        report, mask_report: Per-class results of the final validation, once training has ended.
     """
 
     criterion: RegDetectionLoss
@@ -114,6 +114,7 @@ class RegTraining(AtomicCheckpoints):
         self.learned_deviation: nn.Parameter | None = None
         self.class_counts: list[int] = []
         self.report: Any = None
+        self.mask_report: Any = None
         self.interruption = Interruption()
         self.around_amp_check = ExitStack()
         self.sheet_drawn = False
