@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,6 +37,27 @@ def network_count() -> int:
 def default_batch(device: torch.device) -> int:
     """Return how many frames go through the network at once where the user does not say."""
     return GPU_BATCH if device.type == "cuda" else 1
+
+
+@contextmanager
+def thread_count_kept() -> Iterator[None]:
+    """Leave torch's number of threads as it was; what a worker sets, threads would start with from then on."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work in the calling thread alone: more threads for small tensors only take cores from the network."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:

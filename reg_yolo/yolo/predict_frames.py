@@ -18,7 +18,7 @@ from reg_yolo.video.holes import Hole
 from reg_yolo.video.pipeline import Stage
 from reg_yolo.video.reading import SourceFrame, SourceItem, Unreadable
 from reg_yolo.video.tiles import Crop, Region, crops_of, merge_tiles
-from reg_yolo.yolo.inference import inference_calls
+from reg_yolo.yolo.inference import inference_calls, one_thread, thread_count_kept
 from reg_yolo.yolo.preparation import prepare
 from reg_yolo.yolo.result_masks import masks_of
 
@@ -60,7 +60,6 @@ class _Part:
     places: list[tuple[int, Crop]]
     pictures: list[NDArray[np.uint8]]
     batch: Tensor | None = None
-    shape: tuple[int, int] = (0, 0)
     raw: Any = None
 
 
@@ -94,9 +93,9 @@ def predicted_frames(
     def prepare_work(work: _Work | PredictedItem) -> _Work | PredictedItem:
         if isinstance(work, _Work):
             work.parts = _parts(work.frames, view, size)
-            for part in work.parts:
-                part.batch = prepare(predictor, part.pictures)
-                part.shape = (part.batch.shape[2], part.batch.shape[3])
+            with one_thread():
+                for part in work.parts:
+                    part.batch = prepare(predictor, part.pictures)
         return work
 
     def inferring(call: Callable[[Tensor], Any]) -> Callable[[_Work | PredictedItem], _Work | PredictedItem]:
@@ -113,22 +112,26 @@ def predicted_frames(
         _grouped(items, size), depth=max(1, _DECODED_AHEAD // size), name="decode"
     )
     prepared = Stage(decoded, [prepare_work], depth=_PREPARED_AHEAD, name="prepare")
-    with Stage(prepared, [inferring(call) for call in calls], depth=len(calls), name="infer") as inferred:
+    with (
+        thread_count_kept(),
+        Stage(prepared, [inferring(call) for call in calls], depth=len(calls), name="infer") as inferred,
+    ):
         for work in inferred:
             if not isinstance(work, _Work):
                 yield work
                 continue
-            for number, found in enumerate(_results(work, predictor, class_names, view.polygons)):
+            with one_thread():
+                results = _results(work, predictor, class_names, view.polygons)
+            for number, found in enumerate(results):
                 yield PredictedFrame(found, work.frames[number])
-            del work
+            del work, results
 
 
 def _grouped(items: Iterable[SourceItem], size: int) -> Iterator[_Work | PredictedItem]:
     """Yield up to `size` frames together, of one video or all images; whatever else comes ends a group."""
     group: list[SourceFrame] = []
     for item in items:
-        apart = not isinstance(item, SourceFrame) or (group and _belongs_elsewhere(item, group[0]))
-        if group and (apart or len(group) == size):
+        if group and (not isinstance(item, SourceFrame) or _belongs_elsewhere(item, group[0])):
             yield _Work(group)
             group = []
         if isinstance(item, SourceFrame):

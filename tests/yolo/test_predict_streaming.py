@@ -42,11 +42,11 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     original = predict_frames.detections_of
 
-    def watch(pieces: Any, frame: SourceFrame, *arguments: Any) -> FrameDetections:
+    def watch(pieces: Any, frame: SourceFrame, *arguments: Any, **named: Any) -> FrameDetections:
         alive[:] = [reference for reference in alive if reference() is not None]
         counts.append(len(alive))
         alive.extend(weakref.ref(thing) for thing in (pieces[0][1], frame.picture))
-        return original(pieces, frame, *arguments)
+        return original(pieces, frame, *arguments, **named)
 
     monkeypatch.setattr(predict_frames, "detections_of", watch)
     return counts
