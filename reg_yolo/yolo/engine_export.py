@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -17,7 +18,7 @@ from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.yolo.checkpoints import first_line
 from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engine_backend import only_warnings
-from reg_yolo.yolo.engine_kinds import ONNXRUNTIME, PYTORCH, TENSORRT, EngineKind
+from reg_yolo.yolo.engine_kinds import ONNXRUNTIME, OPENVINO, PYTORCH, TENSORRT, EngineKind
 from reg_yolo.yolo.environment import without_usage_data
 from reg_yolo.yolo.exported import write_sidecar
 
@@ -94,6 +95,11 @@ def export_model(
         with without_usage_data(), only_warnings(), warnings.catch_warnings():
             # torch's advice to the exporter's authors.
             warnings.simplefilter("ignore")
+            if calibration is not None and kind is OPENVINO:
+                # One line for each node of the graph that it leaves alone.
+                import nncf
+
+                nncf.set_log_level(logging.ERROR)
             made = Exporter(overrides=overrides)(model)
     except (KeyboardInterrupt, MemoryError):
         raise
