@@ -177,14 +177,16 @@ def _given_export(request: EngineRequest, kind: EngineKind, engine: str, precisi
         made_for = request.detector.exported_precision
         if precision != made_for:
             raise ConfigError(f"precision: {path} was exported for {made_for}, not {precision}; export it anew")
-    _require_precision(kind, precision, request.device)
-    running = running_precision(open_backend(path, request.device, precision=precision))
+    # As upstream's selection of backends has it, OpenVINO's exports run on the processor, GPU or not.
+    device = torch.device("cpu") if kind is OPENVINO else request.device
+    _require_precision(kind, precision, device)
+    running = running_precision(open_backend(path, device, precision=precision))
     return EngineChoice(kind.name, running, path, f"{kind.title} ({running}): {path.name} was exported for it")
 
 
 def _require_precision(kind: EngineKind, precision: str | None, device: torch.device) -> None:
     known = precisions_of(kind, device)
     if not known:
-        raise ConfigError(f"engine: {kind.title} does not run on {device}; use --engine auto")
+        raise ConfigError(f"engine: {kind.title} does not run on {device}; use --engine auto or another device=")
     if precision is not None and precision not in known:
         raise ConfigError(f"precision: {kind.title} has no {precision} on {device}; it has {', '.join(known)}")
