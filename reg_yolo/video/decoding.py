@@ -68,7 +68,8 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
         stream: Any = container.streams.best("video")
         if stream is None or stream.codec_context is None:
             raise MediaError(f"{path} cannot be opened as a video: it has no picture track that this machine decodes.")
-        stream.thread_type = "AUTO"
+        # Not several frames at once: whether a frame is told to be broken would then depend on which thread is faster.
+        stream.thread_type = "SLICE"
         stream.codec_context.thread_count = min(_MOST_DECODER_THREADS, os.cpu_count() or 1)
         yield container, stream
     finally:
