@@ -33,7 +33,7 @@ _MOST_FAILED_READS = 64
 # A decoder uses this many threads at most: more hold more frames in memory and gain little.
 _MOST_DECODER_THREADS = 4
 # A pause of this length in a steady rate is a hole, also where nothing reports damage.
-_SILENT_GAP_S = 0.25
+_SILENT_GAP_S = 0.1
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -169,7 +169,7 @@ class _Continuity:
         # Failed packets whose frames have not been found missing yet, and frames missing since the last sound one.
         self._failures = 0
         self._lost = 0
-        # Whether all sound frames so far came at the nominal rate.
+        # Whether all sound frames so far came in whole steps of the nominal rate.
         self._steady = True
         # Whether frames are left out until a key frame comes.
         self._damaged = False
@@ -209,8 +209,9 @@ class _Continuity:
             self._damaged = True
             return None, None, time_s
         # Some containers drop what is damaged without a word. Then a rate that was steady until here tells.
-        silent = self._steady and gap > max(_SILENT_GAP_S, 5 * self._period)
-        self._steady &= gap <= 0.5 * self._period or self._damaged or silent
+        periods = gap / self._period
+        self._steady &= abs(periods - round(periods)) < 0.15
+        silent = self._steady and gap > max(_SILENT_GAP_S, 2.5 * self._period)
         hole = None
         if silent or (self._damaged and gap > 0.5 * self._period):
             hole = Hole(self._source, self._end_s, time_s, "damaged", self._next_index)

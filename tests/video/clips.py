@@ -35,7 +35,7 @@ def write_clip(
     with av.open(str(path), "w", options=options) as container:
         # An AVI has no place for the times of frames that are shown in another order than they are decoded.
         ahead = "0" if path.suffix == ".avi" else "2"
-        x264 = {"preset": "veryfast", "bf": ahead, "sc_threshold": "0"}
+        x264 = {"preset": "veryfast", "bf": ahead, "sc_threshold": "0", "threads": "1"}
         stream = container.add_stream("libx264", rate=FPS, options=x264)
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
