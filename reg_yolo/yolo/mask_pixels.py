@@ -2,14 +2,15 @@
 
 Upstream computes every positive's mask over the whole picture and then throws away what lies outside its box. Here one
 object at a time is computed in the window of its box, for all anchor points that answer for it, and the gradient is
-formed at once: nothing of the picture's size is kept until the way back. On a GPU, where many small steps cost more
-than few large ones, one picture at a time is computed.
+formed at once: of the picture's size only the slope of the prototypes is kept until the way back. On a GPU, where many
+small steps cost more than few large ones, one picture at a time is computed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ from torch.autograd.function import once_differentiable
 # Logits and targets Tensor[n, h, w] and the distances of the same shape, if asked for -> loss of each pixel
 PixelLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
+# Pixels times positives that are computed in one go on a GPU; some ten tensors of that size live at a time.
+PICTURE_WINDOW_PIXELS = 2**22
+
 
 @dataclass(frozen=True)
 class MaskWindow:
@@ -32,7 +36,7 @@ class MaskWindow:
         rows: Slice of the positives.
         top, bottom, left, right: The window in mask pixels, `bottom` and `right` exclusive.
         target: Tensor[1 or n, h, w], 1 on the object, 0 beside it.
-        inside: Tensor[n, h, w], 1 inside each positive's own box; None where the window is the box.
+        inside: bool Tensor[n, h, w], the pixels in each positive's own box; None where the window is the box.
         distance: Tensor like `target`, pixels to the object's nearest pixel; None where it is not asked for.
     """
 
@@ -51,77 +55,105 @@ def object_windows(
     image: Tensor,
     boxes: Tensor,
     objects: Tensor,
-    mask_of: Callable[[int, int], Tensor],
+    masks_of: Callable[[int, Tensor], Tensor],
     size: tuple[int, int],
     *,
     with_distance: bool,
-) -> list[MaskWindow]:
-    """Return one window for each object: the pixels that its box contains.
+) -> Iterator[MaskWindow]:
+    """Yield one window for each object: the pixels that its box contains.
 
     Args:
         image: Tensor[P], ascending; positives of an object stand side by side.
         boxes: Tensor[P, 4], xyxy in mask pixels; the same for all positives of an object.
         objects: Tensor[P], the object within its image.
-        mask_of: Returns the mask of an object, given image and object, Tensor[H, W], 1 on the object.
+        masks_of: Returns the masks of an image's objects, given the image and Tensor[n]: bool Tensor[n, H, W].
         size: H and W.
         with_distance: Measure each pixel's distance to the mask as well.
     """  # fmt: skip
     _, counts = torch.stack((image, objects)).unique_consecutive(return_counts=True, dim=1)
-    windows, start = [], 0
-    corners = _pixel_bounds(boxes, size).tolist()
-    images, indices = image.tolist(), objects.tolist()
+    corners, images = _pixel_bounds(boxes, size).tolist(), image.tolist()
+    start = 0
     for count in counts.tolist():
         left, top, right, bottom = corners[start]
         if right > left and bottom > top:
-            whole = mask_of(images[start], indices[start])
-            target = whole[top:bottom, left:right].float().unsqueeze(0)
-            distance = distance_to_mask(whole)[None, top:bottom, left:right] if with_distance else None
-            window = (top, bottom, left, right)
-            windows.append(MaskWindow(images[start], slice(start, start + count), *window, target, None, distance))
+            whole = masks_of(images[start], objects[start : start + 1])
+            target = whole[:, top:bottom, left:right].float()
+            distance = distance_to_mask(whole)[:, top:bottom, left:right] if with_distance else None
+            rows = slice(start, start + count)
+            yield MaskWindow(images[start], rows, top, bottom, left, right, target, None, distance)
         start += count
-    return windows
 
 
 def picture_windows(
     image: Tensor,
     boxes: Tensor,
     objects: Tensor,
-    mask_of: Callable[[int, int], Tensor],
+    masks_of: Callable[[int, Tensor], Tensor],
     size: tuple[int, int],
     *,
     with_distance: bool,
-) -> list[MaskWindow]:
-    """Return one window for each picture, the whole of it; arguments as for `object_windows`."""  # fmt: skip
+) -> Iterator[MaskWindow]:
+    """Yield a window for the positives of each picture, the whole of it; arguments as for `object_windows`.
+
+    A picture with very many positives comes in several windows, so that what one takes in memory has a bound.
+    """  # fmt: skip
     height, width = size
     left, top, right, bottom = boxes.float().unsqueeze(-1).unbind(1)
     columns = torch.arange(width, device=boxes.device)
     rows = torch.arange(height, device=boxes.device)
     within_columns = (columns >= left) & (columns < right)
     within_rows = (rows >= top) & (rows < bottom)
-    numbers, counts = image.unique_consecutive(return_counts=True)
-    windows, start = [], 0
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        members = slice(start, start + count)
-        distinct, place = objects[members].unique(return_inverse=True)
-        masks = torch.stack([mask_of(number, index) for index in distinct.tolist()])
-        distance = torch.stack([distance_to_mask(mask) for mask in masks])[place] if with_distance else None
-        inside = within_rows[members].unsqueeze(2) & within_columns[members].unsqueeze(1)
-        windows.append(MaskWindow(number, members, 0, height, 0, width, masks.float()[place], inside.float(), distance))
-        start += count
-    return windows
+    images, indices = image.tolist(), objects.tolist()
+    most = max(1, PICTURE_WINDOW_PIXELS // (height * width))
+    start = 0
+    while start < len(images):
+        end = min(start + most, bisect_right(images, images[start]))
+        distinct = sorted(set(indices[start:end]))
+        place = torch.tensor([distinct.index(index) for index in indices[start:end]], device=boxes.device)
+        masks = masks_of(images[start], torch.tensor(distinct, device=boxes.device))
+        distance = distance_to_mask(masks)[place] if with_distance else None
+        inside = within_rows[start:end].unsqueeze(2) & within_columns[start:end].unsqueeze(1)
+        members = slice(start, end)
+        yield MaskWindow(images[start], members, 0, height, 0, width, masks.float()[place], inside, distance)
+        start = end
 
 
-def distance_to_mask(mask: Tensor) -> Tensor:
-    """Return each pixel's Euclidean distance to the nearest pixel of the mask, Tensor[H, W]; infinity without any."""
-    pixels = (mask == 0).cpu().numpy().astype(np.uint8)
-    if pixels.all():
-        return torch.full(mask.shape, math.inf, device=mask.device)
-    distance = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return torch.from_numpy(distance).to(mask.device)
+def distance_to_mask(masks: Tensor) -> Tensor:
+    """Return each pixel's Euclidean distance to the nearest pixel of its mask; infinity where a mask has none.
+
+    Args:
+        masks: bool Tensor[n, H, W].
+
+    Returns:
+        float32 Tensor[n, H, W].
+    """
+    if masks.is_cuda:
+        return distance_on_device(masks)
+    outside = (~masks).numpy().astype(np.uint8)
+    distance = np.full(outside.shape, np.inf, dtype=np.float32)
+    for pixels, into in zip(outside, distance, strict=True):
+        if not pixels.all():
+            into[:] = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return torch.from_numpy(distance)
+
+
+def distance_on_device(masks: Tensor) -> Tensor:
+    """Return what `distance_to_mask` does, computed where the masks are: down the columns, then along the rows."""
+    to_row = torch.where(masks, 0.0, math.inf).transpose(1, 2)
+    return _nearest_squared(_nearest_squared(to_row).transpose(1, 2)).sqrt()
+
+
+def _nearest_squared(values: Tensor) -> Tensor:
+    """Return min over j of values[..., j] + (i - j)^2 for each i of the last axis, some rows at a time."""
+    length = values.shape[-1]
+    index = torch.arange(length, device=values.device, dtype=values.dtype)
+    gaps = (index[:, None] - index).square()
+    rows = values.reshape(-1, 1, length).split(max(1, PICTURE_WINDOW_PIXELS // length**2))
+    return torch.cat([(part + gaps).amin(-1) for part in rows]).view(values.shape)
 
 
 def summed_mask_loss(
-    coefficients: Tensor, prototypes: Tensor, windows: Sequence[MaskWindow], weight: Tensor, pixel_loss: PixelLoss
+    coefficients: Tensor, prototypes: Tensor, windows: Iterable[MaskWindow], weight: Tensor, pixel_loss: PixelLoss
 ) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of all windows' pixel losses, and the unweighted loss of each positive, detached.
 
@@ -145,7 +177,7 @@ class _SummedMaskLoss(torch.autograd.Function):
         ctx: Any,
         coefficients: Tensor,
         prototypes: Tensor,
-        windows: Sequence[MaskWindow],
+        windows: Iterable[MaskWindow],
         weight: Tensor,
         pixel_loss: PixelLoss,
     ) -> tuple[Tensor, Tensor]:

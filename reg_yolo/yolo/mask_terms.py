@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.assignment import Assignment
 from reg_yolo.yolo.class_terms import class_weights
-from reg_yolo.yolo.mask_pixels import MaskWindow, PixelLoss, object_windows, picture_windows, summed_mask_loss
+from reg_yolo.yolo.mask_pixels import MaskWindow, object_windows, picture_windows, summed_mask_loss
 
 
 class MaskLossTerms:
@@ -91,35 +91,42 @@ class MaskLossTerms:
         positives = assignment.positives
         chosen = assignment.has_mask.nonzero().squeeze(1)
         if not len(chosen):
+            # Several GPUs need every parameter in the graph, and every rank in what they add up.
+            if training:
+                zero = prototypes.new_zeros((), dtype=torch.float32)
+                self._fix_scale(zero, zero)
+                self._learn(prototypes.new_zeros(0), positives.label[:0])
             return (prototypes * 0).sum() + (coefficients * 0).sum()
         objects = positives.object[chosen]
         # Grouped by image and object.
-        chosen = chosen[(positives.image[chosen] * (int(objects.max()) + 1) + objects).argsort(stable=True)]
+        chosen = chosen[(positives.image[chosen] * (objects.max() + 1) + objects).argsort(stable=True)]
         image, objects, label = positives.image[chosen], positives.object[chosen], positives.label[chosen]
         height, width = masks.shape[-2:]
         boxes = assignment.target_boxes[chosen] / image_size[[1, 0, 1, 0]]
         area = (boxes[:, 2:] - boxes[:, :2]).prod(1).clamp_min(torch.finfo(torch.float32).tiny)
         boxes = boxes * torch.tensor([width, height, width, height], device=boxes.device)
-        starts = first_rows.tolist()
 
-        def mask_of(number: int, index: int) -> Tensor:
-            return masks[number] == index + 1 if overlap else masks[starts[number] + index] > 0.5
+        def masks_of(number: int, indices: Tensor) -> Tensor:
+            if overlap:
+                return masks[number] == (indices + 1)[:, None, None]
+            return masks[first_rows[number].to(indices) + indices] > 0.5
 
-        windows_of = picture_windows if prototypes.is_cuda else object_windows
-        windows = windows_of(
-            image, boxes, objects, mask_of, (height, width), with_distance=self.settings.spatial.enabled
-        )
+        def windows() -> Iterator[MaskWindow]:
+            each_of = picture_windows if prototypes.is_cuda else object_windows
+            spatial = self.settings.spatial.enabled
+            return each_of(image, boxes, objects, masks_of, (height, width), with_distance=spatial)
+
         of_positives = coefficients[positives.image[chosen], positives.anchor[chosen]]
         share = 1.0 / (area.float() * (height * width))
         weight = share if self.alpha is None else share * self.alpha[label]
-        total, each = summed_mask_loss(of_positives, prototypes, windows, weight, self._pixel_loss)
+        total, each = summed_mask_loss(of_positives, prototypes, windows(), weight, self._pixel_loss)
         count = self._normalizer(assignment, len(chosen))
-        scale = self.scale or 1.0
         if training:
             if self.scale is None:
-                scale = self._scale_on(of_positives, prototypes, windows, share, total.detach())
+                stock, _ = summed_mask_loss(of_positives.detach(), prototypes.detach(), windows(), share, _stock_pixels)
+                self._fix_scale(stock, total.detach())
             self._learn(each * share, label)
-        loss = total / count
+        loss, scale = total / count, self.scale or 1.0
         return loss if scale == 1.0 else loss * scale
 
     def _normalizer(self, assignment: Assignment, with_mask: int) -> int:
@@ -130,7 +137,7 @@ class MaskLossTerms:
     def _pixel_loss(self, logits: Tensor, target: Tensor, distance: Tensor | None) -> Tensor:
         """Return abs(y - p)^gamma BCE g of each pixel; printed keeps the object's own pixels alone (REG A.10.2)."""
         if self.is_stock:
-            return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+            return _stock_pixels(logits, target, distance)
         spatial = self.settings.spatial
         entries = losses.quality_focal_loss(logits, target, self.settings.focal.gamma)
         if distance is not None:
@@ -138,21 +145,19 @@ class MaskLossTerms:
             entries = entries * (g if spatial.scope == "all" else torch.where(target > 0, 1.0, g))
         return entries * target if self.settings.focal.form == "printed" else entries
 
-    @torch.no_grad()
-    def _scale_on(
-        self, coefficients: Tensor, prototypes: Tensor, windows: list[MaskWindow], share: Tensor, ours: Tensor
-    ) -> float:
-        """Return the factor on the mask loss, and keep it: stock over ours on the first training batch with masks."""
-        plain: PixelLoss = lambda z, y, _: F.binary_cross_entropy_with_logits(z, y, reduction="none")  # noqa: E731
-        stock = summed_mask_loss(coefficients, prototypes, windows, share, plain)[0]
-        values = torch.stack((stock, ours)).float()
+    def _fix_scale(self, stock: Tensor, ours: Tensor) -> None:
+        """Keep stock over ours, both without divisor, as the factor on the mask loss, unless there is one already.
+
+        The sums are those over all ranks; a batch without masks, or whose loss is no number, does not fix it.
+        """
+        if self.scale is not None:
+            return
+        values = torch.stack((stock.float(), ours.float()))
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(values)
         stock_value, our_value = values.tolist()
-        if not (math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0):
-            return 1.0
-        self.scale = stock_value / our_value
-        return self.scale
+        if math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0:
+            self.scale = stock_value / our_value
 
     @torch.no_grad()
     def _learn(self, each: Tensor, label: Tensor) -> None:
@@ -166,3 +171,8 @@ class MaskLossTerms:
             distributed.all_reduce(sums)
         self.dual.ascend(sums[0], sums[1])
         self.alpha = self.dual.weights()
+
+
+def _stock_pixels(logits: Tensor, target: Tensor, _distance: Tensor | None) -> Tensor:
+    """Return upstream's loss of each pixel."""
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")

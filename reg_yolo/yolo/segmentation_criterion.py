@@ -86,8 +86,8 @@ class RegSegmentationLoss(RegDetectionLoss, v8SegmentationLoss):
         head, assignment, (box, classes, distribution) = self.detection_losses(preds, batch)
         prototypes = preds["proto"]
         coefficients = preds["mask_coefficient"].permute(0, 2, 1)
-        if self.lambda_seg == 0.0 or "masks" not in batch or not len(assignment.positives.image):
-            # Several GPUs need every parameter in the graph.
+        if self.lambda_seg == 0.0 or "masks" not in batch:
+            # The same on every rank; several GPUs need every parameter in the graph.
             mask_loss = (prototypes * 0).sum() + (coefficients * 0).sum()
         else:
             masks = batch["masks"].to(self.device)

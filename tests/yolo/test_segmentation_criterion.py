@@ -13,7 +13,13 @@ from ultralytics.utils.loss import v8SegmentationLoss
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion import RegDetectionLoss
-from reg_yolo.yolo.mask_pixels import object_windows, picture_windows, summed_mask_loss
+from reg_yolo.yolo.mask_pixels import (
+    distance_on_device,
+    distance_to_mask,
+    object_windows,
+    picture_windows,
+    summed_mask_loss,
+)
 from reg_yolo.yolo.segmentation_criterion import first_rows
 from tests.yolo.heads import COUNTS
 from tests.yolo.segments import batch, criterion, network, run
@@ -62,12 +68,50 @@ def test_windows_give_upstreams_loss(model: SegmentationModel, overlap: bool) ->
         assert torch.allclose(stock[name], windowed[name], rtol=2e-4, atol=1e-5), name
 
 
-def test_one_picture_at_a_time_gives_the_same(model: SegmentationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pixels", [2**22, 16 * 16 * 3])
+def test_one_picture_at_a_time_gives_the_same(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch, pixels: int
+) -> None:
     reg = {"preset": "reg"}
+    monkeypatch.setattr("reg_yolo.yolo.mask_pixels.PICTURE_WINDOW_PIXELS", pixels)
     by_object = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
     monkeypatch.setattr("reg_yolo.yolo.mask_terms.object_windows", picture_windows)
     by_picture = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
     assert not different(by_object, by_picture, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", [2**22, 7])
+def test_distance_on_a_device_is_the_exact_one(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr("reg_yolo.yolo.mask_pixels.PICTURE_WINDOW_PIXELS", block)
+    masks = torch.rand(5, 23, 31, generator=torch.Generator().manual_seed(3)) > 0.99
+    masks[2] = False
+    masks[3] = False
+    masks[3, 20, 1] = True
+    expected = distance_to_mask(masks)
+    assert torch.isinf(expected[2]).all() and expected[3, 0, 30] == pytest.approx(math.hypot(20, 29))
+    torch.testing.assert_close(distance_on_device(masks), expected)
+
+
+@pytest.mark.parametrize("scheme", ["balanced", "dual"])
+def test_every_rank_takes_part_in_what_ranks_add_up(
+    model: SegmentationModel, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """A rank whose batch has no mask, or no object, must not leave the others waiting."""
+    added: list[tuple[int, ...]] = []
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda values: added.append(tuple(values.shape)))
+    seen = []
+    empty = {
+        "batch_idx": torch.zeros(0), "cls": torch.zeros(0, 1), "bboxes": torch.zeros(0, 4),
+        "masks": torch.zeros(3, 16, 16), "has_mask": torch.zeros(0, dtype=torch.bool),
+    }  # fmt: skip
+    for given in (batch(ALL), batch([False] * 6), empty):
+        ours = criterion(model, {"preset": "reg", "alpha": {"scheme": scheme}})
+        added.clear()
+        gradients = run(model, ours, given)
+        assert all(any(part in name for name in gradients) for part in MASKS_OF)
+        seen.append(list(added))
+    assert len(seen[0]) >= 2 and seen[0] == seen[1] == seen[2]
 
 
 def scalar_mask_loss(preds: dict[str, Tensor], given: dict[str, Any], ours: Any, settings: RegSettings) -> float:
@@ -244,7 +288,9 @@ def test_gradients_agree_with_differences() -> None:
     mask[1:4, 1:3] = True
     weight = torch.tensor([0.3, 1.0, 2.0])
     for windows_of in (object_windows, picture_windows):
-        windows = windows_of(image, boxes, objects, lambda *_: mask, (6, 5), with_distance=True)
+        windows = list(
+            windows_of(image, boxes, objects, lambda _, i: mask.expand(len(i), 6, 5), (6, 5), with_distance=True)
+        )
 
         def loss(a: Tensor, b: Tensor, windows: Any = windows) -> Tensor:
             return summed_mask_loss(a, b, windows, weight, lambda z, y, d: (z.sigmoid() - y).square() * (1 + d))[0]
