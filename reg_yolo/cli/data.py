@@ -103,12 +103,14 @@ def check(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
-    from reg_yolo.data.check import check_dataset, default_output, refuse_inside, write_check
+    from reg_yolo.data.check import check_dataset, write_check
     from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+    from reg_yolo.data.output_places import default_output, refuse_inside
 
     yaml_path = find_dataset_yaml(data)
     out = out or default_output("data_check", yaml_path)
-    refuse_inside(out, read_dataset_yaml(yaml_path, required=()))
+    # Before the minutes that a check may take.
+    refuse_inside("--out", out, read_dataset_yaml(yaml_path, required=()))
     with progress_bar("check") as progress:
         report = check_dataset(
             yaml_path,
@@ -144,27 +146,26 @@ def stats(
     ] = None,
 ) -> None:
     """Count objects by class and split, their sizes and places, and the class weights that follow."""
-    from reg_yolo.data.check import default_output, refuse_inside
     from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+    from reg_yolo.data.output_places import default_output, refuse_inside
     from reg_yolo.data.stats import dataset_stats
     from reg_yolo.data.stats_figure import write_stats_figure
     from reg_yolo.data.stats_tables import stats_text
-    from reg_yolo.data.whole_files import replace_text
+    from reg_yolo.data.whole_files import make_folder, replace_text
 
     yaml_path = find_dataset_yaml(data)
     picture = png or Path(f"{default_output('data_stats', yaml_path)}.png")
     description = read_dataset_yaml(yaml_path, required=())
-    for path in (picture, json):
+    for option, path in (("--png", picture), ("--json", json)):
         if path is not None:
-            refuse_inside(path.parent, description)
+            refuse_inside(option, path.parent, description)
     with progress_bar("stats") as progress:
         found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
     typer.echo(stats_text(found))
     if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(json.parent)
         replace_text(json, found.as_json())
         typer.echo(f"JSON: {json}")
-    picture.parent.mkdir(parents=True, exist_ok=True)
     write_stats_figure(found, picture)
     typer.echo(f"Picture: {picture}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,8 +11,11 @@ import typer
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar and yield the function that moves it to `done` of `total`."""
-    with typer.progressbar(length=1000, label=label) as bar:
+    """Yield a function that moves a bar to `done` of `total`; only a terminal shows it, and results stay apart."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    with typer.progressbar(length=1000, label=label, file=sys.stderr) as bar:
         shown = 0
 
         def progress(done: int, total: int) -> None:

@@ -20,6 +20,7 @@ from reg_yolo.data.dataset_yaml import (
     read_dataset_yaml,
 )
 from reg_yolo.data.findings import SEVERITIES, Finding, csv_text, findings_csv, findings_text, in_order
+from reg_yolo.data.output_places import refuse_inside
 from reg_yolo.data.split_checks import (
     NearRow,
     YamlLines,
@@ -31,7 +32,7 @@ from reg_yolo.data.split_checks import (
     overlap_findings,
     shared_findings,
 )
-from reg_yolo.data.whole_files import replace_text
+from reg_yolo.data.whole_files import make_folder, replace_text
 from reg_yolo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -163,8 +164,8 @@ def write_check(
     Raises:
         ConfigError: `out` is inside the data set.
     """
-    refuse_inside(out, report.description)
-    out.mkdir(parents=True, exist_ok=True)
+    refuse_inside("--out", out, report.description)
+    make_folder(out)
     for old in (out / "near_identical.csv", *(out / "sheets").glob("[0-9][0-9]*_*.png")):
         old.unlink(missing_ok=True)
     written = [out / "findings.csv"]
@@ -181,25 +182,6 @@ def write_check(
             report.description.class_names, counts, report.samples, out / "sheets", workers, progress
         )
     return written
-
-
-def default_output(kind: str, yaml_path: Path) -> Path:
-    """Return where a command writes unless told otherwise: ./runs/KIND/ and the data set's name."""
-    path = yaml_path.absolute()
-    return Path.cwd() / "runs" / kind / (path.parent.name if path.stem == "data" else path.stem)
-
-
-def refuse_inside(out: Path, description: DatasetDescription) -> None:
-    """Raise a ConfigError if `out` is inside a folder of images or labels, where a training would read it."""
-    target = out.resolve()
-    for split, sources in description.splits.items():
-        for source in sources:
-            for folder in (source, label_path_for(source / "x.jpg").parent):
-                if source.is_dir() and (target == folder or folder in target.parents):
-                    raise ConfigError(
-                        f"--out: {out} is inside {folder} of the '{split}' split; nothing is written into a data set. "
-                        "Name a folder beside it."
-                    )
 
 
 def _check_arguments(task: str, imgsz: int, same_iou: float, other_iou: float, near_bits: int) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from reg_yolo.data.dataset_yaml import label_path_for
 from reg_yolo.data.label_rows import LabelRow, read_label_file
 from reg_yolo.data.parallel import available_cores, parallel_map
-from reg_yolo.data.whole_files import replace_bytes
+from reg_yolo.data.whole_files import make_folder, replace_bytes
 from reg_yolo.video.annotate import class_colours
 from reg_yolo.video.text_tiles import TextTiles
 
@@ -56,7 +56,7 @@ def write_class_sheets(
         workers: Processes; 0 takes every core.
         progress: Called with the sheets done and to do.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     digits = max(2, len(str(len(class_names) - 1)))
     sheets = []
     for class_id, places in sorted(samples.items()):

@@ -18,7 +18,8 @@ import yaml
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, label_path_for
 from reg_yolo.data.file_names import picture_name
-from reg_yolo.data.whole_files import replace_text, whole_folder
+from reg_yolo.data.output_places import refuse_inside
+from reg_yolo.data.whole_files import make_folder, replace_text, whole_folder
 from reg_yolo.errors import DataError
 
 _MARK = "# Written by `reg-yolo data split`"
@@ -41,7 +42,7 @@ def write_split_lists(
     if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
         raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file with --out.")
     folder = Path(os.path.realpath(target.parent))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target = folder / target.name
     for split, images in chosen.items():
         lines = [f"{_relative(image, folder)}\n" for image in images]
@@ -63,8 +64,10 @@ def copy_split(
     """Copy images and labels into `OUT/images/SPLIT` and `OUT/labels/SPLIT`; OUT is whole or not there.
 
     Raises:
+        ConfigError: If `out` is inside the data set.
         DataError: If `out` exists and is not empty.
     """
+    refuse_inside("--copy", out, description)
     with whole_folder(out) as folder:
         rows = []
         for split, images in chosen.items():

@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reg_yolo.data.stats import QUANTILES, DatasetStats
-from reg_yolo.data.whole_files import replace_bytes
+from reg_yolo.data.whole_files import make_folder, replace_bytes
 from reg_yolo.video.text_tiles import FONT_PATH
 
 _MOST_CLASSES = 40
@@ -34,7 +34,7 @@ def write_stats_figure(stats: DatasetStats, path: Path) -> None:
 
     Args:
         stats: The result of `dataset_stats`.
-        path: The PNG; its folder must be there. The file is whole or not there.
+        path: The PNG; its folder is made where it is missing. The file is whole or not there.
     """
     fonts = font_manager.fontManager.ttflist
     family = font_manager.get_font(str(FONT_PATH)).family_name
@@ -56,6 +56,7 @@ def write_stats_figure(stats: DatasetStats, path: Path) -> None:
         image = io.BytesIO()
         canvas = FigureCanvasAgg(_figure(stats))
         canvas.print_png(image)
+    make_folder(path.parent)
     replace_bytes(path, image.getvalue())
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.label_rows import read_label_file
+from reg_yolo.data.output_places import refuse_inside
 from reg_yolo.data.parallel import available_cores, parallel_map
 from reg_yolo.data.sound_labels import read_sound_labels
 from reg_yolo.data.split_output import dataset_yaml_text, unique_names
@@ -165,7 +166,7 @@ def tile_dataset(
         progress: Called with the images done and to do.
 
     Raises:
-        ConfigError: If an argument is out of range.
+        ConfigError: If an argument is out of range, or `out` is inside the data set.
         DataError: If the data set, a label row or an image is wrong, shapely is not installed, or `out` holds anything.
     """
     options = TileOptions(size, overlap, min_visible, background, blank_fragments, seed)
@@ -177,6 +178,7 @@ def tile_dataset(
     tasks = _tasks(description)
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
+    refuse_inside("OUT", out, description)
     with whole_folder(out) as folder:
         for _ in read_sound_labels((task.image for task in tasks), len(description.names)):
             # Hours of cutting should not end at a bad row.

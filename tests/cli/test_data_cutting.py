@@ -70,3 +70,30 @@ def test_what_cannot_be_split_is_one_line(run_cli: Run, drives: Path, words: lis
     assert refused.code == 2
     assert refused.err.startswith(f"error: {line}")
     assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["tile", "DATA", "OUT", "--size", "100"], "OUT"),
+        (["split", "DATA", "--copy", "OUT"], "--copy"),
+        (["check", "DATA", "--out", "OUT"], "--out"),
+        (["stats", "DATA", "--png", "OUT/a.png"], "--png"),
+    ],
+)
+def test_nothing_is_written_into_the_set_or_below_a_file(
+    run_cli: Run, drives: Path, command: list[str], option: str, tmp_path: Path
+) -> None:
+    def words(out: Path) -> list[str]:
+        return [word.replace("DATA", str(drives)).replace("OUT", str(out)) for word in command]
+
+    before = sorted(tmp_path.rglob("*"))
+    inside = drives.parent / "images/train/out"
+    refused = run_cli("data", *words(inside))
+    assert refused.code == 2
+    assert refused.err.startswith(f"error: {option}: {inside} is inside {inside.parent} of the 'train' split")
+    refused = run_cli("data", *words(drives / "out"))
+    assert refused.code == 2
+    assert f"The folder {drives}/out cannot be made: Not a directory." in refused.err
+    assert refused.err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
