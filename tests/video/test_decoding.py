@@ -110,8 +110,8 @@ def test_a_video_truncated_at_any_byte(tmp_path_factory: pytest.TempPathFactory,
         assert share < 0.2 and "cannot be opened as a video" in str(error)
         return
     check_true(frames, holes)
-    # MPEG-TS has no index: what is cut off it never announced.
-    if name != "a.ts" and len(frames) < 59:
+    # MPEG-TS has no index: what is cut off it never announced. Durations are good to a tenth of a second.
+    if name != "a.ts" and len(frames) < 57:
         *before, hole = holes
         # A frame shown before the last one may have been stored behind it, and be cut off.
         last = frames[-1].index if frames else -1
