@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +10,7 @@ from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.data.joint_sets import JointSets, read_joint_sets
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.datasets import ResolvedDataset, check_joint_split, write_joint_yaml
 from reg_yolo.yolo.joint_dataset import build_joint_dataset
 from reg_yolo.yolo.joint_validator import RegJointValidator
@@ -46,7 +47,8 @@ class JointTraining(SegmentationTraining):
 
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
         """Return the sets as one data set with absolute paths; `check` reads every label row and image header."""
-        joint = self.joint or {key: self.stored[key] for key in JOINT_KEYS if key in self.stored}
+        # A resumed run has its own, but where its data lie now can be given.
+        joint = {**{key: self.stored[key] for key in JOINT_KEYS if key in self.stored}, **self.joint}
         data = joint.get("data") or str(self.args.data)
         if self.args.single_cls:
             raise ConfigError(
@@ -76,8 +78,23 @@ class JointTraining(SegmentationTraining):
 
     @property
     def mask_counts(self) -> list[int]:
-        """Objects of each class in the training split that have a mask."""
-        return self.sets.label_counts("train")[1]
+        """Objects of each class with a mask, among those that `classes` and `fraction` leave of the training split.
+
+        Raises:
+            DataError: If none is left.
+        """
+        outlined = Counter(
+            int(class_id)
+            for label in self.train_loader.dataset.labels
+            for class_id, outline in zip(label["cls"].reshape(-1), label["segments"], strict=True)
+            if len(outline)
+        )
+        if not outlined:
+            raise DataError(
+                "No object of the training split has a mask once `classes` and `fraction` have been applied; widen "
+                "them, or use task detect."
+            )
+        return [outlined[index] for index in range(self.data["nc"])]
 
     def get_validator(self) -> Any:
         """Return our validator, which knows the sets."""

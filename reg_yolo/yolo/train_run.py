@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,8 @@ def resume(
         run: The run directory or its last.pt.
         config: The configuration of the run, if it is to be compared: another loss is refused.
         trust: Load checkpoints that run code of their own.
-        arguments: Arguments that may change on resume, such as `device` or `batch`.
+        arguments: Arguments that may change on resume, such as `device` or `batch`, and `data` where the data set has
+            moved (for a joint run also a pair `{"detect": ..., "segment": ...}`).
 
     Raises:
         RegYoloError: If there is nothing to resume, or the loss differs.
@@ -123,7 +124,11 @@ def resume(
     checkpoint = load_checkpoint_file(last, trust=trust)
     task = str(metadata_of(checkpoint).get("task", "detect"))
     trainer_class = TRAINERS[task]
-    settings = {"trust": trust, "reg": config.reg.to_dict() if config else None}
+    settings: dict[str, Any] = {"trust": trust, "reg": config.reg.to_dict() if config else None}
+    if "data" in arguments and task == "joint":
+        settings["joint"] = {"data": arguments.pop("data")}
+    elif isinstance(arguments.get("data"), Mapping):
+        raise ConfigError(f"data: two data sets are for runs of the joint task, {last} is of {task}")
     trainer_class = type(
         trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from reg_yolo.config.loader import load_config
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
 from reg_yolo.yolo.interruption import TrainingInterrupted
+from reg_yolo.yolo.resume_run import resume_with_overrides
 from reg_yolo.yolo.trainer import RegJointTrainer, RegSegmentationTrainer
 from reg_yolo.yolo.val_run import val
 from tests.conftest import polygon_row, write_rectangles
@@ -166,6 +168,55 @@ def test_an_interrupted_run_goes_on_with_its_sets(mixed_rectangles: Path, tmp_pa
     assert after["mask_scale"] == stored["mask_scale"]
     assert after["mask_dual"] != stored["mask_dual"]
     assert "per_class_masks.json" in {path.name for path in result.folder.iterdir()}
+
+
+@pytest.fixture
+def started_pair(boxes_set: Path, masks_set: Path, tmp_path: Path) -> Path:
+    """The folder of a run over a pair that was stopped in its second epoch, and whose boxes have moved since."""
+    moved = shutil.copytree(boxes_set.parent, tmp_path / "before") / boxes_set.name
+    joint = {"data": {"detect": str(moved), "segment": str(masks_set)}, "lambda_seg": 2.0}
+    settings = {**FAST, "model": "yolov8n-seg.yaml", "epochs": 2, "save_dir": str(tmp_path / "run"), "val": False}
+    trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides=settings)
+
+    def ask(running: Any) -> None:
+        if running.epoch == 1:
+            running.interruption.requested, running.interruption.signal_name = True, "SIGTERM"
+
+    trainer.add_callback("on_train_batch_end", ask)
+    with pytest.raises(TrainingInterrupted):
+        trainer.train()
+    moved.parent.rename(tmp_path / "after")
+    return tmp_path / "run"
+
+
+@pytest.mark.slow
+def test_a_run_over_a_pair_goes_on_where_one_set_has_moved(started_pair: Path, masks_set: Path) -> None:
+    with pytest.raises(DataError, match="before"):
+        reg_yolo.resume(started_pair)
+    after = started_pair.parent / "after/data.yaml"
+    result = resume_with_overrides(started_pair, None, [f"data={{detect: {after}, segment: {masks_set}}}"])
+    stored = metadata_of(load_checkpoint_file(result.last))
+    assert stored["data"] == {"detect": str(after), "segment": str(masks_set)}
+    assert (stored["mask_classes"], stored["lambda_seg"]) == (["red", "blue"], 2.0)
+    assert len((result.folder / "results.csv").read_text().splitlines()) == 3
+
+
+def test_mask_counts_are_of_what_classes_and_fraction_leave(mixed_rectangles: Path, tmp_path: Path) -> None:
+    joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES}
+    settings = {**FAST, "model": "yolov8n-seg.yaml", "save_dir": str(tmp_path / "run"), "fraction": 0.5}
+    trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides={**settings, "classes": [1, 2]})
+    trainer._setup_train()
+    images = [Path(file).stem for file in trainer.train_loader.dataset.im_files]
+    assert len(images) == 20
+    rows = [
+        row.split()
+        for image in images
+        for row in (mixed_rectangles.parent / f"labels/train/{image}.txt").read_text().splitlines()
+    ]
+    assert trainer.mask_counts == [0, 0, sum(row[0] == "2" and len(row) > 5 for row in rows)]
+    assert trainer.class_counts == [0, *(sum(row[0] == label for row in rows) for label in "12")]
+    with pytest.raises(DataError, match="has a mask once `classes`"):
+        RegJointTrainer.with_settings("reg", joint=joint)(overrides={**settings, "classes": [1]})._setup_train()
 
 
 @pytest.mark.slow
