@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -86,6 +87,22 @@ class RegJointValidator(RegSegmentationValidator):
             "target_cls_m": targets,
             "target_img_m": np.unique(targets),
         }
+
+    def pred_to_json(self, predn: dict[str, Tensor], pbatch: dict[str, Any]) -> None:
+        """Add an image's predictions to predictions.json, with a mask where the class has masks."""
+        before = len(self.jdict)
+        super().pred_to_json(predn, pbatch)
+        for entry, class_id in zip(self.jdict[before:], predn["cls"].int().tolist(), strict=True):
+            if not self.sets.is_mask_class[class_id]:
+                del entry["segmentation"]
+
+    def save_one_txt(self, predn: dict[str, Tensor], save_conf: bool, shape: tuple[int, int], file: Path) -> None:
+        """Write an image's predictions as label rows: polygons, and boxes for what has no mask."""
+        is_mask_class = torch.tensor(self.sets.is_mask_class, device=predn["cls"].device)
+        outlined = is_mask_class[predn["cls"].long()] & (predn["masks"].flatten(1) > 0).any(1)
+        with_mask, without = ({key: value[rows] for key, value in predn.items()} for rows in (outlined, ~outlined))
+        super().save_one_txt(with_mask, save_conf, shape, file)
+        DetectionValidator.save_one_txt(self, without, save_conf, shape, file)
 
     def mask_report(self, title: str = "") -> DetectionReport:
         """Return the per-class results of the last validation for the masks of the mask classes."""

@@ -108,6 +108,20 @@ class TestOneSet:
         ]
         assert (tmp_path / "val/per_class_masks.csv").is_file()
 
+    def test_upstreams_files_of_predictions_have_masks_of_mask_classes_alone(
+        self, joint_run: Any, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "val"
+        val(joint_run.best, out=out, device="cpu", workers=0, plots=True, save_json=True, save_txt=True, max_det=100)
+        entries = json.loads((out / "predictions.json").read_text())
+        assert {(entry["category_id"], "segmentation" in entry) for entry in entries} == {
+            (1, True), (2, False), (3, True),
+        }  # fmt: skip
+        rows = [row.split() for file in (out / "labels").glob("*.txt") for row in file.read_text().splitlines()]
+        assert len(rows) == len(entries)
+        assert {len(row) for row in rows if row[0] == "1"} == {5}
+        assert any(len(row) > 5 for row in rows)
+
     def test_upstreams_label_cache_is_left_alone(self, joint_run: Any, mixed_rectangles: Path) -> None:
         assert joint_run.best.is_file()
         assert not list(mixed_rectangles.parent.rglob("*.cache"))
