@@ -48,7 +48,7 @@ class JointTraining(SegmentationTraining):
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
         """Return the sets as one data set with absolute paths; `check` reads every label row and image header."""
         # A resumed run has its own, but where its data lie now can be given.
-        joint = {**{key: self.stored[key] for key in JOINT_KEYS if key in self.stored}, **self.joint}
+        joint = {**{key: self.stored[key] for key in JOINT_KEYS if key in self.stored}, **(self.joint or {})}
         data = joint.get("data") or str(self.args.data)
         if self.args.single_cls:
             raise ConfigError(

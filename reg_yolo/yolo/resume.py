@@ -70,3 +70,18 @@ def require_unfinished(checkpoint: Mapping[str, Any], path: Path) -> None:
         raise WeightsError(
             f"{path}: this run is finished, there is nothing to resume; start a new run from it with model={path}"
         )
+
+
+def require_same_classes(checkpoint: Mapping[str, Any], names: Mapping[int, str], data: str) -> None:
+    """Refuse to go on with a data set whose class list is not the one that the network has learned.
+
+    Raises:
+        ConfigError: With both lists.
+    """
+    trained = [str(name) for name in (checkpoint.get("ema") or checkpoint["model"]).names.values()]
+    given = [str(name) for name in names.values()]
+    if trained != given:
+        raise ConfigError(
+            f"{data}: a resumed run goes on with the classes it was trained on, in their order: {', '.join(trained)}; "
+            f"got {', '.join(given)}"
+        )

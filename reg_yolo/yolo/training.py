@@ -27,7 +27,7 @@ from reg_yolo.yolo.datasets import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.environment import is_remote, runs_folder
 from reg_yolo.yolo.interruption import Interruption, TrainingInterrupted
 from reg_yolo.yolo.offline import closed_network, register_fonts
-from reg_yolo.yolo.resume import require_unfinished, resume_path, stored_settings
+from reg_yolo.yolo.resume import require_same_classes, require_unfinished, resume_path, stored_settings
 from reg_yolo.yolo.run_files import draw_training_sheet, write_class_weights, write_settings
 from reg_yolo.yolo.saving import AtomicCheckpoints
 from reg_yolo.yolo.start import describe_start, require_supported_head, warn_of_absent_classes
@@ -157,6 +157,8 @@ class RegTraining(AtomicCheckpoints):
         if str(self.model).endswith(".pt") and Path(str(self.model)).is_file():
             load_checkpoint_file(str(self.model), trust=self.trust)
         checkpoint = super().setup_model()
+        if self.stored and checkpoint:
+            require_same_classes(checkpoint, self.data["names"], str(self.args.data))
         require_supported_head(unwrap_model(self.model), str(self.args.model), self.task_name)
         return checkpoint
 

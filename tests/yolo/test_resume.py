@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def test_the_same_loss_is_accepted() -> None:
 def test_top_level_keys_cannot_change_on_resume(interrupted) -> None:
     with pytest.raises(ConfigError, match="cannot change when a run is resumed"):
         resume_with_overrides(interrupted.save_dir, overrides=["lambda_seg=0.5"])
+
+
+def test_a_data_set_with_the_classes_in_another_order_is_refused(interrupted, rectangles: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(interrupted.save_dir, folder)
+    other = shutil.copytree(rectangles.parent, tmp_path / "data") / rectangles.name
+    other.write_text(other.read_text().replace("0: red", "0: green").replace("1: green", "1: red"))
+    with pytest.raises(ConfigError, match="in their order: red, green, blue; got green, red, blue"):
+        resume_with_overrides(folder, None, [f"data={other}"])
 
 
 def test_finished_or_foreign_checkpoints_are_refused(interrupted, tmp_path: Path) -> None:
