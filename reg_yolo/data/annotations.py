@@ -27,6 +27,7 @@ class ObjectAnnotation:
         holes: Rings inside the parts that do not belong to the object.
         crowd: COCO's `iscrowd`: a region of many objects.
         difficult: Pascal VOC's flag.
+        simplified: Whether the outline was thinned on the way from a mask (see `outlines.mask_rings`).
     """
 
     class_name: str
@@ -36,6 +37,7 @@ class ObjectAnnotation:
     holes: Sequence[Ring] = ()
     crowd: bool = False
     difficult: bool = False
+    simplified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,25 @@ class PictureSource:
     frame: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that did not come through, or not as it stood.
+
+    Attributes:
+        kind: `dropped` (not written), `asked` (left out because the caller said so) or `changed` (written differently).
+        file: The file, as a path or as the export names it.
+        place: The object in it and details of its own, or "" for the whole picture or file.
+        class_name: Its class, or "".
+        reason: Why, the same words for the same cause, so that causes can be counted.
+    """
+
+    kind: str
+    file: str
+    place: str
+    class_name: str
+    reason: str
+
+
 @dataclass(slots=True)
 class AnnotatedImage:
     """One picture and its objects.
@@ -66,6 +87,7 @@ class AnnotatedImage:
         objects: Its objects.
         normalized: Whether coordinates are fractions of the upright picture instead of pixels (YOLO).
         missing: Why `source` is None.
+        left_out: What is labelled in it but is not among `objects`: a line, a row that cannot be read.
     """
 
     name: str
@@ -76,25 +98,7 @@ class AnnotatedImage:
     objects: list[ObjectAnnotation] = field(default_factory=list)
     normalized: bool = False
     missing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something that did not come through, or not as it stood.
-
-    Attributes:
-        kind: `dropped` (not written), `asked` (left out because the caller said so) or `changed` (written differently).
-        file: The file, as a path or as the export names it.
-        place: The object in it, or "" for the whole picture or file.
-        class_name: Its class, or "".
-        reason: Why, the same words for the same cause, so that causes can be counted.
-    """
-
-    kind: str
-    file: str
-    place: str
-    class_name: str
-    reason: str
+    left_out: list[Remark] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -105,7 +109,7 @@ class AnnotatedSet:
         format_name: The format it was read from.
         class_names: Classes in the order that the export declares, or sorted where it declares none.
         images: The pictures, those without objects included.
-        remarks: What the reader itself left out.
+        remarks: What the reader left out that hides nothing in a picture.
         notes: Sentences about how the export was understood.
     """
 

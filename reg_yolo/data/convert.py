@@ -128,12 +128,13 @@ def _usable(
                 if picture is not None:
                     objects, more, fault = place_objects(image, objects, picture, rules)
                     remarks += more
+            hidden = hides_objects(remarks)
             if fault:
                 summary.pictures_lost += 1
                 remarks.append(Remark(DROPPED, image.name, "", "", fault))
-            elif picture is not None and (objects or (background and not hides_objects(remarks))):
+            elif picture is not None and (objects or (background and not hidden)):
                 yield image, stem, picture, objects
-            elif hides_objects(remarks):
+            elif hidden:
                 kind = DROPPED if any(remark.kind == DROPPED for remark in remarks) else ASKED
                 remarks.append(Remark(kind, image.name, "", "", EMPTIED))
             else:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reg_yolo.data.annotations import AnnotatedImage, ObjectAnnotation, Remark
 from reg_yolo.data.class_mapping import ClassPlan
 from reg_yolo.data.conversion_report import ASKED, CHANGED, DROPPED
-from reg_yolo.data.object_geometry import fit_object
+from reg_yolo.data.object_geometry import TWICE, fit_object
 from reg_yolo.data.orientation import fit_to_picture, scale_objects, upright_size
 from reg_yolo.data.outlines import bounds
 from reg_yolo.data.picture_files import Picture
 
 CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
-TWICE = "the same object a second time"
 DIFFICULT = "difficult (--drop-difficult)"
 BOX_ONLY = "box only (--rows polygons)"
 
@@ -45,6 +44,9 @@ def select_objects(
     """Return the objects of the wanted classes under their new names, and what was left out."""
     kept: list[ObjectAnnotation] = []
     remarks: list[Remark] = []
+    for remark in image.left_out:
+        asked = plan.targets.get(remark.class_name, remark.class_name) is None
+        remarks.append(replace(remark, kind=ASKED) if asked else remark)
     for item in image.objects:
         target = plan.targets.get(item.class_name)
         if target is None:
@@ -80,7 +82,7 @@ def place_objects(
     kept: list[ObjectAnnotation] = []
     seen: set[tuple[object, ...]] = set()
     for item in objects:
-        reason, changed = fit_object(item, *size)
+        reason, changes = fit_object(item, *size)
         if not reason:
             key = (item.class_name, item.box, *(ring.tobytes() for ring in [*item.parts, *item.holes]))
             reason = TWICE if key in seen else ""
@@ -88,8 +90,7 @@ def place_objects(
         if reason:
             remarks.append(_remark(DROPPED, image, item, reason))
             continue
-        if changed:
-            remarks.append(_remark(CHANGED, image, item, changed))
+        remarks += [_remark(CHANGED, image, item, change) for change in changes]
         if rules.rows == "polygons" and not item.parts:
             remarks.append(_remark(ASKED, image, item, BOX_ONLY))
             continue

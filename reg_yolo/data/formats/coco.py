@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, Box, ObjectAnnotation, Remark, Ring
+from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, Box, ObjectAnnotation, Ring
 from reg_yolo.data.formats.coco_masks import decode_mask
 from reg_yolo.data.formats.pictures import PictureFinder
 from reg_yolo.data.formats.reading import (
@@ -132,11 +132,7 @@ class _CocoFile:
         segmentation = entry.get("segmentation")
         if isinstance(segmentation, Mapping):
             mask = decode_mask(segmentation, image.size, f"{full} segmentation")
-            item.parts, item.holes, thinned = mask_rings(mask)
-            if thinned:
-                self.result.remarks.append(
-                    Remark("changed", image.name, place, name, "outline of a mask simplified (over 1000 corners)")
-                )
+            item.parts, item.holes, item.simplified = mask_rings(mask)
         elif segmentation is not None and len(as_list(segmentation, f"{full} segmentation")):
             item.parts = self._polygons(segmentation, f"{full} segmentation")
         return item

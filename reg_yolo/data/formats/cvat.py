@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark, Ring
 from reg_yolo.data.formats.pictures import PictureFinder
@@ -19,8 +20,8 @@ from reg_yolo.errors import DataError
 _ELLIPSE_CORNERS = 36
 _MOST_PIXELS = 400_000_000
 # Elements that are shapes, but neither an area nor a box.
-_NO_AREA = {"polyline": "a line has no area", "points": "points have no area", "cuboid": "a cuboid is no area",
-            "skeleton": "a skeleton has no area", "tag": "a tag of the whole picture has no place"}  # fmt: skip
+NO_AREA = {"polyline": "a line has no area", "points": "points have no area", "cuboid": "a cuboid is no area",
+           "skeleton": "a skeleton has no area", "tag": "a tag of the whole picture has no place"}  # fmt: skip
 SHAPES = ("box", "polygon", "ellipse", "mask")
 
 
@@ -112,22 +113,18 @@ def merge_groups(shapes: Sequence[tuple[str, ObjectAnnotation]]) -> list[ObjectA
         else:
             leader.parts = [*leader.parts, *item.parts]
             leader.holes = [*leader.holes, *item.holes]
+            leader.simplified |= item.simplified
     return merged
 
 
-def shapes_of(parent: Element, where: str, image: str, remarks: list[Remark]) -> Iterator[tuple[Element, str, str]]:
-    """Yield the shapes with an area, each with its place and class; report the others."""
+def shapes_of(parent: Element, where: str) -> Iterator[tuple[Element, str, str]]:
+    """Yield the shapes, those without an area included, each with its place and class."""
     counts: defaultdict[str, int] = defaultdict(int)
     for element in parent:
         counts[element.tag] += 1
         place = f"{element.tag} {counts[element.tag]}"
-        if element.tag not in SHAPES and element.tag not in _NO_AREA:
-            continue
-        name = as_text(element.get("label") or parent.get("label"), f"{where} {place} label")
-        if element.tag in _NO_AREA:
-            remarks.append(Remark("dropped", image, place, name, _NO_AREA[element.tag]))
-        else:
-            yield element, place, name
+        if element.tag in SHAPES or element.tag in NO_AREA:
+            yield element, place, as_text(element.get("label") or parent.get("label"), f"{where} {place} label")
 
 
 def _read_images(document: Element, path: Path, result: AnnotatedSet, pictures: PictureFinder) -> None:
@@ -140,10 +137,14 @@ def _read_images(document: Element, path: Path, result: AnnotatedSet, pictures: 
             source, missing = pictures.find(f"images/{name}", path.parent, split)
         size = as_size(element.get("width"), element.get("height"), where)
         image = AnnotatedImage(name, path, source, size, split, missing=missing)
-        shapes = [
-            (_group(shape), shape_object(shape, class_name, f"{where} {place}", place))
-            for shape, place, class_name in shapes_of(element, where, name, result.remarks)
-        ]
+        shapes = []
+        for shape, place, class_name in shapes_of(element, where):
+            if shape.tag in SHAPES:
+                shapes.append((_group(shape), shape_object(shape, class_name, f"{where} {place}", place)))
+            else:
+                # A tag says something of the picture, not that something is in a place of it.
+                remarks = result.remarks if shape.tag == "tag" else image.left_out
+                remarks.append(Remark("dropped", name, place, class_name, NO_AREA[shape.tag]))
         image.objects = merge_groups(shapes)
         result.images.append(image)
 
@@ -159,14 +160,19 @@ def _mask_object(element: Element, class_name: str, where: str, place: str) -> O
     if not all(0 <= run <= _MOST_PIXELS and run.is_integer() for run in runs) or sum(runs) != width * height:
         raise DataError(f"{where} rle: runs of {sum(runs):g} pixels for a window of {width * height:g}.")
     flat = np.repeat(np.arange(len(runs), dtype=np.uint8) % 2, np.array(runs, dtype=np.int64))
-    parts, holes, _ = mask_rings(flat.reshape(int(height), int(width)))
-    offset = np.array([left, top])
+    return mask_object(class_name, place, flat.reshape(int(height), int(width)), left, top)
+
+
+def mask_object(class_name: str, place: str, mask: NDArray[np.uint8], left: float, top: float) -> ObjectAnnotation:
+    """Return the object of a mask `[H, W]` of 0 and 1 whose first pixel is at `left` and `top` of the picture."""
+    parts, holes, simplified = mask_rings(mask)
+    corner = np.array([left, top])
     return ObjectAnnotation(
         class_name,
         place,
-        (left, top, left + width, top + height),
-        [ring + offset for ring in parts],
-        [ring + offset for ring in holes],
+        parts=[ring + corner for ring in parts],
+        holes=[ring + corner for ring in holes],
+        simplified=simplified,
     )
 
 

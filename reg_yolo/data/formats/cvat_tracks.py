@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Remark, Ring
-from reg_yolo.data.formats.cvat import read_points, shape_object, shapes_of
+from reg_yolo.data.formats.cvat import NO_AREA, read_points, shape_object, shapes_of
 from reg_yolo.data.formats.pictures import PictureFinder, walk_files
 from reg_yolo.data.formats.reading import as_number, as_size, as_text, split_of
 from reg_yolo.errors import DataError
@@ -50,32 +50,39 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
     if len(document.findall("meta//task")) > 1:
         raise DataError(f"{path} holds the tracks of several tasks, whose frames it does not tell apart; export each.")
     clip = _read_clip(document, path)
+    stem = Path(clip.name).stem or path.stem
     dense = any(shape.get("keyframe") == "0" for track in document.iterfind("track") for shape in track)
     objects: defaultdict[int, list[ObjectAnnotation]] = defaultdict(list)
+    left_out: defaultdict[int, list[Remark]] = defaultdict(list)
     open_ended: list[str] = []
     for index, track in enumerate(document.iterfind("track")):
         number = track.get("id", str(index))
         where = f"{path}: track {number}"
         name = as_text(track.get("label"), f"{where} label")
-        shapes = _track_shapes(track, where, path, result)
+        shapes = _track_shapes(track, where)
         if shapes and not dense and shapes[-1][1].get("outside") != "1" and shapes[-1][0] < clip.stop:
             open_ended.append(number)
         for frame, element in _visible(shapes, clip, dense, where):
-            objects[frame].append(shape_object(element, name, f"{where} frame {frame}", f"track {number}"))
+            place = f"track {number}"
+            if element.tag in NO_AREA:
+                left_out[frame].append(Remark("dropped", f"{stem}_{frame:06d}", place, name, NO_AREA[element.tag]))
+            else:
+                objects[frame].append(shape_object(element, name, f"{where} frame {frame}", place))
     if open_ended:
         shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
         result.notes.append(
             f"{path.name}: tracks without a closing 'outside': {len(open_ended)} ({shown}), carried to frame "
             f"{clip.stop}, as CVAT does."
         )
-    last = clip.stop if clip.stop >= 0 else max(objects, default=-1)
-    frames = sorted({*range(clip.start, last + 1, clip.step), *objects})
+    last = clip.stop if clip.stop >= 0 else max([*objects, *left_out], default=-1)
+    frames = sorted({*range(clip.start, last + 1, clip.step), *objects, *left_out})
     sources = _frame_sources(frames, clip, path, root, pictures, result)
     for frame in frames:
         source = sources.get(frame)
         missing = "" if source else f"frame {frame} has no picture"
-        name = f"{Path(clip.name).stem or path.stem}_{frame:06d}"
-        result.images.append(AnnotatedImage(name, path, source, clip.size, clip.split, objects[frame], missing=missing))
+        image = AnnotatedImage(f"{stem}_{frame:06d}", path, source, clip.size, clip.split, missing=missing)
+        image.objects, image.left_out = objects[frame], left_out[frame]
+        result.images.append(image)
 
 
 def _read_clip(document: Element, path: Path) -> _Clip:
@@ -98,16 +105,13 @@ def _read_clip(document: Element, path: Path) -> _Clip:
     return _Clip(start, stop, step, picture, (value("source") or "").strip(), split_of(value("subset") or ""))
 
 
-def _track_shapes(track: Element, where: str, path: Path, result: AnnotatedSet) -> list[tuple[int, Element]]:
+def _track_shapes(track: Element, where: str) -> list[tuple[int, Element]]:
     shapes: dict[int, Element] = {}
-    dropped: list[Remark] = []
-    for element, place, _ in shapes_of(track, where, path.name, dropped):
+    for element, place, _ in shapes_of(track, where):
         frame = as_number(element.get("frame"), f"{where} {place} frame")
         if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
             raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
         shapes[int(frame)] = element
-    # Once for the track, not for each of its frames.
-    result.remarks += [Remark(f.kind, f.file, f"track {track.get('id')}", f.class_name, f.reason) for f in dropped[:1]]
     return sorted(shapes.items())
 
 
@@ -130,7 +134,7 @@ def _visible(shapes: list[tuple[int, Element]], clip: _Clip, dense: bool, where:
 
 def _between(first: Element, second: Element, share: float, where: str) -> Element:
     # Towards an `outside` keyframe the shape moves as well: CVAT interpolates positions first and hides later.
-    if first.tag != second.tag or first.tag == "mask":
+    if first.tag != second.tag or first.tag not in ("box", "polygon", "ellipse"):
         return first
     if first.tag == "polygon":
         ring = _between_rings(read_points(first.get("points"), where), read_points(second.get("points"), where), share)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Remark, Ring
-from reg_yolo.data.formats.cvat import ellipse, merge_groups
+from reg_yolo.data.formats.cvat import ellipse, mask_object, merge_groups
 from reg_yolo.data.formats.pictures import PictureFinder
 from reg_yolo.data.formats.reading import (
     as_list,
@@ -22,7 +22,7 @@ from reg_yolo.data.formats.reading import (
     read_json,
     split_of,
 )
-from reg_yolo.data.outlines import bounds, mask_rings
+from reg_yolo.data.outlines import bounds
 from reg_yolo.errors import DataError
 
 # Shapes of two corners; `rotation` is X-AnyLabeling's rectangle of four.
@@ -39,7 +39,7 @@ def read_labelme(files: Sequence[Path], root: Path, pictures: PictureFinder) -> 
     result = AnnotatedSet("labelme", [], [])
     described: set[Path] = set()
     for path in files:
-        image = _read_file(path, root, pictures, result)
+        image = _read_file(path, root, pictures)
         result.images.append(image)
         if image.source is not None:
             described.add(image.source.path)
@@ -57,7 +57,7 @@ def read_embedded(path: Path) -> bytes:
     return decode_base64(content.get("imageData"), f"{path}: imageData")
 
 
-def _read_file(path: Path, root: Path, pictures: PictureFinder, result: AnnotatedSet) -> AnnotatedImage:
+def _read_file(path: Path, root: Path, pictures: PictureFinder) -> AnnotatedImage:
     content = as_mapping(read_json(path), str(path))
     name = as_text(content.get("imagePath") or f"{path.stem}.png", f"{path}: imagePath").replace("\\", "/")
     source, missing = pictures.find(name, path.parent)
@@ -77,7 +77,7 @@ def _read_file(path: Path, root: Path, pictures: PictureFinder, result: Annotate
         kind = str(entry.get("shape_type") or "polygon")
         if kind in _NO_AREA:
             reason = "a line has no area" if kind.startswith("line") else "points have no area"
-            result.remarks.append(Remark("dropped", name, place, class_name, reason))
+            image.left_out.append(Remark("dropped", name, place, class_name, reason))
             continue
         group = entry.get("group_id")
         item = _shape(entry, kind, class_name, f"{path}: {place}", place)
@@ -113,14 +113,5 @@ def _mask_object(entry: Mapping[str, Any], ring: Ring, class_name: str, where: s
         pixels = None
     if pixels is None:
         raise DataError(f"{where} mask: expected a PNG in base64.")
-    mask = (pixels > 0).astype(np.uint8)
     left, top, *_ = bounds([ring])
-    parts, holes, _ = mask_rings(mask)
-    offset = np.array([left, top])
-    return ObjectAnnotation(
-        class_name,
-        place,
-        (left, top, left + mask.shape[1], top + mask.shape[0]),
-        [part + offset for part in parts],
-        [hole + offset for hole in holes],
-    )
+    return mask_object(class_name, place, (pixels > 0).astype(np.uint8), left, top)

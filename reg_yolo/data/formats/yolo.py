@@ -9,16 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource
+from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Remark
 from reg_yolo.data.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.formats.pictures import PictureFinder
 from reg_yolo.data.formats.reading import read_text, split_of
-from reg_yolo.data.labels import scan_labels
+from reg_yolo.data.label_rows import read_label_file
+from reg_yolo.data.object_geometry import TWICE
 from reg_yolo.data.outlines import split_at_bridges
 from reg_yolo.errors import DataError
 
 NAME_FILES = ("obj.names", "classes.txt")
-_BOX_COLUMNS = 5
+# By kind of `RowFault`.
+_REASONS = {
+    "file": "label file that cannot be read",
+    "row": "row that cannot be read",
+    "class": "class id that the set does not name",
+    "range": "coordinates outside of the picture by more than 1 %",
+}
 
 
 def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
@@ -30,7 +37,7 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
         pictures: Pictures below it, for a set without a YAML.
 
     Raises:
-        DataError: If a row is no box and no polygon, or names a class that there is not.
+        DataError: If several files describe the set, the one that does is wrong, or no picture has a label.
     """
     if len(files) != 1:
         listed = ", ".join(str(path) for path in files[:4])
@@ -47,11 +54,9 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     names = [unicodedata.normalize("NFC", name) for name in description.class_names]
     result = AnnotatedSet("yolo", names, [])
     for split, images in listed_by_split.items():
-        scan = scan_labels(description, split or "train", allow_mixed=True, images=images)
-        scan.raise_for_problems()
         for image in images:
             result.images.append(_read_image(image, path, split or None, names))
-    if not any(image.objects for image in result.images) and result.images:
+    if result.images and not any(image.objects or image.left_out for image in result.images):
         raise DataError(
             f"{path}: none of {len(result.images)} pictures has a label; labels are looked for as "
             f"{label_path_for(result.images[0].source.path)}."  # type: ignore[union-attr]
@@ -63,22 +68,24 @@ def _read_image(image: Path, described_by: Path, split: str | None, names: list[
     # Subfolders of a split stay in the name, so that equal names in two of them are told apart by theirs.
     found = AnnotatedImage(image.as_posix(), described_by, PictureSource(image), split=split, normalized=True)
     label = label_path_for(image)
-    if not label.is_file():
+    labels = read_label_file(label, len(names))
+    if not labels.exists:
         if not image.is_file():
             found.source, found.missing = None, "picture not found"
         return found
     # Lines are the label file's, so it is named where one is left out.
     found.annotation_file, found.name = label, label.as_posix()
-    for number, line in enumerate(read_text(label).splitlines(), start=1):
-        values = [float(token) for token in line.split()]
-        if not values:
-            continue
-        item = ObjectAnnotation(names[int(values[0])], f"line {number}")
-        if len(values) == _BOX_COLUMNS:
-            x, y, width, height = values[1:]
-            item.box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    for fault in labels.faults:
+        place = f"line {fault.line} ({fault.message})" if fault.line else f"({fault.message})"
+        found.left_out.append(Remark("dropped", found.name, place, "", _REASONS[fault.kind]))
+    for line, first in labels.repeated:
+        found.left_out.append(Remark("dropped", found.name, f"line {line} (as line {first})", "", TWICE))
+    for row in labels.rows:
+        item = ObjectAnnotation(names[row.class_id], f"line {row.line}")
+        if row.is_polygon:
+            item.parts, item.holes = split_at_bridges(np.array(row.points))
         else:
-            item.parts, item.holes = split_at_bridges(np.array(values[1:]).reshape(-1, 2))
+            item.box = row.box_xyxy
         found.objects.append(item)
     return found
 

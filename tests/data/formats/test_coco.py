@@ -164,6 +164,22 @@ def test_what_sticks_out_is_cut_and_a_line_with_a_box_stays_a_box(tmp_path: Path
     assert [remark.kind for remark in summary.remarks] == ["changed"] * 3
 
 
+def test_a_box_that_is_not_around_its_outline_is_named(tmp_path: Path) -> None:
+    outline = [[10, 10, 30, 10, 30, 40]]
+    content = coco_content(
+        [
+            {"segmentation": outline, "bbox": [10.4, 9, 19.1, 32]},
+            {"segmentation": [[value + 5 for value in outline[0]]], "bbox": [40, 15, 20, 30]},
+            {"segmentation": [[60, 10, 90, 10, 90, 30]], "bbox": [60, 10, 30, 20]},
+        ]
+    )
+    summary = convert(write_coco(tmp_path / "in", content), tmp_path / "out")
+    assert [(remark.place, remark.reason) for remark in summary.remarks] == [
+        ("annotations[1]", "box is not the one around the outline: the outline is taken"),
+        ("annotations[2]", "cut at the border of the picture"),
+    ]
+
+
 def test_windows_paths_byte_order_mark_and_thai_names(tmp_path: Path) -> None:
     content = coco_content([{"bbox": [1, 2, 10, 20]}], categories=((0, "ป้ายเตือน"),))
     content["images"][0]["file_name"] = "C:\\งาน\\ภาพ\\ถนน ๑.png"

@@ -67,11 +67,44 @@ def test_boxes_polygons_ellipses_and_masks(tmp_path: Path) -> None:
     expected[22, 61:64] = 1
     np.testing.assert_array_equal(painted(rows(tmp_path / "out")[3]), expected)
     assert found[4] == (0, [25, 15, 35, 35])
-    assert [remark.reason for remark in summary.remarks] == [
+    assert sorted(remark.reason for remark in summary.remarks) == [
         "a line has no area",
-        "points have no area",
         "a tag of the whole picture has no place",
+        "points have no area",
     ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "drop", "written"),
+    [
+        ('<polyline label="pole" points="1,1;2,2"/>', [], 1),
+        ('<polyline label="pole" points="1,1;2,2"/>', ["pole"], 2),
+        ('<tag label="pole"/>', [], 2),
+    ],
+    ids=["line", "line of a class that is dropped", "tag"],
+)
+def test_a_picture_with_a_line_is_no_background(tmp_path: Path, shape: str, drop: list[str], written: int) -> None:
+    folder = write_images(tmp_path / "in", '<box label="sign" xtl="1" ytl="1" xbr="20" ybr="20"/>')
+    write_picture(folder / "images/line.png")
+    text = (folder / "annotations.xml").read_text(encoding="utf-8")
+    line = f'<image id="9" name="line.png" width="{WIDTH}" height="{HEIGHT}">{shape}</image>'
+    (folder / "annotations.xml").write_text(text.replace("</annotations>", f"{line}</annotations>"), encoding="utf-8")
+    summary = convert(folder, tmp_path / "out", drop=drop, background=True)
+    assert summary.images["train"] == written
+    assert ("none of its objects can be used" in summary.as_csv()) == (written == 1)
+
+
+def test_masks_with_many_corners_are_thinned_and_said_so(tmp_path: Path) -> None:
+    comb = np.zeros((52, 72), np.uint8)
+    comb[0] = 1
+    comb[:, ::2] = 1
+    comb[::2, 35:] = 1
+    runs = [0, *np.diff(np.flatnonzero(np.diff(np.r_[0, comb.ravel(), 0]))).tolist()]
+    runs.append(comb.size - sum(runs))
+    mask = f'<mask label="sign" rle="{", ".join(map(str, runs))}" left="4" top="4" width="72" height="52"/>'
+    summary = convert(write_images(tmp_path / "in", mask), tmp_path / "out")
+    assert [(r.kind, r.file, r.place) for r in summary.remarks] == [("changed", "a.png", "mask 1")]
+    assert "outline of a mask simplified" in summary.as_csv()
 
 
 def test_shapes_of_a_group_are_one_object_and_boxes_are_not_merged(tmp_path: Path) -> None:
@@ -130,6 +163,16 @@ def test_a_track_without_an_end_goes_on_to_the_last_frame(tmp_path: Path) -> Non
     summary = convert(write_video(tmp_path / "in", tracks), tmp_path / "out", background=True)
     assert lefts(tmp_path / "out") == {**{k: [] for k in range(7)}, 7: [0], 8: [10], 9: [10], 10: [10]}
     assert "tracks without a closing 'outside': 1 (0), carried to frame 10" in summary.notes[0]
+
+
+def test_frames_with_a_line_are_no_background(tmp_path: Path) -> None:
+    line = '<polyline frame="{}" outside="{}" keyframe="1" points="1,1;2,2"/>'
+    lines = f'<track id="1" label="pole">{line.format(3, 0)}{line.format(6, 1)}</track>'
+    tracks = f'<track id="0" label="sign">{box(0, 0)}{box(1, 0, outside=1)}</track>{lines}'
+    summary = convert(write_video(tmp_path / "in", tracks), tmp_path / "out", background=True)
+    written = sorted(int(path.stem[-6:]) for path in (tmp_path / "out/images/train").iterdir())
+    assert written == [0, 1, 2, 6, 7, 8, 9, 10]
+    assert [r.place for r in summary.remarks if r.reason == "a line has no area"] == ["track 1"] * 3
 
 
 def test_frames_that_cvat_wrote_are_taken_as_they_stand(tmp_path: Path) -> None:

@@ -87,14 +87,17 @@ def test_an_embedded_picture_is_written_and_a_mask_is_traced(tmp_path: Path) -> 
 
 
 def test_pictures_without_a_file_are_background_on_request(tmp_path: Path) -> None:
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "line"):
         write_picture(tmp_path / f"in/{name}.png")
+    # Something is in it, though nothing that can be a label.
+    write_labelme(tmp_path / "in/line.json", [shape([[1, 1], [2, 2]], "line")])
     write_labelme(tmp_path / "in/a.json", [shape([[10, 10], [30, 10], [30, 40]])])
     write_labelme(tmp_path / "in/b.json", [])
     summary = convert(tmp_path / "in", tmp_path / "out")
     assert summary.unlabelled == 2 and summary.images["train"] == 1
     kept = convert(tmp_path / "in", tmp_path / "kept", background=True)
     assert kept.images["train"] == 3 and kept.background["train"] == 2
+    assert not (tmp_path / "kept/images/train/line.png").exists()
     assert (tmp_path / "kept/labels/train/c.txt").read_text() == ""
 
 

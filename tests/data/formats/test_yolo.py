@@ -66,16 +66,41 @@ def test_equal_names_in_two_folders_get_the_folder_in_front(tmp_path: Path) -> N
 
 
 BROKEN = {
-    "columns": ("0 0.5 0.5 0.1\n", r"a\.txt:1: 4 columns"),
-    "class": ("0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1\n", r"a\.txt:2: class id 2 is out of range"),
-    "word": ("0 0.5 x 0.1 0.1\n", r"a\.txt:1: column 3 is no number"),
+    "columns": (b"0 0.5 0.5 0.1\n", "line 1 (4 columns, expected 5", "row that cannot be read"),
+    "class": (b"2 0.5 0.5 0.1 0.1\n", "line 1 (class id 2 is out of range", "class id that the set does not name"),
+    "word": (b"0 0.5 x 0.1 0.1\n", "line 1 (column 3 is no number: 'x')", "row that cannot be read"),
+    "pixels": (b"0 40 30 8 6\n", "line 1 (x_center 40 is outside", "coordinates outside of the picture"),
+    "file": ("0 0.5 0.5 0.1 0.1\n".encode("utf-16"), "(is UTF-16 text", "label file that cannot be read"),
 }
 
 
-@pytest.mark.parametrize("text, message", BROKEN.values(), ids=BROKEN.keys())
-def test_bad_rows_are_refused_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        convert(write_yolo(tmp_path / "in", text), tmp_path / "out")
+@pytest.mark.parametrize("text, place, reason", BROKEN.values(), ids=BROKEN.keys())
+def test_bad_rows_are_left_out_and_named(tmp_path: Path, text: bytes, place: str, reason: str) -> None:
+    folder = write_yolo(tmp_path / "in", "0 0.5 0.5 0.25 0.25\n")
+    for stem in ("b", "c"):
+        write_yolo(folder, stem=stem)
+        (folder / f"labels/train/{stem}.txt").write_bytes(text)
+    if reason != "label file that cannot be read":
+        (folder / "labels/train/c.txt").write_bytes(text + b"0 0.5 0.5 0.25 0.25\n")
+    summary = convert(folder, tmp_path / "out", background=True)
+    # A picture whose only row is bad is no background; one with a good row beside it keeps that.
+    written = sorted(path.stem for path in (tmp_path / "out/images/train").iterdir())
+    assert written == (["a"] if "file" in reason else ["a", "c"])
+    lost = [remark for remark in summary.remarks if remark.place]
+    assert len(lost) == 2 and all(remark.reason.startswith(reason) for remark in lost)
+    assert lost[0].file.endswith("labels/train/b.txt") and lost[0].place.startswith(place)
+    with pytest.raises(DataError, match=r"--strict.*\n.*b\.txt") as refused:
+        convert(folder, tmp_path / "strict", strict=True)
+    assert place in str(refused.value) and not (tmp_path / "strict").exists()
+
+
+def test_a_repeated_row_is_left_out_and_named(tmp_path: Path) -> None:
+    summary = convert(write_yolo(tmp_path / "in", MIXED + MIXED), tmp_path / "out")
+    assert (tmp_path / "out/labels/train/a.txt").read_text() == MIXED
+    assert [(r.place, r.reason) for r in summary.remarks] == [
+        ("line 3 (as line 1)", "the same object a second time"),
+        ("line 4 (as line 2)", "the same object a second time"),
+    ]
 
 
 def test_labels_that_are_nowhere_and_keypoints_are_refused(tmp_path: Path) -> None:
