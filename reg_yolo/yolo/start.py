@@ -43,9 +43,10 @@ def describe_start(trainer: RegTraining, images: int, advice_below: int) -> str:
         return f"Start: fine-tuning from {weights}"
     text = f"Start: from scratch ({model}, random weights)"
     if images < advice_below:
+        pretrained = "yolov8n.pt" if trainer.task_name == "detect" else "yolov8n-seg.pt"
         text += (
             f"\nAdvice: {images} images are few to start from scratch; fine-tuning pretrained weights "
-            "(model=yolov8n.pt) usually gives a better model in fewer epochs."
+            f"(model={pretrained}) usually gives a better model in fewer epochs."
         )
     return text
 

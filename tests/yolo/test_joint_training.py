@@ -19,6 +19,7 @@ from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.checkpoints import load_checkpoint_file, metadata_of
 from reg_yolo.yolo.interruption import TrainingInterrupted
 from reg_yolo.yolo.resume_run import resume_with_overrides
+from reg_yolo.yolo.start import describe_start
 from reg_yolo.yolo.trainer import RegJointTrainer, RegSegmentationTrainer
 from reg_yolo.yolo.val_run import val
 from tests.conftest import polygon_row, write_rectangles
@@ -279,3 +280,4 @@ def test_segmentation_trainer_is_handed_to_ultralytics(polygons: Path, tmp_path:
     trainer._setup_train()
     assert trainer.criterion is trainer.model.criterion is trainer.ema.ema.criterion
     assert trainer.criterion.mask_terms.alpha is not None
+    assert "model=yolov8n-seg.pt" in describe_start(trainer, 24, 5000)
