@@ -125,9 +125,7 @@ def check_dataset(
     for split, images in listed.items():
         for image in images:
             tasks.setdefault(image, ImageTask(image, label_path_for(image), split))
-    channels = description.extra.get("channels", 3)
-    channels = channels if isinstance(channels, int) else 3
-    inspect = partial(check_image, rules=rules, classes=len(description.names), channels=channels)
+    inspect = partial(check_image, rules=rules, classes=len(description.names), channels=description.channels)
     reports: dict[Path, ImageReport] = {}
     samples: dict[int, list[tuple[int, str, int]]] = {}
     for report in parallel_map(inspect, list(tasks.values()), workers or available_cores()):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from reg_yolo.data.annotations import Remark
 from reg_yolo.data.dataset_yaml import SPLITS
 from reg_yolo.data.findings import csv_text
+from reg_yolo.evaluation.tables import text_table
 
 REPORT_NAME = "conversion.csv"
 # Left out although nobody asked for it; left out as asked; written, but not as it stood.
@@ -60,12 +61,10 @@ class ConversionSummary:
     def as_text(self, examples: int = 2) -> str:
         """Return counts by split and class, causes of loss with their first places, and notes."""
         lines = [f"{self.format_name} -> {self.result}", ""]
-        rows = [("split", "pictures", "without objects")]
-        rows += [(s, str(self.images[s]), str(self.background[s])) for s in SPLITS if self.images[s]]
-        lines += [*_table(rows), ""]
-        rows = [("class", "outlines", "boxes only")]
-        rows += [(name, str(self.polygons[name]), str(self.boxes[name])) for name in self.class_names]
-        lines += _table(rows)
+        rows = [(s, str(self.images[s]), str(self.background[s])) for s in SPLITS if self.images[s]]
+        lines += [text_table(["split", "pictures", "without objects"], rows), ""]
+        rows = [(name, str(self.polygons[name]), str(self.boxes[name])) for name in self.class_names]
+        lines.append(text_table(["class", "outlines", "boxes only"], rows))
         if self.unlabelled:
             lines += ["", f"Pictures without objects left out: {self.unlabelled}; --background keeps them."]
         causes = Counter((remark.kind, remark.reason) for remark in self.remarks)
@@ -87,29 +86,11 @@ class ConversionSummary:
                 "with --rows boxes, for segmentation with --rows polygons.",
             ]
         if set(self.images) == {"train"} and self.result.suffix == ".yaml":
-            lines += [
-                "",
-                f"There is one split; `reg-yolo data split {self.result} --by drive --val 0.2` makes another.",
-            ]
+            command = f"reg-yolo data split {quote(str(self.result))} --by drive --val 0.2"
+            lines += ["", f"There is one split; `{command}` makes another."]
         return "\n".join(lines)
 
     def as_csv(self) -> str:
         """Return every remark as a line: what, file, object, class, reason."""
         rows = [(r.kind, r.file, r.place, r.class_name, r.reason) for r in self.remarks]
         return csv_text(["what", "file", "object", "class", "reason"], rows)
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            [row[0] + " " * (widths[0] - _width(row[0]))]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    ]
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: Thai vowels above and below a letter take none."""
-    return sum(unicodedata.category(letter) not in ("Mn", "Me", "Cf") for letter in text)

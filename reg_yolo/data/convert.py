@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.data.class_mapping import ClassPlan, plan_classes
 from reg_yolo.data.coco_export import CocoWriter
@@ -82,7 +83,7 @@ def convert(
         ("--exif", exif, EXIF_CHOICES),
     ):
         if value not in known:
-            raise DataError(f"{option} {value}: expected {', '.join(known)}.")
+            raise DataError(f"{option} {value}: expected {', '.join(known)}.{did_you_mean(value, known)}")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies inside {source}; name a folder outside of it.")
     with whole_folder(out) as folder, _unpacked(source, folder) as unpacked:

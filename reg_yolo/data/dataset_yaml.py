@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from reg_yolo.data.class_names import read_class_names
 from reg_yolo.data.whole_files import replace_text
 from reg_yolo.errors import DataError
 
@@ -52,6 +53,12 @@ class DatasetDescription:
     def class_names(self) -> list[str]:
         """Class names in the order of their indices."""
         return [self.names[index] for index in range(len(self.names))]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 3, unless the YAML says otherwise."""
+        channels = self.extra.get("channels", 3)
+        return channels if isinstance(channels, int) else 3
 
     @property
     def present_splits(self) -> list[str]:
@@ -137,7 +144,7 @@ def read_dataset_yaml(path: str | Path, required: Collection[str] = ("train", "v
     """
     yaml_path = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would lose the folder of a linked YAML)
     content = _load_mapping(yaml_path)
-    names = _read_names(content, yaml_path)
+    names = read_class_names(content, yaml_path)
     root = _read_root(content, yaml_path)
     if content.get("val") is None and content.get("validation") is not None:
         content["val"] = content["validation"]
@@ -203,48 +210,6 @@ def _load_mapping(yaml_path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise DataError(f"{yaml_path} is no data-set file: expected the keys 'train', 'val' and 'names'.")
     return dict(content)
-
-
-def _read_names(content: Mapping[str, Any], yaml_path: Path) -> dict[int, str]:
-    raw = content.get("names")
-    if raw is None:
-        raise DataError(f"{yaml_path} has no class names; add 'names:' with one name for each class index from 0.")
-    if isinstance(raw, list):
-        raw = dict(enumerate(raw))
-    if not isinstance(raw, Mapping):
-        raise DataError(f"{yaml_path}: 'names' must be a list or a mapping from class index, got {_kind(raw)}.")
-    if not raw:
-        raise DataError(f"{yaml_path}: 'names' is empty; a data set needs at least one class.")
-    names: dict[int, str] = {}
-    for key, value in raw.items():
-        try:
-            index = int(key)
-        except (TypeError, ValueError):
-            raise DataError(f"{yaml_path}: 'names' has the key {key!r}; expected class indices 0, 1, 2 ...") from None
-        if isinstance(value, list | Mapping) or value is None or not str(value).strip():
-            raise DataError(f"{yaml_path}: 'names' gives class {index} no name (got {value!r}).")
-        names[index] = str(value)
-    if len(names) != len(raw) or sorted(names) != list(range(len(names))):
-        listed = ", ".join(str(index) for index in sorted(names)[:12])
-        raise DataError(
-            f"{yaml_path}: class indices in 'names' must run from 0 to {len(raw) - 1} without a gap, got {listed}."
-        )
-    repeated = sorted({name for name in names.values() if list(names.values()).count(name) > 1})
-    if repeated:
-        raise DataError(f"{yaml_path}: class names must differ, but {', '.join(map(repr, repeated))} stands twice.")
-    _check_count(content, len(names), yaml_path)
-    return {index: names[index] for index in sorted(names)}
-
-
-def _check_count(content: Mapping[str, Any], names: int, yaml_path: Path) -> None:
-    if "nc" not in content:
-        return
-    try:
-        count = float(content["nc"])
-    except (TypeError, ValueError):
-        raise DataError(f"{yaml_path}: 'nc' must be the number of classes, got {content['nc']!r}.") from None
-    if count != names:
-        raise DataError(f"{yaml_path}: 'nc' is {content['nc']} but 'names' has {names}; drop 'nc' or make them agree.")
 
 
 def _read_root(content: Mapping[str, Any], yaml_path: Path) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.exif import ExifFacts, read_exif
 from reg_yolo.data.file_names import drive_by_pattern, drive_in_name, picture_name, time_in_name
 from reg_yolo.data.similarity import Similarity, similar_pairs
@@ -50,7 +51,10 @@ class GroupingRules:
     def __post_init__(self) -> None:
         unknown = [rule for rule in self.by if rule not in RULES]
         if unknown or not self.by:
-            raise ConfigError(f"--by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}")
+            hint = did_you_mean(unknown[0], RULES) if unknown else ""
+            raise ConfigError(
+                f"--by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}.{hint}"
+            )
         if self.pattern is not None and "drive" not in self.by:
             raise ConfigError("--pattern names drives; it goes with --by drive")
         if not (math.isfinite(self.gap_s) and self.gap_s >= 0):

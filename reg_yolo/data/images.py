@@ -66,7 +66,7 @@ def raise_for_undecodable(problems: list[ImageProblem], split: str, shown: int =
     raise DataError("\n".join(lines))
 
 
-def upright_size(path: Path) -> tuple[int, int] | None:
+def read_upright_size(path: Path) -> tuple[int, int] | None:
     """Return width and height in pixels after EXIF has turned the picture, from the header where that has them."""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123
@@ -80,11 +80,20 @@ def upright_size(path: Path) -> tuple[int, int] | None:
         plugin = JpegImagePlugin.JpegImageFile if kind == "JPEG" else PngImagePlugin.PngImageFile
         with plugin(str(path)) as image:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
-            return (height, width) if turned else (width, height)
+            return (height, width) if exif_orientation(image) >= 5 else (width, height)
     except Exception:
         # Pillow lets errors of many kinds through where a header is damaged.
         return None
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened picture, 1 to 8; 1 where it says none or its EXIF data is damaged."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:
+        # Pillow lets struct.error, TypeError and others through; OpenCV passes over damaged EXIF data as well.
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def image_fault(path: Path, thorough: bool = False) -> str | None:

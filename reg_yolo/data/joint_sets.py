@@ -172,10 +172,9 @@ def _ordered_mask_classes(chosen: Sequence[str], maskable: list[str], names: lis
 
 
 def _common_extra(detect: DatasetDescription, segment: DatasetDescription) -> dict[str, Any]:
-    channels = [description.extra.get("channels", 3) for description in (detect, segment)]
-    if channels[0] != channels[1]:
+    if detect.channels != segment.channels:
         raise DataError(
-            f"{detect.yaml_path} has images of {channels[0]} channels and {segment.yaml_path} of {channels[1]}; one "
-            "network needs one number."
+            f"{detect.yaml_path} has images of {detect.channels} channels and {segment.yaml_path} of "
+            f"{segment.channels}; one network needs one number."
         )
     return {**segment.extra, **detect.extra}

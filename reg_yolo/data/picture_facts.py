@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
-from reg_yolo.data.images import format_of, image_fault
+from reg_yolo.data.images import exif_orientation, format_of, image_fault
 
 HASH_BITS = 256
 """DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated pictures of a real set
@@ -21,7 +21,6 @@ _HASH_SIDE = 16
 # Pillow refuses to open what is larger, and Ultralytics opens every image with it.
 _MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 _FLATTEST = 2.0
-_ORIENTATION = 274
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _decode(path: Path, content: bytes) -> tuple[Image.Image, tuple[int, int], i
         with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
             width, height = image.size
             _refuse_huge(width, height)
-            orientation = _orientation_of(image)
+            orientation = exif_orientation(image)
             image.draft("L", (128, 128))
             gray = ImageOps.exif_transpose(image.convert("L"))
         return gray, (height, width) if orientation >= 5 else (width, height), orientation
@@ -99,20 +98,11 @@ def _decode(path: Path, content: bytes) -> tuple[Image.Image, tuple[int, int], i
     if kind == "PNG":
         with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
             _refuse_huge(*image.size)
-            orientation = _orientation_of(image)
+            orientation = exif_orientation(image)
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise ValueError("OpenCV cannot read it")
     return Image.fromarray(pixels), (pixels.shape[1], pixels.shape[0]), orientation
-
-
-def _orientation_of(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        # Damaged EXIF data: OpenCV passes over it as well.
-        return 1
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _refuse_huge(width: int, height: int) -> None:

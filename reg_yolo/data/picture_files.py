@@ -13,10 +13,9 @@ from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from reg_yolo.data.annotations import AnnotatedImage, PictureSource
 from reg_yolo.data.formats.labelme import read_embedded
-from reg_yolo.data.images import undecodable_images
+from reg_yolo.data.images import exif_orientation, undecodable_images
 from reg_yolo.errors import DataError, MediaError
 
-_ORIENTATION_TAG = 274
 _JPEG_QUALITY = 95
 _LEAST_SIDE_PX = 10  # Ultralytics drops smaller pictures
 # What Pillow writes with EXIF data; a turned picture of another kind becomes a PNG.
@@ -97,7 +96,7 @@ class PictureReader:
         try:
             with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
                 size, kind = opened.size, opened.format or ""
-                orientation = _orientation(opened)
+                orientation = exif_orientation(opened)
                 if content is not None or orientation != 1:
                     opened.load()
         # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
@@ -134,12 +133,3 @@ class PictureReader:
         self._next_frame += 1
         _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         return Picture((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""
-
-
-def _orientation(opened: Image.Image) -> int:
-    try:
-        value = opened.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:
-        # Pillow lets struct.error, TypeError and others through where EXIF data is damaged.
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -6,8 +6,6 @@ YAML names no `path`, which both take for the YAML's folder: what is written wor
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +16,7 @@ import yaml
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, label_path_for
 from reg_yolo.data.file_names import picture_name
+from reg_yolo.data.findings import csv_text
 from reg_yolo.data.output_places import refuse_inside
 from reg_yolo.data.whole_files import make_folder, replace_text, whole_folder
 from reg_yolo.errors import DataError
@@ -113,11 +112,7 @@ def _yaml_text(description: DatasetDescription, sources: Mapping[str, str], comm
 
 
 def _group_table(rows: Iterable[tuple[str, str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "group", "split"])
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(["image", "group", "split"], rows)
 
 
 def _relative(image: Path, folder: Path) -> str:

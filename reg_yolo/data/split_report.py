@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reg_yolo.data.split_assignment import Counts
+from reg_yolo.evaluation.tables import text_table
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,7 @@ class SplitTable:
             for split in splits:
                 line += [str(row.counts[split]), f"{row.share(split):.1%}" if row.total else "-"]
             body.append(line)
-        widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in [head, *body]
-        )
+        return text_table(head, body)
 
     def notes(self) -> list[str]:
         """Return a sentence for each class that is not in every split, and for images that are far from the share."""

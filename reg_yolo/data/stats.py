@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.data.dataset_yaml import find_dataset_yaml, label_path_for, read_dataset_yaml
-from reg_yolo.data.images import upright_size
+from reg_yolo.data.images import read_upright_size
 from reg_yolo.data.label_rows import read_label_file
 from reg_yolo.errors import ConfigError, DataError
 
@@ -215,7 +215,7 @@ def dataset_stats(
             split.repeated_rows += len(labels.repeated)
             split.objects_per_image.append(len(labels.rows))
             split.images_without_objects += not labels.rows
-            size = upright_size(image)
+            size = read_upright_size(image)
             if size is None:
                 split.unreadable_images += 1
             else:

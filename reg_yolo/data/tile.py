@@ -188,7 +188,7 @@ def tile_dataset(
             folder=folder,
             options=options,
             classes=len(description.names),
-            channels=_channels(description.extra),
+            channels=description.channels,
         )
         results = parallel_map(cut, tasks, workers or available_cores(), chunk=_CHUNK)
         for done, (task, result) in enumerate(zip(tasks, results, strict=True), start=1):
@@ -208,11 +208,6 @@ def _tasks(description: DatasetDescription) -> list[_Task]:
         names = unique_names(images, description.root)
         tasks += [_Task(image, split, name) for image, name in zip(images, names, strict=True)]
     return tasks
-
-
-def _channels(extra: dict[str, Any]) -> int:
-    channels = extra.get("channels", 3)
-    return channels if isinstance(channels, int) else 3
 
 
 def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int) -> TileCounts:

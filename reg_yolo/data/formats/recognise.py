@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.annotations import AnnotatedSet
 from reg_yolo.data.formats.coco import read_coco
 from reg_yolo.data.formats.cvat import read_cvat
@@ -43,9 +43,8 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
         DataError: If nothing is recognised, several formats are, or a file is malformed.
     """
     if source_format is not None and source_format not in _READERS:
-        nearest = difflib.get_close_matches(source_format, FORMATS, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise DataError(f"format {source_format!r} is not known; expected {', '.join(FORMATS)}{hint}")
+        hint = did_you_mean(source_format, FORMATS)
+        raise DataError(f"--format {source_format}: expected {', '.join(FORMATS)}.{hint}")
     if not source.exists():
         raise DataError(f"{source} does not exist.")
     if images is not None and not images.is_dir():

@@ -56,7 +56,7 @@ def test_two_formats_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
     assert convert(tmp_path / "in", tmp_path / "out", source_format="voc").format_name == "voc"
     with pytest.raises(DataError, match=r"nothing of the format 'coco'; it holds yolo"):
         convert(tmp_path / "in", tmp_path / "out2", source_format="coco")
-    with pytest.raises(DataError, match="did you mean 'labelme'"):
+    with pytest.raises(DataError, match="Did you mean labelme"):
         convert(tmp_path / "in", tmp_path / "out2", source_format="lableme")
 
 
