@@ -96,7 +96,8 @@ def test_only_the_same_class_answers_for_a_box_only_object(validator: RegJointVa
 def test_who_is_right_about_a_mask_does_not_answer_for_a_box(validator: RegJointValidator) -> None:
     # Two signs in one place, one of them without a mask: the prediction is a true positive, not left out.
     stats = validator._process_batch(predicted((SIGN, A, A)), truth((SIGN, A, False), (SIGN, A, True)))
-    assert stats["tp_m"].all() and stats["target_cls_m"].tolist() == [SIGN]
+    assert stats["tp_m"].shape == (1, 10) and stats["tp_m"].all()
+    assert stats["target_cls_m"].tolist() == [SIGN]
 
 
 @pytest.mark.parametrize("pair", [(predicted(), truth((SIGN, A, True))), (predicted((SIGN, A, A)), truth())])

@@ -196,6 +196,37 @@ def test_scale_brings_the_mask_loss_to_the_stock_scale(model: SegmentationModel)
     assert again.mask_terms.scale == ours.mask_terms.scale
 
 
+def test_scale_of_classes_leaves_out_what_nobody_annotated(model: SegmentationModel) -> None:
+    annotated = torch.tensor([[True, True, True], [False, True, True], [False, False, True]])
+    stock, first = (run(model, criterion(model, reg), {**batch(), "annotated": annotated}) for reg in ("stock", "reg"))
+    assert float(first["item/cls_loss"]) == pytest.approx(float(stock["item/cls_loss"]), rel=1e-4)
+
+
+def test_validation_changes_nothing(model: SegmentationModel) -> None:
+    ours = criterion(model, {"preset": "reg", "alpha": {"scheme": "dual"}})
+    before = ours.state()
+    with torch.inference_mode():
+        ours(model(torch.rand(3, 3, 64, 64)), batch())
+    assert ours.state() == before and before["mask_scale"] is None
+    run(model, ours, batch())
+    assert ours.state()["mask_scale"] and ours.state()["mask_dual"] != before["mask_dual"]
+
+
+def test_half_precision_is_computed_in_full(model: SegmentationModel) -> None:
+    given, preds = batch(), model(torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(5)))
+    halves = {key: preds[key].detach().bfloat16() for key in ("proto", "mask_coefficient")}
+    gradients = []
+    for kind in (torch.bfloat16, torch.float32):
+        leaves = {key: value.detach().to(kind).requires_grad_() for key, value in halves.items()}
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == torch.bfloat16):
+            loss, items = criterion(model, "reg")({**preds, **leaves}, given)
+        loss[1].backward(retain_graph=True)
+        gradients.append([items["seg_loss"], *(leaf.grad for leaf in leaves.values())])
+    for half, full in zip(*gradients, strict=True):
+        torch.testing.assert_close(half.float(), full, rtol=0.01, atol=0.0)
+    torch.testing.assert_close(gradients[0][0], gradients[1][0], rtol=1e-5, atol=0.0)
+
+
 def test_mask_alpha_counts_masks(model: SegmentationModel) -> None:
     ours = criterion(model, {"preset": "stock", "alpha": {"scheme": "balanced"}, "focal": {"gamma": 1.0}})
     weights = ours.mask_terms.alpha
