@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from reg_yolo.data.images import exif_of
+
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
 
@@ -42,7 +44,7 @@ def read_exif(path: Path) -> ExifFacts:
             # Pillow warns of every damaged tag, and reads the rest.
             warnings.simplefilter("ignore")
             with plugin(str(path)) as image:
-                exif = image.getexif()
+                exif = exif_of(image)
                 return ExifFacts(_time(exif.get_ifd(_EXIF_IFD)), _position(exif.get_ifd(_GPS_IFD)))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError):
         return ExifFacts()

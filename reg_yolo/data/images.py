@@ -20,6 +20,8 @@ from reg_yolo.errors import DataError
 
 _MIN_SIDE_PX = 10  # upstream drops smaller images
 _EXIF_ORIENTATION = 274
+# Names of the PNG chunks that Pillow finds an orientation in: EXIF, EXIF as ImageMagick wrote it, XMP.
+_PNG_EXIF_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _JPEG_END = b"\xff\xd9"
 
 
@@ -86,10 +88,27 @@ def read_upright_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def exif_of(image: Image.Image) -> Image.Exif:
+    """Return the EXIF data of an opened picture; of a PNG without any, no pixel is decoded.
+
+    Raises:
+        Exception: Of many kinds, where EXIF data is damaged.
+    """
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
+        # It may stand behind the pixels, so that Pillow decodes them all to look for it.
+        place = image.fp.tell()
+        image.fp.seek(0)
+        content = image.fp.read()
+        image.fp.seek(place)
+        if not any(mark in content for mark in _PNG_EXIF_MARKS):
+            return Image.Exif()
+    return image.getexif()
+
+
 def exif_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened picture, 1 to 8; 1 where it says none or its EXIF data is damaged."""
     try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        orientation = exif_of(image).get(_EXIF_ORIENTATION, 1)
     except Exception:
         # Pillow lets struct.error, TypeError and others through; OpenCV passes over damaged EXIF data as well.
         return 1

@@ -1,15 +1,17 @@
 """Image check: it finds what Ultralytics drops, and is quick about what is whole."""
 
 import io
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from reg_yolo.data.images import raise_for_undecodable, undecodable_images
+from reg_yolo.data.images import exif_orientation, raise_for_undecodable, read_upright_size, undecodable_images
 from reg_yolo.errors import DataError
 
 RNG = np.random.default_rng(5)
@@ -103,3 +105,27 @@ def test_quick_check_is_far_quicker_than_decoding(tmp_path: Path) -> None:
     middle = time.perf_counter()
     assert undecodable_images(paths, workers=1, thorough=True) == []
     assert middle - start < (time.perf_counter() - middle) / 4
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind the pixels"])
+def test_a_png_is_turned_by_its_exif_wherever_that_stands(tmp_path: Path, behind: bool) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / "turned.png"
+    Image.new("RGB", (40, 20)).save(path)
+    content = path.read_bytes()
+    data = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+    place = content.index(b"IEND" if behind else b"IDAT") - 4
+    path.write_bytes(content[:place] + chunk + content[place:])
+    with PngImagePlugin.PngImageFile(str(path)) as image:
+        assert exif_orientation(image) == 6
+        assert image.convert("L").size == (40, 20)
+    assert read_upright_size(path) == (20, 40)
+
+
+def test_no_pixel_of_a_png_is_decoded_to_look_for_exif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plain.png"
+    Image.new("RGB", (40, 20)).save(path)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda *_: pytest.fail("decoded"))
+    assert read_upright_size(path) == (40, 20)
