@@ -178,9 +178,9 @@ def _results(work: _Work, predictor: Any, class_names: list[str], polygons: bool
             part.places, predictor.postprocess(part.raw, part.batch, part.pictures), strict=True
         ):
             found[number].append((crop, result))
-    iou, with_masks = float(predictor.args.iou), getattr(predictor, "with_masks", ())
+    iou = float(predictor.args.iou)
     return [
-        detections_of(pieces, frame, class_names, iou, with_masks=with_masks, polygons=polygons)
+        detections_of(pieces, frame, class_names, iou, polygons=polygons)
         for pieces, frame in zip(found, work.frames, strict=True)
     ]
 
@@ -191,7 +191,6 @@ def detections_of(
     class_names: list[str],
     iou: float = 0.7,
     *,
-    with_masks: Sequence[bool] = (),
     polygons: bool = False,
 ) -> FrameDetections:
     """Return upstream's results for one frame as our detections, boxes and masks in pixels of the full frame.
@@ -201,7 +200,6 @@ def detections_of(
         frame: The frame.
         class_names: In the order of their indices.
         iou: Boxes of different pieces that overlap by more are one object.
-        with_masks: By class index, whether the class has masks; empty where all have that the network gives.
         polygons: Whether masks are given as polygons too.
     """
     height, width = frame.picture.shape[:2]
@@ -212,7 +210,7 @@ def detections_of(
         data[:, [0, 2]] += crop.left
         data[:, [1, 3]] += crop.top
         rows.append(data)
-        masks += masks_of(result, with_masks, (crop.left, crop.top), (height, width), polygons=polygons)
+        masks += masks_of(result, (crop.left, crop.top), (height, width), polygons=polygons)
     table = rows[0]
     if len(pieces) > 1:
         table = np.concatenate(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,15 @@ from reg_yolo.video.mask_encoding import encode_masks, mask_polygons
 
 def masks_of(
     result: Results,
-    with_masks: Sequence[bool],
     corner: tuple[int, int],
     size: tuple[int, int],
     *,
     polygons: bool = False,
 ) -> list[dict[str, Any] | None]:
-    """Return the mask of every row of a result; None for classes without masks and for masks without a pixel.
+    """Return the mask of every row of a result; None where it has no pixel, as that of a class without masks.
 
     Args:
         result: What was found on a picture, or on a part of one.
-        with_masks: By class index, whether the class has masks; empty where all have.
         corner: Left and top of that part in pixels of the full frame.
         size: Height and width of the full frame.
         polygons: Add the outlines of the masks' parts.
@@ -42,9 +39,9 @@ def masks_of(
     low = np.floor(boxes[:, :2]).astype(int).clip(0)
     high = np.ceil(boxes[:, 2:]).astype(int)
     chosen, crops = [], []
-    for row, class_id in enumerate(result.boxes.cls.int().tolist()):
+    for row in range(rows):
         crop = pixels[row, low[row, 1] : high[row, 1], low[row, 0] : high[row, 0]]
-        if (not with_masks or with_masks[class_id]) and crop.any():
+        if crop.any():
             chosen.append(row)
             crops.append(crop)
     encoded = encode_masks(crops, corners=low[chosen].reshape(-1, 2) + np.asarray(corner), size=size)

@@ -19,9 +19,9 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
     """Upstream's predictor of masks with a confidence threshold for each class.
 
     Attributes:
-        with_masks: By class index, whether the class has masks; empty for upstream's own way, where every class has.
+        with_masks: By class index, whether the class has masks; a detection of another class gets an empty one.
         keeps_detections_without_mask: Whether a detection stays whose mask has no pixel; upstream drops it. So it is
-            in the joint task, where every class has boxes and some have masks.
+            in the joint task, where every class has boxes and some have masks; `with_masks` counts there alone.
     """
 
     with_masks: Sequence[bool] = ()

@@ -147,3 +147,17 @@ def test_metrics_of_masks_are_over_mask_classes_alone(validator: RegJointValidat
     rows = metrics.summary()
     assert [row["Class"] for row in rows] == ["sign", "wall", "pole"]
     assert np.isnan(rows[2]["Mask-P"]) and rows[0]["Mask-R"] == pytest.approx(1.0)
+
+
+def test_a_mask_that_nobody_predicts_lowers_the_recall_of_masks(validator: RegJointValidator) -> None:
+    labels = truth((SIGN, A, True), (WALL, B, True), (WALL, C, False))
+    preds = predicted((SIGN, A, A), (POLE, B, B))
+    stats = validator._process_batch(preds, labels)
+    image = {
+        **stats, "conf": preds["conf"].numpy(), "pred_cls": preds["cls"].numpy(), "target_cls": labels["cls"].numpy(),
+        "target_img": np.unique(labels["cls"].numpy()),
+    }  # fmt: skip
+    metrics = metrics_of(image)
+    assert metrics.seg.ap_class_index.tolist() == [SIGN, WALL]
+    assert metrics.seg.ap50.tolist() == pytest.approx([0.995, 0.0])
+    assert metrics.nt_per_class.tolist() == [1, 2, 0] and metrics.mask_nt_per_class.tolist() == [1, 1, 0]
