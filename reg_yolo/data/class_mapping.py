@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 
@@ -48,7 +48,9 @@ def plan_classes(
     for option, names in (("--map", list(renamed)), ("--drop", dropped)):
         for name in names:
             if name not in found:
-                raise DataError(f"{option}: the source has no class {name!r}{_nearest(name, found)}.")
+                known = ", ".join(found) or "none"
+                hint = did_you_mean(name, found)
+                raise DataError(f"{option}: the source has no class {name!r}; it has {known}.{hint}")
     both = sorted(set(dropped) & set(renamed))
     if both:
         raise DataError(f"class {both[0]!r} stands in --map and in --drop; choose one of them.")
@@ -59,8 +61,8 @@ def plan_classes(
         foreign = [old for old, new in targets.items() if new is not None and new not in ordered]
         if foreign:
             raise DataError(
-                f"--classes does not name the class {foreign[0]!r} of the source{_nearest(foreign[0], ordered)}; "
-                f"add it there, or use --map {foreign[0]}=NAME or --drop {foreign[0]}."
+                f"--classes does not name the class {foreign[0]!r} of the source; add it there, or use "
+                f"--map {foreign[0]}=NAME or --drop {foreign[0]}.{did_you_mean(foreign[0], ordered)}"
             )
         wanted = ordered
     if not wanted:
@@ -105,8 +107,3 @@ def read_class_order(text: str | None) -> list[str] | None:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(known) or 'none'})"

@@ -89,8 +89,8 @@ class PictureReader:
         if source.embedded:
             try:
                 content = read_embedded(source.path)
-            except DataError as error:
-                return None, str(error)
+            except DataError:
+                return None, "the picture in its imageData cannot be decoded"
         elif problems := undecodable_images([source.path], workers=1):
             return None, problems[0].reason
         try:

@@ -55,7 +55,7 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     result = AnnotatedSet("yolo", names, [])
     for split, images in listed_by_split.items():
         for image in images:
-            result.images.append(_read_image(image, path, split or None, names))
+            result.images.append(_read_image(image, path, split or None, names, root))
     if result.images and not any(image.objects or image.left_out for image in result.images):
         raise DataError(
             f"{path}: none of {len(result.images)} pictures has a label; labels are looked for as "
@@ -64,9 +64,9 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     return result
 
 
-def _read_image(image: Path, described_by: Path, split: str | None, names: list[str]) -> AnnotatedImage:
+def _read_image(image: Path, described_by: Path, split: str | None, names: list[str], root: Path) -> AnnotatedImage:
     # Subfolders of a split stay in the name, so that equal names in two of them are told apart by theirs.
-    found = AnnotatedImage(image.as_posix(), described_by, PictureSource(image), split=split, normalized=True)
+    found = AnnotatedImage(_below(image, root), described_by, PictureSource(image), split=split, normalized=True)
     label = label_path_for(image)
     labels = read_label_file(label, len(names))
     if not labels.exists:
@@ -74,7 +74,7 @@ def _read_image(image: Path, described_by: Path, split: str | None, names: list[
             found.source, found.missing = None, "picture not found"
         return found
     # Lines are the label file's, so it is named where one is left out.
-    found.annotation_file, found.name = label, label.as_posix()
+    found.annotation_file, found.name = label, _below(label, root)
     for fault in labels.faults:
         place = f"line {fault.line} ({fault.message})" if fault.line else f"({fault.message})"
         found.left_out.append(Remark("dropped", found.name, place, "", _REASONS[fault.kind]))
@@ -88,6 +88,14 @@ def _read_image(image: Path, described_by: Path, split: str | None, names: list[
             item.box = row.box_xyxy
         found.objects.append(item)
     return found
+
+
+def _below(path: Path, root: Path) -> str:
+    """A path from the folder that was named: where a zip was unpacked is of no use to anybody."""
+    for base in (root.absolute(), root.resolve()):
+        if path.is_relative_to(base):
+            return path.relative_to(base).as_posix()
+    return path.as_posix()
 
 
 def _read_names(path: Path) -> dict[int, str]:

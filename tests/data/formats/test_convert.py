@@ -50,8 +50,14 @@ def test_the_order_of_classes_comes_from_a_data_set_yaml(export: Path, tmp_path:
 
 
 WRONG = {
-    "unknown in --map": (["--map", "sing=sign"], "--map: the source has no class 'sing'; did you mean 'sign'?"),
-    "unknown in --drop": (["--drop", "poles"], "--drop: the source has no class 'poles'; did you mean 'pole'?"),
+    "unknown in --map": (
+        ["--map", "sing=sign"],
+        "the source has no class 'sing'; it has sign, sgin, pole. Did you mean sign?",
+    ),
+    "unknown in --drop": (
+        ["--drop", "poles"],
+        "the source has no class 'poles'; it has sign, sgin, pole. Did you mean pole?",
+    ),
     "both": (["--map", "pole=sign", "--drop", "pole"], "class 'pole' stands in --map and in --drop"),
     "no equals sign": (["--map", "pole"], "--map pole: expected OLD=NEW"),
     "two names": (["--map", "pole=a", "--map", "pole=b"], "gives the class 'pole' two names"),
