@@ -4,18 +4,19 @@
 
 Both get the same assignment and the same masks; they take turns within every repeat. Ratios are medians of the ratio
 within a repeat, with their quartiles. Memory is the largest growth of the process (on a GPU, of the allocator) during
-one forward and backward pass, each in a process of its own. Before anything is timed, both are held to the same value
-with every term off. Prints a Markdown table.
+one forward and backward pass, each in a process of its own (needs Linux). Before anything is timed, both are held to
+the same value with every term off. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,9 +122,18 @@ def peak_memory(images: int, objects: int, device: str, which: str, threads: int
         before = torch.cuda.memory_allocated()
         case.step(loss)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # What the preparation has freed must neither hide growth nor count as the peak.
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident_kib("VmRSS")
     case.step(loss)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return (resident_kib("VmHWM") - before) / 2**10
+
+
+def resident_kib(key: str) -> int:
+    """Return VmRSS, what the process holds now, or VmHWM, the most since the peak was last forgotten."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{key}:"))
 
 
 def in_own_process(*arguments: Any) -> float:
