@@ -167,7 +167,7 @@ def _unpacked(source: Path, beside: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{beside.name}.zip.", dir=beside.parent))
     try:
         try:
-            with zipfile.ZipFile(source) as archive:
+            with _opened_zip(source) as archive:
                 archive.extractall(folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
             raise DataError(f"{source} cannot be unpacked: {error}.") from None
@@ -177,3 +177,13 @@ def _unpacked(source: Path, beside: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(str(folder), str(source))) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened_zip(source: Path) -> zipfile.ZipFile:
+    """Open a zip whose names may be marked as UTF-8, or be UTF-8 (macOS) or Thai Windows' code page without a mark."""
+    for encoding in ("utf-8", "cp874"):
+        try:
+            return zipfile.ZipFile(source, metadata_encoding=encoding)
+        except UnicodeDecodeError:
+            continue
+    return zipfile.ZipFile(source)

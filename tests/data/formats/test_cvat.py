@@ -139,6 +139,22 @@ def test_a_zip_is_read_and_its_thai_names_stay(tmp_path: Path) -> None:
         convert(tmp_path / "broken.zip", tmp_path / "out2")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp874"])
+def test_names_of_a_zip_without_a_mark_are_told(tmp_path: Path, encoding: str) -> None:
+    name = "ถนน"
+    folder = write_images(tmp_path / "in", '<box label="sign" xtl="1" ytl="1" xbr="20" ybr="20"/>', name=f"{name}.png")
+    stored = name.encode(encoding)
+    stand_in = "x" * len(stored)
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.write(folder / "annotations.xml", "annotations.xml")
+        archive.write(folder / f"images/{name}.png", f"images/{stand_in}.png")
+    content = (tmp_path / "export.zip").read_bytes()
+    assert content.count(stand_in.encode()) == 2
+    (tmp_path / "export.zip").write_bytes(content.replace(stand_in.encode(), stored))
+    summary = convert(tmp_path / "export.zip", tmp_path / "out")
+    assert summary.images["train"] == 1 and (tmp_path / f"out/images/train/{name}.png").is_file()
+
+
 def lefts(out: Path, frames: int = 11) -> dict[int, list[float]]:
     """By frame, the left border of each box."""
     found = {}
