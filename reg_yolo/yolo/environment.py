@@ -6,7 +6,7 @@ packages and asks for newer versions. Every value here is a default: what the us
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +45,10 @@ def prepare_environment(sources: Iterable[object] = (), *, trust: bool | None = 
 
 
 @contextmanager
-def without_usage_data() -> Iterator[None]:
-    """Let OpenVINO and NNCF send nothing and leave nothing in the user's home while they are imported or convert."""
-    before = {name: os.environ.get(name) for name in NO_USAGE_DATA}
-    os.environ.update(NO_USAGE_DATA)
+def environment_with(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for a while, and put back what they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -57,6 +57,13 @@ def without_usage_data() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def without_usage_data() -> Iterator[None]:
+    """Let OpenVINO and NNCF send nothing and leave nothing in the user's home while they are imported or convert."""
+    with environment_with(NO_USAGE_DATA):
+        yield
 
 
 def offline() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import torch
 from ultralytics.utils import USER_CONFIG_DIR
 
 from reg_yolo.video.text_tiles import FONT_PATH
-from reg_yolo.yolo.environment import offline
+from reg_yolo.yolo.environment import environment_with, offline
 
 UPSTREAM_FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 # Nothing listens on the discard port of this machine, so a request through it fails at once and never leaves it.
@@ -56,13 +55,5 @@ def closed_network(device: torch.device) -> Iterator[None]:
     if not offline() or device.type in {"cpu", "mps"}:
         yield
         return
-    before = {name: os.environ.get(name) for name in PROXY_VARIABLES}
-    os.environ.update(dict.fromkeys(PROXY_VARIABLES, CLOSED_PROXY))
-    try:
+    with environment_with(dict.fromkeys(PROXY_VARIABLES, CLOSED_PROXY)):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
