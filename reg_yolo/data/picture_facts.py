@@ -13,10 +13,8 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from reg_yolo.data.images import exif_orientation, format_of, image_fault
 
-HASH_BITS = 256
-"""DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated pictures of a real set
-were 10 of 64 bits apart, as far as two frames of a video that follow each other at 12 Hz."""
-
+# A DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated pictures of a real set
+# were 10 of 64 bits apart, as far as two frames of a video that follow each other at 12 Hz.
 _HASH_SIDE = 16
 # Pillow refuses to open what is larger, and Ultralytics opens every image with it.
 _MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
