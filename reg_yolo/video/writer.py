@@ -26,8 +26,8 @@ JPEG_QUALITY = 92
 # Divides the usual frame rates, is fine enough for all others, and within what MPEG-4 Part 2 can count.
 _TIME_BASE = Fraction(1, 60_000)
 _SMALLEST_SIDE = 16
-# Measured at 1280x720 on one core: ultrafast 2.3 ms a frame, superfast 5.7, veryfast 8.5, MPEG-4 Part 2 by OpenCV 2.9.
-# At this quality a file is about as large as MPEG-4's and closer to the original.
+# Measured at 1280x720 on one core: ultrafast 2.2 to 2.9 ms a frame (CRF 28 to 23), superfast 5.7, veryfast 8.6, MPEG-4
+# Part 2 by OpenCV 2.9. On 60 frames of the embedded highway CRF 26 took 1.7 MB at 39.8 dB, MPEG-4 2.0 MB at 40.0 dB.
 _H264_OPTIONS = {"preset": "ultrafast", "crf": "26", "bf": "0"}
 _MPEG4_OPTIONS = {"qmin": "3", "qmax": "5"}
 _KEY_FRAME_SECONDS = 2
