@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ultralytics.data.augment import LetterBox
 
-from reg_yolo.data.dataset_yaml import DatasetDescription
 from reg_yolo.yolo.checkpoints import file_sha256
 from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engine_cache import CacheKey
 from reg_yolo.yolo.engine_kinds import EngineKind, engine_version, processor_name
-from reg_yolo.yolo.int8 import fingerprint
+from reg_yolo.yolo.int8 import Int8Data, fingerprint
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class EngineRequest:
     dynamic: bool
     device: torch.device
     sample_frames: Callable[[], Sequence[NDArray[np.uint8]]]
-    data: DatasetDescription | None = None
+    data: Int8Data | None = None
 
     def key(self, kind: EngineKind, precision: str) -> CacheKey:
         """Return the key of an export in the cache."""

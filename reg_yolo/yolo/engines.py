@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.utils import LOGGER
 
-from reg_yolo.data.dataset_yaml import DatasetDescription
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.yolo import engine_cost as cost
 from reg_yolo.yolo.detector import Detector
@@ -32,6 +31,7 @@ from reg_yolo.yolo.engine_kinds import (
     require_installed,
 )
 from reg_yolo.yolo.engine_request import EngineRequest
+from reg_yolo.yolo.int8 import Int8Data
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def choose_engine(
     expected_frames: int | None,
     sample_frames: Callable[[], Sequence[NDArray[np.uint8]]],
     device: torch.device,
-    data: DatasetDescription | None = None,
+    data: Int8Data | None = None,
 ) -> EngineChoice:
     """Choose the engine of a prediction; export, check and time it where that has not been done before.
 

@@ -130,13 +130,13 @@ def format_kind(name: str) -> EngineKind:
 def _export_int8(
     detector: Detector, folder: Path, kind: EngineKind, data: str | Path | None, settings: Mapping[str, Any]
 ) -> tuple[Path, MapChange]:
-    description = calibration_source(detector, data)
-    with calibration_data(description) as calibration:
+    source = calibration_source(detector, data)
+    with calibration_data(source) as calibration:
         path = export_to(detector, folder, kind, precision="int8", calibration=calibration, **settings)
     with tempfile.TemporaryDirectory(prefix="reg_yolo_export_") as workshop:
         before = export_model(detector.path, Path(workshop), kind, precision="f32", **settings)
         change = measure_change(
-            before, path, description, task=detector.task, imgsz=max(settings["imgsz"]), device=str(settings["device"])
+            before, path, source, task=detector.task, imgsz=max(settings["imgsz"]), device=str(settings["device"])
         )
     return path, change
 

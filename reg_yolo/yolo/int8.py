@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, read_dataset_yaml
+from reg_yolo.data.joint_sets import JointSets
 from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.datasets import write_joint_yaml
 from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engine_backend import only_warnings
 from reg_yolo.yolo.engine_export import CalibrationData
-from reg_yolo.yolo.val_run import VALIDATORS, find_data, require_same_classes
+from reg_yolo.yolo.joint_validator import RegJointValidator
+from reg_yolo.yolo.val_run import VALIDATORS, find_data, find_joint_sets, require_same_classes
 
 # More bring nothing; upstream's own advice is at least so many.
 CALIBRATION_IMAGES = 300
@@ -43,81 +50,130 @@ class MapChange:
         )
 
 
-def calibration_source(detector: Detector, data: str | Path | None) -> DatasetDescription:
+@dataclass(frozen=True)
+class Int8Data:
+    """What INT8 is calibrated and measured on.
+
+    Attributes:
+        descriptions: The data set, or both of a pair.
+        sets: Of joint weights the same as sets under one list of classes; None for another task.
+    """
+
+    descriptions: list[DatasetDescription]
+    sets: JointSets | None = None
+
+    @property
+    def calibration_split(self) -> str:
+        """The split to calibrate on: train, so that val stays unseen; val where there is no other."""
+        return "train" if any("train" in description.splits for description in self.descriptions) else "val"
+
+    def images(self, split: str) -> list[Path]:
+        """Return the pictures of a split."""
+        return [
+            image
+            for description in self.descriptions
+            if split in description.splits
+            for image in description.images(split)
+        ]
+
+    def write(self, folder: Path) -> Path:
+        """Write one data YAML with absolute paths."""
+        if self.sets is not None:
+            return write_joint_yaml(self.sets, folder)
+        return self.descriptions[0].write_for_ultralytics(folder)
+
+
+def calibration_source(detector: Detector, data: str | Path | Mapping[str, str] | None) -> Int8Data:
     """Return the data set that INT8 is calibrated and measured on.
 
     Args:
         detector: The weights.
-        data: The user's data-set YAML or the name of a shipped one; by default the one of the training.
+        data: The user's data-set YAML or the name of a shipped one, for joint weights also a pair; by default the one
+            of the training.
 
     Raises:
-        RegYoloError: If there is none, it has no val split, its classes are not the model's, or the weights are joint
-            ones, whose label files Ultralytics' calibration does not read.
+        RegYoloError: If there is none, it has no val split, or its classes are not the model's.
     """
     if detector.task == "joint":
-        raise ConfigError(
-            f"{detector.path}: INT8 is not calibrated for joint weights, whose label files Ultralytics' exporter does "
-            "not read; leave --int8 out"
-        )
+        sets = find_joint_sets(detector, data)
+        sets.parts_of("val")
+        return Int8Data([part.description for part in sets.parts], sets)
+    if isinstance(data, Mapping):
+        raise ConfigError(f"data: two data sets are for joint weights, {detector.path} is of task {detector.task}")
     description = read_dataset_yaml(find_data(detector, data), required=("val",))
     require_same_classes(detector, description)
-    return description
+    return Int8Data([description])
 
 
-def calibration_split(description: DatasetDescription) -> str:
-    """Return the split to calibrate on: train, so that val stays unseen; val where there is no other."""
-    return "train" if "train" in description.splits else "val"
-
-
-def fingerprint(description: DatasetDescription) -> str:
+def fingerprint(data: Int8Data) -> str:
     """Return 16 hexadecimal digits that change with the names and sizes of the pictures."""
     digest = hashlib.sha256()
-    for split in dict.fromkeys((calibration_split(description), "val")):
-        for image in description.images(split):
+    for split in dict.fromkeys((data.calibration_split, "val")):
+        for image in data.images(split):
             digest.update(f"{split} {image} {image.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 
 @contextmanager
-def calibration_data(description: DatasetDescription) -> Iterator[CalibrationData]:
+def calibration_data(data: Int8Data) -> Iterator[CalibrationData]:
     """Yield what the exporter needs, from a folder that is removed afterwards."""
-    split = calibration_split(description)
-    fraction = min(1.0, CALIBRATION_IMAGES / len(description.images(split)))
-    with tempfile.TemporaryDirectory(prefix="reg_yolo_int8_") as folder:
-        yaml_path = description.write_for_ultralytics(Path(folder))
-        yield CalibrationData(yaml_path, split, fraction, fingerprint(description))
+    split = data.calibration_split
+    pictures = data.images(split)
+    fraction = min(1.0, CALIBRATION_IMAGES / len(pictures))
+    with tempfile.TemporaryDirectory(prefix="reg_yolo_int8_") as name:
+        folder = Path(name)
+        yaml_path = data.write(folder) if data.sets is None else _without_labels(data.sets, split, pictures, folder)
+        yield CalibrationData(yaml_path, split, fraction, fingerprint(data))
 
 
-def measure_change(
-    before: Path, after: Path, description: DatasetDescription, *, task: str, imgsz: int, device: str
-) -> MapChange:
+def _without_labels(sets: JointSets, split: str, pictures: Sequence[Path], folder: Path) -> Path:
+    """Write a data set of pictures alone: calibration looks at nothing else, and upstream drops mixed label files."""
+    (folder / "images").mkdir()
+    for number, picture in enumerate(pictures):
+        link = folder / "images" / f"{number:06d}{picture.suffix}"
+        try:
+            link.symlink_to(picture.absolute())
+        except OSError:
+            # Windows grants links to few users.
+            shutil.copyfile(picture, link)
+    places = dict.fromkeys({"train", "val", split}, str(folder / "images"))
+    content = {**sets.extra, "names": dict(enumerate(sets.class_names)), **places}
+    path = folder / "data.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def measure_change(before: Path, after: Path, data: Int8Data, *, task: str, imgsz: int, device: str) -> MapChange:
     """Validate an engine before and after quantisation on the val split; boxes count, also where there are masks.
 
     Args:
         before: The export that was not quantised.
         after: The one that was.
-        description: The data set.
-        task: `detect` or `segment`.
+        data: What to validate on.
+        task: `detect`, `segment` or `joint`.
         imgsz: Longer side of the network's input.
         device: Where to run.
     """
-    with tempfile.TemporaryDirectory(prefix="reg_yolo_int8_") as folder:
-        data = str(description.write_for_ultralytics(Path(folder)))
-        first, second = (_map_of(model, data, Path(folder), task, imgsz, device) for model in (before, after))
-    return MapChange(first, second, len(description.images("val")))
+    with tempfile.TemporaryDirectory(prefix="reg_yolo_int8_") as name:
+        folder = Path(name)
+        settings = {
+            "task": "detect" if task == "detect" else "segment",
+            "mode": "val",
+            "data": str(data.write(folder)),
+            "imgsz": imgsz,
+            "device": device,
+            "plots": False,
+            "verbose": False,
+        }
+        first, second = (_map_of(model, folder, task, settings, data.sets) for model in (before, after))
+    return MapChange(first, second, len(data.images("val")))
 
 
-def _map_of(model: Path, data: str, folder: Path, task: str, imgsz: int, device: str) -> float:
-    settings = {
-        "task": task,
-        "mode": "val",
-        "model": str(model),
-        "data": data,
-        "imgsz": imgsz,
-        "device": device,
-        "plots": False,
-        "verbose": False,
-    }
+def _map_of(model: Path, folder: Path, task: str, settings: Mapping[str, Any], sets: JointSets | None) -> float:
+    validator = VALIDATORS[task](save_dir=folder, args={**settings, "model": str(model)})
+    if isinstance(validator, RegJointValidator):
+        assert sets is not None
+        validator.sets = sets
     with only_warnings():
-        metrics = VALIDATORS[task](save_dir=folder, args=settings)(model=str(model))
+        metrics = validator(model=str(model))
     return float(metrics["metrics/mAP50-95(B)"])

@@ -126,11 +126,7 @@ def _measured_data(
 ) -> _MeasuredData:
     """Find and check what is measured on; the classes must be the weights'."""
     if detector.task == "joint":
-        named: Any = detector.metadata.get("data") if data is None else data
-        if not isinstance(named, Mapping):
-            named = find_data(detector, None if isinstance(data, Mapping) else data)
-        sets = read_joint_sets(named, detector.mask_classes)
-        _require_classes(detector, sets.class_names, sets.parts[0].description.yaml_path)
+        sets = find_joint_sets(detector, data)
         check_joint_split(sets, split)
         return _MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)
     if isinstance(data, Mapping):
@@ -142,6 +138,21 @@ def _measured_data(
         require_same_classes(detector, description)
     check_split(description, split, detector.task)
     return _MeasuredData(str(description.yaml_path), description.write_for_ultralytics)
+
+
+def find_joint_sets(detector: Detector, data: str | Path | Mapping[str, str] | None) -> JointSets:
+    """Return the one or two sets for joint weights: those named, or those that the weights were trained on.
+
+    Raises:
+        ConfigError: If none is named, and that of the training is unknown or no longer there.
+        DataError: If a set cannot be read, or the classes are not the weights'.
+    """
+    named: Any = detector.metadata.get("data") if data is None else data
+    if not isinstance(named, Mapping):
+        named = find_data(detector, None if data is None else named)
+    sets = read_joint_sets(named, detector.mask_classes)
+    _require_classes(detector, sets.class_names, sets.parts[0].description.yaml_path)
+    return sets
 
 
 def find_data(detector: Detector, data: str | Path | None) -> str | Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
+import yaml
 
 import reg_yolo
 from reg_yolo.errors import ConfigError, DataError
@@ -14,8 +16,12 @@ from reg_yolo.video.detections_io import read_detections
 from reg_yolo.yolo import engine_build
 from reg_yolo.yolo.detector import open_detector
 from reg_yolo.yolo.engine_backend import open_backend, running_precision
+from reg_yolo.yolo.export_run import export
 from reg_yolo.yolo.exported import read_export
-from reg_yolo.yolo.int8 import MapChange, calibration_data, calibration_source, calibration_split, fingerprint
+from reg_yolo.yolo.int8 import MapChange, calibration_data, calibration_source, fingerprint
+from reg_yolo.yolo.val_run import val
+from tests.conftest import NAMES, mixed_row, polygon_row, write_rectangles
+from tests.detector import write_detector
 
 
 @pytest.fixture
@@ -55,23 +61,23 @@ def test_openvino_int8_is_calibrated_measured_and_kept(
 
 
 def test_calibration_takes_train_and_leaves_val_for_the_measurement(own_rectangles: Path, detector: Path) -> None:
-    description = calibration_source(open_detector(detector), own_rectangles)
-    assert calibration_split(description) == "train"
-    with calibration_data(description) as calibration:
+    source = calibration_source(open_detector(detector), own_rectangles)
+    assert source.calibration_split == "train"
+    with calibration_data(source) as calibration:
         assert calibration.yaml_path.is_file() and (calibration.split, calibration.fraction) == ("train", 1.0)
         place = calibration.yaml_path
     assert not place.exists()
-    description.splits.pop("train")
-    assert calibration_split(description) == "val"
+    source.descriptions[0].splits.pop("train")
+    assert source.calibration_split == "val"
 
 
 def test_fingerprint_changes_with_the_pictures(own_rectangles: Path, detector: Path) -> None:
-    description = calibration_source(open_detector(detector), own_rectangles)
-    before = fingerprint(description)
-    assert before == fingerprint(description) and len(before) == 16
+    source = calibration_source(open_detector(detector), own_rectangles)
+    before = fingerprint(source)
+    assert before == fingerprint(source) and len(before) == 16
     picture = own_rectangles.parent / "images/train/000.png"
     shutil.copy(picture, picture.with_name("100.png"))
-    assert fingerprint(description) != before
+    assert fingerprint(source) != before
 
 
 def test_wrong_data_is_refused_before_anything_is_exported(
@@ -88,6 +94,44 @@ def test_wrong_data_is_refused_before_anything_is_exported(
     with pytest.raises(ConfigError, match="got f32 beside --int8"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, precision="f32", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def joint_weights(even_rectangles: Path, tmp_path: Path) -> Path:
+    """Joint weights with full masks of red and blue."""
+    pictures = sorted((even_rectangles.parent / "images/train").glob("*.png"))
+    metadata = {"format": 1, "task": "joint", "mask_classes": ["red", "blue"], "lambda_seg": 1.0}
+    return write_detector(tmp_path / "joint/best.pt", NAMES, pictures, mask_logit=3.0, metadata=metadata)
+
+
+@pytest.mark.slow
+def test_joint_weights_are_calibrated_on_pictures_whose_labels_mix_boxes_and_polygons(
+    joint_weights: Path, tmp_path: Path
+) -> None:
+    data = write_rectangles(tmp_path / "mixed", {"train": 8, "val": 4}, (0.4, 0.35, 0.25), mixed_row)
+    result = export(joint_weights, int8=True, data=data, format="openvino", device="cpu")
+    assert result.map_change is not None and result.map_change.images == 4
+    torch_ap = val(joint_weights, data, out=tmp_path / "val", rect=False, workers=0, plots=False, device="cpu")
+    assert result.map_change.before == pytest.approx(torch_ap.metrics["metrics/mAP50-95(B)"], rel=0.05)
+    assert result.map_change.before > 0 and result.map_change.after > 0
+    exported = open_detector(result.path)
+    assert (exported.task, exported.mask_classes, exported.exported_precision) == ("joint", ["red", "blue"], "int8")
+    assert not list(data.parent.rglob("*.cache"))
+
+
+def test_a_pair_is_calibrated_on_the_pictures_of_both(
+    joint_weights: Path, weights: Path, own_rectangles: Path, tmp_path: Path
+) -> None:
+    masks = write_rectangles(tmp_path / "masks", {"train": 5, "val": 2}, (0.4, 0.2, 0.4), polygon_row)
+    source = calibration_source(open_detector(joint_weights), {"detect": str(own_rectangles), "segment": str(masks)})
+    assert len(source.images("train")) == 11 and len(source.images("val")) == 5
+    with calibration_data(source) as calibration:
+        names = yaml.safe_load(calibration.yaml_path.read_text())
+        assert names["names"] == dict(enumerate(NAMES)) and calibration.split == "train"
+        assert len(list(Path(names["train"]).glob("*.png"))) == 11
+        assert all(cv2.imread(str(picture)) is not None for picture in Path(names["train"]).iterdir())
+    with pytest.raises(ConfigError, match="two data sets are for joint weights"):
+        calibration_source(open_detector(weights), {"detect": "a.yaml", "segment": "b.yaml"})
 
 
 def test_change_is_said_in_points() -> None:
