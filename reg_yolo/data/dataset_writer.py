@@ -8,6 +8,7 @@ import yaml
 
 from reg_yolo.data.annotations import ObjectAnnotation
 from reg_yolo.data.dataset_yaml import SPLITS
+from reg_yolo.data.label_rows import box_row, polygon_row
 from reg_yolo.data.outlines import join_rings
 from reg_yolo.data.picture_files import Picture
 
@@ -61,13 +62,9 @@ def label_row(item: ObjectAnnotation, class_index: int, size: tuple[int, int]) -
 
     Returns:
         `class x1 y1 x2 y2 ...` for an outline, `class x_center y_center width height` for a box, as fractions of the
-        picture with six digits: half a hundredth of a pixel in a picture 10,000 pixels wide.
+        picture.
     """
-    width, height = size
     if item.parts:
-        ring = join_rings(item.parts, item.holes) / (width, height)
-        return f"{class_index} " + " ".join(map("{:.6f}".format, ring.ravel().tolist()))
+        return polygon_row(class_index, join_rings(item.parts, item.holes), size)
     assert item.box is not None
-    left, top, right, bottom = item.box
-    values = ((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height)
-    return f"{class_index} " + " ".join(f"{value:.6f}" for value in values)
+    return box_row(class_index, item.box, size)

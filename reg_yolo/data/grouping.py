@@ -38,7 +38,7 @@ class GroupingRules:
         gap_s: `time`: a longer pause than this starts a new group, seconds.
         radius_m: `gps`: pictures taken at most this far apart stay together, metres.
         similarity: `burst`: what counts as the same view.
-        workers: Threads that read pictures; 0 takes one for each core.
+        workers: Processes that read pictures; 0 takes one for each core.
     """
 
     by: tuple[str, ...] = ("drive",)

@@ -7,6 +7,9 @@ from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reg_yolo.data.row_faults import (
     BOX_COLUMNS,
     class_fault,
@@ -114,6 +117,31 @@ def read_label_file(path: Path, classes: int) -> LabelFile:
         else:
             found.repeated.append((number, first))
     return found
+
+
+def box_row(class_id: int, box_xyxy: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+    """Return the row of a box, without a line end; six digits are half a hundredth of a pixel in 10,000 pixels.
+
+    Args:
+        class_id: Index of the class.
+        box_xyxy: Left, top, right and bottom in pixels.
+        size: Width and height of the image in pixels.
+    """
+    left, top, right, bottom = box_xyxy
+    width, height = size
+    values = ((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height)
+    return " ".join([str(class_id), *map("{:.6f}".format, values)])
+
+
+def polygon_row(class_id: int, ring: NDArray[np.float64], size: tuple[int, int]) -> str:
+    """Return the row of a polygon, without a line end.
+
+    Args:
+        class_id: Index of the class.
+        ring: Corners `[N, 2]` in pixels.
+        size: Width and height of the image in pixels.
+    """
+    return " ".join([str(class_id), *map("{:.6f}".format, (ring / size).ravel().tolist())])
 
 
 def _read_row(tokens: list[str], line: int, classes: int) -> LabelRow | RowFault:

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from reg_yolo.data.annotations import Box, Ring
-from reg_yolo.data.label_rows import LabelRow
+from reg_yolo.data.label_rows import LabelRow, box_row, polygon_row
 from reg_yolo.data.outlines import join_rings, split_at_bridges
 
 # What rounding leaves along the edge of a tile.
@@ -65,19 +65,13 @@ class Piece:
 
     def label_row(self, window: Window) -> str:
         """The row of the tile's label file, coordinates as fractions of the tile."""
+        size = window.width, window.height
         if self.box is not None:
             left, top, right, bottom = self.box
-            values = [
-                ((left + right) / 2 - window.left) / window.width,
-                ((top + bottom) / 2 - window.top) / window.height,
-                (right - left) / window.width,
-                (bottom - top) / window.height,
-            ]
-        else:
-            assert self.ring is not None
-            scaled = (self.ring - (window.left, window.top)) / (window.width, window.height)
-            values = np.clip(scaled, 0, 1).ravel().tolist()
-        return " ".join([str(self.class_id), *(f"{value:.6f}" for value in values)])
+            box = left - window.left, top - window.top, right - window.left, bottom - window.top
+            return box_row(self.class_id, box, size)
+        assert self.ring is not None
+        return polygon_row(self.class_id, np.clip(self.ring - (window.left, window.top), 0, size), size)
 
 
 def tile_windows(width: int, height: int, size: int, overlap: float) -> list[Window]:

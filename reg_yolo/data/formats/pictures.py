@@ -1,4 +1,4 @@
-"""Remark the picture that an export names: its paths are often those of another machine."""
+"""Finding the picture that an export names: its paths are often those of another machine."""
 
 from __future__ import annotations
 
