@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,7 @@ class _CocoFile:
 
     def _categories(self, raw: list[Any]) -> dict[Any, str]:
         found: dict[Any, str] = {}
-        for index, value in enumerate(raw):
-            where = f"{self.path}: categories[{index}]"
-            entry = as_mapping(value, where)
-            key = _key(entry.get("id"))
-            if key is None or key in found:
-                raise DataError(f"{where}: id {entry.get('id')!r} is {'no id' if key is None else 'there twice'}.")
+        for key, entry, where in self._entries(raw, "categories"):
             found[key] = as_text(entry.get("name"), f"{where} name")
         for key in sorted(found, key=lambda key: (isinstance(key, str), key)):
             if found[key] not in self.result.class_names:
@@ -101,12 +96,7 @@ class _CocoFile:
 
     def _images(self, raw: list[Any]) -> dict[Any, AnnotatedImage]:
         found: dict[Any, AnnotatedImage] = {}
-        for index, value in enumerate(raw):
-            where = f"{self.path}: images[{index}]"
-            entry = as_mapping(value, where)
-            key = _key(entry.get("id"))
-            if key is None or key in found:
-                raise DataError(f"{where}: id {entry.get('id')!r} is {'no id' if key is None else 'there twice'}.")
+        for key, entry, where in self._entries(raw, "images"):
             name = as_text(entry.get("file_name"), f"{where} file_name").replace("\\", "/")
             size = as_size(entry.get("width"), entry.get("height"), where)
             source, missing = self.pictures.find(name, self.path.parent, self.split)
@@ -123,6 +113,18 @@ class _CocoFile:
                 )
             found[key] = image
         return found
+
+    def _entries(self, raw: list[Any], name: str) -> Iterator[tuple[int | str, Mapping[str, Any], str]]:
+        """Yield the id of every entry of a list, the entry and its place; every id must be there once."""
+        seen: set[int | str] = set()
+        for index, value in enumerate(raw):
+            where = f"{self.path}: {name}[{index}]"
+            entry = as_mapping(value, where)
+            key = _key(entry.get("id"))
+            if key is None or key in seen:
+                raise DataError(f"{where}: id {entry.get('id')!r} is {'no id' if key is None else 'there twice'}.")
+            seen.add(key)
+            yield key, entry, where
 
     def _object(self, entry: Mapping[str, Any], name: str, where: str, image: AnnotatedImage) -> ObjectAnnotation:
         place = f"{self.path.name}: {where}" if image.annotation_file != self.path else where
