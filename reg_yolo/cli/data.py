@@ -105,12 +105,13 @@ def check(
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
     from reg_yolo.data.check import check_dataset, write_check
     from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
-    from reg_yolo.data.output_places import default_output, refuse_inside
+    from reg_yolo.data.output_places import default_output, refuse_inside, refuse_unwritable
 
     yaml_path = find_dataset_yaml(data)
     out = out or default_output("data_check", yaml_path)
     # Before the minutes that a check may take.
     refuse_inside("--out", out, read_dataset_yaml(yaml_path, required=()))
+    refuse_unwritable("--out", out)
     with progress_bar("check") as progress:
         report = check_dataset(
             yaml_path,
@@ -147,7 +148,7 @@ def stats(
 ) -> None:
     """Count objects by class and split, their sizes and places, and the class weights that follow."""
     from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
-    from reg_yolo.data.output_places import default_output, refuse_inside
+    from reg_yolo.data.output_places import default_output, refuse_inside, refuse_unwritable
     from reg_yolo.data.stats import dataset_stats
     from reg_yolo.data.stats_figure import write_stats_figure
     from reg_yolo.data.stats_tables import stats_text
@@ -159,6 +160,7 @@ def stats(
     for option, path in (("--png", picture), ("--json", json)):
         if path is not None:
             refuse_inside(option, path.parent, description)
+            refuse_unwritable(option, path.parent)
     with progress_bar("stats") as progress:
         found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
     typer.echo(stats_text(found))

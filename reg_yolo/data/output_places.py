@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from reg_yolo.data.dataset_yaml import DatasetDescription, label_path_for
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, DataError
 
 
 def default_output(kind: str, yaml_path: Path) -> Path:
@@ -31,3 +32,17 @@ def refuse_inside(option: str, out: Path, description: DatasetDescription) -> No
                         f"{option}: {out} is inside {folder} of the '{split}' split; nothing is written into a data "
                         "set. Name a folder beside it."
                     )
+
+
+def refuse_unwritable(option: str, folder: Path) -> None:
+    """Raise a DataError if a folder cannot be written to or made, before the work that should end there.
+
+    Args:
+        option: The word of the command line that names it.
+        folder: The folder, which need not be there yet.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise DataError(f"{option}: {folder} cannot be made: {there} is no folder.")
+    if not os.access(there, os.W_OK):
+        raise DataError(f"{option}: nothing can be written to {there}; name another folder.")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data import whole_files
+from reg_yolo.data import output_places, whole_files
+from reg_yolo.data.output_places import refuse_unwritable
 from reg_yolo.data.whole_files import make_folder, replace_bytes, replace_text, whole_folder
 from reg_yolo.errors import DataError
 
@@ -45,3 +46,13 @@ def test_a_read_only_disk_is_named_and_a_full_one_is_left_to_the_command_line(
     refuse(errno.ENOSPC)
     with pytest.raises(OSError, match="No space left"):
         make_folder(tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_unwritable("--out", tmp_path / "a/b")
+    assert not (tmp_path / "a").exists()
+    monkeypatch.setattr(output_places.os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(DataError, match=f"--out: nothing can be written to {tmp_path};"):
+        refuse_unwritable("--out", tmp_path / "a/b")
