@@ -126,6 +126,10 @@ def _measured_data(
 ) -> _MeasuredData:
     """Find and check what is measured on; the classes must be the weights'."""
     if detector.task == "joint":
+        if own.get("single_cls"):
+            raise ConfigError(
+                "single_cls: makes one class of all, so masks of some classes have no meaning; leave it out"
+            )
         sets = find_joint_sets(detector, data)
         check_joint_split(sets, split)
         return _MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)

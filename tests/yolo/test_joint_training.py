@@ -108,6 +108,8 @@ class TestOneSet:
             row["instances"] for row in report(joint_run.folder, "per_class_masks")["classes"]
         ]
         assert (tmp_path / "val/per_class_masks.csv").is_file()
+        with pytest.raises(ConfigError, match="single_cls: makes one class of all"):
+            val(joint_run.best, out=tmp_path / "one", device="cpu", single_cls=True)
 
     def test_upstreams_files_of_predictions_have_masks_of_mask_classes_alone(
         self, joint_run: Any, tmp_path: Path
