@@ -92,7 +92,7 @@ class PictureReader:
             except DataError:
                 return None, "the picture in its imageData cannot be decoded"
         elif problems := undecodable_images([source.path], workers=1):
-            return None, problems[0].reason
+            return None, f"the picture cannot be used: {problems[0].reason}"
         try:
             with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
                 size, kind = opened.size, opened.format or ""
@@ -103,7 +103,7 @@ class PictureReader:
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, ImportError):
             return None, "the picture cannot be decoded"
         if min(size) < _LEAST_SIDE_PX:
-            return None, f"it has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
+            return None, f"the picture has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
         suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
         if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
             suffix = ".png"

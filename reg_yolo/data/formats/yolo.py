@@ -47,12 +47,12 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
         description = read_dataset_yaml(path, required=())
         if "kpt_shape" in description.extra:
             raise DataError(f"{path}: sets with keypoints (kpt_shape) are not read; boxes and polygons are.")
-        listed_by_split = {split: description.images(split) for split in SPLITS if split in description.splits}
+        listed_by_split, notes = _listed_images(description)
     else:
         description = DatasetDescription(path, path.parent, _read_names(path), {})
-        listed_by_split = _images_by_split(path, pictures)
+        listed_by_split, notes = _images_by_split(path, pictures), []
     names = [unicodedata.normalize("NFC", name) for name in description.class_names]
-    result = AnnotatedSet("yolo", names, [])
+    result = AnnotatedSet("yolo", names, [], notes=notes)
     for split, images in listed_by_split.items():
         for image in images:
             result.images.append(_read_image(image, path, split or None, names, root))
@@ -62,6 +62,20 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
             f"{label_path_for(result.images[0].source.path)}."  # type: ignore[union-attr]
         )
     return result
+
+
+def _listed_images(description: DatasetDescription) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the images of every split, and a note on each that is named but not there, as tools leave them."""
+    listed: dict[str, list[Path]] = {}
+    notes = []
+    for split in (split for split in SPLITS if split in description.splits):
+        if split == "train" or split in description.present_splits:
+            listed[split] = description.images(split)
+        else:
+            notes.append(f"'{split}:' points to what does not exist, and is left out.")
+    if not listed:
+        raise DataError(f"{description.yaml_path} names no split that exists.")
+    return listed, notes
 
 
 def _read_image(image: Path, described_by: Path, split: str | None, names: list[str], root: Path) -> AnnotatedImage:

@@ -103,6 +103,18 @@ def test_a_repeated_row_is_left_out_and_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_split_that_is_named_and_not_there_is_noted(tmp_path: Path) -> None:
+    folder = write_yolo(tmp_path / "in")
+    text = (folder / "data.yaml").read_text(encoding="utf-8")
+    (folder / "data.yaml").write_text(f"test: images/test\n{text}", encoding="utf-8")
+    summary = convert(folder, tmp_path / "out")
+    assert summary.notes == ["'test:' points to what does not exist, and is left out."]
+    assert "test" not in read_dataset_yaml(tmp_path / "out/data.yaml", ["train"]).splits
+    (folder / "data.yaml").write_text(text.replace("images/train", "images/trian"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'train:' points to .*images/trian"):
+        convert(folder, tmp_path / "none")
+
+
 def test_labels_that_are_nowhere_and_keypoints_are_refused(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path / "in")
     (folder / "labels/train/a.txt").unlink()
