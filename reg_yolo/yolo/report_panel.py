@@ -93,9 +93,7 @@ def validation_images(run: RunResult) -> list[LabelledImage]:
             image = LabelledImage(path, names, mask_classes)
             images.setdefault(image.key, image)
     if not images:
-        raise DataError(
-            f"{run.folder}: its data sets have no '{split}' split any more; `--hardest 0` makes no panel"
-        )
+        raise DataError(f"{run.folder}: its data sets have no '{split}' split any more; `--hardest 0` makes no panel")
     return list(images.values())
 
 

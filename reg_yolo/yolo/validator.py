@@ -15,7 +15,6 @@ from ultralytics.utils import nms
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
 
-
 # File names of the reports, without suffix.
 REPORT_NAMES = {"box": "per_class", "mask": "per_class_masks"}
 
