@@ -115,6 +115,8 @@ class Stage(Iterator[R]):
         self._items = items
         self._iterator: Iterator[Any] | None = None
         self._turn = threading.Lock()
+        # No thread takes another item after one has met the end, or an error in its place.
+        self._exhausted = False
         self._results: Channel[Future[R]] = Channel(depth)
         workers: list[Callable[[Any], R] | None] = [*functions] if functions else [None]
         self._running = len(workers)
@@ -137,10 +139,16 @@ class Stage(Iterator[R]):
             while True:
                 place: Future[R] = Future()
                 with self._turn:
+                    if self._exhausted:
+                        return
                     # In one step, so that places stand in the order of the items.
-                    if self._iterator is None:
-                        self._iterator = iter(self._items)
-                    item = next(self._iterator)
+                    try:
+                        if self._iterator is None:
+                            self._iterator = iter(self._items)
+                        item = next(self._iterator)
+                    except BaseException:
+                        self._exhausted = True
+                        raise
                     self._results.put(place)
                 try:
                     place.set_result(item if function is None else function(item))
