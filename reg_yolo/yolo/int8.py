@@ -21,6 +21,7 @@ from reg_yolo.yolo.detector import Detector
 from reg_yolo.yolo.engine_backend import only_warnings
 from reg_yolo.yolo.engine_export import CalibrationData
 from reg_yolo.yolo.joint_validator import RegJointValidator
+from reg_yolo.yolo.offline import register_fonts
 from reg_yolo.yolo.val_run import VALIDATORS, find_data, find_joint_sets, require_same_classes
 
 # More bring nothing; upstream's own advice is at least so many.
@@ -117,6 +118,8 @@ def fingerprint(data: Int8Data) -> str:
 @contextmanager
 def calibration_data(data: Int8Data) -> Iterator[CalibrationData]:
     """Yield what the exporter needs, from a folder that is removed afterwards."""
+    # Upstream checks a data set with its fonts, which it would fetch.
+    register_fonts()
     split = data.calibration_split
     pictures = data.images(split)
     fraction = min(1.0, CALIBRATION_IMAGES / len(pictures))
