@@ -12,6 +12,8 @@ import pytest
 
 from reg_yolo.yolo.environment import prepare_environment
 
+# Shells start what runs in the background with Ctrl-C ignored, and programs that the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before any test imports Ultralytics.
 prepare_environment(trust=False)
 
