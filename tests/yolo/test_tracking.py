@@ -193,6 +193,8 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path, monkeypatch: pytest
 def test_thinning_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     from ultralytics.utils import LOGGER
 
+    # Whatever another test has left as the level.
+    caplog.set_level("WARNING", logger=LOGGER.name)
     LOGGER.addHandler(caplog.handler)
     try:
         for every in (None, 1, "1", "5"):
