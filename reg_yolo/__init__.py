@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reg_yolo.config.loader import load_config as load_config
-    from reg_yolo.yolo.predict_run import predict as predict
-    from reg_yolo.yolo.report_run import report as report
-    from reg_yolo.yolo.train_run import dry_run as dry_run
-    from reg_yolo.yolo.train_run import resume as resume
-    from reg_yolo.yolo.train_run import train as train
-    from reg_yolo.yolo.trainer import RegDetectionTrainer as RegDetectionTrainer
-    from reg_yolo.yolo.val_run import val as val
+    from reg_yolo.yolo.commands.predict import predict as predict
+    from reg_yolo.yolo.commands.report import report as report
+    from reg_yolo.yolo.commands.train import dry_run as dry_run
+    from reg_yolo.yolo.commands.train import resume as resume
+    from reg_yolo.yolo.commands.train import train as train
+    from reg_yolo.yolo.commands.val import val as val
+    from reg_yolo.yolo.training.trainers import RegDetectionTrainer as RegDetectionTrainer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RegDetectionTrainer": "reg_yolo.yolo.trainer",
-    "train": "reg_yolo.yolo.train_run",
-    "resume": "reg_yolo.yolo.train_run",
-    "dry_run": "reg_yolo.yolo.train_run",
-    "val": "reg_yolo.yolo.val_run",
-    "predict": "reg_yolo.yolo.predict_run",
-    "report": "reg_yolo.yolo.report_run",
+    "RegDetectionTrainer": "reg_yolo.yolo.training.trainers",
+    "train": "reg_yolo.yolo.commands.train",
+    "resume": "reg_yolo.yolo.commands.train",
+    "dry_run": "reg_yolo.yolo.commands.train",
+    "val": "reg_yolo.yolo.commands.val",
+    "predict": "reg_yolo.yolo.commands.predict",
+    "report": "reg_yolo.yolo.commands.report",
     "load_config": "reg_yolo.config.loader",
 }
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.yolo.criterion import RegDetectionLoss
+from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.
 from ultralytics.utils.loss import v8DetectionLoss  # isort: skip

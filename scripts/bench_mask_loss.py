@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.yolo.segmentation_criterion import RegSegmentationLoss, first_rows
+from reg_yolo.yolo.criterion.segmentation import RegSegmentationLoss, first_rows
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.
 from ultralytics.cfg import get_cfg  # isort: skip

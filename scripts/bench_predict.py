@@ -29,22 +29,22 @@ import torch
 from bench_criterion import machine_name, ratio_text
 
 import reg_yolo
+from reg_yolo.detections.files import CsvWriter
+from reg_yolo.drawing.annotate import Annotator
 from reg_yolo.scenes import write_drive, write_stills
-from reg_yolo.video.annotate import Annotator
 from reg_yolo.video.decoding import VideoFrame, read_frames
-from reg_yolo.video.detections_io import CsvWriter
 from reg_yolo.video.privacy import release
 from reg_yolo.video.reading import SourceFrame
 from reg_yolo.video.sources import probe_video
 from reg_yolo.video.tiles import Crop
 from reg_yolo.video.writer import AnnotatedVideoWriter
-from reg_yolo.yolo.class_thresholds import choose_thresholds
-from reg_yolo.yolo.detector import open_detector
-from reg_yolo.yolo.engines import EngineChoice
-from reg_yolo.yolo.inference import available_cores
-from reg_yolo.yolo.predict_frames import detections_of
-from reg_yolo.yolo.predictors import make_predictor
-from reg_yolo.yolo.preparation import prepare, set_up
+from reg_yolo.yolo.engines.choice import EngineChoice
+from reg_yolo.yolo.prediction.frames import detections_of
+from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.yolo.prediction.networks import available_cores
+from reg_yolo.yolo.prediction.task_predictors import make_predictor
+from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.
 from ultralytics import YOLO  # isort: skip

@@ -19,7 +19,7 @@ from bench_criterion import CLASS_COUNTS, EVERYTHING_ON, Case, interleaved, mach
 from torch import Tensor, nn
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.yolo.criterion import RegDetectionLoss
+from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.
 from ultralytics.cfg import get_cfg  # isort: skip

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from reg_yolo.data.outlines import mask_rings
+from reg_yolo.data.objects.outlines import mask_rings
 from reg_yolo.scenes import write_drive
 
 BOX_CLASSES = {"single_arm_pole", "bus_stop"}

@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 import reg_yolo
-from reg_yolo.video.detections import FrameDetections
+from reg_yolo.detections.detections import FrameDetections
 
 LARGEST_GROWTH_MB = 50.0
 SAMPLE_EVERY = 20

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from reg_yolo.yolo.checkpoints import load_checkpoint_file, write_checkpoint
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, write_checkpoint
 
 SEED = 20_000
 
@@ -35,7 +35,7 @@ def main() -> None:
 
     from reg_yolo.config.shipped import SHIPPED_WEIGHTS
     from reg_yolo.scenes import write_stills
-    from reg_yolo.yolo.train_run import train
+    from reg_yolo.yolo.commands.train import train
 
     data = arguments.work / "scenes" / "data.yaml"
     if not data.exists():

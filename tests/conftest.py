@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reg_yolo.yolo.environment import prepare_environment
+from reg_yolo.yolo.upstream.environment import prepare_environment
 
 # Shells start what runs in the background with Ctrl-C ignored, and programs that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

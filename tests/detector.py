@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
-from reg_yolo.data.dataset_yaml import label_path_for
+from reg_yolo.data.dataset.dataset_yaml import label_path_for
 
 IMGSZ = 128
 STRIDE = 8

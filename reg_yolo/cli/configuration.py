@@ -44,10 +44,10 @@ def config(
         from reg_yolo.config.shipped import shipped_names
 
         raise ConfigError(f"config: no configuration named; shipped are {', '.join(shipped_names())}")
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment()
     from reg_yolo.config.loader import dump_config
-    from reg_yolo.yolo.train_run import resolve_config
+    from reg_yolo.yolo.commands.train import resolve_config
 
     typer.echo(dump_config(resolve_config(name, overrides)), nl=False)

@@ -55,8 +55,8 @@ def convert(
     ] = False,
 ) -> None:
     """Turn a COCO, CVAT, Labelme, Pascal VOC or YOLO export into one data set."""
-    from reg_yolo.data.class_mapping import parse_renames, read_class_order
-    from reg_yolo.data.convert import convert as run
+    from reg_yolo.data.convert.classes import parse_renames, read_class_order
+    from reg_yolo.data.convert.run import convert as run
 
     renames, order = parse_renames(rename or []), read_class_order(classes)
     with progress_bar("convert") as progress:
@@ -103,9 +103,9 @@ def check(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
-    from reg_yolo.data.check import check_dataset, write_check
-    from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
-    from reg_yolo.data.output_places import default_output, refuse_inside, refuse_unwritable
+    from reg_yolo.data.check.run import check_dataset, write_check
+    from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+    from reg_yolo.data.dataset.output_paths import default_output, refuse_inside, refuse_unwritable
 
     yaml_path = find_dataset_yaml(data)
     out = out or default_output("data_check", yaml_path)
@@ -147,12 +147,12 @@ def stats(
     ] = None,
 ) -> None:
     """Count objects by class and split, their sizes and places, and the class weights that follow."""
-    from reg_yolo.data.dataset_yaml import find_dataset_yaml, read_dataset_yaml
-    from reg_yolo.data.output_places import default_output, refuse_inside, refuse_unwritable
-    from reg_yolo.data.stats import dataset_stats
-    from reg_yolo.data.stats_figure import write_stats_figure
-    from reg_yolo.data.stats_tables import stats_text
-    from reg_yolo.data.whole_files import make_folder, replace_text
+    from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+    from reg_yolo.data.dataset.output_paths import default_output, refuse_inside, refuse_unwritable
+    from reg_yolo.data.stats.figure import write_stats_figure
+    from reg_yolo.data.stats.run import dataset_stats
+    from reg_yolo.data.stats.tables import stats_text
+    from reg_yolo.files import make_folder, replace_text
 
     yaml_path = find_dataset_yaml(data)
     picture = png or Path(f"{default_output('data_stats', yaml_path)}.png")

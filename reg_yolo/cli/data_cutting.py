@@ -35,8 +35,8 @@ def split(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Split into train, val and test: no drive on two sides, every class with its share on each."""
-    from reg_yolo.data.similarity import Similarity
-    from reg_yolo.data.split import split_dataset
+    from reg_yolo.data.images.similarity import Similarity
+    from reg_yolo.data.split.run import split_dataset
 
     with progress_bar("split") if "burst" in by else nullcontext() as progress:
         result = split_dataset(
@@ -74,7 +74,7 @@ def tile(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Cut large images into tiles that overlap, with their boxes and polygons."""
-    from reg_yolo.data.tile import tile_dataset
+    from reg_yolo.data.tile.run import tile_dataset
 
     with progress_bar("tile") as progress:
         result = tile_dataset(

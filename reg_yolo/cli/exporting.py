@@ -27,12 +27,12 @@ def export(
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
     """Export weights for ONNX Runtime, OpenVINO or TensorRT; `predict` and `val` take the result as weights."""
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment([str(weights), str(data)], trust=trust)
     arguments = train_arguments(words or [])
     named = data or arguments.pop("data", None)
-    from reg_yolo.yolo.export_run import export as run
+    from reg_yolo.yolo.commands.export import export as run
 
     result = run(weights, named, int8=int8, out=out, trust=trust, **arguments)
     typer.echo(f"Exported: {result.path} ({result.engine}, {result.precision})\nSidecar:  {result.sidecar}")

@@ -21,8 +21,8 @@ def predict_each(weights: Path, source: str, *, out: Path | None, **options: Any
         out: Folder for the results.
         options: As for `predict_many`.
     """
-    from reg_yolo.yolo.many_progress import final_table, finished_line
-    from reg_yolo.yolo.predict_many import predict_many
+    from reg_yolo.yolo.commands.many_progress import final_table, finished_line
+    from reg_yolo.yolo.commands.predict_many import predict_many
 
     summary = predict_many(weights, source, out=out, **options)
     typer.echo(final_table(summary.records))

@@ -76,7 +76,7 @@ def predict(
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     tracker: bool | str = track
     if source is not None:
@@ -87,7 +87,7 @@ def predict(
             raise ConfigError(f"predict: no source after {weights}; expected an image, a video, a folder or a pattern")
         source = str(make_drive(Path("runs") / "demo_drive"))
     prepare_environment([str(weights), source], trust=trust)
-    from reg_yolo.yolo.arguments import check_own_keys
+    from reg_yolo.yolo.upstream.arguments import check_own_keys
 
     # Before the call, which has parameters of its own with some of these names.
     given = train_arguments(words or [])
@@ -110,18 +110,18 @@ def predict(
         "data": named,
         **arguments,
     }
-    from reg_yolo.yolo.predict_many import is_many
+    from reg_yolo.yolo.commands.predict_many import is_many
 
     asked = drives or retry or shard is not None or cluster is not None
     if drive and asked:
         raise ConfigError("--drive: makes one source of all videos; leave out --drives, --shard, --retry and --cluster")
     if not drive and (asked or is_many(source)):
-        from reg_yolo.yolo.predict_cluster import Cluster
+        from reg_yolo.jobs.cluster import Cluster
 
         where = None if cluster is None else Cluster(cluster, cluster_cpus, cluster_gpus)
         predict_each(weights, source, out=out, drives=drives, shard=shard, retry=retry, cluster=where, **options)
         return
-    from reg_yolo.yolo.predict_run import predict as run
+    from reg_yolo.yolo.commands.predict import predict as run
 
     result = run(weights, source, out=out, drive=drive, **options)
     rate = result.frames / result.seconds if result.seconds else 0.0

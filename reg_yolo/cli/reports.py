@@ -22,10 +22,10 @@ def report(
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
     """Make the paper's tables, a chart and a panel of predictions from finished runs."""
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment(trust=trust)
-    from reg_yolo.yolo.report_run import report as run
+    from reg_yolo.yolo.commands.report import report as run
 
     result = run(
         list(runs), out=out, labels=_listed(labels), images=_listed(images), hardest=hardest, group=group, trust=trust

@@ -72,10 +72,10 @@ def demo(
     task: Annotated[str, typer.Option(help="detect, or joint: boxes of seven classes and masks of five.")] = "detect",
 ) -> None:
     """Make scenes, train YOLOv8n with REG on them, measure it and run it over a short drive."""
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment(trust=False)
-    from reg_yolo.yolo.demo_run import demo as run
+    from reg_yolo.yolo.commands.demo import demo as run
 
     result = run(out, short=short, task=task)
     typer.echo(result.report.as_text())

@@ -40,7 +40,7 @@ def train(
     if dry_run:
         _show_dry_run(config, overrides, trust=trust)
         return
-    from reg_yolo.yolo.train_run import train as run
+    from reg_yolo.yolo.commands.train import train as run
 
     result = run(config, overrides, trust=trust)
     typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
@@ -60,7 +60,7 @@ def val(
     arguments = train_arguments(words or [])
     named = data or arguments.pop("data", None)
     _prepare([str(weights), str(named)], trust)
-    from reg_yolo.yolo.val_run import val as run
+    from reg_yolo.yolo.commands.val import val as run
 
     result = run(weights, named, min_precision=min_precision, out=out, trust=trust, **arguments)
     typer.echo(result.report.as_text())
@@ -72,20 +72,20 @@ def val(
 
 
 def _prepare(named: list[str], trust: bool) -> None:
-    from reg_yolo.yolo.environment import prepare_environment
+    from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment([word.partition("=")[2] or word for word in named], trust=trust)
 
 
 def _resume(run: Path, config: str | None, overrides: list[str], *, trust: bool) -> None:
-    from reg_yolo.yolo.resume_run import resume_with_overrides
+    from reg_yolo.yolo.commands.resume import resume_with_overrides
 
     result = resume_with_overrides(run, config, overrides, trust=trust)
     typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
 
 
 def _show_dry_run(config: str, overrides: list[str], *, trust: bool) -> None:
-    from reg_yolo.yolo.train_run import dry_run
+    from reg_yolo.yolo.commands.train import dry_run
 
     result = dry_run(config, overrides, trust=trust)
     typer.echo(f"\n{result.description}")

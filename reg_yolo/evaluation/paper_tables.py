@@ -17,7 +17,7 @@ from reg_yolo.evaluation.comparability import NOT_COMPARABLE, Measured, comparab
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport
 from reg_yolo.evaluation.run_results import RunResult, of_classes, without_seed
-from reg_yolo.evaluation.tables import escape_markdown, markdown_rows, text_table
+from reg_yolo.text_tables import escape_markdown, markdown_rows, text_table
 
 METRICS = {"mAP50": "ap50", "mAP50-95": "ap", "P": "precision", "R": "recall", "F1": "f1"}
 DECIMALS = 2

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reg_yolo.evaluation.tables import escape_markdown, markdown_table, text_table
+from reg_yolo.text_tables import escape_markdown, markdown_table, text_table
 
 RARE_BELOW = 20
 SCHEMA = "reg_yolo.per_class/1"

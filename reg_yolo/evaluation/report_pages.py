@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from reg_yolo.evaluation.comparability import NOT_COMPARABLE
 from reg_yolo.evaluation.paper_tables import PaperTable
-from reg_yolo.evaluation.tables import escape_markdown
+from reg_yolo.text_tables import escape_markdown
 
 _STYLE = """
 body { font-family: system-ui, "Noto Sans Thai", sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }

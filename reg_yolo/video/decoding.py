@@ -23,8 +23,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
-from reg_yolo.video.holes import Hole
 
 Picture = NDArray[np.uint8]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reg_yolo.detections.chapters import Chapter
+from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
-from reg_yolo.video.chapters import Chapter
 from reg_yolo.video.decoding import Picture, read_frames
-from reg_yolo.video.holes import Hole
 from reg_yolo.video.probing import VideoInfo, probe_image, probe_video
 from reg_yolo.video.sources import Source
 

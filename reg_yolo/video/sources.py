@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from reg_yolo.detections.chapters import chapter_order
 from reg_yolo.errors import MediaError
-from reg_yolo.video.chapters import chapter_order
 from reg_yolo.video.probing import VideoInfo as VideoInfo
 from reg_yolo.video.probing import probe_image as probe_image
 from reg_yolo.video.probing import probe_video as probe_video

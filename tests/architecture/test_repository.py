@@ -60,7 +60,7 @@ def test_changelog_names_the_version() -> None:
 
 
 def test_declared_range_of_ultralytics_is_the_tested_one() -> None:
-    from reg_yolo.yolo.compatibility import FIRST_UNTESTED, OLDEST_TESTED
+    from reg_yolo.yolo.upstream.version import FIRST_UNTESTED, OLDEST_TESTED
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = next(item for item in project["dependencies"] if item.startswith("ultralytics"))

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from ultralytics import YOLO
 
-from reg_yolo.video.detections_io import read_detections
+from reg_yolo.detections.files import read_detections
 from reg_yolo.video.privacy import MARGIN
-from reg_yolo.yolo.blurring import BLUR_CONFIDENCE
+from reg_yolo.yolo.prediction.blurring import BLUR_CONFIDENCE
 from tests.cli.conftest import Run
 from tests.detector import IMGSZ
 

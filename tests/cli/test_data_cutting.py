@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.dataset_yaml import read_dataset_yaml
+from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from tests.cli.conftest import Run
 from tests.data.sets import picture, write_picture
 

@@ -76,7 +76,7 @@ def test_debug_anywhere_shows_the_traceback(place: int, run_cli: Run) -> None:
 def test_our_own_fault_is_code_1_with_a_log(
     detector: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch, working_directory: Path
 ) -> None:
-    from reg_yolo.yolo import predict_run
+    from reg_yolo.yolo.commands import predict as predict_run
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no such luck")
@@ -95,7 +95,7 @@ def test_log_goes_elsewhere_where_the_folder_is_not_writable(
     detector: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from reg_yolo.cli import failures
-    from reg_yolo.yolo import predict_run
+    from reg_yolo.yolo.commands import predict as predict_run
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no such luck")
@@ -107,7 +107,7 @@ def test_log_goes_elsewhere_where_the_folder_is_not_writable(
 
 
 def test_ctrl_c_is_code_130(detector: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reg_yolo.yolo import predict_run
+    from reg_yolo.yolo.commands import predict as predict_run
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -135,7 +135,7 @@ def test_missing_libgl_names_the_headless_wheel(tmp_path: Path, working_director
 def test_full_disk_says_so_wherever_it_shows(
     number: int, detector: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reg_yolo.yolo import predict_run
+    from reg_yolo.yolo.commands import predict as predict_run
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "results/labels.jpg")

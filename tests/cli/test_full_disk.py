@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.video.detections_io import read_detections
+from reg_yolo.detections.files import read_detections
 from tests.cli.conftest import Run, contents
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reg_yolo.video.detections_io import read_detections
+from reg_yolo.detections.files import read_detections
 from tests.cli.conftest import Refused, Run, contents
 
 FAST = ["device=cpu"]

@@ -69,7 +69,7 @@ def test_task_that_is_not_trained_yet_is_refused(own_rectangles: Path, refused: 
 def test_task_without_a_trainer_is_refused(
     own_rectangles: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reg_yolo.yolo import train_run
+    from reg_yolo.yolo.commands import train as train_run
 
     monkeypatch.setattr(train_run, "TRAINERS", {})
     message = refused("train", "detect/yolov8n", f"data={own_rectangles}", "device=cpu")

@@ -11,7 +11,7 @@ import pytest
 from reg_yolo.evaluation.metric_chart import draw_metric_chart
 from reg_yolo.evaluation.paper_tables import paper_tables
 from reg_yolo.evaluation.run_results import read_runs
-from reg_yolo.yolo.offline import register_fonts
+from reg_yolo.yolo.upstream.offline import register_fonts
 from tests.evaluation.runs import FIVE, SEVEN, report_of, write_run
 
 pytestmark = pytest.mark.usefixtures("thai_fonts")

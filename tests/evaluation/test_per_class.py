@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport, build_report
-from reg_yolo.evaluation.tables import display_width
+from reg_yolo.text_tables import display_width
 
 NAMES = ["pole", "bus_stop", "ป้ายเตือน", "wall|end"]
 

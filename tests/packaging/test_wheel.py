@@ -72,7 +72,7 @@ def test_wheel_holds_what_a_run_needs_and_nothing_else(wheel: Path) -> None:
     for kind, target in folders.items():
         files = [path for path in (REPOSITORY / kind).rglob("*") if path.is_file()]
         assert files and {f"{target}/{path.relative_to(REPOSITORY / kind).as_posix()}" for path in files} <= package
-    fonts = "reg_yolo/video/fonts"
+    fonts = "reg_yolo/drawing/fonts"
     assert {"reg_yolo/py.typed", f"{fonts}/Sarabun-SemiBold.ttf", f"{fonts}/OFL.txt"} <= package
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "reg_yolo").rglob("*.py")}
     assert modules == {name for name in package if name.endswith(".py")}
@@ -149,4 +149,4 @@ def test_everything_in_the_wheel_can_be_imported(installed: Path, working_direct
         "    print(module.name)"
     )
     imported = run(installed / "python", "-c", script, folder=working_directory).splitlines()
-    assert {"reg_yolo.cli.app", "reg_yolo.yolo.training", "reg_yolo.losses.refined"} <= set(imported)
+    assert {"reg_yolo.cli.app", "reg_yolo.yolo.training.mixin", "reg_yolo.losses.refined"} <= set(imported)

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.real_data import REAL_DATA
+
 MakeVideo = Callable[..., Path]
 
 
@@ -28,7 +30,7 @@ def make_video(tmp_path: Path) -> MakeVideo:
 @pytest.fixture
 def highway_video() -> Path:
     """Return the real highway video: 960x540, 25 frames/s, 221 frames."""
-    path = Path(__file__).parents[3] / "shared" / "data" / "video" / "highway_960x540.mp4"
+    path = REAL_DATA / "video" / "highway_960x540.mp4"
     if not path.is_file():
         pytest.skip("the real highway video is not here")
     return path

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import VideoFrame, read_frames
-from reg_yolo.video.holes import Hole
 from reg_yolo.video.probing import probe_video
 
 from .clips import FPS, number_of, spoil, write_clip

@@ -10,6 +10,7 @@ import pytest
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.video.gpx import read_track
 from reg_yolo.video.thinning import Every, Thinner, choose_thinning, parse_every
+from tests.real_data import REAL_DATA
 
 FPS = 25
 
@@ -142,7 +143,7 @@ def test_the_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, tm
 @pytest.fixture
 def real_track() -> Path:
     """A minute of real fixes."""
-    path = Path(__file__).parents[3] / "shared" / "data" / "gps" / "comma2k19_segment40.gpx"
+    path = REAL_DATA / "gps" / "comma2k19_segment40.gpx"
     if not path.is_file():
         pytest.skip("the real track is not here")
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reg_yolo.yolo.trainer import RegDetectionTrainer
+from reg_yolo.yolo.training.trainers import RegDetectionTrainer
 
 FAST = {
     "model": "yolov8n.yaml", "epochs": 1, "imgsz": 64, "batch": 8, "optimizer": "AdamW", "device": "cpu",

@@ -1,0 +1,150 @@
+"""Telling the format of an export by what is in its files, and reading it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+from reg_yolo.config.problems import did_you_mean
+from reg_yolo.data.convert.formats.coco import read_coco
+from reg_yolo.data.convert.formats.cvat import read_cvat
+from reg_yolo.data.convert.formats.image_finder import PictureFinder, walk_files
+from reg_yolo.data.convert.formats.labelme import read_labelme
+from reg_yolo.data.convert.formats.voc import read_voc
+from reg_yolo.data.convert.formats.yolo import NAME_FILES, read_yolo
+from reg_yolo.data.objects.annotations import AnnotatedSet
+from reg_yolo.errors import DataError
+
+_READERS: dict[str, Callable[[Sequence[Path], Path, PictureFinder], AnnotatedSet]] = {
+    "coco": read_coco,
+    "cvat": read_cvat,
+    "labelme": read_labelme,
+    "voc": read_voc,
+    "yolo": read_yolo,
+}
+FORMATS = tuple(_READERS)
+_SNIFFED_BYTES = 65_536
+_LARGEST_YAML = 1_000_000
+
+
+def read_annotations(source: Path, source_format: str | None = None, images: Path | None = None) -> AnnotatedSet:
+    """Read an export of any known format.
+
+    Args:
+        source: A folder, or one file of it.
+        source_format: `coco`, `cvat`, `labelme`, `voc` or `yolo`; None recognises it.
+        images: A further folder in which pictures are looked for.
+
+    Raises:
+        DataError: If nothing is recognised, several formats are, or a file is malformed.
+    """
+    if source_format is not None and source_format not in _READERS:
+        hint = did_you_mean(source_format, FORMATS)
+        raise DataError(f"--format {source_format}: expected {', '.join(FORMATS)}.{hint}")
+    if not source.exists():
+        raise DataError(f"{source} does not exist.")
+    if images is not None and not images.is_dir():
+        raise DataError(f"--images {images} is no folder.")
+    root = source if source.is_dir() else _folder_of(source)
+    found = {source_format: [source]} if source_format and source.is_file() else recognise(source)
+    chosen = source_format or _only(found, source)
+    if not found.get(chosen):
+        raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")
+    finder = PictureFinder([root, *([images] if images is not None else [])])
+    result = _READERS[chosen](found[chosen], root, finder)
+    if source.is_file() and chosen in ("labelme", "voc"):
+        # The other pictures of the folder have files of their own, which were not asked for.
+        result.images = [image for image in result.images if image.annotation_file == source]
+    return result
+
+
+def recognise(source: Path) -> dict[str, list[Path]]:
+    """Return the annotation files of a folder, or the one file, by format.
+
+    Of several files that describe a YOLO set, `data.yaml` is preferred, then other YAMLs, then names beside labels.
+    """
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in walk_files(source) if source.is_dir() else [source]:
+        kind = _kind(path)
+        if kind is not None:
+            found[kind].append(path)
+    if len(found["yolo"]) > 1:
+        for wanted in (lambda p: p.name in ("data.yaml", "data.yml"), lambda p: p.suffix in (".yaml", ".yml")):
+            preferred = [path for path in found["yolo"] if wanted(path)]
+            if preferred:
+                found["yolo"] = preferred
+                break
+    return {kind: paths for kind, paths in found.items() if paths}
+
+
+def _folder_of(source: Path) -> Path:
+    """The folder to look for pictures in: COCO and VOC keep their annotations in a folder beside them."""
+    parent = source.parent
+    return parent.parent if parent.name.casefold() == "annotations" and source.suffix != ".yaml" else parent
+
+
+def _kind(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _json_kind(path)
+    if suffix == ".xml":
+        text = _sniffed(path)
+        root = re.search(
+            r"<\s*([A-Za-z_][\w.-]*)", re.sub(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>]*>", "", text, flags=re.S)
+        )
+        return {"annotations": "cvat", "annotation": "voc"}.get(root.group(1)) if root else None
+    if suffix in (".yaml", ".yml") and path.stat().st_size < _LARGEST_YAML:
+        try:
+            content = yaml.safe_load(path.read_bytes())
+        except (yaml.YAMLError, ValueError, RecursionError):
+            # Broken, but the only file that was named: its reader says what is wrong.
+            return "yolo" if path.stem == "data" else None
+        splits = ("train", "val", "validation", "test")
+        return (
+            "yolo" if isinstance(content, dict) and "names" in content and any(s in content for s in splits) else None
+        )
+    return "yolo" if path.name in NAME_FILES else None
+
+
+def _json_kind(path: Path) -> str | None:
+    text = _sniffed(path)
+    if re.search(r'"shapes"\s*:', text):
+        return "labelme"
+    if re.search(r'"(annotations|images|categories)"\s*:', text):
+        return "coco"
+    return None
+
+
+def _sniffed(path: Path) -> str:
+    """Beginning and end of a file as text; the keys that tell a format are in one of them."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_SNIFFED_BYTES)
+            end = stream.seek(0, 2)
+            stream.seek(max(len(content), end - _SNIFFED_BYTES))
+            content += stream.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
+
+
+def _only(found: dict[str, list[Path]], source: Path) -> str:
+    if not found:
+        raise DataError(
+            f"{source} holds no annotations that are recognised; expected COCO JSON, CVAT XML, Labelme JSON, "
+            f"Pascal VOC XML, or YOLO labels with a data.yaml, obj.names or classes.txt."
+        )
+    if len(found) > 1:
+        raise DataError(f"{source} holds more than one format: {_listed(found)}; choose one with --format.")
+    return next(iter(found))
+
+
+def _listed(found: dict[str, list[Path]]) -> str:
+    return ", ".join(
+        f"{kind} ({paths[0].name}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''})"
+        for kind, paths in found.items()
+    )

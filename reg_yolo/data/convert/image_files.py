@@ -1,0 +1,135 @@
+"""Reading the size of a picture, and writing it upright: copied byte for byte wherever that is the same."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+
+from reg_yolo.data.convert.formats.labelme import read_embedded
+from reg_yolo.data.images.decoding import exif_orientation, undecodable_images
+from reg_yolo.data.objects.annotations import AnnotatedImage, PictureSource
+from reg_yolo.errors import DataError, MediaError
+
+_JPEG_QUALITY = 95
+_LEAST_SIDE_PX = 10  # Ultralytics drops smaller pictures
+# What Pillow writes with EXIF data; a turned picture of another kind becomes a PNG.
+_WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF")
+_SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
+
+
+@dataclass
+class Picture:
+    """A picture that can be used, and what it takes to write it.
+
+    Attributes:
+        size: Width and height as stored.
+        orientation: EXIF orientation, 1 to 8.
+        suffix: Suffix of the file that is written.
+        source: Where it comes from.
+        content: Its encoded bytes, where it is no file.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    suffix: str
+    source: PictureSource
+    content: bytes | None = None
+
+    def write(self, target: Path, *, link: bool = False) -> None:
+        """Write it upright; `link` makes a hard link of what needs no change, where the file system can."""
+        if self.orientation != 1:
+            self._write_upright(target)
+        elif self.content is not None:
+            target.write_bytes(self.content)
+        else:
+            if link:
+                try:
+                    os.link(self.source.path, target)
+                    return
+                except OSError:
+                    # Another disk, or a file system without links.
+                    target.unlink(missing_ok=True)
+            shutil.copyfile(self.source.path, target)
+
+    def _write_upright(self, target: Path) -> None:
+        with Image.open(io.BytesIO(self.content) if self.content is not None else self.source.path) as stored:
+            upright = ImageOps.exif_transpose(stored)
+            kind = "JPEG" if stored.format == "MPO" else stored.format
+            kind = kind if kind in _WRITTEN else "PNG"
+            # Position and time of the exposure stay; only the orientation is gone.
+            options = {"exif": upright.getexif().tobytes(), "icc_profile": stored.info.get("icc_profile")}
+            if kind in ("JPEG", "WEBP"):
+                options["quality"] = _JPEG_QUALITY
+            if kind == "JPEG":
+                options["subsampling"] = max(JpegImagePlugin.get_sampling(stored), 0)
+            upright.save(target, kind, **options)
+
+
+class PictureReader:
+    """Opens pictures one after the other; of a video the frames must come in order to be fast."""
+
+    def __init__(self) -> None:
+        self._video: tuple[Path, cv2.VideoCapture] | None = None
+        self._next_frame = 0
+
+    def read(self, image: AnnotatedImage) -> tuple[Picture | None, str]:
+        """Return the picture, or None and why it cannot be used."""
+        source = image.source
+        if source is None:
+            return None, image.missing or "picture not found"
+        if source.frame is not None:
+            return self._read_frame(source)
+        content = None
+        if source.embedded:
+            try:
+                content = read_embedded(source.path)
+            except DataError:
+                return None, "the picture in its imageData cannot be decoded"
+        elif problems := undecodable_images([source.path], workers=1):
+            return None, f"the picture cannot be used: {problems[0].reason}"
+        try:
+            with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
+                size, kind = opened.size, opened.format or ""
+                orientation = exif_orientation(opened)
+                if content is not None or orientation != 1:
+                    opened.load()
+        # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, ImportError):
+            return None, "the picture cannot be decoded"
+        if min(size) < _LEAST_SIDE_PX:
+            return None, f"the picture has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
+        suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
+        if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
+            suffix = ".png"
+        return Picture(size, orientation, suffix, source, content), ""
+
+    def close(self) -> None:
+        """Close the video that was read last."""
+        if self._video is not None:
+            self._video[1].release()
+            self._video = None
+
+    def _read_frame(self, source: PictureSource) -> tuple[Picture | None, str]:
+        frame = source.frame or 0
+        if self._video is None or self._video[0] != source.path or frame < self._next_frame:
+            self.close()
+            capture = cv2.VideoCapture(str(source.path))
+            if not capture.isOpened():
+                raise MediaError(f"{source.path} cannot be opened as a video; extract its frames with another tool.")
+            self._video, self._next_frame = (source.path, capture), 0
+        capture = self._video[1]
+        while self._next_frame < frame and capture.grab():
+            self._next_frame += 1
+        # Only a frame that was reached counts: after the last one grab() fails and the number stays behind.
+        done, pixels = capture.read() if self._next_frame == frame else (False, None)
+        if not done or pixels is None:
+            return None, "the video ends before this frame"
+        self._next_frame += 1
+        _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        return Picture((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""

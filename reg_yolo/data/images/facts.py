@@ -1,0 +1,140 @@
+"""What a check reads from one picture: its size as it is trained on, its bytes' digest and its perceptual hash."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
+
+from reg_yolo.data.images.decoding import exif_orientation, format_of, image_fault
+
+# A DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated pictures of a real set
+# were 10 of 64 bits apart, as far as two frames of a video that follow each other at 12 Hz.
+_HASH_SIDE = 16
+# Pillow refuses to open what is larger, and Ultralytics opens every image with it.
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+_FLATTEST = 2.0
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """What was read from a picture.
+
+    Attributes:
+        fault: Why it cannot be used, or None; then `size` is known.
+        size: Width and height in pixels, upright.
+        digest: Digest of the file's bytes; b"" where it cannot be read.
+        signs: Perceptual hash, 256 bits packed into 32 bytes; None of a picture without structure, such as a black one.
+        orientation: EXIF orientation of a JPEG or PNG, 1 where it is stored upright.
+        stays_turned: Whether the reader that Ultralytics uses passes over that orientation.
+    """
+
+    fault: str | None
+    size: tuple[int, int] | None = None
+    digest: bytes = b""
+    signs: bytes | None = None
+    orientation: int = 1
+    stays_turned: bool = False
+
+
+def read_picture_facts(path: Path, channels: int = 3) -> PictureFacts:
+    """Read and decode one picture, a JPEG at a reduced size.
+
+    Args:
+        path: The picture.
+        channels: What the data set's YAML says; Ultralytics passes over EXIF for other numbers than 1 and 3.
+    """
+    fault = image_fault(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return PictureFacts(fault or f"it cannot be read ({error.strerror})")
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    if fault is not None:
+        return PictureFacts(fault, digest=digest)
+    try:
+        gray, size, orientation = _decode(path, content)
+    except Exception as error:
+        # Pillow and its plug-ins let errors of many kinds through where a file is damaged.
+        return PictureFacts(f"it does not decode ({type(error).__name__}: {error})", digest=digest)
+    stays_turned = orientation != 1 and _stays_turned(content, gray, size, orientation, channels)
+    return PictureFacts(None, size, digest, perceptual_signs(gray), orientation, stays_turned)
+
+
+def perceptual_signs(gray: Image.Image) -> bytes | None:
+    """Return the perceptual hash of a grey picture as 32 bytes, or None where it has no structure to hash."""
+    small = gray.resize((4 * _HASH_SIDE, 4 * _HASH_SIDE), Image.Resampling.LANCZOS)
+    if np.asarray(small, np.float32).std() < _FLATTEST:
+        return None
+    signs: NDArray[np.bool_] = imagehash.phash(small, hash_size=_HASH_SIDE).hash
+    return np.packbits(signs).tobytes()
+
+
+def _decode(path: Path, content: bytes) -> tuple[Image.Image, tuple[int, int], int]:
+    """Return a grey picture, upright and perhaps reduced, the upright size of the whole one and its orientation."""
+    kind = format_of(content[:16])
+    if kind == "JPEG":
+        # The plug-in class, not Image.open: Ultralytics replaces that one.
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
+            width, height = image.size
+            _refuse_huge(width, height)
+            orientation = exif_orientation(image)
+            image.draft("L", (128, 128))
+            gray = ImageOps.exif_transpose(image.convert("L"))
+        return gray, (height, width) if orientation >= 5 else (width, height), orientation
+    if kind == "AVIF or HEIC":
+        with Image.open(path) as image:
+            _refuse_huge(*image.size)
+            gray = ImageOps.exif_transpose(image.convert("L"))
+        return gray, gray.size, 1
+    orientation = 1
+    if kind == "PNG":
+        with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
+            _refuse_huge(*image.size)
+            orientation = exif_orientation(image)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise ValueError("OpenCV cannot read it")
+    return Image.fromarray(pixels), (pixels.shape[1], pixels.shape[0]), orientation
+
+
+def _refuse_huge(width: int, height: int) -> None:
+    if width * height > _MOST_PIXELS:
+        raise ValueError(
+            f"{width}x{height} pixels are more than the {_MOST_PIXELS / 1e6:.0f} million that Pillow opens"
+        )
+
+
+def _stays_turned(content: bytes, upright: Image.Image, size: tuple[int, int], orientation: int, channels: int) -> bool:
+    """Decode a turned picture as Ultralytics does and see whether it comes out upright."""
+    flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    if pixels is None:
+        return False
+    if pixels.shape[1::-1] != size:
+        return True
+    if orientation >= 5 and size[0] != size[1]:
+        return False
+    read = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    read = read if read.ndim == 2 else read[..., :3].mean(axis=2)
+    expected = np.asarray(upright.resize((32, 32), Image.Resampling.BOX), np.float32)
+    return bool(np.abs(read - _as_stored(expected, orientation)).mean() < np.abs(read - expected).mean())
+
+
+def _as_stored(upright: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Return a square picture as a file with that orientation stores it."""
+    stored: dict[int, NDArray[np.float32]] = {
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }
+    return stored[orientation]

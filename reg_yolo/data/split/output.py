@@ -1,0 +1,123 @@
+"""Write a split: lists of images beside the data set, or a whole copy of it.
+
+A line of a list begins with `./`, which Ultralytics and this package both resolve from the list's own folder, and the
+YAML names no `path`, which both take for the YAML's folder: what is written works wherever the folder is moved.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
+from reg_yolo.data.dataset.findings import csv_text
+from reg_yolo.data.dataset.frame_names import picture_name
+from reg_yolo.data.dataset.output_paths import refuse_inside
+from reg_yolo.errors import DataError
+from reg_yolo.files import make_folder, replace_text, whole_folder
+
+_MARK = "# Written by `reg-yolo data split`"
+
+
+def write_split_lists(
+    description: DatasetDescription,
+    chosen: Mapping[str, Sequence[Path]],
+    group_of: Mapping[Path, str],
+    target: Path,
+    command: str,
+) -> Path:
+    """Write `NAME.yaml`, a list of images `NAME_SPLIT.txt` for each split and `NAME_groups.csv`, the YAML last.
+
+    Raises:
+        DataError: If the YAML is there and was not written by this function.
+    """
+    if target.suffix not in (".yaml", ".yml"):
+        raise DataError(f"--out: {target} must end in .yaml, it is a data-set YAML.")
+    if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
+        raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file with --out.")
+    folder = Path(os.path.realpath(target.parent))
+    make_folder(folder)
+    target = folder / target.name
+    for split, images in chosen.items():
+        lines = [f"{_relative(image, folder)}\n" for image in images]
+        replace_text(folder / f"{target.stem}_{split}.txt", "".join(lines))
+    rows = ((_relative(image, folder), group_of[image], split) for split in chosen for image in chosen[split])
+    replace_text(folder / f"{target.stem}_groups.csv", _group_table(rows))
+    sources = {split: f"{target.stem}_{split}.txt" for split in chosen}
+    replace_text(target, _yaml_text(description, sources, command))
+    return target
+
+
+def copy_split(
+    description: DatasetDescription,
+    chosen: Mapping[str, Sequence[Path]],
+    group_of: Mapping[Path, str],
+    out: Path,
+    command: str,
+) -> Path:
+    """Copy images and labels into `OUT/images/SPLIT` and `OUT/labels/SPLIT`; OUT is whole or not there.
+
+    Raises:
+        ConfigError: If `out` is inside the data set.
+        DataError: If `out` exists and is not empty.
+    """
+    refuse_inside("--copy", out, description)
+    with whole_folder(out) as folder:
+        rows = []
+        for split, images in chosen.items():
+            for image, name in zip(images, unique_names(images, description.root), strict=True):
+                target = folder / "images" / split / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(image, target)
+                label = label_path_for(image)
+                if label.is_file():
+                    label_target = label_path_for(target)
+                    label_target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(label, label_target)
+                rows.append((f"images/{split}/{name}", group_of[image], split))
+        replace_text(folder / "groups.csv", _group_table(rows))
+        sources = {split: f"images/{split}" for split in chosen}
+        replace_text(folder / "data.yaml", _yaml_text(description, sources, command))
+    return out / "data.yaml"
+
+
+def unique_names(images: Sequence[Path], root: Path) -> list[PurePosixPath]:
+    """Return the name of every picture below `images/SPLIT/`, numbered where two would share a label file."""
+    taken: set[str] = set()
+    names = []
+    for image in images:
+        name = picture_name(image, root)
+        stem, number = name.stem, 1
+        while str(name.with_suffix("")).casefold() in taken:
+            number += 1
+            name = name.with_name(f"{stem}-{number}{name.suffix}")
+        taken.add(str(name.with_suffix("")).casefold())
+        names.append(name)
+    return names
+
+
+def dataset_yaml_text(description: DatasetDescription, sources: Mapping[str, str], comment: str) -> str:
+    """Return a data-set YAML with these splits, relative to its own folder, and everything else of `description`."""
+    mapping: dict[str, Any] = {**sources, "names": dict(description.names), **description.extra}
+    return f"{comment}\n" + yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False)
+
+
+def _yaml_text(description: DatasetDescription, sources: Mapping[str, str], command: str) -> str:
+    return dataset_yaml_text(description, sources, f"{_MARK}: {command}")
+
+
+def _group_table(rows: Iterable[tuple[str, str, str]]) -> str:
+    return csv_text(["image", "group", "split"], rows)
+
+
+def _relative(image: Path, folder: Path) -> str:
+    try:
+        return "./" + Path(os.path.relpath(image, folder)).as_posix()
+    except ValueError:
+        # On Windows there is no way from one drive to another.
+        return str(image)

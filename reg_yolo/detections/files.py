@@ -1,0 +1,290 @@
+"""Write and read detections: JSON Lines in the versioned schema, and CSV with one row for each object.
+
+Both writers fill ``<name>.part`` and rename it at the end. When processing is interrupted they still close the file in
+order, and say so in it; after a hard kill the ``.part`` file holds every whole frame.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from reg_yolo.detections.chapters import Chapter
+from reg_yolo.detections.detections import FrameDetections
+from reg_yolo.detections.header import SCHEMA, DetectionsHeader
+from reg_yolo.detections.holes import Hole
+from reg_yolo.errors import DataError, MediaError
+
+_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole)
+
+CSV_COLUMNS = ("source", "frame", "time_s", "class", "class_id", "confidence", "x1", "y1", "x2", "y2", "track")
+
+
+class _PartFile:
+    """A file that grows by whole lines under ``<name>.part`` until it is renamed.
+
+    Nothing is left behind where not even its first line can be written.
+    """
+
+    def __init__(self, path: Path, first_line: str) -> None:
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: after a kill every whole line is on disk, and an error is raised where it happens.
+            self._stream = self.part.open("wb", buffering=0)
+        except OSError as error:
+            raise MediaError(f"{path} cannot be written: {error.strerror}.") from None
+        self._whole = 0
+        try:
+            self.write_line(first_line)
+        except BaseException:
+            self._stream.close()
+            self.part.unlink(missing_ok=True)
+            raise
+
+    def write_line(self, text: str) -> None:
+        # A file name that is no UTF-8 holds lone surrogates, which become valid JSON escapes here.
+        line = memoryview((text + "\n").encode("utf-8", errors="backslashreplace"))
+        written = 0
+        try:
+            while written < len(line):
+                written += self._stream.write(line[written:])
+        except OSError as error:
+            self._cut_back()
+            raise MediaError(f"{self.path} cannot be written: {error.strerror}.") from None
+        except BaseException:
+            self._cut_back()
+            raise
+        self._whole += len(line)
+
+    def _cut_back(self) -> None:
+        self._stream.truncate(self._whole)
+        self._stream.seek(self._whole)
+
+    def finish(self) -> None:
+        try:
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self.part.replace(self.path)
+        except OSError as error:
+            raise MediaError(f"{self.part} cannot be finished as {self.path.name}: {error.strerror}.") from None
+
+
+class DetectionsWriter:
+    """Context manager that writes one detections file.
+
+    Leaving the block normally closes the file as complete. Leaving it by an exception, Ctrl-C included, closes it as
+    incomplete with the reason; either way it is valid under its final name.
+
+    Args:
+        path: The final file; an older one is replaced at the end.
+        header: The first record.
+
+    Raises:
+        MediaError: If the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, header: DetectionsHeader) -> None:
+        self.path = Path(path)
+        self.header = header
+        self.frames = 0
+        self.detections = 0
+        self.holes = 0
+        self._file: _PartFile | None = None
+
+    def __enter__(self) -> "DetectionsWriter":
+        self._file = _PartFile(self.path, first_line=_json_line(self.header.to_record()))
+        return self
+
+    def write(self, frame: FrameDetections) -> None:
+        """Append one frame; frames without objects belong in the file too.
+
+        Raises:
+            ValueError: If a detection's class is not the header's.
+            MediaError: If the file cannot be written.
+        """
+        if self._file is None:
+            raise ValueError("write must be called inside the writer's 'with' block")
+        for detection in frame.detections:
+            known = self.header.classes
+            if detection.class_id >= len(known) or known[detection.class_id] != detection.class_name:
+                raise ValueError(
+                    f"class {detection.class_id} is {detection.class_name!r} in frame {frame.frame}, but the header "
+                    f"has {list(known)}"
+                )
+        self._file.write_line(_json_line(frame.to_record()))
+        self.frames += 1
+        self.detections += len(frame.detections)
+
+    def write_event(self, event: Hole | Chapter) -> None:
+        """Append what lies between frames: what a damaged source lacks, or where the next file of a drive starts."""
+        if self._file is None:
+            raise ValueError("write_event must be called inside the writer's 'with' block")
+        self._file.write_line(_json_line(event.to_record()))
+        self.holes += isinstance(event, Hole)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is None:
+            return
+        end: dict[str, Any] = {
+            "record": "end",
+            "frames": self.frames,
+            "detections": self.detections,
+            "complete": kind is None,
+        }
+        if self.holes:
+            end["holes"] = self.holes
+        if kind is not None:
+            end["error"] = f"{kind.__name__}: {error}".rstrip(": ")
+        file, self._file = self._file, None
+        try:
+            file.write_line(_json_line(end))
+        finally:
+            # Without room for the end record the whole frames are kept; a reader is told by its absence.
+            file.finish()
+
+
+class CsvWriter:
+    """Context manager that writes one row for each detection, in the columns `CSV_COLUMNS`.
+
+    An interrupted file keeps the rows written so far under its final name.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: _PartFile | None = None
+
+    def __enter__(self) -> "CsvWriter":
+        self._file = _PartFile(self.path, first_line=_csv_lines([CSV_COLUMNS]))
+        return self
+
+    def write(self, frame: FrameDetections) -> None:
+        """Append the detections of a frame; a frame without objects adds no row."""
+        if self._file is None:
+            raise ValueError("write must be called inside the writer's 'with' block")
+        record = frame.to_record()
+        place = (record["source"], record["frame"], "" if record["time_s"] is None else record["time_s"])
+        rows = []
+        for found in record["detections"]:
+            track = "" if found["track"] is None else found["track"]
+            rows.append((*place, found["class"], found["class_id"], found["confidence"], *found["xyxy"], track))
+        if rows:
+            # A frame's rows at once: a call of the system for each would take as long as drawing them.
+            self._file.write_line(_csv_lines(rows))
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.finish()
+
+
+class DetectionsReader:
+    """A detections file: its header, its frames one by one, and after them its end.
+
+    Iterating yields `FrameDetections` without holding the file in memory; it can be repeated.
+
+    Attributes:
+        path: The file.
+        header: Its first record.
+        end: Its last record once the frames are read; None before, and where it is missing.
+        holes: What damaged sources lack, as far as the file has been read.
+        tolerate_cut: Whether a file that breaks off is read up to its last whole line instead of being an error.
+    """
+
+    def __init__(self, path: Path, tolerate_cut: bool) -> None:
+        self.path = path
+        self.tolerate_cut = tolerate_cut
+        self.end: dict[str, Any] | None = None
+        self.holes: list[Hole] = []
+        try:
+            with path.open("rb") as stream:
+                first = stream.readline()
+        except FileNotFoundError:
+            raise DataError(f"The detections file {path} does not exist.") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        record = _parse(first, path, 1)
+        if record.get("record") != "header":
+            raise DataError(f"{path}:1 is no header of a detections file; expected the schema {SCHEMA}.")
+        schema = record.get("schema")
+        if schema != SCHEMA:
+            raise DataError(f"{path} has the schema {schema!r}; this version of reg_yolo reads {SCHEMA!r}.")
+        self.header = _build(DetectionsHeader, record, path, 1)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the frames have been read up to an end record that calls them complete."""
+        return self.end is not None and bool(self.end.get("complete"))
+
+    def __iter__(self) -> Iterator[FrameDetections]:
+        self.end = None
+        self.holes = []
+        with self.path.open("rb") as stream:
+            stream.readline()
+            for number, line in enumerate(stream, start=2):
+                if not line.endswith(b"\n"):
+                    break
+                record = _parse(line, self.path, number)
+                kind = record.get("record")
+                if kind == "frame":
+                    yield _build(FrameDetections, record, self.path, number)
+                elif kind == "hole":
+                    self.holes.append(_build(Hole, record, self.path, number))
+                elif kind == "end":
+                    self.end = record
+                    return
+                # Other records are a later minor version's; the schema lets readers pass over them.
+        if not self.tolerate_cut:
+            raise DataError(
+                f"{self.path} breaks off before its end record: the program that wrote it was killed or its disk was "
+                "full. Read it with tolerate_cut to get the whole frames."
+            )
+
+
+def read_detections(path: str | Path, *, tolerate_cut: bool = False) -> DetectionsReader:
+    """Open a detections file for reading, frame by frame.
+
+    Args:
+        path: The file.
+        tolerate_cut: Accept a file without its end record, or with a last line that is cut off.
+
+    Raises:
+        DataError: If the file is missing, of another schema or malformed (with the line), here or while iterating.
+    """
+    return DetectionsReader(Path(path), tolerate_cut)
+
+
+def _json_line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue().removesuffix("\n")
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        raise DataError(f"{path}:{number} is not JSON.") from None
+    if not isinstance(record, dict):
+        raise DataError(f"{path}:{number} is no record of a detections file.")
+    return record
+
+
+def _build(kind: type[_Record], record: dict[str, Any], path: Path, number: int) -> _Record:
+    try:
+        return kind.from_record(record)
+    except KeyError as error:
+        raise DataError(f"{path}:{number} has no key {error}.") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}:{number} is malformed: {error}.") from None

@@ -1,0 +1,283 @@
+"""`train` from Python and from the command line: check everything first, then train, and clean up after a refusal."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
+from ultralytics.utils.torch_utils import unwrap_model
+
+from reg_yolo.config.loader import load_config
+from reg_yolo.config.schema import DataPair, RunConfig
+from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
+from reg_yolo.data.dataset.joint_sets import read_joint_sets
+from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
+from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
+from reg_yolo.yolo.training.mixin import RegTraining
+from reg_yolo.yolo.training.resume import last_checkpoint
+from reg_yolo.yolo.training.trainers import RegDetectionTrainer, RegJointTrainer, RegSegmentationTrainer
+from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
+from reg_yolo.yolo.upstream.environment import is_remote, offline
+from reg_yolo.yolo.upstream.version import check_ultralytics_version
+from reg_yolo.yolo.weights.checkpoints import first_line, load_checkpoint_file, metadata_of
+
+TRAINERS: dict[str, type[RegTraining]] = {
+    "detect": RegDetectionTrainer,
+    "segment": RegSegmentationTrainer,
+    "joint": RegJointTrainer,
+}
+UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment"}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run left.
+
+    Attributes:
+        folder: The run directory.
+        best: Weights of the best epoch; they hold the per-class thresholds.
+        last: Weights of the last epoch.
+        report: Per-class results of `best` on the validation split; None for a run on several GPUs, whose workers
+            leave it as per_class.json in the folder.
+        metrics: Upstream's metrics of the final validation.
+        mask_report: Per-class results of the masks; None for task detect.
+    """
+
+    folder: Path
+    best: Path
+    last: Path
+    report: DetectionReport | None
+    metrics: dict[str, float]
+    mask_report: DetectionReport | None = None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What one batch of a run would be.
+
+    Attributes:
+        description: The criterion with its switches.
+        losses: Box, class and distribution loss of the batch, after upstream's gains.
+        terms: Terms of the criterion and the class weights.
+        images: Images in the training split.
+        class_counts: Labelled boxes by class name.
+        parameters: Parameters of the model.
+    """
+
+    description: str
+    losses: dict[str, float]
+    terms: dict[str, float]
+    images: int
+    class_counts: dict[str, int]
+    parameters: int
+
+
+def train(
+    config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False, **arguments: Any
+) -> TrainingResult:
+    """Train a model.
+
+    Args:
+        config: A configuration, its file, or the name of a shipped one such as `detect/yolov8n`.
+        overrides: `key=value` words as on the command line.
+        trust: Load checkpoints that run code of their own.
+        arguments: Ultralytics' arguments by their own names, and `data` or `model`; short for overrides.
+
+    Raises:
+        RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
+    """
+    resolved = resolve_config(config, [*overrides, *(as_override(key, value) for key, value in arguments.items())])
+    trainer_class, given = prepare(resolved, trust=trust)
+    folder = new_run_folder({**given, "task": trainer_class.task_name}, "train")
+    with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
+        trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
+        trainer.train()
+    return _result(trainer)
+
+
+def resume(
+    run: str | Path, config: RunConfig | None = None, *, trust: bool = False, **arguments: Any
+) -> TrainingResult:
+    """Continue an interrupted run with the loss it was trained with.
+
+    Args:
+        run: The run directory or its last.pt.
+        config: The configuration of the run, if it is to be compared: another loss is refused.
+        trust: Load checkpoints that run code of their own.
+        arguments: Arguments that may change on resume, such as `device` or `batch`, and `data` where the data set has
+            moved (for a joint run also a pair `{"detect": ..., "segment": ...}`).
+
+    Raises:
+        RegYoloError: If there is nothing to resume, or the loss differs.
+    """
+    check_ultralytics_version()
+    last = last_checkpoint(Path(run))
+    checkpoint = load_checkpoint_file(last, trust=trust)
+    task = str(metadata_of(checkpoint).get("task", "detect"))
+    trainer_class = TRAINERS[task]
+    settings: dict[str, Any] = {"trust": trust, "reg": config.reg.to_dict() if config else None}
+    if "data" in arguments and task == "joint":
+        settings["joint"] = {"data": arguments.pop("data")}
+    elif isinstance(arguments.get("data"), Mapping):
+        raise ConfigError(f"data: two data sets are for runs of the joint task, {last} is of {task}")
+    trainer_class = type(
+        trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
+    )
+    overrides = {"task": UPSTREAM_TASKS[task], "model": str(last), "resume": str(last), **arguments}
+    trainer = trainer_class(overrides=overrides)
+    trainer.train()
+    return _result(trainer)
+
+
+def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> DryRun:
+    """Check everything, build the model and compute the loss of one batch, without training.
+
+    No run folder is made; Ultralytics leaves its cache of the labels beside them, as in every run.
+
+    Raises:
+        RegYoloError: As `train`.
+    """
+    trainer_class, given = prepare(resolve_config(config, overrides), trust=trust)
+    with tempfile.TemporaryDirectory(prefix="reg_yolo_dry_run_") as folder:
+        trainer = trainer_class(overrides={**given, "save_dir": folder, "plots": False, "workers": 0, "val": True})
+        trainer._setup_train()
+        batch = trainer.preprocess_batch(next(iter(trainer.train_loader)))
+        model = unwrap_model(trainer.model)
+        model.train()
+        loss, items = model(batch)
+        loss.sum().backward()
+        names = trainer.data["names"]
+        return DryRun(
+            description=trainer.criterion.describe(),
+            losses={name: float(value) for name, value in items.items()},
+            terms=trainer.criterion.epoch_terms(names),
+            images=len(trainer.train_loader.dataset),
+            class_counts={names[i]: count for i, count in enumerate(trainer.class_counts)},
+            parameters=sum(p.numel() for p in model.parameters()),
+        )
+
+
+def resolve_config(config: RunConfig | str | Path, overrides: Sequence[str]) -> RunConfig:
+    """Return the validated configuration, with Ultralytics' argument names checked."""
+    if isinstance(config, RunConfig):
+        if overrides:
+            raise ConfigError("overrides go with a configuration file or name, not with an already resolved RunConfig")
+        return config
+    return load_config(config, overrides, train_keys=DEFAULT_CFG_DICT)
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return `key=value` as on the command line; values are written as JSON, which YAML reads back unchanged."""
+    return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
+
+
+def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[str, Any]]:
+    """Check versions, arguments, model and data, and return the trainer class with Ultralytics' arguments.
+
+    Raises:
+        RegYoloError: With the first thing that is wrong.
+    """
+    check_ultralytics_version()
+    if config.task not in TRAINERS:
+        raise ConfigError(f"task: {config.task} is not trained by this version; expected one of {', '.join(TRAINERS)}")
+    shipped = None if Path(config.model).exists() else shipped_weights(Path(config.model).name)
+    model = str(shipped or config.model)
+    data = config.data.detect if isinstance(config.data, DataPair) else config.data
+    arguments = {**config.train, "task": UPSTREAM_TASKS[config.task], "mode": "train", "model": model, "data": data}
+    check_arguments(arguments)
+    check_model(model, trust=trust)
+    if isinstance(arguments.get("pretrained"), str):
+        check_weights(arguments["pretrained"], trust=trust)
+    joint = None
+    if config.task == "joint":
+        joint = check_joint_data(config, arguments)
+    elif not is_remote(data):
+        description = read_dataset_yaml(str(data))
+        check_class_filter(arguments.get("classes"), description.class_names)
+        for split in ("train", str(arguments.get("split", "val"))):
+            check_split(description, split, config.task)
+    trainer = TRAINERS[config.task].with_settings(
+        config.reg,
+        albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        trust=trust,
+        data_checked=True,
+        joint=joint,
+    )
+    return trainer, arguments
+
+
+def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Check the one or two data sets of a joint run, and return what its trainer needs as plain data.
+
+    Raises:
+        RegYoloError: With the first thing that is wrong.
+    """
+    sets = read_joint_sets(config.data, config.mask_classes)
+    check_class_filter(arguments.get("classes"), sets.class_names)
+    for split in ("train", str(arguments.get("split", "val"))):
+        check_joint_split(sets, split)
+    return {**sets.to_plain(), "lambda_seg": config.lambda_seg}
+
+
+def check_weights(weights: str, *, trust: bool) -> None:
+    """Check that weights to start from load; those that are not here may be fetched where the user allows it.
+
+    Raises:
+        WeightsError: If there are no such weights here and none may be fetched, or they do not load.
+    """
+    if is_remote(weights):
+        return
+    if not Path(weights).is_file() and offline():
+        raise WeightsError(
+            f"{weights}: no such file here, and this run stays offline; put the file there, "
+            "or allow the download with YOLO_OFFLINE=false"
+        )
+    if Path(weights).is_file():
+        load_checkpoint_file(weights, trust=trust)
+
+
+def check_model(model: str, *, trust: bool) -> None:
+    """Check that a model YAML exists, or that weights load.
+
+    Raises:
+        ConfigError: If there is no such model YAML.
+        WeightsError: If there are no such weights here and none may be fetched, or they do not load.
+    """
+    if is_remote(model):
+        return
+    if model.endswith(".pt"):
+        check_weights(model, trust=trust)
+        return
+    try:
+        if not model.endswith((".yaml", ".yml")):
+            raise FileNotFoundError(model)
+        yaml_model_load(model)
+        if Path(model).is_file():
+            # A YAML of the user's own; the stock ones need no trial.
+            DetectionModel(model, verbose=False)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"model: there is no {model}; expected a YOLOv8 model YAML such as yolov8n.yaml (n, s, m, l, x), "
+            "a YAML of your own, or weights (.pt)"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"{model}: no model can be built from it ({type(error).__name__}: {first_line(error)})"
+        ) from error
+
+
+def _result(trainer: RegTraining) -> TrainingResult:
+    metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
+    LOGGER.info(f"Run directory: {trainer.save_dir}")
+    return TrainingResult(
+        Path(trainer.save_dir), trainer.best, trainer.last, trainer.report, metrics, trainer.mask_report
+    )

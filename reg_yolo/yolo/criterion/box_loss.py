@@ -1,0 +1,71 @@
+"""The box branch: upstream's CIoU and DFL, or another box loss of the papers beside the same DFL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from ultralytics.utils.loss import BboxLoss
+from ultralytics.utils.tal import bbox2dist
+
+from reg_yolo import losses
+from reg_yolo.config.reg import BoxSettings
+from reg_yolo.yolo.criterion.head_output import BoxPredictions
+from reg_yolo.yolo.criterion.targets import Assignment
+
+PLAIN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "iou": losses.iou_loss,
+    "giou": losses.giou_loss,
+    "diou": losses.diou_loss,
+    "eiou": losses.eiou_loss,
+    "focal_eiou_v1": losses.focal_eiou_v1_loss,
+}
+
+
+def box_and_distribution_loss(
+    stock: BboxLoss, settings: BoxSettings, predicted: BoxPredictions, assignment: Assignment, image_size: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the box loss and the distribution focal loss, each a weighted mean over the positives.
+
+    Args:
+        stock: Upstream's box criterion; with `ciou` it computes both, bit for bit as without us.
+        settings: The `reg.box:` block.
+        predicted: The predictions at the positives.
+        assignment: Targets; the weight of a positive is its target score.
+        image_size: Tensor[2], height and width in pixels.
+    """
+    weight = assignment.positives.score
+    target = assignment.target_boxes / predicted.strides
+    if settings.loss == "ciou":
+        # Upstream takes the positives out of dense tensors; here every row is one.
+        return stock(
+            predicted.logits, predicted.boxes, predicted.points, target, weight.unsqueeze(1), assignment.normalizer,
+            torch.ones_like(weight, dtype=torch.bool), image_size, predicted.strides,
+        )  # fmt: skip
+    target = target.float()
+    points = predicted.points.to(target.dtype)
+    box = _box_loss(settings, predicted.boxes.float(), target, points, weight, assignment.normalizer)
+    bins = stock.dfl_loss.reg_max
+    target_ltrb = bbox2dist(points, target, bins - 1)
+    distribution = stock.dfl_loss(predicted.logits.view(-1, bins), target_ltrb).squeeze(-1)
+    return box, (distribution * weight).sum() / assignment.normalizer
+
+
+def _box_loss(
+    settings: BoxSettings, pred: Tensor, target: Tensor, points: Tensor, weight: Tensor, normalizer: Tensor
+) -> Tensor:
+    if settings.loss == "focal_eiou":
+        # Its own normaliser, the sum of s IoU^gamma (EIOU eq. 11).
+        return losses.focal_eiou_loss(pred, target, settings.gamma, target_scores=weight, reduction="mean")
+    if settings.loss == "focal_eiou_star":
+        each = losses.focal_eiou_star_loss(pred, target, settings.gamma)
+    elif settings.loss == "smooth_l1":
+        # REG-blog on the distances to the four sides in strides, unclipped: DFL beside it learns the clipped ones.
+        pred_ltrb, target_ltrb = (
+            torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), 1) for boxes in (pred, target)
+        )
+        each = losses.smooth_l1_loss(pred_ltrb, target_ltrb, beta=1.0).mean(-1)
+    else:
+        each = PLAIN_LOSSES[settings.loss](pred, target)
+    return (each * weight).sum() / normalizer

@@ -1,0 +1,223 @@
+"""The classification branch: class weights, focusing, spatial context and uncertainty for every anchor point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from reg_yolo import losses
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.criterion.head_output import HeadOutput
+from reg_yolo.yolo.criterion.logged_means import EpochTerms
+from reg_yolo.yolo.criterion.targets import Assignment, Positives
+
+# A learned deviation starts small against the logits' own range, so that training begins close to certain logits.
+INITIAL_DEVIATION = 0.5
+# The same where the deviation is one of probabilities, whose range is 1.
+INITIAL_PROBABILITY_DEVIATION = 0.05
+# A box distribution without any blur has deviation 0, whose divergence from the prior is infinite.
+SMALLEST_FREE_ENERGY_DEVIATION = 1e-3
+
+
+class ClassLossTerms:
+    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation.
+
+    Attributes:
+        alpha: Tensor[C] on the device of the model, or None where classes are not weighted.
+    """
+
+    def __init__(
+        self,
+        settings: RegSettings,
+        class_counts: Sequence[int],
+        device: torch.device,
+        stored: Mapping[str, Any],
+        learned_deviation: nn.Parameter | None,
+    ) -> None:
+        """Take the settings, count the class weights, and restore what a resumed run had learned."""
+        self.settings = settings
+        self.learned_deviation = learned_deviation
+        self.dual: losses.DualClassWeights | None = None
+        if settings.alpha.scheme == "dual" and settings.alpha.weights is None:
+            dual = settings.alpha.dual
+            self.dual = losses.DualClassWeights(
+                class_counts, step_size=dual.step, pull=dual.pull, momentum=dual.momentum
+            )
+            if stored.get("dual"):
+                self.dual.load_state_dict(stored["dual"])
+        weights = class_weights(settings, class_counts) if self.dual is None else self.dual.weights()
+        self.alpha = None if weights is None else weights.to(device=device, dtype=torch.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as plain Python data."""
+        deviations = self.learned_deviation
+        return {
+            "class_weights": None if self.alpha is None else self.alpha.tolist(),
+            "dual": None if self.dual is None else self.dual.state_dict(),
+            "deviations": None if deviations is None else deviations.detach().exp().tolist(),
+        }
+
+    def weights_list(self, num_classes: int) -> list[float]:
+        """Return alpha of each class, 1 where classes are not weighted."""
+        return [1.0] * num_classes if self.alpha is None else self.alpha.tolist()
+
+    def describe(self) -> str:
+        """Return the switches that are on, in a line."""
+        s = self.settings
+        parts = [f"box {s.box.loss}"]
+        if self.alpha is not None:
+            kind: str = "given" if s.alpha.weights is not None else s.alpha.scheme
+            if kind in {"balanced", "inverse_frequency"}:
+                kind += f" (temper {s.alpha.temper:g})"
+            parts.append(f"alpha {kind} on {s.alpha.on}")
+        if s.focal.gamma or s.focal.form == "printed":
+            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form})")
+        if s.spatial.enabled:
+            parts.append(
+                f"g beta {s.spatial.beta:g} delta {s.spatial.delta:g} {s.spatial.distance} on {s.spatial.scope}"
+            )
+        if s.uncertainty.mode == "printed":
+            parts.append("p-hat printed (p itself)")
+        elif s.uncertainty.mode != "none":
+            parts.append(f"p-hat {s.uncertainty.mode}, deviation {s.uncertainty.deviation}")
+        if s.dynamic_coefficient.enabled:
+            parts.append(f"dynamic coefficient in {s.dynamic_coefficient.unit}")
+        return ", ".join(parts)
+
+    def normalizer(self, assignment: Assignment) -> Tensor:
+        """Return the sum of the targets, at least 1; under `printed` the number of positives (REG A.10.2).
+
+        With masks `printed` adds the positives that have one: N = N_det + N_seg (REG §2.4).
+        """
+        if self.settings.focal.form == "printed":
+            count = (assignment.positives.score > 0).sum()
+            return (count if assignment.has_mask is None else count + assignment.has_mask.sum()).clamp(min=1)
+        return assignment.normalizer
+
+    def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:
+        """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given.
+
+        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory.
+        """
+        with torch.autocast(device_type=head.class_logits.device.type, enabled=False):
+            weight = self._spatial_weight(head, assignment)
+            deviation = self._deviation(head)
+            if terms is not None and weight is not None:
+                terms.add("reg/spatial_mean", weight.mean())
+            if terms is not None and isinstance(deviation, Tensor):
+                terms.add("reg/deviation_mean", deviation.detach().mean())
+            targets = assignment.positives.score.new_zeros(head.class_logits.shape)
+            positives = assignment.positives
+            targets[positives.image, positives.label, positives.anchor] = positives.score
+            logits, targets = head.logits.float(), targets.transpose(1, 2)
+            if self.settings.uncertainty.mode == "free_energy" and deviation is not None:
+                return self._free_energy(logits, targets, deviation, weight)
+            return losses.refined_generalized_focal_loss(
+                logits,
+                targets,
+                class_weights=self.alpha,
+                class_weights_on=self._class_weights_on,
+                gamma=self.settings.focal.gamma,
+                spatial_weight=weight,
+                spatial_scope=self.settings.spatial.scope,
+                deviation=deviation,
+                uncertainty=self.settings.uncertainty.mode if deviation is not None else "logit_normal",
+                form=self.settings.focal.form,
+            )
+
+    @property
+    def _class_weights_on(self) -> str:
+        return "all" if self.settings.alpha.on == "both" else "positives"
+
+    def _free_energy(self, logits: Tensor, targets: Tensor, deviation: Tensor | float, weight: Tensor | None) -> Tensor:
+        prior = self.settings.uncertainty.prior
+        entries = losses.variational_free_energy(
+            logits,
+            deviation,
+            targets,
+            gamma=self.settings.focal.gamma,
+            prior_mean=prior.mean,
+            prior_deviation=prior.deviation,
+            kl_weight=prior.kl_weight,
+        )
+        factor = losses.entry_weight(targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope)
+        return entries if factor is None else entries * factor
+
+    def _spatial_weight(self, head: HeadOutput, assignment: Assignment) -> Tensor | None:
+        spatial = self.settings.spatial
+        if not spatial.enabled:
+            return None
+        points, truth = head.anchor_points * head.strides, assignment.truth
+        arguments = (points, truth.boxes, truth.labels, truth.valid, head.class_logits.shape[1])
+        if spatial.distance == "center":
+            distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
+        else:
+            distance = losses.edge_distance(*arguments, head.strides, level_shapes=head.level_shapes)
+        return losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+
+    def _deviation(self, head: HeadOutput) -> Tensor | float | None:
+        """Return the deviation, of probabilities under truncated_normal, of logits otherwise; None where there is none.
+
+        A number, Tensor[C] (learned) or Tensor[B, A, 1] (dfl).
+        """
+        uncertainty = self.settings.uncertainty
+        if uncertainty.mode in {"none", "printed"}:
+            return None
+        if isinstance(uncertainty.deviation, float):
+            return uncertainty.deviation
+        if uncertainty.deviation == "learned":
+            assert self.learned_deviation is not None, "the trainer's build_optimizer creates the learned deviation"
+            return self.learned_deviation.exp()
+        distributions = head.distributions if uncertainty.grad_to_box else head.distributions.detach()
+        deviation = uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
+        return deviation.clamp(min=SMALLEST_FREE_ENERGY_DEVIATION) if uncertainty.mode == "free_energy" else deviation
+
+    @torch.no_grad()
+    def learn(self, own_logits: Tensor, positives: Positives) -> None:
+        """Let the dual class weights ascend on a training batch's mean loss by class (REG §2.6.2).
+
+        Args:
+            own_logits: Tensor[P], logit of each positive's own class.
+            positives: labels and target scores.
+        """
+        if self.dual is None or self.alpha is None:
+            return
+        scores = positives.score.float()
+        each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
+        sums = torch.zeros(2, len(self.alpha), device=scores.device)
+        sums[0].index_add_(0, positives.label, each)
+        sums[1].index_add_(0, positives.label, scores)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(sums)
+        self.dual.ascend(sums[0], sums[1])
+        self.alpha = self.dual.weights()
+
+
+def initial_deviation(settings: RegSettings) -> float:
+    """Return what a learned deviation starts from, in the unit of the mode."""
+    return INITIAL_PROBABILITY_DEVIATION if settings.uncertainty.mode == "truncated_normal" else INITIAL_DEVIATION
+
+
+def class_weights(settings: RegSettings, class_counts: Sequence[int]) -> Tensor | None:
+    """Return alpha from the label counts (REG A.8 eq. 1, A.10.2), or None where every class weighs 1.
+
+    Raises:
+        ConfigError: If explicit weights do not fit the number of classes.
+    """
+    alpha = settings.alpha
+    if alpha.weights is not None:
+        if len(alpha.weights) != len(class_counts):
+            raise ConfigError(
+                f"reg.alpha.weights must have one weight for each of the {len(class_counts)} classes, "
+                f"got {len(alpha.weights)}"
+            )
+        return torch.tensor(alpha.weights)
+    if alpha.is_neutral:
+        return None
+    if alpha.scheme == "inverse_frequency":
+        return losses.inverse_frequency_weights(class_counts, alpha.temper)
+    return losses.balanced_weights(class_counts, alpha.temper)

@@ -1,0 +1,257 @@
+"""The REG criterion for YOLOv8 detection heads: Ultralytics' criterion with each term of the papers behind a switch.
+
+With every term neutral it equals the stock criterion bit for bit. It is a plain object, not a module (strict reloads
+of a model's state would miss its keys), and it is shared by the live model and its EMA: copying the model copies a
+reference. Validation changes nothing in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from ultralytics.utils.loss import v8DetectionLoss
+
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.errors import ConfigError
+from reg_yolo.losses import dynamic_coefficient, equilibrated_loss
+from reg_yolo.yolo.criterion.assigner import SparseTaskAlignedAssigner
+from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
+from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
+from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
+from reg_yolo.yolo.criterion.logged_means import EpochTerms
+from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
+
+
+class RegDetectionLoss(v8DetectionLoss):
+    """Refined Generalized Focal Loss on the class branch, a choice of losses on the box branch (REG §2, EIOU, CLE).
+
+    Attributes:
+        settings: The `reg:` block.
+        scale: Factor on the classification loss; None until a training batch has set it.
+        training_calls: Batches seen with gradients.
+    """
+
+    assigner: SparseTaskAlignedAssigner
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: RegSettings,
+        class_counts: Sequence[int],
+        *,
+        stored: Mapping[str, Any] | None = None,
+        learned_deviation: nn.Parameter | None = None,
+    ) -> None:
+        """Build the criterion for an unwrapped YOLOv8 model.
+
+        Args:
+            model: Its `args` hold Ultralytics' gains, its last layer the head.
+            settings: The `reg:` block.
+            class_counts: Labelled boxes of each class in the training split.
+            stored: `state()` of the run that is resumed.
+            learned_deviation: Tensor[C], the logarithm of the deviation, if it is learned per class.
+
+        Raises:
+            ConfigError: If counts or explicit class weights do not fit the number of classes.
+        """
+        super().__init__(model)
+        if len(class_counts) != self.nc:
+            raise ConfigError(
+                f"the model has {self.nc} classes, the training labels are counted for {len(class_counts)}"
+            )
+        stored = stored or {}
+        self.settings = settings
+        self.assigner = SparseTaskAlignedAssigner.like(self.assigner)
+        self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
+        self.scale: float | None = self._fixed_scale(stored)
+        self.training_calls = 0
+        self.terms = EpochTerms()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RegDetectionLoss:
+        """Return itself: the EMA's copy of a model validates with the very criterion that trains."""
+        return self
+
+    def _fixed_scale(self, stored: Mapping[str, Any]) -> float | None:
+        settings = self.settings
+        if settings.is_neutral or settings.focal.form == "printed":
+            return 1.0 if settings.scale == "auto" else settings.scale
+        if settings.scale != "auto":
+            return float(settings.scale)
+        return float(stored["scale"]) if stored.get("scale") else None
+
+    # What survives ----------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return scale, class weights and what has been learned, as plain Python data."""
+        return {"scale": self.scale, **self.class_terms.state()}
+
+    def class_weights_list(self) -> list[float]:
+        """Return alpha of each class, 1 where classes are not weighted."""
+        return self.class_terms.weights_list(self.nc)
+
+    def describe(self) -> str:
+        """Return the preset and its switches in a line."""
+        return f"{type(self).__name__}, preset {self.settings.preset}: {self.class_terms.describe()}"
+
+    def epoch_terms(self, names: Mapping[int, str]) -> dict[str, float]:
+        """Return the logged terms since the last call, and scale and class weights as they stand now.
+
+        Each term is a mean over the training batches that this process has seen. `reg/class_positive` and
+        `reg/class_negative` add up to `cls_loss`: the entries of the positives' own classes, before the dynamic
+        coefficient shifts weight between them, and all others. `reg/positives` counts anchor points a batch,
+        `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/scale` is 1 until a batch has fixed it.
+        """
+        means = self.terms.take()
+        # A comma would begin another column in results.csv.
+        weights = {f"reg/weight/{names[i].replace(',', ' ')}": w for i, w in enumerate(self.class_weights_list())}
+        return {**means, "reg/scale": self.scale or 1.0, **weights}
+
+    # The loss ---------------------------------------------------------------------------------------------------
+
+    def get_assigned_targets_and_loss(
+        self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
+    ) -> tuple[Any, Tensor, dict[str, Tensor]]:
+        """Return upstream's triple: assigned targets, the gain-scaled losses (box, cls, dfl) and their items."""
+        head, assignment, loss = self.detection_losses(preds, batch, **assign_kwargs)
+        images, _, anchors = head.class_logits.shape
+        targets = (*assignment.dense(images, anchors), head.anchor_points, head.strides)
+        # A criterion with more losses names more than these three, and upstream lets the names run over.
+        return targets, loss, dict(zip(self.loss_names, loss.detach(), strict=False))
+
+    def detection_losses(
+        self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
+    ) -> tuple[HeadOutput, Assignment, Tensor]:
+        """Return the head's output, what its anchor points answer for, and the gain-scaled losses (box, cls, dfl)."""
+        head = HeadOutput.read(preds, self.stride, self.bbox_decode)
+        # In memory as upstream has them, which decides how sums round.
+        logits = head.logits.contiguous()
+        assignment = self._assign(head, logits, batch, **assign_kwargs)
+        predicted = head.at(assignment.positives.image, assignment.positives.anchor)
+        class_loss = self._class_loss(head, logits, assignment, predicted)
+        box_loss, distribution_loss = box_and_distribution_loss(
+            self.bbox_loss, self.settings.box, predicted, assignment, head.image_size
+        )
+        if head.is_training:
+            self.training_calls += 1
+        loss = torch.stack(
+            (
+                box_loss.float() * self.hyp.box,
+                class_loss.float() * self.hyp.cls,
+                distribution_loss.float() * self.hyp.dfl,
+            )
+        )
+        return head, assignment, loss
+
+    def _assign(self, head: HeadOutput, logits: Tensor, batch: dict[str, Any], **assign_kwargs: Any) -> Assignment:
+        rows = torch.cat((batch["batch_idx"].view(-1, 1), batch["cls"].view(-1, 1), batch["bboxes"]), 1)
+        padded = self.preprocess(rows.to(self.device), len(logits), scale_tensor=head.image_size[[1, 0, 1, 0]])
+        labels, boxes = padded.split((1, 4), 2)
+        truth = GroundTruth(labels, boxes, boxes.sum(2, keepdim=True).gt_(0.0))
+        points = head.anchor_points * head.strides
+        scores = logits.detach().sigmoid()
+        positives = None
+        if not assign_kwargs:
+            positives = self.assigner.assign(scores, head.boxes_in_pixels, points, truth, head.level_shapes)
+        if positives is None:
+            positives = self._assign_densely(head, scores, points, truth, **assign_kwargs)
+        targets = positives.dense_scores(logits.shape)
+        annotated = batch.get("annotated")
+        return Assignment(
+            truth, positives, targets, targets.sum().clamp_(min=1), self._masked_positives(positives, batch),
+            None if annotated is None else annotated.to(self.device),
+        )  # fmt: skip
+
+    def _masked_positives(self, _positives: Positives, _batch: dict[str, Any]) -> Tensor | None:
+        """Return which positives answer for an object with a mask; None in a task without masks."""
+        return None
+
+    @torch.no_grad()
+    def _assign_densely(
+        self, head: HeadOutput, scores: Tensor, points: Tensor, truth: GroundTruth, **assign_kwargs: Any
+    ) -> Positives:
+        """Return what upstream's own computation assigns, with every anchor point's box decoded."""
+        rows = head.box_logits.transpose(1, 2).contiguous()
+        boxes = (self.bbox_decode(head.anchor_points, rows) * head.strides).type(truth.boxes.dtype)
+        labels, _, targets, has_object, object_index = self.assigner(
+            scores, boxes, points, truth.labels, truth.boxes, truth.valid, **assign_kwargs
+        )
+        return Positives.of_dense(labels, targets, has_object, object_index)
+
+    def _class_loss(
+        self, head: HeadOutput, logits: Tensor, assignment: Assignment, predicted: BoxPredictions
+    ) -> Tensor:
+        """Return the classification loss over its normaliser, on the stock scale."""
+        training = head.is_training
+        if self.settings.is_neutral:
+            entries = self._stock_entries(logits, assignment)
+            normalizer = assignment.normalizer
+        else:
+            entries = self.class_terms.entries(head, assignment, self.terms if training else None)
+            normalizer = self.class_terms.normalizer(assignment)
+            if self.class_weights is not None:
+                entries = entries * self.class_weights
+        entries = assignment.only_annotated(entries)
+        total = entries.sum()
+        positives = assignment.positives
+        if self.settings.dynamic_coefficient.enabled and len(positives.label):
+            anchor_losses = entries[positives.image, positives.anchor].sum(-1)
+            total = self._shift_between_positives(total, anchor_losses, assignment, predicted)
+        scale = self._scale_on(logits, assignment, total.detach() / normalizer) if training else self.scale or 1.0
+        if training:
+            self._record(entries.detach(), positives, scale * self.hyp.cls / normalizer)
+            own_logits = head.logits.detach()[positives.image, positives.anchor, positives.label]
+            self.class_terms.learn(own_logits, positives)
+        loss = total / normalizer
+        # Without a factor the stock loss keeps its bits.
+        return loss if scale == 1.0 else loss * scale
+
+    def _record(self, entries: Tensor, positives: Positives, share: Tensor) -> None:
+        """Log what the positives' own classes and all other entries contribute to `cls_loss`."""
+        positive_part = entries[positives.image, positives.anchor, positives.label].sum()
+        self.terms.add("reg/class_positive", positive_part * share)
+        self.terms.add("reg/class_negative", (entries.sum() - positive_part) * share)
+        self.terms.add("reg/positives", float(len(positives.label)))
+
+    def _stock_entries(self, logits: Tensor, assignment: Assignment) -> Tensor:
+        targets = assignment.target_scores.to(logits.dtype)
+        entries = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return entries if self.class_weights is None else entries * self.class_weights
+
+    def _shift_between_positives(
+        self, total: Tensor, anchor_losses: Tensor, assignment: Assignment, predicted: BoxPredictions
+    ) -> Tensor:
+        """Replace sum L_i over positives by sum lambda'_i L_i: the same value, another gradient (CLE eq. 2-4)."""
+        coefficient = dynamic_coefficient(
+            predicted.boxes.detach() * predicted.strides,
+            assignment.target_boxes,
+            unit=self.settings.dynamic_coefficient.unit,
+            strides=predicted.strides,
+        )
+        return total - anchor_losses.sum() + equilibrated_loss(anchor_losses, coefficient, reduction="sum")
+
+    @torch.no_grad()
+    def _scale_on(self, logits: Tensor, assignment: Assignment, ours: Tensor) -> float:
+        """Return the factor on the classification loss; the first training batch fixes it as stock over ours.
+
+        Batches whose targets sum to less than 1, over all ranks, do not fix it: a network that overlaps nothing yet has
+        targets near 0, where a focusing exponent makes any loss vanish and the ratio says nothing about later batches.
+        Nor does a batch whose loss is no number.
+        """
+        if self.scale is not None:
+            return self.scale
+        stock = assignment.only_annotated(self._stock_entries(logits, assignment)).sum() / assignment.normalizer
+        values = torch.stack((stock, ours, assignment.target_scores.sum())).float()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(values)
+        stock_value, our_value, targets = values.tolist()
+        if not (math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0):
+            return 1.0
+        scale = stock_value / our_value
+        if targets >= 1.0:
+            self.scale = scale
+        return scale

@@ -1,0 +1,122 @@
+"""Faces and plates found by the user's own weights, so that they are blurred before a picture is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reg_yolo.config.problems import did_you_mean
+from reg_yolo.errors import ConfigError, RegYoloError
+from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
+from reg_yolo.yolo.weights.detector import Detector, open_detector
+
+# A face that is blurred for nothing costs less than one that is not.
+BLUR_CONFIDENCE = 0.1
+
+Box = tuple[float, float, float, float]
+
+
+class BlurError(RegYoloError):
+    """What is private could not be found out, so nothing may be stored."""
+
+
+class PrivateFinder:
+    """Finds what must not be stored with one weights file.
+
+    Args:
+        detector: The weights.
+        class_ids: What to blur; None for all classes.
+        device: As Ultralytics takes it.
+
+    Attributes:
+        name: For messages and the detections file.
+    """
+
+    def __init__(self, detector: Detector, class_ids: Sequence[int] | None = None, device: Any = None) -> None:
+        self.name = detector.path.name
+        settings = {
+            "imgsz": detector.imgsz,
+            "rect": True,
+            "conf": BLUR_CONFIDENCE,
+            "classes": None if class_ids is None else list(class_ids),
+            "device": device,
+            "task": "detect",
+            "mode": "predict",
+            "model": str(detector.path),
+            "save": False,
+            "verbose": False,
+        }
+        self._predictor = RegDetectionPredictor(overrides={**settings, "save_dir": "unused"})
+        self._predictor.setup_model(str(detector.path), verbose=False)
+        set_up(self._predictor)
+
+    @torch.inference_mode()
+    def __call__(self, picture: NDArray[np.uint8]) -> list[Box]:
+        """Return x1, y1, x2, y2 in pixels of everything private in a BGR picture of shape (H, W, 3).
+
+        Raises:
+            BlurError: If the network fails or gives no numbers, which would pass for a picture without faces.
+        """
+        try:
+            batch = prepare(self._predictor, [picture])
+            raw = self._predictor.inference(batch)
+            scores = raw[0] if isinstance(raw, (list, tuple)) else raw
+            if not bool(torch.isfinite(scores).all()):
+                raise BlurError(f"{self.name} gives numbers that are not finite; nothing is stored without blurring")
+            self._predictor.batch = (["picture"], None, None)
+            boxes = self._predictor.postprocess(raw, batch, [picture])[0].boxes.xyxy.cpu().tolist()
+        except BlurError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise BlurError(
+                f"{self.name} failed ({type(error).__name__}: {reason}); nothing is stored without blurring"
+            ) from error
+        return [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in boxes]
+
+
+def find_all(finders: Sequence[PrivateFinder], picture: NDArray[np.uint8]) -> list[Box]:
+    """Return everything private that any of the finders sees."""
+    return [box for finder in finders for box in finder(picture)]
+
+
+def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool = False) -> list[PrivateFinder]:
+    """Open the weights of `--blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
+
+    Raises:
+        ConfigError: If a class is not one of the weights'.
+        WeightsError: If weights cannot be read.
+    """
+    wanted: dict[str, list[str | None]] = {}
+    for word in map(str, given):
+        weights, name = _split(word)
+        wanted.setdefault(weights, []).append(name)
+    finders = []
+    for weights, names in wanted.items():
+        detector = open_detector(weights, trust=trust)
+        ids = None if None in names else [_class_id(detector, str(name)) for name in names]
+        finders.append(PrivateFinder(detector, ids, device))
+    return finders
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """Split WEIGHTS:CLASS at its last colon, which may also belong to a drive letter or a file's name."""
+    weights, colon, name = word.rpartition(":")
+    if not colon or not name or Path(word).exists() or "/" in name or "\\" in name:
+        return word, None
+    return weights, name
+
+
+def _class_id(detector: Detector, name: str) -> int:
+    if name not in detector.class_names:
+        hint = did_you_mean(name, detector.class_names)
+        raise ConfigError(
+            f"--blur: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
+        )
+    return detector.class_names.index(name)

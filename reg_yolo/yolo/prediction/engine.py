@@ -1,0 +1,195 @@
+"""The engine of a prediction: the input that its source leads to, frames to check it on, and how it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from ultralytics.data.augment import LetterBox
+from ultralytics.utils.checks import check_imgsz
+from ultralytics.utils.torch_utils import select_device
+
+from reg_yolo.errors import ConfigError, MediaError
+from reg_yolo.video.quiet_opencv import quiet_opencv
+from reg_yolo.video.reading import expected_frames
+from reg_yolo.video.sources import Source, probe_image, probe_video
+from reg_yolo.video.tiles import Region, crops_of
+from reg_yolo.yolo.engines.choice import EngineChoice, choose_engine
+from reg_yolo.yolo.engines.int8 import calibration_source
+from reg_yolo.yolo.prediction.networks import network_count
+from reg_yolo.yolo.weights.detector import Detector
+
+# What only native PyTorch models do.
+PYTORCH_ONLY = ("augment", "visualize", "compile")
+# Looking into more files than this would take longer than inputs of varying size cost.
+MOST_PROBED = 20
+NOMINAL_FPS = 25.0
+SAMPLES_AT = (0.2, 0.5, 0.8)
+Picture = NDArray[np.uint8]
+
+
+def engine_for(
+    media: Source,
+    detector: Detector,
+    settings: Mapping[str, Any],
+    *,
+    expected_frames: int | None,
+    engine: str = "auto",
+    precision: str | None = None,
+    int8: bool = False,
+    data: str | Path | None = None,
+    region: Region | None = None,
+    tile: tuple[int, int] | None = None,
+) -> EngineChoice:
+    """Choose the engine of a prediction.
+
+    Args:
+        media: The source.
+        detector: The weights.
+        settings: Ultralytics' arguments of the prediction: `imgsz`, `rect`, `batch`, `device`, `quantize`.
+        expected_frames: Length of the job; None if unknown.
+        engine: `auto`, or the name of one.
+        precision: `f32` for reproducible results, or another one; None for what the engine takes by itself.
+        int8: Quantise to INT8.
+        data: What INT8 is calibrated on; by default the data set of the training.
+        region: What the network sees of a frame; None for all of it.
+        tile: Width and height of tiles in pixels, in addition to the region.
+
+    Raises:
+        RegYoloError: If the engine or the precision is not to be had, or the weights cannot be exported.
+    """
+    if int8 and precision not in {None, "int8"}:
+        raise ConfigError(f"precision: got {precision} beside --int8; leave one of them out")
+    precision = "int8" if int8 else precision or ("f16" if settings.get("quantize") == 16 else None)
+    special = [name for name in PYTORCH_ONLY if settings.get(name)]
+    if special and detector.exported_precision is None:
+        if engine not in {"auto", "pytorch"}:
+            raise ConfigError(f"{special[0]}: PyTorch alone does this; leave --engine out")
+        engine = "pytorch"
+    sizes = piece_sizes(media, region, tile)
+    square = check_imgsz(settings.get("imgsz", detector.imgsz), stride=detector.stride, min_dim=2)
+    inputs = {
+        network_input(square, size, rect=bool(settings.get("rect", True)), stride=detector.stride) for size in sizes
+    }
+    dynamic = len(inputs) != 1 or not sizes
+    imgsz = (int(square[0]), int(square[1])) if dynamic else inputs.pop()
+    return choose_engine(
+        detector,
+        engine=engine,
+        precision=precision,
+        imgsz=imgsz,
+        batch=int(settings.get("batch") or 1),
+        dynamic=dynamic,
+        expected_frames=expected_frames,
+        sample_frames=lambda: sample_pictures(media, region),
+        device=select_device(settings.get("device"), verbose=False),
+        data=calibration_source(detector, data)
+        if precision == "int8" and detector.exported_precision is None
+        else None,
+    )
+
+
+def frames_to_run(media: Source, step_s: Callable[[float], float]) -> int | None:
+    """Return about how many frames will go through the network; None where a container does not say.
+
+    Args:
+        media: The source.
+        step_s: Time between two frames that are looked at, by the video's frames/s.
+    """
+    total = expected_frames(media)
+    if total is None:
+        return None
+    share = 1.0 / max(1.0, step_s(NOMINAL_FPS) * NOMINAL_FPS)
+    return len(media.images) + round((total - len(media.images)) * share)
+
+
+def open_chosen(predictor: Any, choice: EngineChoice) -> None:
+    """Give a predictor the engine that was chosen, in place of upstream's `setup_model`.
+
+    Args:
+        predictor: Upstream's predictor of any task.
+        choice: What was chosen.
+    """
+    if choice.engine == "pytorch":
+        predictor.args.quantize = 16 if choice.precision == "f16" else None
+        predictor.setup_model(str(choice.model), verbose=False)
+        return
+    # As many inferences side by side as the pipeline has threads for.
+    properties = {"NUM_STREAMS": str(network_count())} if choice.engine == "openvino" else {}
+    device = select_device(predictor.args.device, verbose=False)
+    predictor.model = choice.open(device, **properties)
+    predictor.device = predictor.model.device
+
+
+def network_input(square: Sequence[int], size: tuple[int, int], *, rect: bool, stride: int) -> tuple[int, int]:
+    """Return height and width of the network's input for a picture.
+
+    Args:
+        square: Height and width that were asked for, multiples of the stride.
+        size: Width and height of the picture in pixels.
+        rect: Whether the input follows the picture's shape.
+        stride: Of the network, in pixels.
+    """
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    rows, columns = LetterBox((square[0], square[1]), auto=rect, stride=stride)(image=picture).shape[:2]
+    return int(rows), int(columns)
+
+
+def piece_sizes(media: Source, region: Region | None, tile: tuple[int, int] | None) -> set[tuple[int, int]]:
+    """Return width and height of everything that the network will see; empty where there is too much to look at."""
+    if len(media.files) > MOST_PROBED:
+        return set()
+    sizes = set()
+    for file in media.files:
+        try:
+            if file.kind == "image":
+                width, height = probe_image(file.path)
+            else:
+                info = probe_video(file.path)
+                width, height = info.width, info.height
+        except MediaError:
+            continue
+        for crop in crops_of(width, height, region, tile):
+            sizes.add((crop.right - crop.left, crop.bottom - crop.top))
+    return sizes
+
+
+def sample_pictures(media: Source, region: Region | None = None) -> list[Picture]:
+    """Return a few pictures from all over the source, BGR, as the network will see them; empty if none decodes."""
+    files = [media.files[int(share * len(media.files))] for share in SAMPLES_AT]
+    pictures = []
+    with quiet_opencv():
+        for file, share in zip(files, SAMPLES_AT, strict=True):
+            picture = _picture(file.path) if file.kind == "image" else _frame(file.path, share)
+            if picture is None:
+                continue
+            crop = crops_of(picture.shape[1], picture.shape[0], region, None)[0]
+            pictures.append(np.ascontiguousarray(picture[crop.top : crop.bottom, crop.left : crop.right]))
+    return pictures
+
+
+def _picture(path: Path) -> Picture | None:
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+
+
+def _frame(path: Path, share: float) -> Picture | None:
+    """Return a frame at a share of the video's length; the first one where it cannot be sought."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if count > 1:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, int(share * count))
+        success, picture = capture.read()
+        if not success:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            success, picture = capture.read()
+        return picture if success else None
+    finally:
+        capture.release()

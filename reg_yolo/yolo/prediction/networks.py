@@ -1,0 +1,96 @@
+"""How many networks run side by side, and with how many threads each.
+
+On few cores, two networks of one thread each finish a quarter more frames than one network of two threads, whose
+threads wait for each other at every layer.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from reg_yolo.yolo.engines.backend import PreciseOpenVINOBackend
+
+# Further ones gain little and hold their frames in memory.
+_MOST_NETWORKS = 4
+# What a batch is by default on a GPU, where one frame does not fill it.
+GPU_BATCH = 8
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def network_count() -> int:
+    """Return how many networks run side by side on the processor."""
+    return min(_MOST_NETWORKS, available_cores())
+
+
+def default_batch(device: torch.device) -> int:
+    """Return how many frames go through the network at once where the user does not say."""
+    return GPU_BATCH if device.type == "cuda" else 1
+
+
+@contextmanager
+def thread_count_kept() -> Iterator[None]:
+    """Leave torch's number of threads as it was; what a worker sets, threads would start with from then on."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work in the calling thread alone: more threads for small tensors only take cores from the network."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
+    """Return functions from an input Tensor[B, 3, H, W] to raw predictions, each to be called by a thread of its own.
+
+    A PyTorch model on the CPU is copied for that, since it keeps its anchors in itself; OpenVINO has streams, as many
+    as it was opened with. Everything else takes one call at a time.
+
+    Args:
+        predictor: Upstream's predictor after `set_up`; its own `inference` is called on each model.
+    """
+    model, cores = predictor.model, available_cores()
+    if getattr(model, "format", "") == "pt" and predictor.device.type == "cpu" and not predictor.args.compile:
+        count = network_count()
+        models = [model, *(copy.deepcopy(model) for _ in range(count - 1))]
+        return [_call(predictor, each, max(1, cores // count)) for each in models]
+    streams = 1
+    backend = getattr(model, "backend", None)
+    if isinstance(backend, PreciseOpenVINOBackend) and backend.read_model is None:
+        streams = int(backend.properties.get("NUM_STREAMS") or 1)
+    return [_call(predictor, model, None) for _ in range(streams)]
+
+
+def _call(predictor: Any, model: Any, threads: int | None) -> Callable[[torch.Tensor], Any]:
+    # Upstream's method reads everything from the predictor, so that a shallow twin runs another model.
+    twin = copy.copy(predictor)
+    twin.model = model
+
+    def infer(batch: torch.Tensor) -> Any:
+        if threads is not None and torch.get_num_threads() != threads:
+            # Counts for the calling thread.
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return twin.inference(batch)
+
+    return infer

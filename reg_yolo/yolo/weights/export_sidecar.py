@@ -1,0 +1,156 @@
+"""Exported models as weights: what Ultralytics stored in them, and a sidecar of what its formats cannot hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ultralytics.nn.backends.base import BaseBackend
+from ultralytics.utils import LOGGER
+
+from reg_yolo.errors import WeightsError
+from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file
+from reg_yolo.yolo.weights.checkpoints import file_sha256, first_line, read_thresholds, replace_file
+
+if TYPE_CHECKING:
+    from reg_yolo.yolo.weights.detector import Detector
+
+SIDECAR_SCHEMA = "reg_yolo.export/1"
+SIDECAR_NAME = "reg_yolo.json"
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """What an exported file or folder says about itself.
+
+    Attributes:
+        class_names: Class names in the order of their indices.
+        task: `detect` or `segment`.
+        imgsz: Height and width of its input in pixels.
+        precision: What it was exported for.
+        stride: Of the network, in pixels.
+        metadata: What reg_yolo stored with the weights behind it; empty without a sidecar.
+        trained_with: Ultralytics' arguments of their training, with the export's own image size.
+    """
+
+    class_names: list[str]
+    task: str
+    imgsz: tuple[int, int]
+    precision: str
+    stride: int
+    metadata: dict[str, Any]
+    trained_with: dict[str, Any]
+
+
+def is_export(path: Path) -> bool:
+    """Return whether a path is named as an export that this version runs."""
+    return kind_of_file(path) is not PYTORCH
+
+
+def read_export(path: Path) -> ExportedModel:
+    """Read what an export says about itself, without its engine.
+
+    Raises:
+        WeightsError: If it is missing, was not made by Ultralytics, or holds another kind of model.
+    """
+    kind = kind_of_file(path)
+    if not (path.is_dir() if kind is OPENVINO else path.is_file()):
+        what = "folder" if kind is OPENVINO else "file"
+        raise WeightsError(f"{path}: no such {what}; `reg-yolo export` makes one")
+    stored = BaseBackend.read_metadata(path)
+    try:
+        values = {key: _parsed(value) for key, value in stored.items()}
+        names = {int(index): str(name) for index, name in dict(values["names"]).items()}
+        class_names = [names[index] for index in range(len(names))]
+        height, width = (int(side) for side in values["imgsz"])
+        stride = int(values.get("stride") or 32)
+        task, arguments = str(values["task"]), dict(values.get("args") or {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: holds no description by Ultralytics, or is cut off; export the weights with `reg-yolo export`"
+        ) from error
+    if task not in {"detect", "segment"} or values.get("end2end") in {True, "True"} or arguments.get("nms"):
+        raise WeightsError(
+            f"{path}: a model for '{task}' with suppression of its own or another output is not run by this version; "
+            "expected an export of a detection model, made without nms=True"
+        )
+    sidecar = read_sidecar(path)
+    precision = {8: "int8", 16: "f16"}.get(arguments.get("quantize") or 0, "f32")
+    trained_with = {**(sidecar["trained_with"] if sidecar else {}), "imgsz": [height, width]}
+    metadata = dict(sidecar["metadata"]) if sidecar else {}
+    return ExportedModel(class_names, task, (height, width), precision, stride, metadata, trained_with)
+
+
+def _parsed(value: Any) -> Any:
+    """Return a value that a format has kept as Python text."""
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (ValueError, SyntaxError):
+        return value
+
+
+def sidecar_of(exported: Path) -> Path:
+    """Return the path of an export's sidecar: inside a folder, beside a file."""
+    return exported / SIDECAR_NAME if exported.is_dir() else exported.with_name(f"{exported.name}.{SIDECAR_NAME}")
+
+
+def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: tuple[int, int]) -> Path:
+    """Write what `predict` and `val` need to know of the weights behind an export, and return the file.
+
+    Args:
+        exported: The exported file or folder.
+        detector: The weights that it was made from.
+        precision: What it was exported for.
+        imgsz: Height and width of its input.
+    """
+    found = read_thresholds(detector.path, detector.metadata)
+    metadata = dict(detector.metadata)
+    if found is not None:
+        metadata["thresholds"] = found[0].to_dict()
+    content = {
+        "schema": SIDECAR_SCHEMA,
+        "weights": {"name": detector.path.name, "sha256": file_sha256(detector.path)},
+        # A folder holds its sidecar; a file could be replaced without it.
+        "sha256": None if exported.is_dir() else file_sha256(exported),
+        "precision": precision,
+        "imgsz": list(imgsz),
+        "classes": detector.class_names,
+        "metadata": metadata,
+        "trained_with": _plain(detector.trained_with),
+    }
+    path = sidecar_of(exported)
+    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read_sidecar(exported: Path) -> dict[str, Any] | None:
+    """Return the content of an export's sidecar; None where it has none or it belongs to another file.
+
+    Raises:
+        WeightsError: If it is damaged.
+    """
+    path = sidecar_of(exported)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        bound = content["sha256"]
+        if content["schema"] != SIDECAR_SCHEMA or not isinstance(content["metadata"], dict):
+            raise ValueError("another schema")
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: not a sidecar of an export ({first_line(error)}); remove it or run `reg-yolo export` again"
+        ) from error
+    if bound is not None and bound != file_sha256(exported):
+        LOGGER.warning(f"{path} belongs to another export and is passed over; `reg-yolo export` makes it anew")
+        return None
+    return content
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what JSON can hold of upstream's arguments."""
+    return json.loads(json.dumps({str(key): item for key, item in value.items()}, default=str))

@@ -1,0 +1,36 @@
+"""Which confidence threshold each class has in a prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ultralytics.utils import LOGGER
+
+from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.weights.checkpoints import read_thresholds, thresholds_file
+from reg_yolo.yolo.weights.detector import Detector
+
+DEFAULT_CONFIDENCE = 0.25
+
+
+def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
+    """Return the confidence threshold of every class: `conf` if given, else the stored ones, else 0.25.
+
+    Raises:
+        ConfigError: If `conf` is not in [0, 1].
+    """
+    names, weights = detector.class_names, detector.path
+    if conf is not None:
+        if isinstance(conf, bool) or not isinstance(conf, (int, float)) or not 0 <= conf <= 1:
+            raise ConfigError(f"conf: got {conf!r}, expected a number from 0 to 1")
+        return dict.fromkeys(names, float(conf))
+    found = read_thresholds(weights, detector.metadata)
+    beside = thresholds_file(weights)
+    if beside.is_file() and (found is None or found[1] != str(beside)):
+        LOGGER.warning(f"{beside} belongs to other weights and is passed over; `reg-yolo val` makes it anew")
+    if found is None:
+        LOGGER.info(f"No thresholds stored with {weights}: {DEFAULT_CONFIDENCE} for every class")
+        return dict.fromkeys(names, DEFAULT_CONFIDENCE)
+    thresholds, origin = found
+    LOGGER.info(f"Thresholds by class ({thresholds.criterion}) from {origin}")
+    return dict(zip(names, thresholds.for_classes(names), strict=True))

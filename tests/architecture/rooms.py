@@ -1,0 +1,96 @@
+"""The rooms of the package, and which room may import which: the arrows of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "reg_yolo"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND_FLOOR = {"errors", "files", "signals", "parallel", "text_tables"}
+# Folders that are divided into rooms of their own.
+DIVIDED = {"data", "yolo"}
+DATA_BASE = {"data.dataset", "data.objects", "data.images"}
+
+# A room may import itself, the ground floor (which has its own rows), and these.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "signals": set(),
+    "parallel": set(),
+    "text_tables": set(),
+    "files": {"errors"},
+    "losses": set(),
+    "nms": set(),
+    "config": set(),
+    "scenes": set(),
+    "detections": set(),
+    "drawing": {"detections"},
+    "video": {"detections"},
+    "jobs": {"detections", "video"},
+    "evaluation": set(),
+    "data": {"config"},
+    "data.dataset": {"config"},
+    "data.objects": {"config", "data.dataset"},
+    "data.images": {"config", "data.dataset"},
+    "data.convert": {"config", *DATA_BASE},
+    # Objects of a class are drawn on its sheet as detections are on a frame.
+    "data.check": {"config", "drawing", *DATA_BASE},
+    "data.split": {"config", *DATA_BASE},
+    "data.tile": {"config", *DATA_BASE},
+    # The class weights that statistics show are those that training computes.
+    "data.stats": {"config", "drawing", "losses", *DATA_BASE},
+    "yolo.upstream": {"config", "drawing"},
+    "yolo.weights": {"config", "evaluation", "yolo.upstream"},
+    "yolo.criterion": {"config", "losses"},
+    "yolo.datasets": {"config", "data", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
+    "yolo.validation": {"data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights"},
+    "yolo.training": {
+        "config", "data", *DATA_BASE, "drawing", "losses",
+        "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",
+    },
+    "yolo.engines": {"config", *DATA_BASE, "yolo.validation", "yolo.datasets", "yolo.weights", "yolo.upstream"},
+    "yolo.prediction": {
+        "config", "detections", "drawing", "nms", "video", "yolo.engines", "yolo.weights", "yolo.upstream",
+    },
+    "yolo.commands": {
+        "config", "data", *DATA_BASE, "detections", "drawing", "evaluation", "jobs", "scenes", "video",
+        "yolo.upstream", "yolo.weights", "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.training",
+        "yolo.engines", "yolo.prediction",
+    },
+    # The package's own doors hand names on; see `test_doors_hand_names_on`.
+    "yolo": {"yolo.upstream"},
+    "cli": {
+        "config", "data", *DATA_BASE, "data.convert", "data.check", "data.split", "data.tile", "data.stats",
+        "evaluation", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
+    },
+}  # fmt: skip
+
+
+def room_of_module(module: str) -> str:
+    """Return the room of a module below reg_yolo: 'yolo.criterion' for reg_yolo.yolo.criterion.assigner."""
+    parts = module.split(".")[1:]
+    if len(parts) > 1 and parts[0] in DIVIDED and (PACKAGE / parts[0] / parts[1]).is_dir():
+        return ".".join(parts[:2])
+    return parts[0] if parts else ""
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name of a file's module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path) -> list[str]:
+    """Return every module that a file imports, also inside functions; names of a package's own files are resolved."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                place = ROOT.joinpath(*full.split("."))
+                found.append(full if place.with_suffix(".py").is_file() or place.is_dir() else node.module)
+    return found
