@@ -9,8 +9,7 @@ import pytest
 from reg_yolo.detections.chapters import chapter_order
 from reg_yolo.errors import MediaError
 from reg_yolo.video.sources import as_drive, resolve_source
-
-from .conftest import MakeVideo
+from tests.conftest import MakeVideo
 
 
 @pytest.mark.parametrize(

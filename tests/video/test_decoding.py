@@ -17,9 +17,8 @@ from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.probing import probe_video
-
-from .clips import FPS, number_of, spoil, write_clip
-from .conftest import MakeVideo
+from tests.conftest import MakeVideo
+from tests.video.clips import FPS, number_of, spoil, write_clip
 
 
 def read(path: Path) -> tuple[list[VideoFrame], list[Hole]]:

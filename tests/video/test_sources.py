@@ -15,8 +15,7 @@ from reg_yolo.errors import MediaError
 from reg_yolo.video import probing
 from reg_yolo.video.decoding import open_video
 from reg_yolo.video.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, probe_image, probe_video, resolve_source
-
-from .conftest import MakeVideo
+from tests.conftest import MakeVideo
 
 
 @pytest.fixture

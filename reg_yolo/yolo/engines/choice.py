@@ -14,10 +14,10 @@ from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.yolo.engines import payback as cost
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
 from reg_yolo.yolo.engines.build import checked_export
 from reg_yolo.yolo.engines.cache import CacheEntry
-from reg_yolo.yolo.engines.choice import payback as cost
 from reg_yolo.yolo.engines.int8 import Int8Data
 from reg_yolo.yolo.engines.request import EngineRequest
 from reg_yolo.yolo.upstream.engine_kinds import (

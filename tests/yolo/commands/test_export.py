@@ -170,7 +170,7 @@ def test_an_export_is_not_exported_again(exports: dict[str, ExportResult]) -> No
 def test_failing_exporter_is_one_line_and_leaves_nothing(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reg_yolo.yolo.engines.choice import export as engine_export
+    from reg_yolo.yolo.engines import export as engine_export
 
     def fail(*_: Any, **__: Any) -> Any:
         raise AssertionError("unsupported operator\nwith a long explanation")

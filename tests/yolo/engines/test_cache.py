@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.yolo.engines import cache as engine_cache
 from reg_yolo.yolo.engines.cache import CacheKey, cache_folder, entry_for, find_entry, recorded_facts
-from reg_yolo.yolo.engines.choice import cache as engine_cache
 
 KEY = CacheKey(
     weights_sha256="ab" * 32, engine="openvino", engine_version="openvino 1", precision="f32", imgsz=(64, 96), batch=1,

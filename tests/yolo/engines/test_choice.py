@@ -15,12 +15,12 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.yolo.engines import build as engine_build
+from reg_yolo.yolo.engines import choice as engines
+from reg_yolo.yolo.engines import payback as engine_cost
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
 from reg_yolo.yolo.engines.cache import CacheEntry
 from reg_yolo.yolo.engines.choice import EngineChoice, choose_engine
-from reg_yolo.yolo.engines.choice import build as engine_build
-from reg_yolo.yolo.engines.choice import choice as engines
-from reg_yolo.yolo.engines.choice import payback as engine_cost
 from reg_yolo.yolo.upstream import engine_kinds
 from reg_yolo.yolo.upstream.engine_kinds import ONNXRUNTIME, OPENVINO, TENSORRT, EngineKind
 from reg_yolo.yolo.weights.detector import Detector, open_detector

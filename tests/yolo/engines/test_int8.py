@@ -15,8 +15,8 @@ from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.commands.export import export
 from reg_yolo.yolo.commands.val import val
+from reg_yolo.yolo.engines import build as engine_build
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
-from reg_yolo.yolo.engines.choice import build as engine_build
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, fingerprint
 from reg_yolo.yolo.weights.detector import open_detector
 from reg_yolo.yolo.weights.export_sidecar import read_export

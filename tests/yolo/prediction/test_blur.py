@@ -14,8 +14,8 @@ from PIL import Image
 import reg_yolo
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
+from reg_yolo.yolo.prediction import annotated as predict_pictures
 from reg_yolo.yolo.prediction.blurring import BlurError, PrivateFinder, open_finders
-from reg_yolo.yolo.prediction.session import annotated as predict_pictures
 from tests.yolo.prediction.videos import write_video
 
 

@@ -20,8 +20,8 @@ from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import MediaError
 from reg_yolo.video.reading import SourceFrame
 from reg_yolo.video.writer import AnnotatedVideoWriter
-from reg_yolo.yolo.prediction.session import frames as predict_frames
-from reg_yolo.yolo.prediction.session import job as predict_job
+from reg_yolo.yolo.prediction import frames as predict_frames
+from reg_yolo.yolo.prediction import job as predict_job
 from tests.yolo.prediction.videos import write_video
 
 # Results and pictures of the frames whose names the loops still hold; further ones would add up over a long video.
