@@ -43,7 +43,7 @@ from reg_yolo.yolo.prediction.frames import detections_of
 from reg_yolo.yolo.prediction.network_input import prepare, set_up
 from reg_yolo.yolo.prediction.networks import available_cores
 from reg_yolo.yolo.prediction.task_predictors import make_predictor
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.opening import open_detector
 from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from reg_yolo.errors import RegYoloError
+from reg_yolo.errors import RegYoloError, TrainingInterrupted
 
 OUR_FAULT, INPUT_FAULT, PARTLY_DONE, INTERRUPTED = 1, 2, 3, 130
 
@@ -35,7 +35,7 @@ def report_failure(error: BaseException, *, debug: bool = False) -> int:
         return error.code if isinstance(error.code, int) else OUR_FAULT
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return _say("interrupted", INTERRUPTED)
-    if type(error).__name__ == "TrainingInterrupted":
+    if isinstance(error, TrainingInterrupted):
         return _say(str(error), INTERRUPTED)
     if isinstance(error, RegYoloError):
         return _say(f"error: {error}", INPUT_FAULT)

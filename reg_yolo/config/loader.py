@@ -14,10 +14,11 @@ from reg_yolo.config.merging import merge_layers
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path
 from reg_yolo.config.schema import RunConfig
-from reg_yolo.config.shipped import shipped_file, shipped_names, write_text_atomic
+from reg_yolo.config.shipped import shipped_file, shipped_names
 from reg_yolo.config.train_arguments import read_arguments
 from reg_yolo.config.yaml_text import dump_yaml, read_yaml
 from reg_yolo.errors import ConfigError
+from reg_yolo.files import replace_text
 
 _LARGEST_FILE = 1_000_000
 
@@ -77,14 +78,12 @@ def write_yaml_atomic(path: str | Path, values: Mapping[str, Any] | RunConfig, *
         comment: text for the top of the file, without `#`.
 
     Raises:
-        ConfigError: the file cannot be written, or a value is not plain data.
+        ConfigError: a value is not plain data.
+        OutputError: the file cannot be written.
     """
     text = dump_yaml(values.to_dict() if isinstance(values, RunConfig) else dict(values))
     head = "".join(f"# {line}\n" for line in comment.splitlines())
-    try:
-        write_text_atomic(Path(path), head + text)
-    except OSError as error:
-        raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from None
+    replace_text(Path(path), head + text)
 
 
 def _find_source(source: str, folder: Path) -> Path:

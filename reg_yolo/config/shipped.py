@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, OutputError
+from reg_yolo.files import make_folder, replace_text
 
 Kind = Literal["configs", "datasets"]
 _KINDS: tuple[Kind, ...] = ("configs", "datasets")
@@ -74,27 +74,11 @@ def write_shipped(destination: str | Path) -> list[Path]:
     written: list[Path] = []
     try:
         for path, source in copies.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomic(path, source.read_text(encoding="utf-8"))
+            make_folder(path.parent)
+            replace_text(path, source.read_text(encoding="utf-8"))
             written.append(path)
-    except OSError as error:
+    except (OSError, OutputError):
         for path in written:
             path.unlink(missing_ok=True)
-        raise ConfigError(f"Cannot write to {target}: {error.strerror or error}.") from None
-    return written
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Writes a text file by way of a temporary one in its folder, so that no reader ever sees half of it.
-
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full; the old file is untouched then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
         raise
+    return written

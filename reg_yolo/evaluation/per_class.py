@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reg_yolo.files import replace_text
 from reg_yolo.text_tables import escape_markdown, markdown_table, text_table
 
 RARE_BELOW = 20
@@ -182,12 +182,7 @@ class DetectionReport:
         written = []
         for suffix, content in contents.items():
             target = folder / f"{stem}.{suffix}"
-            temporary = folder / f".{stem}.{suffix}.{os.getpid()}.part"
-            try:
-                temporary.write_text(content, encoding="utf-8", newline="")
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            replace_text(target, content)
             written.append(target)
         return written
 

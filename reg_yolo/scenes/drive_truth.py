@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.files import replace_text
 from reg_yolo.scenes import catalogue
-from reg_yolo.scenes.atomic import replace_text
 from reg_yolo.scenes.drive_frames import DIRECTIONS, DrivePlan, FramePlan, RenderedFrame, view_at
 from reg_yolo.scenes.gnss import Fix, noisy_fixes, utc_text
 from reg_yolo.scenes.world import PlacedObject

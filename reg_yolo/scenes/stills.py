@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from reg_yolo.errors import DataError
+from reg_yolo.files import replace_text
 from reg_yolo.scenes import catalogue
-from reg_yolo.scenes.atomic import replace_text
 from reg_yolo.scenes.labels import LabelRule
 from reg_yolo.scenes.still import Still, StillJob, StillOptions, plan_stills, render_still
 

@@ -45,7 +45,9 @@ ALLOWED: dict[str, set[str]] = {
     "yolo.weights": {"config", "evaluation", "yolo.upstream"},
     "yolo.criterion": {"config", "losses"},
     "yolo.datasets": {"config", "data", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
-    "yolo.validation": {"data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights"},
+    "yolo.validation": {
+        "config", "data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights",
+    },
     "yolo.training": {
         "config", "data", *DATA_BASE, "drawing", "losses",
         "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",

@@ -8,8 +8,8 @@ import yaml
 from reg_yolo.config import shipped
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.config.shipped import shipped_file, shipped_folder, shipped_names, write_shipped, write_text_atomic
-from reg_yolo.errors import ConfigError
+from reg_yolo.config.shipped import replace_text, shipped_file, shipped_folder, shipped_names, write_shipped
+from reg_yolo.errors import ConfigError, OutputError
 
 DETECT = ["pavilion", "pedestrian_bridge", "information_sign", "single_arm_pole", "bus_stop", "warning_sign"]
 DETECT += ["concrete_guardrail"]
@@ -82,7 +82,7 @@ def test_copies_never_overwrite(tmp_path: Path) -> None:
 
 
 def test_a_failed_copy_takes_back_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = write_text_atomic, []
+    real, calls = replace_text, []
 
     def full_disk(path: Path, text: str) -> None:
         calls.append(path)
@@ -90,15 +90,15 @@ def test_a_failed_copy_takes_back_what_it_wrote(tmp_path: Path, monkeypatch: pyt
             raise OSError(28, "No space left on device")
         real(path, text)
 
-    monkeypatch.setattr(shipped, "write_text_atomic", full_disk)
-    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device"):
+    monkeypatch.setattr(shipped, "replace_text", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
         write_shipped(tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_copy_to_where_a_file_stands_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="Cannot write to"):
+    with pytest.raises(OutputError, match=r"The folder .*file/configs/detect cannot be made: Not a directory"):
         write_shipped(tmp_path / "file")
 
 

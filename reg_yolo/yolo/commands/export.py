@@ -19,8 +19,9 @@ from reg_yolo.yolo.engines.export import export_model, export_to
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, measure_change
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_own_keys
 from reg_yolo.yolo.upstream.engine_kinds import KINDS, PYTORCH, TENSORRT, EngineKind, engine_kind, require_installed
-from reg_yolo.yolo.weights.detector import Detector, open_detector
+from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import sidecar_of
+from reg_yolo.yolo.weights.opening import open_detector
 
 # Settled by the command itself, or of no use to what reads the export again.
 NOT_FOR_EXPORT = {

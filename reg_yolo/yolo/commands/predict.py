@@ -9,11 +9,11 @@ from typing import Any
 from ultralytics.utils import LOGGER
 
 from reg_yolo.detections.detections import FrameDetections
+from reg_yolo.signals import listening_for_signals
 from reg_yolo.video.sources import as_drive, resolve_source
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.prediction.job import PartlyRead, PredictionSummary, run_job
 from reg_yolo.yolo.prediction.session import Prediction
-from reg_yolo.yolo.stopping import listening_for_signals
 
 
 def predict(

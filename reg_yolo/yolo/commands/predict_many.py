@@ -17,12 +17,12 @@ from reg_yolo.jobs.cluster import Cluster, ClusterWork, run_on_cluster
 from reg_yolo.jobs.manifest import MANIFEST_FILE, Manifest, SourceRecord
 from reg_yolo.jobs.work_list import RunSettings, WorkSource, judge, list_sources, parse_shard
 from reg_yolo.jobs.work_loop import ProcessedSource, WorkLoop
+from reg_yolo.signals import listening_for_signals
 from reg_yolo.video.sources import MediaFile, Source, resolve_source
 from reg_yolo.yolo.commands.many_progress import ManyProgress
 from reg_yolo.yolo.commands.run_folder import new_run_folder
 from reg_yolo.yolo.prediction.job import PartlyRead, run_job
 from reg_yolo.yolo.prediction.session import Prediction
-from reg_yolo.yolo.stopping import listening_for_signals
 
 
 @dataclass(frozen=True)

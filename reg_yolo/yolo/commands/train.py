@@ -18,7 +18,7 @@ from reg_yolo.config.schema import DataPair, RunConfig
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
-from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
@@ -28,7 +28,7 @@ from reg_yolo.yolo.training.trainers import RegDetectionTrainer, RegJointTrainer
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.upstream.environment import is_remote, offline
 from reg_yolo.yolo.upstream.version import check_ultralytics_version
-from reg_yolo.yolo.weights.checkpoints import first_line, load_checkpoint_file, metadata_of
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 
 TRAINERS: dict[str, type[RegTraining]] = {
     "detect": RegDetectionTrainer,

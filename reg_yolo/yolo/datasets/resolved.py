@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from ultralytics.utils import LOGGER
 
+from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import JointSets
 from reg_yolo.data.dataset.label_scan import scan_labels
 from reg_yolo.data.images.decoding import raise_for_undecodable, undecodable_images
 from reg_yolo.errors import DataError
-from reg_yolo.yolo.weights.checkpoints import replace_file
+from reg_yolo.files import replace_text
 
 
 @dataclass(frozen=True)
@@ -97,5 +97,5 @@ def write_joint_yaml(sets: JointSets, folder: Path) -> Path:
             content[split] = sources
     path = folder / "data.yaml"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    replace_text(path, dump_yaml(content))
     return path

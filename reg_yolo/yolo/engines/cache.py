@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import WeightsError
-from reg_yolo.yolo.weights.checkpoints import file_sha256
+from reg_yolo.files import file_sha256
 
 FOLDER_NAME = ".reg_yolo_engines"
 ENTRY_SCHEMA = "reg_yolo.engine/1"

@@ -14,11 +14,10 @@ import torch
 from ultralytics.engine.exporter import Exporter
 from ultralytics.nn.tasks import load_checkpoint
 
-from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.yolo.engines.backend import only_warnings
 from reg_yolo.yolo.upstream.engine_kinds import ONNXRUNTIME, OPENVINO, PYTORCH, TENSORRT, EngineKind
 from reg_yolo.yolo.upstream.environment import without_usage_data
-from reg_yolo.yolo.weights.checkpoints import first_line
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import write_sidecar
 

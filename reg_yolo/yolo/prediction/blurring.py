@@ -14,7 +14,8 @@ from reg_yolo.config.problems import did_you_mean
 from reg_yolo.errors import ConfigError, RegYoloError
 from reg_yolo.yolo.prediction.network_input import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
-from reg_yolo.yolo.weights.detector import Detector, open_detector
+from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.opening import open_detector
 
 # A face that is blurred for nothing costs less than one that is not.
 BLUR_CONFIDENCE = 0.1

@@ -21,6 +21,7 @@ from reg_yolo.detections.files import CsvWriter, DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
+from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Unreadable, expected_frames, read_source
 from reg_yolo.video.sources import Source, probe_video
 from reg_yolo.video.tiles import crops_of
@@ -30,7 +31,6 @@ from reg_yolo.yolo.prediction.blurring import PrivateFinder
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem, predicted_frames
 from reg_yolo.yolo.prediction.settings import PredictOptions
 from reg_yolo.yolo.prediction.tracking import DriveTracker, tracked_frames
-from reg_yolo.yolo.weights.checkpoints import file_sha256
 from reg_yolo.yolo.weights.detector import Detector
 
 

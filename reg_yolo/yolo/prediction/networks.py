@@ -7,26 +7,19 @@ threads wait for each other at every layer.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from reg_yolo.parallel import available_cores
 from reg_yolo.yolo.engines.backend import PreciseOpenVINOBackend
 
 # Further ones gain little and hold their frames in memory.
 _MOST_NETWORKS = 4
 # What a batch is by default on a GPU, where one frame does not fill it.
 GPU_BATCH = 8
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def network_count() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ultralytics.utils.torch_utils import select_device
 
+from reg_yolo.files import file_sha256
 from reg_yolo.video.sources import Source
 from reg_yolo.yolo.engines.choice import EngineChoice
 from reg_yolo.yolo.prediction.blurring import PrivateFinder, open_finders
@@ -27,8 +28,7 @@ from reg_yolo.yolo.prediction.tracking import (
     warn_of_thinning,
 )
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys
-from reg_yolo.yolo.weights.checkpoints import file_sha256
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.opening import open_detector
 from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 # Arguments that leave the detections as they are.

@@ -18,8 +18,8 @@ from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import ConfigError, DataError, RegYoloError
-from reg_yolo.signals import Interruption, TrainingInterrupted
+from reg_yolo.errors import ConfigError, DataError, RegYoloError, TrainingInterrupted
+from reg_yolo.signals import StopRequest
 from reg_yolo.yolo.criterion.class_loss import INITIAL_DEVIATION
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
@@ -32,8 +32,6 @@ from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
-
-SCRATCH_ADVICE_BELOW = 5000
 
 
 class RegTraining(AtomicCheckpoints):
@@ -115,7 +113,7 @@ class RegTraining(AtomicCheckpoints):
         self.class_counts: list[int] = []
         self.report: Any = None
         self.mask_report: Any = None
-        self.interruption = Interruption()
+        self.interruption = StopRequest(lambda name: LOGGER.info(f"{name} received: saving after the current batch"))
         self.around_amp_check = ExitStack()
         self.sheet_drawn = False
         register_fonts()
@@ -229,10 +227,24 @@ class RegTraining(AtomicCheckpoints):
         prove_augmentations(self.train_loader.dataset, self.requested_augmentations)
         images = len(self.train_loader.dataset)
         if RANK in {-1, 0}:
-            write_settings(self)
-            write_class_weights(self)
+            self._write_records()
             draw_transforms(self.train_loader.dataset, self.requested_augmentations, self.save_dir)
-            LOGGER.info(describe_start(self, images, SCRATCH_ADVICE_BELOW))
+            start = describe_start(
+                vars(self.args), self.task_name, images, resumed_at=self.start_epoch if self.resume else None
+            )
+            LOGGER.info(start)
+
+    def _write_records(self) -> None:
+        write_settings(
+            self.save_dir,
+            self.task_name,
+            vars(self.args),
+            reg=self.reg.to_dict(),
+            joint=self.joint,
+            albumentations=self.settings.get("albumentations"),
+        )
+        weights = self.criterion.class_weights_list()
+        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights)
 
     def _prove_criterion(self) -> None:
         """Stop the run unless the criterion that will be called is ours on the live model and on the EMA."""

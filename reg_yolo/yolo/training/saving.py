@@ -11,6 +11,8 @@ from ultralytics.utils import LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.patches import torch_load
 from ultralytics.utils.torch_utils import strip_optimizer, torch_distributed_zero_first, unwrap_model
 
+from reg_yolo.errors import WeightsError
+from reg_yolo.files import replacing
 from reg_yolo.yolo.weights.checkpoints import METADATA_KEY, metadata_of, set_metadata, write_checkpoint
 
 if TYPE_CHECKING:
@@ -92,13 +94,11 @@ class AtomicCheckpoints(Host):
     def _strip(self, path: Path, updates: dict[str, Any]) -> dict[str, Any]:
         if not path.exists():
             return {}
-        partial = path.with_name(f".{path.name}.part")
-        try:
+        with replacing(path) as partial:
             stripped = strip_optimizer(path, s=str(partial), updates=updates)
-            if partial.exists():
-                partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            if not partial.stat().st_size:
+                # Upstream only logs that it could not read the file.
+                raise WeightsError(f"{path}: cannot be read back to strip it; the disk may be full or failing")
         return stripped
 
     def _store_report(self) -> None:

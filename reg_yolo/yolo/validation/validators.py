@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils import nms
 
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
@@ -102,3 +103,30 @@ class RegDetectionValidator(DetectionValidator):
 
     def _class_names(self) -> list[str]:
         return [self.names[i] for i in range(len(self.names))]
+
+
+class RegSegmentationValidator(SegmentationValidator, RegDetectionValidator):
+    """Upstream's validator; afterwards `reports` reads out boxes and masks. Thresholds are those of the boxes."""
+
+    def reports(self, title: str = "") -> list[DetectionReport]:
+        """Return the per-class results of the last validation: boxes, then masks."""
+        return [self.detection_report(title), self.mask_report(title)]
+
+    def mask_report(self, title: str = "") -> DetectionReport:
+        """Return the per-class results of the last validation for masks."""
+        seg = self.metrics.seg
+        return build_report(
+            self._class_names(),
+            split=self.args.split,
+            images=self.seen,
+            image_counts=self.metrics.nt_per_image,
+            instance_counts=self.metrics.nt_per_class,
+            class_index=[int(i) for i in seg.ap_class_index],
+            precision=seg.p,
+            recall=seg.r,
+            f1=seg.f1,
+            ap50=seg.ap50,
+            ap=seg.ap,
+            kind="mask",
+            title=title,
+        )

@@ -5,10 +5,8 @@ plain data under the key `reg_yolo` of the checkpoint and in the attribute of th
 weights behave the same and plain Ultralytics loads them without knowing us.
 """
 
-import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,8 +16,9 @@ import torch
 from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 
-from reg_yolo.errors import WeightsError
+from reg_yolo.errors import WeightsError, first_line
 from reg_yolo.evaluation.thresholds import ClassThresholds
+from reg_yolo.files import file_sha256, replace_bytes, replace_text
 
 METADATA_KEY = "reg_yolo"
 
@@ -57,11 +56,6 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
     return checkpoint
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, for messages of ours that name the cause."""
-    return (str(error).splitlines() or [""])[0][:200]
-
-
 def model_of(checkpoint: Mapping[str, Any]) -> Any:
     """Return the model of a checkpoint: the EMA where the run is not finished, the stripped model afterwards."""
     return checkpoint.get("ema") or checkpoint.get("model")
@@ -86,31 +80,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], paths: Iterable[Path]) -> No
     buffer = io.BytesIO()
     torch.save(dict(checkpoint), buffer)
     for path in paths:
-        replace_file(path, buffer.getbuffer())
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` beside `path` and rename it over `path`; nothing is left behind when writing fails."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def file_sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file (of all files inside, for an exported model that is a folder)."""
-    path = Path(path)
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+        replace_bytes(path, buffer.getbuffer())
 
 
 def thresholds_file(weights: Path | str) -> Path:
@@ -130,7 +100,7 @@ def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str
         "data": data,
         "thresholds": thresholds.to_dict(),
     }
-    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

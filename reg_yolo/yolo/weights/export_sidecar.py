@@ -7,17 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ultralytics.nn.backends.base import BaseBackend
 from ultralytics.utils import LOGGER
 
-from reg_yolo.errors import WeightsError
+from reg_yolo.errors import WeightsError, first_line
+from reg_yolo.files import file_sha256, replace_bytes
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file
-from reg_yolo.yolo.weights.checkpoints import file_sha256, first_line, read_thresholds, replace_file
-
-if TYPE_CHECKING:
-    from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.checkpoints import read_thresholds
+from reg_yolo.yolo.weights.detector import Detector
 
 SIDECAR_SCHEMA = "reg_yolo.export/1"
 SIDECAR_NAME = "reg_yolo.json"
@@ -123,7 +122,7 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
         "trained_with": _plain(detector.trained_with),
     }
     path = sidecar_of(exported)
-    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     return path
 
 

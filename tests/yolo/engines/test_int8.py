@@ -18,8 +18,8 @@ from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.engines import build as engine_build
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, fingerprint
-from reg_yolo.yolo.weights.detector import open_detector
 from reg_yolo.yolo.weights.export_sidecar import read_export
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.conftest import NAMES, mixed_row, polygon_row, write_rectangles
 from tests.detector import write_detector
 

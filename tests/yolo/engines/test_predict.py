@@ -17,7 +17,7 @@ import reg_yolo
 from reg_yolo.detections.files import read_detections
 from reg_yolo.yolo.engines import payback as engine_cost
 from reg_yolo.yolo.prediction import engine as predict_engine
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.yolo.prediction.videos import write_video
 
 

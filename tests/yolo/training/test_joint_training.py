@@ -15,8 +15,7 @@ from ultralytics.nn.tasks import SegmentationModel
 
 import reg_yolo
 from reg_yolo.config.loader import load_config
-from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.signals import TrainingInterrupted
+from reg_yolo.errors import ConfigError, DataError, TrainingInterrupted
 from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.training.start_checks import describe_start

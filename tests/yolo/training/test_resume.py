@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import ConfigError, WeightsError
-from reg_yolo.signals import TrainingInterrupted
+from reg_yolo.errors import ConfigError, TrainingInterrupted, WeightsError
 from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.training.resume import last_checkpoint, stored_settings
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer
