@@ -10,24 +10,24 @@ import pytest
 from reg_yolo import files as whole_files
 from reg_yolo.data.dataset import output_paths as output_places
 from reg_yolo.data.dataset.output_paths import refuse_unwritable
-from reg_yolo.errors import OutputError
+from reg_yolo.errors import DataError, OutputError
 from reg_yolo.files import file_sha256, make_folder, replace_bytes, replace_text, replacing, whole_folder
 
 
 def test_places_below_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"The folder .*file/a cannot be made: Not a directory\."):
+    with pytest.raises(OutputError, match=r"The folder .*file/a cannot be made: Not a directory"):
         make_folder(tmp_path / "file/a")
     with pytest.raises(OutputError, match=r"The folder .*file/a/b cannot be made"), whole_folder(tmp_path / "file/a/b"):
         pass
-    with pytest.raises(OutputError, match=r"file/a\.json cannot be written: Not a directory\."):
+    with pytest.raises(OutputError, match=r"file/a\.json cannot be written: Not a directory"):
         replace_text(tmp_path / "file/a.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "stats.json/x").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"stats\.json cannot be written: Is a directory\."):
+    with pytest.raises(OutputError, match=r"stats\.json cannot be written: Is a directory"):
         replace_bytes(tmp_path / "stats.json", b"{}")
     assert [path.name for path in tmp_path.iterdir()] == ["stats.json"]
 
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
     refuse_unwritable("--out", tmp_path / "a/b")
     assert not (tmp_path / "a").exists()
     monkeypatch.setattr(output_places.os, "access", lambda path, _: path != tmp_path)
-    with pytest.raises(OutputError, match=f"--out: nothing can be written to {tmp_path};"):
+    with pytest.raises(DataError, match=f"--out: nothing can be written to {tmp_path};"):
         refuse_unwritable("--out", tmp_path / "a/b")
 
 

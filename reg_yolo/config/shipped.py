@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,23 @@ def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
     """Returns the shipped file of a name, given with or without `.yaml`, or None."""
     stem = name.removesuffix(".yaml")
     return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
+
+
+def config_for_model(model: str, task: str | None = None) -> str:
+    """Returns the name of the shipped configuration that a model trains with where none is named: `TASK/MODEL`.
+
+    Args:
+        model: a model YAML or weights; the scale letter and `-seg` in its name count, whatever else stands there.
+        task: the task, if it is known; None goes by the name.
+
+    Example:
+        >>> config_for_model("yolov8s-seg.pt"), config_for_model("runs/best.pt")
+        ('segment/yolov8s', 'detect/yolov8n')
+    """
+    stem = Path(model).stem
+    scale = re.match(r"yolov8([nsmlx])", stem)
+    by_name = "segment" if "-seg" in stem else "detect"
+    return f"{task or by_name}/yolov8{scale.group(1) if scale else 'n'}"
 
 
 def shipped_weights(name: str | Path) -> Path | None:

@@ -8,7 +8,14 @@ import yaml
 from reg_yolo.config import shipped
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.config.shipped import replace_text, shipped_file, shipped_folder, shipped_names, write_shipped
+from reg_yolo.config.shipped import (
+    config_for_model,
+    replace_text,
+    shipped_file,
+    shipped_folder,
+    shipped_names,
+    write_shipped,
+)
 from reg_yolo.errors import ConfigError, OutputError
 
 DETECT = ["pavilion", "pedestrian_bridge", "information_sign", "single_arm_pole", "bus_stop", "warning_sign"]
@@ -115,3 +122,18 @@ def test_a_broken_installation_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(shipped, "__file__", str(tmp_path / "reg_yolo/config/shipped.py"))
     with pytest.raises(ConfigError, match=r"The shipped configs are missing beside .*; install reg-yolo again"):
         shipped_folder("configs")
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "name"),
+    [
+        ("yolov8n.pt", None, "detect/yolov8n"),
+        ("/weights/yolov8x-seg.pt", None, "segment/yolov8x"),
+        ("yolov8s.yaml", "joint", "joint/yolov8s"),
+        ("best.pt", None, "detect/yolov8n"),
+        ("best.pt", "segment", "segment/yolov8n"),
+    ],
+)
+def test_the_configuration_of_a_model_is_task_and_scale(model: str, task: str | None, name: str) -> None:
+    assert config_for_model(model, task) == name
+    assert shipped_file(name) is not None

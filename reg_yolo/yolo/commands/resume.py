@@ -1,8 +1,8 @@
-"""`train --resume` with further settings: what may change is passed on, another loss is refused."""
+"""`train --resume`: an interrupted run goes on with its own loss; what may change is passed on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,46 @@ from reg_yolo.config.loader import load_config
 from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.schema import RunConfig
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.commands.train import TrainingResult, resume
+from reg_yolo.yolo.commands.train import TRAINERS, UPSTREAM_TASKS, TrainingResult, training_result
 from reg_yolo.yolo.training.resume import last_checkpoint, stored_settings
+from reg_yolo.yolo.upstream.version import check_ultralytics_version
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
+
+
+def resume(
+    run: str | Path, config: RunConfig | None = None, *, trust: bool = False, **arguments: Any
+) -> TrainingResult:
+    """Continue an interrupted run with the loss it was trained with.
+
+    Args:
+        run: The run directory or its last.pt.
+        config: The configuration of the run, if it is to be compared: another loss is refused.
+        trust: Load checkpoints that run code of their own.
+        arguments: Arguments that may change on resume, such as `device` or `batch`, and `data` where the data set has
+            moved (for a joint run also a pair `{"detect": ..., "segment": ...}`).
+
+    Raises:
+        RegYoloError: If there is nothing to resume, or the loss differs.
+    """
+    check_ultralytics_version()
+    last = last_checkpoint(Path(run))
+    checkpoint = load_checkpoint_file(last, trust=trust)
+    task = str(metadata_of(checkpoint).get("task", "detect"))
+    trainer_class = TRAINERS[task]
+    settings: dict[str, Any] = {"trust": trust, "reg": config.reg.to_dict() if config else None}
+    if "data" in arguments and task == "joint":
+        settings["joint"] = {"data": arguments.pop("data")}
+    elif isinstance(arguments.get("data"), Mapping):
+        raise ConfigError(f"data: two data sets are for runs of the joint task, {last} is of {task}")
+    trainer_class = type(
+        trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
+    )
+    overrides = {"task": UPSTREAM_TASKS[task], "model": str(last), "resume": str(last), **arguments}
+    trainer = trainer_class(overrides=overrides)
+    trainer.train()
+    return training_result(trainer)
 
 
 def resume_with_overrides(

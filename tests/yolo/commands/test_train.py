@@ -18,9 +18,11 @@ from ultralytics import YOLO
 import reg_yolo
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.overrides import read_overrides
+from reg_yolo.config.yaml_text import read_yaml
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.yolo.commands import train as train_run
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
+from reg_yolo.yolo.training import records
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 
 FAST: dict[str, Any] = {
@@ -229,3 +231,24 @@ def test_top_level_is_lazy() -> None:
 def test_unknown_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         reg_yolo.trian  # noqa: B018
+
+
+def test_a_model_alone_takes_the_configuration_of_its_name(rectangles: Path) -> None:
+    resolved = train_run.resolve_config(None, ["model=yolov8s.yaml", f"data={rectangles}", "epochs=3"])
+    assert (resolved.task, resolved.model, resolved.train["epochs"]) == ("detect", "yolov8s.yaml", 3)
+    assert resolved.reg == load_config("detect/yolov8s", train_keys=train_run.DEFAULT_CFG_DICT).reg
+    with pytest.raises(ConfigError, match=r"neither a configuration nor a model is named; .*model=yolov8n\.pt"):
+        train_run.resolve_config(None, [f"data={rectangles}"])
+
+
+@pytest.mark.slow
+def test_weights_alone_say_their_task(finished: Any, rectangles: Path) -> None:
+    resolved = train_run.resolve_config(None, [f"model={finished.best}", f"data={rectangles}"])
+    assert (resolved.task, resolved.model) == ("detect", str(finished.best))
+
+
+def test_class_names_that_look_like_numbers_come_back_as_text(tmp_path: Path) -> None:
+    arguments = {"model": "yolov8n.yaml", "data": "data.yaml", "epochs": 3, "name": "run"}
+    joint = {"mask_classes": ["1e3", "no", "0x10", "wall"]}
+    records.write_settings(tmp_path, "joint", arguments, reg={"preset": "reg"}, joint=joint)
+    assert read_yaml((tmp_path / "reg.yaml").read_text(), "reg.yaml").value["mask_classes"] == joint["mask_classes"]
