@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -214,23 +212,6 @@ def test_keywords_mean_what_they_say_whatever_their_text() -> None:
         word = train_run.as_override("project", value)
         expected = str(value) if isinstance(value, Path) else value
         assert read_overrides([word]).values == {"train": {"project": expected}}
-
-
-@pytest.mark.slow
-def test_top_level_is_lazy() -> None:
-    script = (
-        "import sys, reg_yolo; assert not {'torch', 'ultralytics', 'numpy', 'cv2'} & set(sys.modules); "
-        "reg_yolo.load_config; assert 'torch' not in sys.modules; "
-        "print(sorted(name for name in reg_yolo.__all__ if not callable(getattr(reg_yolo, name))))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.strip().splitlines()[-1] == "[]"
-
-
-def test_unknown_name_of_the_package_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        reg_yolo.trian  # noqa: B018
 
 
 def test_a_model_alone_takes_the_configuration_of_its_name(rectangles: Path) -> None:

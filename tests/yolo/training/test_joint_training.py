@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def test_an_interrupted_run_goes_on_with_its_sets(mixed_rectangles: Path, tmp_pa
 
     def ask(running: Any) -> None:
         if running.epoch == 1:
-            running.interruption.requested, running.interruption.signal_name = True, "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):
@@ -196,7 +197,7 @@ def started_pair(boxes_set: Path, masks_set: Path, tmp_path: Path) -> Path:
 
     def ask(running: Any) -> None:
         if running.epoch == 1:
-            running.interruption.requested, running.interruption.signal_name = True, "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):

@@ -29,8 +29,7 @@ def interrupt_in_epoch(trainer, epoch: int) -> None:
 
     def ask(running) -> None:
         if running.epoch == epoch:
-            running.interruption.requested = True
-            running.interruption.signal_name = "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):
