@@ -12,7 +12,7 @@ import numpy as np
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.frame_names import picture_name
-from reg_yolo.data.dataset.sound_labels import read_sound_labels
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.images.similarity import Similarity
 from reg_yolo.data.split.assignment import Counts, assign_groups
 from reg_yolo.data.split.grouping import RULES, GroupingRules, group_images

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.dataset.output_paths import refuse_inside
-from reg_yolo.data.dataset.sound_labels import read_sound_labels
-from reg_yolo.data.split.output import dataset_yaml_text, unique_names
+from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import replace_text, whole_folder
 from reg_yolo.parallel import available_cores, parallel_map

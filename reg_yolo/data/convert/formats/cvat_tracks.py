@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import NO_AREA, read_points, shape_object, shapes_of
+from reg_yolo.data.convert.formats.cvat_shapes import NO_AREA, read_points, shape_object, shapes_of
 from reg_yolo.data.convert.formats.image_finder import PictureFinder, walk_files
 from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text, split_of
 from reg_yolo.data.objects.annotations import (

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import ellipse, mask_object, merge_groups
 from reg_yolo.data.convert.formats.image_finder import PictureFinder
 from reg_yolo.data.convert.formats.reading import (
     as_list,
@@ -21,6 +20,7 @@ from reg_yolo.data.convert.formats.reading import (
     read_json,
     split_of,
 )
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, merge_groups
 from reg_yolo.data.objects.annotations import (
     AnnotatedImage,
     AnnotatedSet,

@@ -14,9 +14,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import rotated
 from reg_yolo.data.convert.formats.image_finder import PictureFinder
 from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text, read_text, read_xml, split_of
+from reg_yolo.data.convert.formats.shapes import rotated
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Ring
 from reg_yolo.data.objects.outlines import bounds
 from reg_yolo.errors import DataError
