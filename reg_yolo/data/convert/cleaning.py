@@ -12,9 +12,9 @@ from reg_yolo.data.objects.fitting import TWICE, fit_object
 from reg_yolo.data.objects.orientation import fit_to_picture, scale_objects, upright_size
 from reg_yolo.data.objects.outlines import bounds
 
-CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
-DIFFICULT = "difficult (--drop-difficult)"
-BOX_ONLY = "box only (--rows polygons)"
+CROWD = "crowd region (iscrowd); keep_crowd takes it as an object"
+DIFFICULT = "difficult"
+BOX_ONLY = "box only (rows=polygons)"
 
 
 ROW_CHOICES = ("mixed", "boxes", "polygons")
@@ -50,7 +50,7 @@ def select_objects(
     for item in image.objects:
         target = plan.targets.get(item.class_name)
         if target is None:
-            remarks.append(_remark(ASKED, image, item, f"class {item.class_name} (--drop)"))
+            remarks.append(_remark(ASKED, image, item, f"class {item.class_name}"))
         elif item.difficult and rules.drop_difficult:
             remarks.append(_remark(ASKED, image, item, DIFFICULT))
         elif item.crowd and not rules.keep_crowd:

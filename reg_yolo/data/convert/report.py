@@ -66,7 +66,7 @@ class ConversionSummary:
         rows = [(name, str(self.polygons[name]), str(self.boxes[name])) for name in self.class_names]
         lines.append(text_table(["class", "outlines", "boxes only"], rows))
         if self.unlabelled:
-            lines += ["", f"Pictures without objects left out: {self.unlabelled}; --background keeps them."]
+            lines += ["", f"Pictures without objects left out: {self.unlabelled}; background keeps them."]
         causes = Counter((remark.kind, remark.reason) for remark in self.remarks)
         if causes:
             lines += ["", f"Left out or changed, each one named in {REPORT_NAME}:"]
@@ -83,7 +83,7 @@ class ConversionSummary:
             lines += [
                 "",
                 "Outlines and boxes stand side by side: check and train them as the joint task. For detection convert",
-                "with --rows boxes, for segmentation with --rows polygons.",
+                "with rows=boxes, for segmentation with rows=polygons.",
             ]
         if set(self.images) == {"train"} and self.result.suffix == ".yaml":
             command = f"reg-yolo data split {quote(str(self.result))} --by drive --val 0.2"

@@ -77,13 +77,13 @@ def convert(
         DataError: If the source is not understood, an argument names what there is not, or nothing is left to write.
     """
     source, out = Path(source), Path(out)
-    for option, value, known in (
-        ("--to", to, tuple(_WRITERS)),
-        ("--rows", rows, ROW_CHOICES),
-        ("--exif", exif, EXIF_CHOICES),
+    for parameter, value, known in (
+        ("to", to, tuple(_WRITERS)),
+        ("rows", rows, ROW_CHOICES),
+        ("exif", exif, EXIF_CHOICES),
     ):
         if value not in known:
-            raise DataError(f"{option} {value}: expected {', '.join(known)}.{did_you_mean(value, known)}")
+            raise DataError(f"{parameter}: got {value!r}, expected {', '.join(known)}.{did_you_mean(value, known)}")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies inside {source}; name a folder outside of it.")
     with whole_folder(out) as folder, _unpacked(source, folder) as unpacked:
@@ -152,10 +152,10 @@ def _refuse_losses(summary: ConversionSummary, source: Path, strict: bool) -> No
     shown = [f"  {r.file} {r.place}".rstrip() + f": {r.reason}" for r in losses[:5]]
     shown += [f"  ... and {len(losses) - 5} more"] if len(losses) > 5 else []
     if not summary.images:
-        hint = "" if losses else " No picture has an object; --background keeps pictures without."
+        hint = "" if losses else " No picture has an object; background keeps pictures without."
         raise DataError("\n".join([f"{source}: nothing is left to write.{hint}", *shown]))
     if strict and losses:
-        raise DataError("\n".join([f"{source}: --strict, and {len(losses)} things would be left out:", *shown]))
+        raise DataError("\n".join([f"{source}: strict, and {len(losses)} things would be left out:", *shown]))
 
 
 @contextmanager

@@ -77,16 +77,16 @@ def drive_by_pattern(names: list[PurePosixPath], pattern: str) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"--pattern: {pattern!r} is no regular expression ({error})") from None
+        raise ConfigError(f"pattern: {pattern!r} is not a regular expression ({error})") from None
     if expression.groups == 0:
         raise ConfigError(
-            f"--pattern: {pattern!r} has no group; put the part that names the drive in brackets, such as '(.+)_[0-9]+'"
+            f"pattern: {pattern!r} has no group; put the part that names the drive in brackets, such as '(.+)_[0-9]+'"
         )
     found = [expression.search(str(name)) for name in names]
     missed = [str(name) for name, match in zip(names, found, strict=True) if match is None]
     if missed:
         raise DataError(
-            f"--pattern: {pattern!r} does not fit {len(missed)} of {len(names)} names, such as {missed[0]}; "
+            f"pattern: {pattern!r} does not fit {len(missed)} of {len(names)} names, such as {missed[0]}; "
             "the names are paths below the folder 'images'"
         )
     return [" ".join(part for part in match.groups() if part is not None) for match in found if match is not None]

@@ -34,9 +34,9 @@ class Similarity:
     any_bits: int = 64
 
     def __post_init__(self) -> None:
-        for bits in (self.neighbour_bits, self.any_bits):
+        for name, bits in (("neighbour_bits", self.neighbour_bits), ("any_bits", self.any_bits)):
             if not 0 <= bits < _BITS // 2:
-                raise ConfigError(f"--neighbour-bits and --any-bits must be from 0 to {_BITS // 2 - 1}, got {bits}")
+                raise ConfigError(f"{name} must be from 0 to {_BITS // 2 - 1}, got {bits}")
 
 
 def similar_pairs(

@@ -52,15 +52,13 @@ class GroupingRules:
         unknown = [rule for rule in self.by if rule not in RULES]
         if unknown or not self.by:
             hint = did_you_mean(unknown[0], RULES) if unknown else ""
-            raise ConfigError(
-                f"--by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}.{hint}"
-            )
+            raise ConfigError(f"by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}.{hint}")
         if self.pattern is not None and "drive" not in self.by:
-            raise ConfigError("--pattern names drives; it goes with --by drive")
+            raise ConfigError("pattern names drives; it goes with by=drive")
         if not (math.isfinite(self.gap_s) and self.gap_s >= 0):
-            raise ConfigError(f"--gap must be a number of seconds from 0, got {self.gap_s:g}")
+            raise ConfigError(f"gap_s must be a number of seconds from 0, got {self.gap_s:g}")
         if not (math.isfinite(self.radius_m) and self.radius_m > 0):
-            raise ConfigError(f"--radius must be a number of metres above 0, got {self.radius_m:g}")
+            raise ConfigError(f"radius_m must be a number of metres above 0, got {self.radius_m:g}")
 
 
 def group_images(
@@ -139,7 +137,7 @@ def _tie_missing(ties: Ties, names: list[PurePosixPath], known: list[bool], what
     """Tie the images that lack a time or place by drive instead, and say so."""
     missing = [index for index, has in enumerate(known) if not has]
     if len(missing) == len(known):
-        raise DataError(f"None of the {len(known)} images has a {what}; choose another --by: {', '.join(RULES)}.")
+        raise DataError(f"None of the {len(known)} images has a {what}; by: expected another of {', '.join(RULES)}")
     if not missing:
         return []
     drives = dict(zip(missing, _drives([names[index] for index in missing], None), strict=True))

@@ -34,9 +34,9 @@ def write_split_lists(
         DataError: If the YAML is there and was not written by this function.
     """
     if target.suffix not in (".yaml", ".yml"):
-        raise DataError(f"--out: {target} must end in .yaml, it is a data-set YAML.")
+        raise DataError(f"out: {target} must end in .yaml, it is a data-set YAML")
     if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
-        raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file with --out.")
+        raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file as out")
     folder = Path(os.path.realpath(target.parent))
     make_folder(folder)
     target = folder / target.name
@@ -63,7 +63,7 @@ def copy_split(
         ConfigError: If `out` is inside the data set.
         DataError: If `out` exists and is not empty.
     """
-    refuse_inside("--copy", out, description)
+    refuse_inside("copy_to", out, description)
     with whole_folder(out) as folder:
         rows = []
         for split, images in chosen.items():

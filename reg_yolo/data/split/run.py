@@ -89,7 +89,7 @@ def split_dataset(
     """
     shares = _shares(val, test)
     if out is not None and copy_to is not None:
-        raise ConfigError("--out names a YAML beside the images, --copy a folder for copies; give one of them")
+        raise ConfigError("out names a YAML next to the images, copy_to a folder for copies; give one of them")
     rules = GroupingRules(
         by=tuple(word.strip() for word in by.split(",")) if isinstance(by, str) else tuple(by),
         pattern=pattern,
@@ -140,9 +140,9 @@ def split_dataset(
 def _shares(val: float, test: float) -> dict[str, float]:
     for name, share in (("val", val), ("test", test)):
         if not (math.isfinite(share) and 0 <= share < 1) or (name == "val" and share == 0):
-            raise ConfigError(f"--{name} must be a share between 0 and 1 such as 0.2, got {share:g}")
+            raise ConfigError(f"{name} must be a share between 0 and 1 such as 0.2, got {share:g}")
     if val + test >= 1:
-        raise ConfigError(f"--val {val:g} and --test {test:g} leave nothing to train on")
+        raise ConfigError(f"val={val:g} and test={test:g} leave nothing to train on")
     return {"train": 1 - val - test, "val": val, **({"test": test} if test else {})}
 
 
@@ -165,15 +165,15 @@ def _note_on_test(images: set[Path], kept: set[Path], group_of: dict[Path, str])
     tied = {group_of[image] for image in kept}
     shared = sum(group_of[image] in tied for image in images)
     leak = f", but {shared} other images are tied to them" if shared else ""
-    return f"the 'test' split stays as it is ({len(kept)} images){leak}; --test 0.1 would split it anew"
+    return f"the 'test' split stays as it is ({len(kept)} images){leak}; test=0.1 would split it again"
 
 
 def _too_few(groups: int, images: int, splits: int, rules: GroupingRules) -> str:
     by = " or ".join(rules.by)
     found = f"all {images} images are one group" if groups == 1 else f"the {images} images are {groups} groups only"
     others = ", ".join(rule for rule in RULES if rule not in rules.by)
-    hint = "; --pattern says which part of a file name is the drive" if "drive" in rules.by else ""
-    return f"By {by}, {found}, too few for {splits} splits. Choose another --by ({others}){hint}."
+    hint = "; pattern says which part of a file name is the drive" if "drive" in rules.by else ""
+    return f"By {by}, {found}, too few for {splits} splits. Choose by from {others}{hint}"
 
 
 def _objects(images: Sequence[Path], description: DatasetDescription) -> dict[Path, Counts]:

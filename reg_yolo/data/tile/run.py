@@ -58,12 +58,12 @@ class TileOptions:
 
     def __post_init__(self) -> None:
         if self.size < 32:
-            raise ConfigError(f"--size must be at least 32 pixels, got {self.size}")
+            raise ConfigError(f"size must be at least 32 pixels, got {self.size}")
         if not (math.isfinite(self.overlap) and 0 <= self.overlap <= 0.9):
-            raise ConfigError(f"--overlap must be from 0 to 0.9, got {self.overlap:g}")
-        for name, value in (("min-visible", self.min_visible), ("background", self.background)):
+            raise ConfigError(f"overlap must be from 0 to 0.9, got {self.overlap:g}")
+        for name, value in (("min_visible", self.min_visible), ("background", self.background)):
             if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"--{name} must be from 0 to 1, got {value:g}")
+                raise ConfigError(f"{name} must be from 0 to 1, got {value:g}")
 
 
 @dataclass
@@ -178,7 +178,7 @@ def tile_dataset(
     tasks = _tasks(description)
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
-    refuse_inside("OUT", out, description)
+    refuse_inside("out", out, description)
     with whole_folder(out) as folder:
         for _ in read_sound_labels((task.image for task in tasks), len(description.names)):
             # Hours of cutting should not end at a bad row.

@@ -143,7 +143,7 @@ def test_objects_that_cannot_be_trained_on_are_left_out_and_named(
     (remark,) = summary.remarks
     assert remark.kind == "dropped" and reason in remark.reason and remark.place == "annotations[1]"
     assert reason in summary.as_text()
-    with pytest.raises(DataError, match=r"--strict(.|\n)*annotations\[1\]"):
+    with pytest.raises(DataError, match=r"strict, and(.|\n)*annotations\[1\]"):
         convert(folder, tmp_path / "strict", strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 

@@ -252,7 +252,7 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
 
 def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{box(2, 0)}</track>', 7, None)
-    with pytest.raises(DataError, match=r"drive\.mp4.*--images"):
+    with pytest.raises(DataError, match=r"drive\.mp4.*folder as images"):
         convert(folder, tmp_path / "out")
 
 

@@ -51,7 +51,7 @@ def test_a_video_is_cvat(tmp_path: Path) -> None:
 def test_two_formats_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
     write_export(tmp_path / "in", "voc")
     write_export(tmp_path / "in", "yolo")
-    with pytest.raises(DataError, match=r"yolo \(data\.yaml\), voc \(a\.xml\); choose one with --format"):
+    with pytest.raises(DataError, match=r"yolo \(data\.yaml\), voc \(a\.xml\); choose one as source_format"):
         convert(tmp_path / "in", tmp_path / "out")
     assert convert(tmp_path / "in", tmp_path / "out", source_format="voc").format_name == "voc"
     with pytest.raises(DataError, match=r"nothing of the format 'coco'; it holds yolo"):

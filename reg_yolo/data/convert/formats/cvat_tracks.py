@@ -200,8 +200,7 @@ def _frame_sources(
         return by_number
     raise DataError(
         f"{path}: found neither the video {clip.name or '(the file does not name it)'} nor pictures of its "
-        f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder with "
-        f"--images."
+        f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder as images"
     )
 
 

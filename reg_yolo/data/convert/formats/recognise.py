@@ -44,11 +44,11 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     """
     if source_format is not None and source_format not in _READERS:
         hint = did_you_mean(source_format, FORMATS)
-        raise DataError(f"--format {source_format}: expected {', '.join(FORMATS)}.{hint}")
+        raise DataError(f"source_format: got {source_format!r}, expected {', '.join(FORMATS)}.{hint}")
     if not source.exists():
         raise DataError(f"{source} does not exist.")
     if images is not None and not images.is_dir():
-        raise DataError(f"--images {images} is no folder.")
+        raise DataError(f"images: {images} is not a folder")
     root = source if source.is_dir() else _folder_of(source)
     found = {source_format: [source]} if source_format and source.is_file() else recognise(source)
     chosen = source_format or _only(found, source)
@@ -139,7 +139,7 @@ def _only(found: dict[str, list[Path]], source: Path) -> str:
             f"Pascal VOC XML, or YOLO labels with a data.yaml, obj.names or classes.txt."
         )
     if len(found) > 1:
-        raise DataError(f"{source} holds more than one format: {_listed(found)}; choose one with --format.")
+        raise DataError(f"{source} holds more than one format: {_listed(found)}; choose one as source_format")
     return next(iter(found))
 
 
