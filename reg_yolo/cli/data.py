@@ -79,8 +79,8 @@ def convert(
             progress=progress,
         )
     typer.echo(summary.as_text())
-    if summary.pictures_lost:
-        typer.echo(f"Partly done: pictures that could not be used: {summary.pictures_lost}", err=True)
+    if summary.images_lost:
+        typer.echo(f"Partly done: pictures that could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 

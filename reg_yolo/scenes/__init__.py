@@ -1,4 +1,4 @@
-"""The embedded highway: a procedural road whose truth is known, as still pictures and as drives."""
+"""The embedded highway: a procedural road whose truth is known, as still images and as drives."""
 
 from reg_yolo.scenes.contact_sheet import write_contact_sheet
 from reg_yolo.scenes.drives.gnss import NoiseModel

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures in one, small enough for a document."""
+"""Contact sheets: many images in one, small enough for a document."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def write_contact_sheet(
     tile_width: int = 320,
     max_bytes: int = 300_000,
 ) -> int:
-    """Write the pictures as one JPEG, row by row, and return the file's size in bytes.
+    """Write the images as one JPEG, row by row, and return the file's size in bytes.
 
     Args:
         pictures: image files of the same proportions.
         out: the sheet.
-        columns: pictures in a row; the last row is filled up with grey.
-        tile_width: width of each picture in pixels.
+        columns: images in a row; the last row is filled up with grey.
+        tile_width: width of each image in pixels.
         max_bytes: the JPEG quality is lowered from 90 until the file fits.
 
     Raises:
-        ConfigError: no pictures were given.
-        MediaError: a picture cannot be read, or the sheet does not fit even at the lowest quality.
+        ConfigError: no images were given.
+        MediaError: an image cannot be read, or the sheet does not fit even at the lowest quality.
     """
     if not pictures:
         raise ConfigError("A contact sheet needs at least one picture.")

@@ -15,17 +15,17 @@ _TIME = re.compile(
 )
 # GoPro: GH012345 is chapter 01 of recording 2345, GX, GP and GL likewise.
 _GOPRO = re.compile(r"(?<![A-Za-z0-9])G[HXPL](\d{2})(\d{4})(?!\d)", re.IGNORECASE)
-# What Roboflow appends to every name; its augmented copies of a picture differ in nothing else.
+# What Roboflow appends to every name; its augmented copies of an image differ in nothing else.
 _ROBOFLOW = re.compile(r"(_(jpe?g|png|bmp|webp))?\.rf\.[0-9A-Za-z]{20,}$", re.IGNORECASE)
 # What `reg_yolo.data.tile.run` appends.
 _TILE = re.compile(r"_x\d{5}_y\d{5}$")
 _FRAME_NUMBER = re.compile(r"[-_. ]*\(?\d+\)?$")
 
 
-def picture_name(image: Path, root: Path) -> PurePosixPath:
-    """Return a picture's name below `images/` without the folder of an earlier split, such as `day1/000123.jpg`.
+def name_below_images(image: Path, root: Path) -> PurePosixPath:
+    """Return an image's name below `images/` without the folder of an earlier split, such as `day1/000123.jpg`.
 
-    A picture outside of an `images` folder is named from `root`, or by its file name where it is not below that.
+    An image outside of an `images` folder is named from `root`, or by its file name where it is not below that.
     """
     parts = image.parts
     if "images" in parts[:-1]:

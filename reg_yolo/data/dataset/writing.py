@@ -9,15 +9,15 @@ from typing import Any
 import yaml
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription
-from reg_yolo.data.dataset.frame_names import picture_name
+from reg_yolo.data.dataset.frame_names import name_below_images
 
 
 def unique_names(images: Sequence[Path], root: Path) -> list[PurePosixPath]:
-    """Return the name of every picture below `images/SPLIT/`, numbered where two would share a label file."""
+    """Return the name of every image below `images/SPLIT/`, numbered where two would share a label file."""
     taken: set[str] = set()
     names = []
     for image in images:
-        name = picture_name(image, root)
+        name = name_below_images(image, root)
         stem, number = name.stem, 1
         while str(name.with_suffix("")).casefold() in taken:
             number += 1

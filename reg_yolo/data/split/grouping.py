@@ -1,7 +1,7 @@
 """Find the images that must stay together: frames of one drive, of one burst, of one place.
 
 A rule ties images; several rules together tie what any of them ties. All rules err towards groups that are too large,
-since a group that is torn apart puts almost the same picture on both sides of a split.
+since a group that is torn apart puts almost the same image on both sides of a split.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.data.dataset.frame_names import drive_by_pattern, drive_in_name, picture_name, time_in_name
+from reg_yolo.data.dataset.frame_names import drive_by_pattern, drive_in_name, name_below_images, time_in_name
 from reg_yolo.data.images.exif import ExifFacts, read_exif
 from reg_yolo.data.images.similarity import Similarity, similar_pairs
 from reg_yolo.data.split.ties import Ties, tie_in_place, tie_in_time
@@ -36,9 +36,9 @@ class GroupingRules:
         pattern: Regular expression for `drive` whose groups name the drive, searched in the path below `images/`;
             None for the forms that `reg_yolo.data.dataset.frame_names` knows.
         gap_s: `time`: a longer pause than this starts a new group, seconds.
-        radius_m: `gps`: pictures taken at most this far apart stay together, metres.
+        radius_m: `gps`: images taken at most this far apart stay together, metres.
         similarity: `burst`: what counts as the same view.
-        workers: Processes that read pictures; 0 takes one for each core.
+        workers: Processes that read images; 0 takes one for each core.
     """
 
     by: tuple[str, ...] = ("drive",)
@@ -79,7 +79,7 @@ def group_images(
         ConfigError: If the pattern is wrong.
         DataError: If the pattern does not fit, no image says when or where it was taken, or one does not decode.
     """
-    names = [picture_name(image, root) for image in images]
+    names = [name_below_images(image, root) for image in images]
     order = sorted(range(len(images)), key=lambda index: (str(names[index]), str(images[index])))
     ties = Ties(len(images))
     notes: list[str] = []
@@ -105,7 +105,7 @@ def group_images(
                 ordered, [names[i] for i in order], rules.similarity, workers=rules.workers, progress=progress
             )
             ties.tie_pairs((order[first], order[second]) for first, second in pairs)
-    # A group is named after its first picture; a drive that the name tells is shorter.
+    # A group is named after its first image; a drive that the name tells is shorter.
     titles = [str(name.with_suffix("")) for name in names]
     if rules.by[0] == "drive":
         drives = _drives(names, rules.pattern)

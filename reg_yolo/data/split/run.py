@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
-from reg_yolo.data.dataset.frame_names import picture_name
+from reg_yolo.data.dataset.frame_names import name_below_images
 from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.images.similarity import Similarity
 from reg_yolo.data.split.assignment import Counts, assign_groups
@@ -80,7 +80,7 @@ def split_dataset(
         out: The YAML to write; by default `data_split.yaml` beside `data.yaml`. Its lists of images and a table of
             groups go beside it under its name.
         copy_to: Write a whole new data set into this folder instead, with copies of images and labels.
-        workers: Processes that read pictures; 0 takes one for each core.
+        workers: Processes that read images; 0 takes one for each core.
         progress: Called with the images read and to read (by `burst` only).
 
     Raises:
@@ -100,7 +100,7 @@ def split_dataset(
     )
     description = read_dataset_yaml(find_dataset_yaml(data), required=("train",))
     images, kept, notes = _images_to_split(description, keep_test=test == 0)
-    every = sorted([*images, *kept], key=lambda image: (str(picture_name(image, description.root)), str(image)))
+    every = sorted([*images, *kept], key=lambda image: (str(name_below_images(image, description.root)), str(image)))
     groups, grouping_notes = group_images(every, description.root, rules, progress)
     group_of = dict(zip(every, groups, strict=True))
     notes += grouping_notes

@@ -212,10 +212,10 @@ def _tasks(description: DatasetDescription) -> list[_Task]:
 
 def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int) -> TileCounts:
     from reg_yolo.data.tile.geometry import CutObject, labelled_pieces, tile_windows
-    from reg_yolo.data.tile.pixels import SourcePicture, blank
+    from reg_yolo.data.tile.pixels import SourceImage, blank
 
     rows = read_label_file(label_path_for(task.image), classes).rows
-    source = SourcePicture(task.image, channels)
+    source = SourceImage(task.image, channels)
     width, height = source.size
     counts = TileCounts(images=1, objects=Counter(row.class_id for row in rows))
     if max(width, height) <= options.size:

@@ -1,4 +1,4 @@
-"""Pictures for sign faces: borders, lettering, pictograms, advertising."""
+"""Images for sign faces: borders, lettering, pictograms, advertising."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a drive, frame by frame, and the picture of each."""
+"""The plan of a drive, frame by frame, and the image of each."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class DrivePlan:
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """A picture with what is named in it.
+    """An image with what is named in it.
 
     Args:
         picture: `[H, W, 3]` BGR.
@@ -181,7 +181,7 @@ def view_at(plan: DrivePlan, direction: str, time_s: float, s: float) -> View:
 
 
 def render_frame(plan: DrivePlan, frame: FramePlan) -> RenderedFrame:
-    """Make one frame's picture and truth; the same plan and frame give the same bytes in any process."""
+    """Make one frame's image and truth; the same plan and frame give the same bytes in any process."""
     setting, lighting = plan.world.setting, plan.lighting[frame.direction]
     view = view_at(plan, frame.direction, frame.time_s, frame.s)
     low, high = sorted((frame.s, frame.s + view.direction * REACH_M))

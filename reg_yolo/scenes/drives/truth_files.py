@@ -1,4 +1,4 @@
-"""The files beside a drive's pictures: poses, assets, route, tracks and calibration."""
+"""The files beside a drive's images: poses, assets, route, tracks and calibration."""
 
 from __future__ import annotations
 

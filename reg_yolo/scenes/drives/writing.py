@@ -29,7 +29,7 @@ class DriveSummary:
     Args:
         root: the folder.
         videos: chapter files in the order of the drive, by direction name; empty with single frames.
-        frames: number of pictures by direction name.
+        frames: number of images by direction name.
         assets: number of assets along the road.
     """
 
@@ -64,14 +64,14 @@ def write_drive(
     """Write one drive, or two in opposite directions, with full truth.
 
     Files: `drive.json`, `assets.geojson`, `route.geojson`, and for each direction a folder `forward` or `backward` with
-    the pictures, `frames.jsonl`, `calibration_clean.json`, `calibration_noisy.json`, `track_clean.gpx` and
+    the images, `frames.jsonl`, `calibration_clean.json`, `calibration_noisy.json`, `track_clean.gpx` and
     `track_noisy.gpx`. docs/scenes.md describes every field.
 
     Args:
         out: folder that is made; it must not hold a drive yet.
         km: length of the road that is driven, kilometres.
         size: width and height in pixels, even numbers.
-        seed: the same seed and arguments give the same truth and the same pictures, with any number of workers.
+        seed: the same seed and arguments give the same truth and the same images, with any number of workers.
         fps: frames each second of the video.
         speed_kmh: constant speed of the camera car.
         every_m: write single JPEG frames this many metres apart instead of video.
@@ -218,7 +218,7 @@ def _rendered(options: DriveOptions, plan: DrivePlan, frames: list[FramePlan], w
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(options,)) as pool:
-        # Submitted in short runs, so that finished pictures do not pile up in memory.
+        # Submitted in short runs, so that finished images do not pile up in memory.
         run = workers * 8
         for start in range(0, len(frames), run):
             yield from pool.map(_render_in_worker, frames[start : start + run], chunksize=2)

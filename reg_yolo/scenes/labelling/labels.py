@@ -24,9 +24,9 @@ class LabelRule:
         short_side_px: smallest shorter side.
         pixels: smallest count of visible pixels.
         visible: smallest share of the object's own silhouette, hidden and cut-off parts included, that is seen.
-        visible_large: the same for an object that fills at least `large_px` pixels of the picture.
+        visible_large: the same for an object that fills at least `large_px` pixels of the image.
         large_px: see `visible_large`.
-        visible_long: the same for guardrails and bridges, which are longer than any picture.
+        visible_long: the same for guardrails and bridges, which are longer than any image.
         arm: smallest share of the silhouette's width that is seen of a lamp pole: without its arm it is just a post.
         contrast: smallest difference in grey levels between the object, its parts and what surrounds it.
         facing: smallest cosine between the front of a sign and the line to the camera: backs have no class.
@@ -46,7 +46,7 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class Label:
-    """The visible part of one asset in one picture.
+    """The visible part of one asset in one image.
 
     Args:
         number: value of its pixels in the number buffer.

@@ -32,7 +32,7 @@ def find_labels(
         objects: what was drawn.
         numbers_of: value of each object in the number buffer, 0 for what is no asset.
         drawing: the projected world, for the silhouettes.
-        picture: the picture before lens and weather `[H, W, 3]`.
+        picture: the image before lens and weather `[H, W, 3]`.
         numbers: the number buffer `[H, W]`.
         view: the viewer.
         rule: what must be seen.

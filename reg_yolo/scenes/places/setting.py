@@ -16,7 +16,7 @@ LEFT, RIGHT = -1, 1
 
 @dataclass(frozen=True)
 class Setting:
-    """What all pictures of one place have in common.
+    """What all images of one place have in common.
 
     Args:
         road: the axis.

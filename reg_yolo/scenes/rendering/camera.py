@@ -1,4 +1,4 @@
-"""A calibrated pinhole camera: from metres in the world to pixels in the picture and back."""
+"""A calibrated pinhole camera: from metres in the world to pixels in the image and back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Camera:
     (0.5, 0.5).
 
     Args:
-        width: picture width in pixels.
-        height: picture height in pixels.
+        width: image width in pixels.
+        height: image height in pixels.
         focal_px: focal length in pixels, the same in both directions.
         cx: principal point from the left border, in pixels.
         cy: principal point from the upper border, in pixels.
@@ -42,7 +42,7 @@ class Camera:
     def project(self, points_camera: FloatArray) -> FloatArray:
         """Project points in camera axes (right, down, forward; metres, `[..., 3]`) to pixels `[..., 2]`.
 
-        The caller removes points with no positive forward component: a pinhole has no picture of them.
+        The caller removes points with no positive forward component: a pinhole has no image of them.
         """
         depth = points_camera[..., 2:3]
         return points_camera[..., :2] * (self.focal_px / depth) + np.array([self.cx, self.cy])

@@ -18,7 +18,7 @@ WEATHERS = ("clear", "overcast", "rain", "fog")
 
 @dataclass(frozen=True)
 class Lighting:
-    """Light, air and camera faults of one picture or one drive.
+    """Light, air and camera faults of one image or one drive.
 
     Args:
         time: "day", "dusk" or "night".
@@ -33,7 +33,7 @@ class Lighting:
         zenith: BGR colour of the sky overhead.
         horizon: BGR colour of the sky at the horizon.
         headlights: strength of the camera car's own lights, 0 is off.
-        exposure: factor on the whole picture.
+        exposure: factor on the whole image.
         noise: standard deviation of the sensor noise in grey levels.
         motion_blur_px: length of the blur at a width of 640 pixels.
         motion_angle: its direction in radians, 0 is level.

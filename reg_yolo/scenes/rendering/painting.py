@@ -1,6 +1,6 @@
 """Painter's algorithm on polygons: one pass fills colour and object number of every pixel together.
 
-The buffer has twice the picture's resolution and four channels: blue, green, red and the object number (or the ground
+The buffer has twice the image's resolution and four channels: blue, green, red and the object number (or the ground
 material). Colour is averaged over the four samples of a pixel, the number is the one that most of the four show.
 """
 
@@ -75,7 +75,7 @@ def number_of_pixels(buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def silhouette(drawing: Drawing, owner: int, camera: Camera) -> tuple[int, int]:
     """Pixels that the object would cover if nothing stood before it, and how wide that silhouette is.
 
-    It may reach beyond the picture's borders by one picture width or height to each side.
+    It may reach beyond the image's borders by one image width or height to each side.
     """
     polygons = [drawing.polygons[i] for i in np.flatnonzero(drawing.owners == owner)]
     if not polygons:

@@ -1,4 +1,4 @@
-"""From the world to polygons on the picture: culling, projection, shading and the order of painting."""
+"""From the world to polygons on the image: culling, projection, shading and the order of painting."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def _blob_polygons(
 def _to_samples(
     camera: Camera, corners: FloatArray, keep: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Fixed-point sample coordinates `[M, K, 2]`, and which faces can touch the picture."""
+    """Fixed-point sample coordinates `[M, K, 2]`, and which faces can touch the image."""
     depth = np.maximum(corners[:, :, 2:3], NEAR_M)
     pixels = corners[:, :, :2] * (camera.focal_px / depth) + np.array([camera.cx, camera.cy])
     low, high = pixels.min(axis=1), pixels.max(axis=1)

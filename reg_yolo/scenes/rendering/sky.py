@@ -34,7 +34,7 @@ def _fractal(seed: int, size: int = 512) -> NDArray[np.float32]:
 def background(
     camera: Camera, pose: Pose, lighting: Lighting, seed: int, land: Colour, trees: str
 ) -> NDArray[np.uint8]:
-    """Picture `[2H, 2W, 3]` of all that is too far away for perspective.
+    """Image `[2H, 2W, 3]` of all that is too far away for perspective.
 
     Args:
         seed: hills, clouds and trees of this place; they turn with the camera's heading.

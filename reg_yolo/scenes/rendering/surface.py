@@ -44,7 +44,7 @@ def _tiles() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def texture_factor(setting: Setting, view: View, numbers: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Factor `[H, W]` on the brightness of ground pixels, 1 elsewhere.
 
-    Each picture row below the horizon is taken as one chainage of the road's axis, which holds where the ground
+    Each image row below the horizon is taken as one chainage of the road's axis, which holds where the ground
     matters; the texture sticks to the road, so it moves past the camera as it should.
     """
     height, width = numbers.shape

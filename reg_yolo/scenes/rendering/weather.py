@@ -21,7 +21,7 @@ def _noise_table() -> NDArray[np.int8]:
 def finish(
     picture: NDArray[np.uint8], camera: Camera, lighting: Lighting, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Add what lens, sensor and windscreen do; picture `[H, W, 3]` BGR.
+    """Add what lens, sensor and windscreen do; image `[H, W, 3]` BGR.
 
     The order is that of light on its way: bloom and rain before the lens, blur by motion, then noise of the sensor.
     """
@@ -38,7 +38,7 @@ def finish(
 
 
 def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    """The picture as a JPEG file's bytes."""
+    """The image as a JPEG file's bytes."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(data)
 

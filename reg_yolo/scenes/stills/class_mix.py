@@ -1,4 +1,4 @@
-"""How many objects of each class every picture is to show, so that a whole set has the paper's imbalance."""
+"""How many objects of each class every image is to show, so that a whole set has the paper's imbalance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-# Objects of one class that come together in a picture, and how often: poles stand in rows, bridges alone.
+# Objects of one class that come together in an image, and how often: poles stand in rows, bridges alone.
 _CLUSTERS: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
     ((1, 2), (0.93, 0.07)),
     ((1,), (1.0,)),
@@ -20,7 +20,7 @@ _CLUSTERS: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
     ((1, 2), (0.82, 0.18)),
 )
 EMPTY_SHARE = 0.05
-"""Share of pictures that are planned to show no asset at all."""
+"""Share of images that are planned to show no asset at all."""
 
 
 def class_totals(total: int, mix: Sequence[float]) -> IntArray:
@@ -35,7 +35,7 @@ def class_totals(total: int, mix: Sequence[float]) -> IntArray:
 def plan_counts(rng: np.random.Generator, images: int, totals: IntArray) -> IntArray:
     """Counts `[images, classes]` whose columns add up to `totals` exactly.
 
-    Objects of one class come in clusters; each cluster goes to a picture of its own as long as there are pictures.
+    Objects of one class come in clusters; each cluster goes to an image of its own as long as there are images.
     """
     plan = np.zeros((images, len(totals)), np.int64)
     busy = rng.permutation(images)[: max(1, round(images * (1 - EMPTY_SHARE)))]
@@ -45,7 +45,7 @@ def plan_counts(rng: np.random.Generator, images: int, totals: IntArray) -> IntA
         while sum(clusters) < total:
             clusters.append(min(int(rng.choice(sizes, p=odds)), int(total) - sum(clusters)))
         seats = rng.permutation(busy)
-        # Where pictures run out, a second round adds to the first; the order stays random.
+        # Where images run out, a second round adds to the first; the order stays random.
         for k, size in enumerate(clusters):
             plan[seats[k % len(seats)], class_id] += size
     return plan

@@ -1,4 +1,4 @@
-"""One still picture: a place, what the plan wants to be seen there, and the search for positions where it is seen."""
+"""One still image: a place, what the plan wants to be seen there, and the search for positions where it is seen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REACH_M = 420.0
 ROUNDS = 6
 # Nearest and farthest distance in metres at which a class is put, for a focal length of 550 pixels.
 _DISTANCES = ((11, 40), (20, 90), (10, 46), (12, 55), (10, 34), (8, 38), (2, 20))
-# What fills the picture goes first, and small things find their place around it.
+# What fills the image goes first, and small things find their place around it.
 _ORDER = (
     catalogue.CONCRETE_GUARDRAIL,
     catalogue.PEDESTRIAN_BRIDGE,
@@ -51,7 +51,7 @@ _SIGNS = {catalogue.INFORMATION_SIGN, catalogue.WARNING_SIGN}
 
 @dataclass
 class Rendering:
-    """One picture before lens and weather, with its truth.
+    """One image before lens and weather, with its truth.
 
     Args:
         picture: `[H, W, 3]` BGR.
@@ -68,7 +68,7 @@ class Rendering:
 
 @dataclass
 class _Stage:
-    """The world of one picture while positions are being searched for."""
+    """The world of one image while positions are being searched for."""
 
     setting: Setting
     view: View
@@ -119,7 +119,7 @@ def compose(
     rule: LabelRule,
     lane: int,
 ) -> Rendering:
-    """Build the picture's world so that exactly the wanted objects are labelled, as far as `ROUNDS` tries allow.
+    """Build the image's world so that exactly the wanted objects are labelled, as far as `ROUNDS` tries allow.
 
     Args:
         wanted: labelled objects to show, by class `[7]`.
@@ -187,7 +187,7 @@ def _add(stage: _Stage, class_id: int, count: int, nearer: float = 0.0) -> None:
 
 
 def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) -> float:
-    """A distance in metres between where the roadside enters the picture and where the class becomes too small."""
+    """A distance in metres between where the roadside enters the image and where the class becomes too small."""
     camera = stage.view.camera
     low, high = (float(d) for d in _DISTANCES[class_id])
     high *= camera.focal_px / 550 * (1.0 if class_id in _SLIM else nearer)
@@ -195,7 +195,7 @@ def _draw_distance(stage: _Stage, class_id: int, far_side: bool, nearer: float) 
         roadside = stage.setting.outer(-1 if far_side else 1) * (stage.setting.section.edge + 2.0)
         low = max(low, abs(roadside - stage.own_offset) * camera.focal_px / (0.44 * camera.width))
     if class_id == catalogue.SINGLE_ARM_POLE:
-        # Nearer than this the arm is above the picture.
+        # Nearer than this the arm is above the image.
         low = max(low, (stage.setting.pole_style.height - 1.8) * camera.focal_px / (0.47 * camera.height))
         # A bridge hides the arms behind it, but not those of poles far enough behind it.
         high = high if nearer == 1.0 else 2 * high
@@ -217,13 +217,13 @@ def _add_pole_row(stage: _Stage, count: int) -> None:
 
 
 def _try(stage: _Stage, class_id: int, distance: float, far_side: bool) -> bool:
-    """Put one asset at a distance; False if something of the same kind stands there or it falls out of the picture."""
+    """Put one asset at a distance; False if something of the same kind stands there or it falls out of the image."""
     view = stage.view
     direction = -view.direction if far_side else view.direction
     stage.counter += 1
     s = view.s + view.direction * distance
     group = placing.place_asset(stage.setting, stage.rng, class_id, s, direction, f"{stage.counter}")
-    box = _picture_box(view, group[0])
+    box = _image_box(view, group[0])
     if class_id != catalogue.CONCRETE_GUARDRAIL and box is None:
         return False
     if class_id in _COMPACT and box is not None:
@@ -252,8 +252,8 @@ def _collide(a: PlacedObject, b: PlacedObject) -> bool:
     return overlaps(a, b, 1.0, 0.05)
 
 
-def _picture_box(view: View, placed: PlacedObject) -> Box | None:
-    """Left, top, right, bottom in pixels; None if the asset is too near or too much of it falls out of the picture."""
+def _image_box(view: View, placed: PlacedObject) -> Box | None:
+    """Left, top, right, bottom in pixels; None if the asset is too near or too much of it falls out of the image."""
     points = view.pose.to_camera(placed.model.vertices)
     if points[:, 2].min() < 4:
         return None

@@ -1,4 +1,4 @@
-"""One still picture of a set: its options, its plan and its bytes."""
+"""One still image of a set: its options, its plan and its bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STATION_M = 440.0
 
 @dataclass(frozen=True)
 class StillOptions:
-    """What all pictures of a set share; `write_stills` explains each.
+    """What all images of a set share; `write_stills` explains each.
 
     Raises:
         ConfigError: a value is out of range.
@@ -77,7 +77,7 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class StillJob:
-    """Everything that determines one picture."""
+    """Everything that determines one image."""
 
     seed: int
     place: int
@@ -94,7 +94,7 @@ class StillJob:
 
 @dataclass
 class Still:
-    """One finished picture: JPEG bytes, mask PNG (empty unless asked for), label rows and a record for the manifest."""
+    """One finished image: JPEG bytes, mask PNG (empty unless asked for), label rows and a record for the manifest."""
 
     jpeg: bytes
     mask_png: bytes
@@ -104,7 +104,7 @@ class Still:
 
 
 def render_still(job: StillJob) -> Still:
-    """Make one picture; the same job gives the same bytes in any process."""
+    """Make one image; the same job gives the same bytes in any process."""
     rendering, lighting, camera, rng, info = _scene(job)
     picture = finish(rendering.picture, camera, lighting, rng)
     rows = [yolo_row(rendering.numbers, label, camera, boxes_only=job.options.boxes_only) for label in rendering.labels]
@@ -166,7 +166,7 @@ def _scene(job: StillJob) -> tuple[Rendering, Lighting, Camera, np.random.Genera
 
 
 def plan_stills(images: int, seed: int, options: StillOptions) -> list[StillJob]:
-    """The jobs of a set of pictures. Places of the two splits do not overlap, and both have the class mix."""
+    """The jobs of a set of images. Places of the two splits do not overlap, and both have the class mix."""
     if images < 1:
         raise ConfigError(f"The number of images must be at least 1, got {images}.")
     rng = np.random.default_rng([seed, 0])

@@ -1,4 +1,4 @@
-"""Sets of still pictures with YOLO labels, split by place, in the paper's class mix."""
+"""Sets of still images with YOLO labels, split by place, in the paper's class mix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StillsSummary:
 
     Args:
         data_yaml: the data set's YAML.
-        images: pictures by split.
+        images: images by split.
         objects: labelled objects by split and class name.
         planned: planned objects by split and class name; `objects` differs from it where no visible place was found.
     """
@@ -56,11 +56,11 @@ def write_stills(
     rule: LabelRule | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StillsSummary:
-    """Write a data set of still pictures: images/, labels/, data.yaml and scenes.json.
+    """Write a data set of still images: images/, labels/, data.yaml and scenes.json.
 
     Args:
         out: folder that is made; it must not hold a data set yet.
-        images: number of pictures.
+        images: number of images.
         size: width and height in pixels.
         seed: the same seed and arguments give the same bytes, with any number of workers.
         boxes_only: box rows for every class; otherwise polygon rows for the five classes that have masks.
@@ -69,11 +69,11 @@ def write_stills(
         traffic_side: "left" (Thailand) or "right".
         objects_per_image: mean number of labelled objects.
         mix: proportions of the seven classes among all labelled objects.
-        time: "day", "dusk" or "night" for all pictures; "" mixes them.
-        weather: "clear", "overcast", "rain" or "fog" for all pictures; "" mixes them.
+        time: "day", "dusk" or "night" for all images; "" mixes them.
+        weather: "clear", "overcast", "rain" or "fog" for all images; "" mixes them.
         masks: also write masks/SPLIT/NAME.png, in which the pixels of the k-th label row have the value k.
         rule: what must be seen of an object to be labelled.
-        progress: called with the pictures done and to do after each one.
+        progress: called with the images done and to do after each one.
 
     Raises:
         ConfigError: an argument is out of range.

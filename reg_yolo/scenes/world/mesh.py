@@ -33,7 +33,7 @@ class Model:
         finish: `[M]` one of MATT, RETROREFLECTIVE, LUMINOUS, TAIL_LIGHT.
         face_part: `[M]` part of each face.
         face_layer: `[M]` within a part, a higher layer is painted over a lower one whatever the depth.
-        textures: picture (BGR, uint8) by face; its upper left corner is the face's fourth vertex.
+        textures: image (BGR, uint8) by face; its upper left corner is the face's fourth vertex.
         blob_centres: `[K, 3]` metres.
         blob_radii: `[K]` metres.
         blob_colours: `[K, 3]` BGR.

@@ -220,7 +220,7 @@ def test_missing_pictures_are_counted_and_the_rest_is_written(tmp_path: Path) ->
     folder = write_coco(tmp_path / "in", content)
     (folder / "b.png").unlink()
     summary = convert(folder, tmp_path / "out")
-    assert summary.pictures_lost == 1 and summary.images["train"] == 1
+    assert summary.images_lost == 1 and summary.images["train"] == 1
     write_picture(tmp_path / "elsewhere/b.png")
     assert convert(folder, tmp_path / "both", images=tmp_path / "elsewhere").images["train"] == 2
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from reg_yolo.cli.app import main
-from reg_yolo.data.convert import image_files as picture_files
+from reg_yolo.data.convert import image_files
 from reg_yolo.data.convert.run import convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
@@ -118,7 +118,7 @@ def test_an_interruption_leaves_nothing_behind(export: Path, tmp_path: Path, mon
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(picture_files.Picture, "write", interrupt)
+    monkeypatch.setattr(image_files.OpenedImage, "write", interrupt)
     assert run("data", "convert", export, tmp_path / "out") == 130
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

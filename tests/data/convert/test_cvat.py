@@ -247,7 +247,7 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["drive_000002.jpg", "drive_000005.jpg"]
     assert [round(float(cv2.imread(str(path)).mean()) / 40) for path in written] == [2, 5]
     # The file speaks of seven frames, the video has six.
-    assert summary.pictures_lost == 1 and "ends before this frame" in summary.as_text()
+    assert summary.images_lost == 1 and "ends before this frame" in summary.as_text()
 
 
 def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from xml.etree.ElementTree import Element
 
 from reg_yolo.data.convert.formats.cvat_shapes import NO_AREA, SHAPES, shape_object, shapes_of
 from reg_yolo.data.convert.formats.cvat_tracks import read_tracks
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.image_finder import ImageFinder
 from reg_yolo.data.convert.formats.reading import as_size, as_text, read_xml, split_of
 from reg_yolo.data.convert.formats.shapes import merge_groups
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, Remark
 from reg_yolo.errors import DataError
 
 
-def read_cvat(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
+def read_cvat(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
     """Read CVAT files, for images or for video, as one set.
 
     Raises:
@@ -29,23 +29,23 @@ def read_cvat(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
         for label in document.iterfind("meta//labels/label/name"):
             _add_class(result, as_text(label.text, f"{path}: meta label"))
         if document.find("track") is not None:
-            read_tracks(document, path, root, pictures, result)
+            read_tracks(document, path, root, finder, result)
         if document.find("image") is not None or document.find("track") is None:
-            _read_images(document, path, result, pictures)
+            _read_images(document, path, result, finder)
         for image in result.images:
             for item in image.objects:
                 _add_class(result, item.class_name)
     return result
 
 
-def _read_images(document: Element, path: Path, result: AnnotatedSet, pictures: PictureFinder) -> None:
+def _read_images(document: Element, path: Path, result: AnnotatedSet, finder: ImageFinder) -> None:
     for index, element in enumerate(document.iterfind("image")):
         where = f"{path}: image {element.get('id', index)}"
         name = as_text(element.get("name"), f"{where} name").replace("\\", "/")
         split = split_of(element.get("subset") or "")
-        source, missing = pictures.find(name, path.parent, split)
+        source, missing = finder.find(name, path.parent, split)
         if source is None:
-            source, missing = pictures.find(f"images/{name}", path.parent, split)
+            source, missing = finder.find(f"images/{name}", path.parent, split)
         size = as_size(element.get("width"), element.get("height"), where)
         image = AnnotatedImage(name, path, source, size, split, missing=missing)
         shapes = []
@@ -53,7 +53,7 @@ def _read_images(document: Element, path: Path, result: AnnotatedSet, pictures: 
             if shape.tag in SHAPES:
                 shapes.append((_group(shape), shape_object(shape, class_name, f"{where} {place}", place)))
             else:
-                # A tag says something of the picture, not that something is in a place of it.
+                # A tag says something of the image, not that something is in a place of it.
                 remarks = result.remarks if shape.tag == "tag" else image.left_out
                 remarks.append(Remark("dropped", name, place, class_name, NO_AREA[shape.tag]))
         image.objects = merge_groups(shapes)

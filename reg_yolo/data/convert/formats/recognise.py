@@ -12,14 +12,14 @@ import yaml
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.formats.coco import read_coco
 from reg_yolo.data.convert.formats.cvat import read_cvat
-from reg_yolo.data.convert.formats.image_finder import PictureFinder, walk_files
+from reg_yolo.data.convert.formats.image_finder import ImageFinder, walk_files
 from reg_yolo.data.convert.formats.labelme import read_labelme
 from reg_yolo.data.convert.formats.voc import read_voc
 from reg_yolo.data.convert.formats.yolo import NAME_FILES, read_yolo
 from reg_yolo.data.objects.annotations import AnnotatedSet
 from reg_yolo.errors import DataError
 
-_READERS: dict[str, Callable[[Sequence[Path], Path, PictureFinder], AnnotatedSet]] = {
+_READERS: dict[str, Callable[[Sequence[Path], Path, ImageFinder], AnnotatedSet]] = {
     "coco": read_coco,
     "cvat": read_cvat,
     "labelme": read_labelme,
@@ -37,7 +37,7 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     Args:
         source: A folder, or one file of it.
         source_format: `coco`, `cvat`, `labelme`, `voc` or `yolo`; None recognises it.
-        images: A further folder in which pictures are looked for.
+        images: A further folder in which images are looked for.
 
     Raises:
         DataError: If nothing is recognised, several formats are, or a file is malformed.
@@ -54,10 +54,10 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     chosen = source_format or _only(found, source)
     if not found.get(chosen):
         raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")
-    finder = PictureFinder([root, *([images] if images is not None else [])])
+    finder = ImageFinder([root, *([images] if images is not None else [])])
     result = _READERS[chosen](found[chosen], root, finder)
     if source.is_file() and chosen in ("labelme", "voc"):
-        # The other pictures of the folder have files of their own, which were not asked for.
+        # The other images of the folder have files of their own, which were not asked for.
         result.images = [image for image in result.images if image.annotation_file == source]
     return result
 
@@ -82,7 +82,7 @@ def recognise(source: Path) -> dict[str, list[Path]]:
 
 
 def _folder_of(source: Path) -> Path:
-    """The folder to look for pictures in: COCO and VOC keep their annotations in a folder beside them."""
+    """The folder to look for images in: COCO and VOC keep their annotations in a folder beside them."""
     parent = source.parent
     return parent.parent if parent.name.casefold() == "annotations" and source.suffix != ".yaml" else parent
 

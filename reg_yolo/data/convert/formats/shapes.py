@@ -31,7 +31,7 @@ def ellipse(centre: Ring, radii: Ring) -> Ring:
 
 
 def mask_object(class_name: str, place: str, mask: NDArray[np.uint8], left: float, top: float) -> ObjectAnnotation:
-    """Return the object of a mask `[H, W]` of 0 and 1 whose first pixel is at `left` and `top` of the picture."""
+    """Return the object of a mask `[H, W]` of 0 and 1 whose first pixel is at `left` and `top` of the image."""
     parts, holes, simplified = mask_rings(mask)
     corner = np.array([left, top])
     return ObjectAnnotation(
