@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reg_yolo.config.loader import dump_config as dump_config
     from reg_yolo.config.loader import load_config as load_config
+    from reg_yolo.config.reg import RegSettings as RegSettings
+    from reg_yolo.jobs.manifest import read_manifest as read_manifest
     from reg_yolo.yolo.commands.predict import predict as predict
     from reg_yolo.yolo.commands.report import report as report
     from reg_yolo.yolo.commands.train import dry_run as dry_run
@@ -28,9 +31,24 @@ _HOMES = {
     "predict": "reg_yolo.yolo.commands.predict",
     "report": "reg_yolo.yolo.commands.report",
     "load_config": "reg_yolo.config.loader",
+    "dump_config": "reg_yolo.config.loader",
+    "RegSettings": "reg_yolo.config.reg",
+    "read_manifest": "reg_yolo.jobs.manifest",
 }
 
-__all__ = ["RegDetectionTrainer", "dry_run", "load_config", "predict", "report", "resume", "train", "val"]
+__all__ = [
+    "RegDetectionTrainer",
+    "RegSettings",
+    "dry_run",
+    "dump_config",
+    "load_config",
+    "predict",
+    "read_manifest",
+    "report",
+    "resume",
+    "train",
+    "val",
+]
 
 
 def __getattr__(name: str) -> Any:

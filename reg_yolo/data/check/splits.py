@@ -173,9 +173,7 @@ def near_findings(reports: Sequence[ImageReport], near_bits: int) -> tuple[list[
     found, rows = [], []
     hashed = [report for report in reports if report.facts.signs is not None]
     paths, splits = [r.task.path for r in hashed], [r.task.split for r in hashed]
-    near = near_identical(
-        [r.facts.signs or b"" for r in hashed], splits, [r.facts.digest for r in hashed], near_bits
-    )
+    near = near_identical([r.facts.signs or b"" for r in hashed], splits, [r.facts.digest for r in hashed], near_bits)
     for number, group in enumerate(near.groups, start=1):
         of_split: dict[str, list[Path]] = {}
         for index in group:

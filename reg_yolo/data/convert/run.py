@@ -33,7 +33,7 @@ _WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, 
 EMPTIED = "none of its objects can be used"
 
 
-def convert(
+def convert_dataset(
     source: str | Path,
     out: str | Path,
     *,

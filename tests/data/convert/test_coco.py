@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.run import convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import (

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from reg_yolo.cli.app import main
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert import image_files
-from reg_yolo.data.convert.run import convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, pixel_rows, rows, write_coco, write_picture

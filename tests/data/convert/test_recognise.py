@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert.formats.reading import split_of
 from reg_yolo.data.convert.formats.recognise import FORMATS, recognise
-from reg_yolo.data.convert.run import convert
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, write_coco, write_picture
 from tests.data.convert.test_cvat import box, write_images, write_video
