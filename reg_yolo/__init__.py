@@ -12,8 +12,11 @@ from reg_yolo.errors import ConfigError, DataError, MediaError, OutputError, Reg
 
 if TYPE_CHECKING:
     from reg_yolo import losses as losses
+    from reg_yolo.config.loader import dump_config as dump_config
     from reg_yolo.config.loader import load_config as load_config
+    from reg_yolo.config.reg import RegSettings as RegSettings
     from reg_yolo.detections.files import read_detections as read_detections
+    from reg_yolo.jobs.manifest import read_manifest as read_manifest
     from reg_yolo.yolo.commands.export import export as export
     from reg_yolo.yolo.commands.predict import predict as predict
     from reg_yolo.yolo.commands.report import report as report
@@ -36,14 +39,18 @@ _HOMES = {
     "export": "reg_yolo.yolo.commands.export",
     "report": "reg_yolo.yolo.commands.report",
     "load_config": "reg_yolo.config.loader",
+    "dump_config": "reg_yolo.config.loader",
+    "RegSettings": "reg_yolo.config.reg",
     "read_detections": "reg_yolo.detections.files",
+    "read_manifest": "reg_yolo.jobs.manifest",
     "RegDetectionTrainer": "reg_yolo.yolo.training.trainers",
     "RegSegmentationTrainer": "reg_yolo.yolo.training.trainers",
     "RegJointTrainer": "reg_yolo.yolo.training.trainers",
 }
 
 __all__ = [
-    "train", "resume", "dry_run", "val", "predict", "export", "report", "load_config", "read_detections",
+    "train", "resume", "dry_run", "val", "predict", "export", "report", "load_config", "dump_config",
+    "read_detections", "read_manifest", "RegSettings",
     "RegDetectionTrainer", "RegSegmentationTrainer", "RegJointTrainer",
     "RegYoloError", "ConfigError", "DataError", "MediaError", "OutputError", "WeightsError",
     "losses",

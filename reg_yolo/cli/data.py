@@ -55,12 +55,12 @@ def convert(
     ] = False,
 ) -> None:
     """Turn a COCO, CVAT, Labelme, Pascal VOC or YOLO export into one data set."""
+    from reg_yolo.data import convert_dataset
     from reg_yolo.data.convert.classes import parse_renames, read_class_order
-    from reg_yolo.data.convert.run import convert as run
 
     renames, order = parse_renames(rename or []), read_class_order(classes)
     with progress_bar("convert") as progress:
-        summary = run(
+        summary = convert_dataset(
             source,
             out,
             source_format=source_format,
@@ -79,8 +79,8 @@ def convert(
             progress=progress,
         )
     typer.echo(summary.as_text())
-    if summary.pictures_lost:
-        typer.echo(f"Partly done: pictures that could not be used: {summary.pictures_lost}", err=True)
+    if summary.images_lost:
+        typer.echo(f"Partly done: pictures that could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 

@@ -1,16 +1,22 @@
 """Detections as the common currency between prediction, drawing and files, and their records in JSONL.
 
 The schema is documented in docs/detections_jsonl.md. Everything is checked on construction, so that what a writer
-accepts every reader can rely on. The file's first record is in `detections_header`.
+accepts every reader can rely on. The file's first record is in `header`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from reg_yolo.detections.masks import decode_mask
+from reg_yolo.errors import DataError
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 Box = tuple[float, float, float, float]
 
@@ -167,6 +173,44 @@ class FrameDetections:
             for row, class_id in enumerate(ids)
         )
         return cls(source, frame, time_s, width, height, detections)
+
+    def to_supervision(self) -> "sv.Detections":
+        """Return the objects as supervision's `Detections`, in the same order.
+
+        `xyxy` has shape (N, 4) in pixels of the full frame, `confidence` and `class_id` shape (N,), and
+        `data["class_name"]` the N names. `mask` has shape (N, height, width), `tracker_id` shape (N,): None where no
+        object has one, else an empty mask and -1 for the objects without. `metadata` holds source, frame and time_s.
+
+        Raises:
+            DataError: If the package supervision is not installed.
+
+        Example:
+            >>> from reg_yolo.detections import Detection, FrameDetections
+            >>> pole = Detection("pole", 0, 0.9, (10, 20, 30, 80), track=4)
+            >>> found = FrameDetections("a.jpg", 0, None, 640, 384, (pole,)).to_supervision()
+            >>> found.xyxy.tolist(), found.tracker_id.tolist(), found.data["class_name"].tolist()
+            ([[10.0, 20.0, 30.0, 80.0]], [4], ['pole'])
+        """
+        try:
+            import supervision as sv
+        except ImportError:
+            raise DataError("to_supervision needs the package supervision: pip install supervision") from None
+        found = self.detections
+        size = (self.height, self.width)
+        masks = [
+            np.zeros(size, np.bool_) if one.mask is None else decode_mask(one.mask, size)
+            for one in (found if any(one.mask is not None for one in found) else ())
+        ]
+        tracked = any(one.track is not None for one in found)
+        return sv.Detections(
+            xyxy=np.array([one.box_xyxy for one in found], np.float32).reshape(-1, 4),
+            mask=np.stack(masks) if masks else None,
+            confidence=np.array([one.confidence for one in found], np.float32),
+            class_id=np.array([one.class_id for one in found], np.int64),
+            tracker_id=np.array([-1 if one.track is None else one.track for one in found]) if tracked else None,
+            data={"class_name": np.array([one.class_name for one in found], np.str_)},
+            metadata={"source": self.source, "frame": self.frame, "time_s": self.time_s},
+        )
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of the frame; time to microseconds."""

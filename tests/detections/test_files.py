@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.detections import files as detections_io
+from reg_yolo.detections import files
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.files import CsvWriter, DetectionsWriter, read_detections
 from reg_yolo.detections.header import DetectionsHeader
@@ -89,7 +89,7 @@ def test_after_a_hard_kill_the_part_file_holds_the_whole_frames(tmp_path: Path) 
         """
         import sys, time
         sys.path.insert(0, sys.argv[2])
-        from test_detections_io import HEADER, frame, DetectionsWriter
+        from test_files import HEADER, frame, DetectionsWriter
         with DetectionsWriter(sys.argv[1], HEADER) as writer:
             for index in range(20):
                 writer.write(frame(index))
@@ -167,7 +167,7 @@ def test_nothing_is_left_where_the_header_cannot_be_written(tmp_path: Path, monk
     def refuse(*_: object) -> None:
         raise MediaError("no space")
 
-    monkeypatch.setattr(detections_io._PartFile, "write_line", refuse)
+    monkeypatch.setattr(files._PartFile, "write_line", refuse)
     with pytest.raises(MediaError), DetectionsWriter(tmp_path / "a.jsonl", HEADER):
         pass
     with pytest.raises(MediaError), CsvWriter(tmp_path / "a.csv"):

@@ -1,4 +1,4 @@
-"""Picture sheets: a grid of objects of one class with their labels drawn, to see at a glance what was labelled."""
+"""Image sheets: a grid of objects of one class with their labels drawn, to see at a glance what was labelled."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +108,7 @@ def _draw_tile(path: Path, line: int, colours: list[tuple[int, int, int]]) -> Pi
     box = np.array(row.box_xyxy) * np.tile(size, 2)
     side = int(np.ceil(max(_SURROUNDINGS * (box[2:] - box[:2]).max(), _LEAST_CROP_PX)))
     corner = np.floor((box[:2] + box[2:] - side) / 2).astype(int)
-    # A crop slides back into the picture as far as the picture reaches.
+    # A crop slides back into the image as far as the image reaches.
     corner = np.clip(corner, np.minimum(0, (size - side) // 2), np.maximum(size - side, (size - side) // 2)).astype(int)
     tile = np.full((side, side, 3), _OUTSIDE, np.uint8)
     start, end = np.maximum(corner, 0), np.minimum(corner + side, size.astype(int))

@@ -1,4 +1,4 @@
-"""Reading the size of a picture, and writing it upright: copied byte for byte wherever that is the same."""
+"""Reading the size of an image, and writing it upright: copied byte for byte wherever that is the same."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from reg_yolo.data.convert.formats.labelme import read_embedded
 from reg_yolo.data.images.decoding import exif_orientation, undecodable_images
-from reg_yolo.data.objects.annotations import AnnotatedImage, PictureSource
+from reg_yolo.data.objects.annotations import AnnotatedImage, ImageSource
 from reg_yolo.errors import DataError, MediaError
 
 _JPEG_QUALITY = 95
-_LEAST_SIDE_PX = 10  # Ultralytics drops smaller pictures
-# What Pillow writes with EXIF data; a turned picture of another kind becomes a PNG.
+_LEAST_SIDE_PX = 10  # Ultralytics drops smaller images
+# What Pillow writes with EXIF data; a turned image of another kind becomes a PNG.
 _WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF")
 _SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
 
 
 @dataclass
-class Picture:
-    """A picture that can be used, and what it takes to write it.
+class OpenedImage:
+    """An image that can be used, and what it takes to write it.
 
     Attributes:
         size: Width and height as stored.
@@ -38,7 +38,7 @@ class Picture:
     size: tuple[int, int]
     orientation: int
     suffix: str
-    source: PictureSource
+    source: ImageSource
     content: bytes | None = None
 
     def write(self, target: Path, *, link: bool = False) -> None:
@@ -71,15 +71,15 @@ class Picture:
             upright.save(target, kind, **options)
 
 
-class PictureReader:
-    """Opens pictures one after the other; of a video the frames must come in order to be fast."""
+class ImageReader:
+    """Opens images one after the other; of a video the frames must come in order to be fast."""
 
     def __init__(self) -> None:
         self._video: tuple[Path, cv2.VideoCapture] | None = None
         self._next_frame = 0
 
-    def read(self, image: AnnotatedImage) -> tuple[Picture | None, str]:
-        """Return the picture, or None and why it cannot be used."""
+    def read(self, image: AnnotatedImage) -> tuple[OpenedImage | None, str]:
+        """Return the image, or None and why it cannot be used."""
         source = image.source
         if source is None:
             return None, image.missing or "picture not found"
@@ -107,7 +107,7 @@ class PictureReader:
         suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
         if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
             suffix = ".png"
-        return Picture(size, orientation, suffix, source, content), ""
+        return OpenedImage(size, orientation, suffix, source, content), ""
 
     def close(self) -> None:
         """Close the video that was read last."""
@@ -115,7 +115,7 @@ class PictureReader:
             self._video[1].release()
             self._video = None
 
-    def _read_frame(self, source: PictureSource) -> tuple[Picture | None, str]:
+    def _read_frame(self, source: ImageSource) -> tuple[OpenedImage | None, str]:
         frame = source.frame or 0
         if self._video is None or self._video[0] != source.path or frame < self._next_frame:
             self.close()
@@ -132,4 +132,4 @@ class PictureReader:
             return None, "the video ends before this frame"
         self._next_frame += 1
         _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        return Picture((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""
+        return OpenedImage((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""

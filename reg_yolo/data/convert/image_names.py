@@ -1,4 +1,4 @@
-"""Names of the written pictures: the source's own, told apart by their folders where two would be the same."""
+"""Names of the written images: the source's own, told apart by their folders where two would be the same."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reg_yolo.data.objects.annotations import AnnotatedImage
 _LONGEST_BYTES = 220
 
 
-def picture_stems(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Return a name without suffix for every picture, unique within its split whatever the case of its letters.
+def image_stems(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Return a name without suffix for every image, unique within its split whatever the case of its letters.
 
-    A name that several pictures of a split share gets the names of as many folders in front as tell them apart, such as
+    A name that several images of a split share gets the names of as many folders in front as tell them apart, such as
     `day1__000123`; where those do not, a number in the order of `images`.
     """
     paths = [_parts(image) for image in images]

@@ -19,8 +19,8 @@ from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.classes import ClassPlan, plan_classes
 from reg_yolo.data.convert.cleaning import ROW_CHOICES, CleaningRules, hides_objects, place_objects, select_objects
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.image_files import Picture, PictureReader
-from reg_yolo.data.convert.image_names import picture_stems
+from reg_yolo.data.convert.image_files import ImageReader, OpenedImage
+from reg_yolo.data.convert.image_names import image_stems
 from reg_yolo.data.convert.report import ASKED, DROPPED, REPORT_NAME, ConversionSummary
 from reg_yolo.data.convert.writers.coco import CocoWriter
 from reg_yolo.data.convert.writers.yolo import YoloWriter
@@ -33,7 +33,7 @@ _WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, 
 EMPTIED = "none of its objects can be used"
 
 
-def convert(
+def convert_dataset(
     source: str | Path,
     out: str | Path,
     *,
@@ -61,29 +61,29 @@ def convert(
         to: `yolo` for images/, labels/ and data.yaml, `coco` for images/ and annotations/instances_SPLIT.json.
         rows: `mixed` writes outlines and boxes as they are, for joint training; `boxes` the box around every outline,
             for detection; `polygons` leaves out what has a box only, for segmentation.
-        images: A further folder in which pictures are looked for.
+        images: A further folder in which images are looked for.
         rename: New class name by old one; several may become one.
         drop: Classes to leave out, by their old names.
         classes: All classes of the result in their order; None keeps the source's order.
-        background: Keep pictures without objects. A picture whose objects were all found unusable is not background.
+        background: Keep images without objects. An image whose objects were all found unusable is not background.
         drop_difficult: Leave out what Pascal VOC calls difficult; such objects are real, and are kept otherwise.
         keep_crowd: Take COCO's crowd regions as objects; CVAT exports brush masks as such.
-        exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw` (see `orientation`).
-        link: Hard-link pictures that need no change instead of copying them.
+        exif: What labels of EXIF-rotated images refer to: `auto`, `upright` or `raw` (see `orientation`).
+        link: Hard-link images that need no change instead of copying them.
         strict: Raise if anything would be left out that the arguments do not ask for.
-        progress: Called with the pictures done and to do.
+        progress: Called with the images done and to do.
 
     Raises:
         DataError: If the source is not understood, an argument names what there is not, or nothing is left to write.
     """
     source, out = Path(source), Path(out)
-    for option, value, known in (
-        ("--to", to, tuple(_WRITERS)),
-        ("--rows", rows, ROW_CHOICES),
-        ("--exif", exif, EXIF_CHOICES),
+    for parameter, value, known in (
+        ("to", to, tuple(_WRITERS)),
+        ("rows", rows, ROW_CHOICES),
+        ("exif", exif, EXIF_CHOICES),
     ):
         if value not in known:
-            raise DataError(f"{option} {value}: expected {', '.join(known)}.{did_you_mean(value, known)}")
+            raise DataError(f"{parameter}: got {value!r}, expected {', '.join(known)}.{did_you_mean(value, known)}")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies inside {source}; name a folder outside of it.")
     with whole_folder(out) as folder, _unpacked(source, folder) as unpacked:
@@ -116,10 +116,10 @@ def _usable(
     *,
     background: bool,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[AnnotatedImage, str, Picture, list[ObjectAnnotation]]]:
-    """Yield every picture that is to be written, with its new name and its objects in pixels."""
-    reader = PictureReader()
-    stems = picture_stems(annotated.images)
+) -> Iterator[tuple[AnnotatedImage, str, OpenedImage, list[ObjectAnnotation]]]:
+    """Yield every image that is to be written, with its new name and its objects in pixels."""
+    reader = ImageReader()
+    stems = image_stems(annotated.images)
     try:
         for done, (image, stem) in enumerate(zip(annotated.images, stems, strict=True), start=1):
             objects, remarks = select_objects(image, plan, rules)
@@ -131,7 +131,7 @@ def _usable(
                     remarks += more
             hidden = hides_objects(remarks)
             if fault:
-                summary.pictures_lost += 1
+                summary.images_lost += 1
                 remarks.append(Remark(DROPPED, image.name, "", "", fault))
             elif picture is not None and (objects or (background and not hidden)):
                 yield image, stem, picture, objects
@@ -152,10 +152,10 @@ def _refuse_losses(summary: ConversionSummary, source: Path, strict: bool) -> No
     shown = [f"  {r.file} {r.place}".rstrip() + f": {r.reason}" for r in losses[:5]]
     shown += [f"  ... and {len(losses) - 5} more"] if len(losses) > 5 else []
     if not summary.images:
-        hint = "" if losses else " No picture has an object; --background keeps pictures without."
+        hint = "" if losses else " No picture has an object; background keeps pictures without."
         raise DataError("\n".join([f"{source}: nothing is left to write.{hint}", *shown]))
     if strict and losses:
-        raise DataError("\n".join([f"{source}: --strict, and {len(losses)} things would be left out:", *shown]))
+        raise DataError("\n".join([f"{source}: strict, and {len(losses)} things would be left out:", *shown]))
 
 
 @contextmanager

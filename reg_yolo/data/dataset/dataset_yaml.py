@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.class_names import read_class_names
 from reg_yolo.errors import DataError
 from reg_yolo.files import replace_text
@@ -126,7 +127,7 @@ class DatasetDescription:
                 replace_text(image_list, "".join(f"{image}\n" for image in self.images(split)))
                 mapping[split] = str(image_list)
         target = folder / f"{stem}.yaml"
-        replace_text(target, yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False))
+        replace_text(target, dump_yaml(mapping))
         return target
 
 

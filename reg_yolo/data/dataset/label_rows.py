@@ -1,4 +1,4 @@
-"""One label file as rows with their lines: what checks, statistics and pictures of labels read.
+"""One label file as rows with their lines: what checks, statistics and images of labels read.
 
 `label_scan` counts a whole split for training and keeps no row; here the rows themselves are the result.
 """

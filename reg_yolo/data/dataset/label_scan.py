@@ -7,11 +7,12 @@ box around it only), and a polygon needs three points (upstream takes one).
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
+from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
 from reg_yolo.data.dataset.row_faults import (
     BOX_COLUMNS,
     class_fault,
@@ -21,6 +22,8 @@ from reg_yolo.data.dataset.row_faults import (
     number_fault,
 )
 from reg_yolo.errors import DataError
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -198,3 +201,31 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
         scan.image_counts[class_index] += 1
     if rows == 0:
         scan.background_images += 1
+
+
+def read_sound_labels(images: Iterable[Path], classes: int) -> Iterator[tuple[Path, list[LabelRow]]]:
+    """Yield every image with the rows of its label file; an image without one has none.
+
+    Args:
+        images: Image files.
+        classes: Number of classes.
+
+    Raises:
+        DataError: After the last image, if any row cannot be read: with their number and the first of them.
+    """
+    faults: list[str] = []
+    count = 0
+    for image in images:
+        path = label_path_for(image)
+        labels = read_label_file(path, classes)
+        count += len(labels.faults)
+        faults += [
+            f"  {path}{f':{fault.line}' if fault.line else ''}: {fault.message}"
+            for fault in labels.faults[: _SHOWN - len(faults)]
+        ]
+        yield image, labels.rows
+    if faults:
+        more = [f"  ... and {count - len(faults)} more"] if count > len(faults) else []
+        noun = "1 bad label row" if count == 1 else f"{count} bad label rows"
+        head = f"{noun}, to be corrected or deleted first (`reg-yolo data check` lists every fault of a set):"
+        raise DataError("\n".join([head, *faults, *more]))

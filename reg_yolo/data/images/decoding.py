@@ -1,8 +1,8 @@
 """Find the images that Ultralytics would drop without an error: empty, cut off, or no images at all.
 
-A full decode of 10,000 pictures takes minutes, so the default check reads as little as proves the usual damage. A JPEG
+A full decode of 10,000 images takes minutes, so the default check reads as little as proves the usual damage. A JPEG
 is taken as whole if its header parses and its last two bytes are the end marker, and is decoded in full otherwise; a
-PNG carries checksums, which are verified without inflating the picture. Measured on one core for each file: JPEG
+PNG carries checksums, which are verified without inflating the image. Measured on one core for each file: JPEG
 1920x1080 0.03 ms against 3.9 ms for a full decode, PNG 1280x720 0.4 ms against 10 ms. Other formats are decoded.
 """
 
@@ -69,7 +69,7 @@ def raise_for_undecodable(problems: list[ImageProblem], split: str, shown: int =
 
 
 def read_upright_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height in pixels after EXIF has turned the picture, from the header where that has them."""
+    """Return width and height in pixels after EXIF has turned the image, from the header where that has them."""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123
             kind = format_of(stream.read(16))
@@ -89,7 +89,7 @@ def read_upright_size(path: Path) -> tuple[int, int] | None:
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
-    """Return the EXIF data of an opened picture; of a PNG without any, no pixel is decoded.
+    """Return the EXIF data of an opened image; of a PNG without any, no pixel is decoded.
 
     Raises:
         Exception: Of many kinds, where EXIF data is damaged.
@@ -106,7 +106,7 @@ def exif_of(image: Image.Image) -> Image.Exif:
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an opened picture, 1 to 8; 1 where it says none or its EXIF data is damaged."""
+    """Return the EXIF orientation of an opened image, 1 to 8; 1 where it says none or its EXIF data is damaged."""
     try:
         orientation = exif_of(image).get(_EXIF_ORIENTATION, 1)
     except Exception:

@@ -1,4 +1,4 @@
-"""When and where a picture was taken, as its EXIF data says."""
+"""When and where an image was taken, as its EXIF data says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
 
 @dataclass(frozen=True)
 class ExifFacts:
-    """What a picture says of itself.
+    """What an image says of itself.
 
     Attributes:
         time: Local time of the exposure, without a time zone; None if it is not there or no time.

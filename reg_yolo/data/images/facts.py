@@ -1,4 +1,4 @@
-"""What a check reads from one picture: its size as it is trained on, its bytes' digest and its perceptual hash."""
+"""What a check reads from one image: its size as it is trained on, its bytes' digest and its perceptual hash."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from reg_yolo.data.images.decoding import exif_orientation, format_of, image_fault
 
-# A DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated pictures of a real set
+# A DCT hash of 16 x 16 signs. The usual 8 x 8 does not tell one road from another: two unrelated images of a real set
 # were 10 of 64 bits apart, as far as two frames of a video that follow each other at 12 Hz.
 _HASH_SIDE = 16
 # Pillow refuses to open what is larger, and Ultralytics opens every image with it.
@@ -22,14 +22,14 @@ _FLATTEST = 2.0
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """What was read from a picture.
+class ImageFacts:
+    """What was read from an image.
 
     Attributes:
         fault: Why it cannot be used, or None; then `size` is known.
         size: Width and height in pixels, upright.
         digest: Digest of the file's bytes; b"" where it cannot be read.
-        signs: Perceptual hash, 256 bits packed into 32 bytes; None of a picture without structure, such as a black one.
+        signs: Perceptual hash, 256 bits packed into 32 bytes; None of an image without structure, such as a black one.
         orientation: EXIF orientation of a JPEG or PNG, 1 where it is stored upright.
         stays_turned: Whether the reader that Ultralytics uses passes over that orientation.
     """
@@ -42,32 +42,32 @@ class PictureFacts:
     stays_turned: bool = False
 
 
-def read_picture_facts(path: Path, channels: int = 3) -> PictureFacts:
-    """Read and decode one picture, a JPEG at a reduced size.
+def read_image_facts(path: Path, channels: int = 3) -> ImageFacts:
+    """Read and decode one image, a JPEG at a reduced size.
 
     Args:
-        path: The picture.
+        path: The image.
         channels: What the data set's YAML says; Ultralytics passes over EXIF for other numbers than 1 and 3.
     """
     fault = image_fault(path)
     try:
         content = path.read_bytes()
     except OSError as error:
-        return PictureFacts(fault or f"it cannot be read ({error.strerror})")
+        return ImageFacts(fault or f"it cannot be read ({error.strerror})")
     digest = hashlib.blake2b(content, digest_size=16).digest()
     if fault is not None:
-        return PictureFacts(fault, digest=digest)
+        return ImageFacts(fault, digest=digest)
     try:
         gray, size, orientation = _decode(path, content)
     except Exception as error:
         # Pillow and its plug-ins let errors of many kinds through where a file is damaged.
-        return PictureFacts(f"it does not decode ({type(error).__name__}: {error})", digest=digest)
+        return ImageFacts(f"it does not decode ({type(error).__name__}: {error})", digest=digest)
     stays_turned = orientation != 1 and _stays_turned(content, gray, size, orientation, channels)
-    return PictureFacts(None, size, digest, perceptual_signs(gray), orientation, stays_turned)
+    return ImageFacts(None, size, digest, perceptual_signs(gray), orientation, stays_turned)
 
 
 def perceptual_signs(gray: Image.Image) -> bytes | None:
-    """Return the perceptual hash of a grey picture as 32 bytes, or None where it has no structure to hash."""
+    """Return the perceptual hash of a grey image as 32 bytes, or None where it has no structure to hash."""
     small = gray.resize((4 * _HASH_SIDE, 4 * _HASH_SIDE), Image.Resampling.LANCZOS)
     if np.asarray(small, np.float32).std() < _FLATTEST:
         return None
@@ -76,7 +76,7 @@ def perceptual_signs(gray: Image.Image) -> bytes | None:
 
 
 def _decode(path: Path, content: bytes) -> tuple[Image.Image, tuple[int, int], int]:
-    """Return a grey picture, upright and perhaps reduced, the upright size of the whole one and its orientation."""
+    """Return a grey image, upright and perhaps reduced, the upright size of the whole one and its orientation."""
     kind = format_of(content[:16])
     if kind == "JPEG":
         # The plug-in class, not Image.open: Ultralytics replaces that one.
@@ -111,7 +111,7 @@ def _refuse_huge(width: int, height: int) -> None:
 
 
 def _stays_turned(content: bytes, upright: Image.Image, size: tuple[int, int], orientation: int, channels: int) -> bool:
-    """Decode a turned picture as Ultralytics does and see whether it comes out upright."""
+    """Decode a turned image as Ultralytics does and see whether it comes out upright."""
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     if pixels is None:
@@ -127,7 +127,7 @@ def _stays_turned(content: bytes, upright: Image.Image, size: tuple[int, int], o
 
 
 def _as_stored(upright: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """Return a square picture as a file with that orientation stores it."""
+    """Return a square image as a file with that orientation stores it."""
     stored: dict[int, NDArray[np.float32]] = {
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],

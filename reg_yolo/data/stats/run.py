@@ -120,7 +120,7 @@ class DatasetStats:
         return found
 
     def coverage(self) -> NDArray[np.int64]:
-        """Return how many boxes cover each cell of the picture plane, shape (36, 64), from the top left."""
+        """Return how many boxes cover each cell of the image plane, shape (36, 64), from the top left."""
         cells = np.array([_GRID_COLUMNS, _GRID_ROWS] * 2)
         corners = np.concatenate(
             [self.boxes[:, :2] - self.boxes[:, 2:] / 2, self.boxes[:, :2] + self.boxes[:, 2:] / 2], 1
@@ -189,7 +189,7 @@ def dataset_stats(
         DataError: The YAML cannot be read, or names no split with images.
     """
     if imgsz < 32:
-        raise ConfigError(f"--imgsz: got {imgsz}, expected 32 pixels or more.")
+        raise ConfigError(f"imgsz: got {imgsz}, expected 32 pixels or more")
     description = read_dataset_yaml(find_dataset_yaml(data), required=())
     listed, unread = {}, {}
     for name in description.splits:

@@ -19,7 +19,7 @@ _GREY = 114
 _JPEG_QUALITY = 95
 
 
-class SourcePicture:
+class SourceImage:
     """A decoded image and how its tiles are written.
 
     The pixels are upright and have the channels that training reads. Tiles of a JPEG are JPEGs with its own
@@ -57,7 +57,7 @@ class SourcePicture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def write(self, pixels: Pixels, target: Path) -> None:
-        """Write a part of the picture to a file that ends in `suffix`."""
+        """Write a part of the image to a file that ends in `suffix`."""
         if self._jpeg is None:
             target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
             return

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.dataset.output_paths import refuse_inside
-from reg_yolo.data.dataset.sound_labels import read_sound_labels
-from reg_yolo.data.split.output import dataset_yaml_text, unique_names
+from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import replace_text, whole_folder
 from reg_yolo.parallel import available_cores, parallel_map
@@ -58,12 +58,12 @@ class TileOptions:
 
     def __post_init__(self) -> None:
         if self.size < 32:
-            raise ConfigError(f"--size must be at least 32 pixels, got {self.size}")
+            raise ConfigError(f"size must be at least 32 pixels, got {self.size}")
         if not (math.isfinite(self.overlap) and 0 <= self.overlap <= 0.9):
-            raise ConfigError(f"--overlap must be from 0 to 0.9, got {self.overlap:g}")
-        for name, value in (("min-visible", self.min_visible), ("background", self.background)):
+            raise ConfigError(f"overlap must be from 0 to 0.9, got {self.overlap:g}")
+        for name, value in (("min_visible", self.min_visible), ("background", self.background)):
             if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"--{name} must be from 0 to 1, got {value:g}")
+                raise ConfigError(f"{name} must be from 0 to 1, got {value:g}")
 
 
 @dataclass
@@ -178,7 +178,7 @@ def tile_dataset(
     tasks = _tasks(description)
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
-    refuse_inside("OUT", out, description)
+    refuse_inside("out", out, description)
     with whole_folder(out) as folder:
         for _ in read_sound_labels((task.image for task in tasks), len(description.names)):
             # Hours of cutting should not end at a bad row.
@@ -212,10 +212,10 @@ def _tasks(description: DatasetDescription) -> list[_Task]:
 
 def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int) -> TileCounts:
     from reg_yolo.data.tile.geometry import CutObject, labelled_pieces, tile_windows
-    from reg_yolo.data.tile.pixels import SourcePicture, blank
+    from reg_yolo.data.tile.pixels import SourceImage, blank
 
     rows = read_label_file(label_path_for(task.image), classes).rows
-    source = SourcePicture(task.image, channels)
+    source = SourceImage(task.image, channels)
     width, height = source.size
     counts = TileCounts(images=1, objects=Counter(row.class_id for row in rows))
     if max(width, height) <= options.size:

@@ -17,7 +17,7 @@ from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_fo
 from reg_yolo.data.dataset.label_rows import read_label_file
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.drawing.annotate import Annotator
-from reg_yolo.drawing.image_grid import GAP_PX, picture_grid, resized_detections, resized_picture
+from reg_yolo.drawing.image_grid import GAP_PX, image_grid, resized_detections, resized_image
 from reg_yolo.errors import DataError, MediaError
 from reg_yolo.evaluation.image_scores import ImageScore, hardest_images, score_image
 from reg_yolo.evaluation.run_results import RunResult
@@ -209,7 +209,7 @@ def draw_panel(
         height, width = picture.shape[:2]
         scale = tile / max(width, height)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        small = resized_picture(picture, *size)
+        small = resized_image(picture, *size)
         truth = _recoloured(resized_detections(image.truth(width, height), *size), names)
         row = [small, annotator.annotate(small, truth, show_confidence=False)]
         scores = []
@@ -220,7 +220,7 @@ def draw_panel(
             scores.append(f"{run.label}: F1 {score.f1:.2f}, missed {score.missed}, wrong {score.wrong}")
         rows.append(row)
         captions.append("   |   ".join([image.path.name, *scores]))
-    return picture_grid(rows, ["Input", "Ground truth", *(run.label for run in runs)], captions)
+    return image_grid(rows, ["Input", "Ground truth", *(run.label for run in runs)], captions)
 
 
 def _recoloured(frame: FrameDetections, names: Sequence[str]) -> FrameDetections:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.run import convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import (
@@ -143,7 +143,7 @@ def test_objects_that_cannot_be_trained_on_are_left_out_and_named(
     (remark,) = summary.remarks
     assert remark.kind == "dropped" and reason in remark.reason and remark.place == "annotations[1]"
     assert reason in summary.as_text()
-    with pytest.raises(DataError, match=r"--strict(.|\n)*annotations\[1\]"):
+    with pytest.raises(DataError, match=r"strict, and(.|\n)*annotations\[1\]"):
         convert(folder, tmp_path / "strict", strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
@@ -220,7 +220,7 @@ def test_missing_pictures_are_counted_and_the_rest_is_written(tmp_path: Path) ->
     folder = write_coco(tmp_path / "in", content)
     (folder / "b.png").unlink()
     summary = convert(folder, tmp_path / "out")
-    assert summary.pictures_lost == 1 and summary.images["train"] == 1
+    assert summary.images_lost == 1 and summary.images["train"] == 1
     write_picture(tmp_path / "elsewhere/b.png")
     assert convert(folder, tmp_path / "both", images=tmp_path / "elsewhere").images["train"] == 2
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import HEIGHT, WIDTH, painted, pixel_rows, rows, write_picture
@@ -247,12 +247,12 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["drive_000002.jpg", "drive_000005.jpg"]
     assert [round(float(cv2.imread(str(path)).mean()) / 40) for path in written] == [2, 5]
     # The file speaks of seven frames, the video has six.
-    assert summary.pictures_lost == 1 and "ends before this frame" in summary.as_text()
+    assert summary.images_lost == 1 and "ends before this frame" in summary.as_text()
 
 
 def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{box(2, 0)}</track>', 7, None)
-    with pytest.raises(DataError, match=r"drive\.mp4.*--images"):
+    with pytest.raises(DataError, match=r"drive\.mp4.*folder as images"):
         convert(folder, tmp_path / "out")
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ultralytics.data.utils import verify_image_label
 from ultralytics.utils.patches import imread
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.objects.orientation import turn_upright, upright_size
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, pixel_rows, write_coco

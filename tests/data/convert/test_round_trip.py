@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from tests.data.convert.exports import coco_content, write_coco, write_picture
 
 WIDTH, HEIGHT = 97, 61

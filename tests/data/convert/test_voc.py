@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import pixel_rows, write_picture
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.label_scan import scan_labels
 from reg_yolo.errors import DataError
@@ -89,7 +89,7 @@ def test_bad_rows_are_left_out_and_named(tmp_path: Path, text: bytes, place: str
     lost = [remark for remark in summary.remarks if remark.place]
     assert len(lost) == 2 and all(remark.reason.startswith(reason) for remark in lost)
     assert lost[0].file == "labels/train/b.txt" and lost[0].place.startswith(place)
-    with pytest.raises(DataError, match=r"--strict.*\n.*b\.txt") as refused:
+    with pytest.raises(DataError, match=r"strict, and.*\n.*b\.txt") as refused:
         convert(folder, tmp_path / "strict", strict=True)
     assert place in str(refused.value) and not (tmp_path / "strict").exists()
 

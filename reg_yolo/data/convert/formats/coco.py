@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reg_yolo.data.convert.formats.coco_masks import decode_mask
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.image_finder import ImageFinder
 from reg_yolo.data.convert.formats.reading import (
     as_list,
     as_mapping,
@@ -25,13 +25,13 @@ from reg_yolo.data.objects.outlines import mask_rings
 from reg_yolo.errors import DataError
 
 
-def read_coco(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
+def read_coco(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
     """Read COCO files as one set.
 
     Args:
         files: The JSON files. The split of each is told from its name and folders below `root`.
         root: The folder that was named.
-        pictures: Where pictures are looked for.
+        finder: Where images are looked for.
 
     Raises:
         DataError: If a file is no JSON, lacks a list that COCO needs, or refers to an id that it does not declare.
@@ -41,7 +41,7 @@ def read_coco(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
     for path in files:
         below = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
         split = split_of(str(below.parent), path.stem)
-        _CocoFile(path, split, result, seen, pictures).read(alone=len(files) == 1)
+        _CocoFile(path, split, result, seen, finder).read(alone=len(files) == 1)
     if not result.images:
         raise DataError(f"{root}: none of {len(files)} COCO files has pictures with instances.")
     return result
@@ -54,12 +54,12 @@ class _CocoFile:
         split: str | None,
         result: AnnotatedSet,
         seen: dict[tuple[str | None, str], AnnotatedImage],
-        pictures: PictureFinder,
+        finder: ImageFinder,
     ) -> None:
-        self.path, self.split, self.result, self.seen, self.pictures = path, split, result, seen, pictures
+        self.path, self.split, self.result, self.seen, self.finder = path, split, result, seen, finder
 
     def read(self, *, alone: bool) -> None:
-        """Read the file; one of several that holds no instances (captions, a list of test pictures) is passed over."""
+        """Read the file; one of several that holds no instances (captions, a list of test images) is passed over."""
         content = as_mapping(read_json(self.path, object_hook=_shrink), str(self.path))
         lists = {}
         for key in ("images", "annotations", "categories"):
@@ -99,8 +99,8 @@ class _CocoFile:
         for key, entry, where in self._entries(raw, "images"):
             name = as_text(entry.get("file_name"), f"{where} file_name").replace("\\", "/")
             size = as_size(entry.get("width"), entry.get("height"), where)
-            source, missing = self.pictures.find(name, self.path.parent, self.split)
-            # The same picture in several files of a split (labelled class by class, say) is one picture.
+            source, missing = self.finder.find(name, self.path.parent, self.split)
+            # The same image in several files of a split (labelled class by class, say) is one image.
             picture = str(source.path) if source else name
             image = self.seen.get((self.split, picture))
             if image is None:

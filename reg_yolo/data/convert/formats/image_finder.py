@@ -1,4 +1,4 @@
-"""Finding the picture that an export names: its paths are often those of another machine."""
+"""Finding the image that an export names: its paths are often those of another machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from reg_yolo.data.convert.formats.reading import split_of
 from reg_yolo.data.dataset.dataset_yaml import IMAGE_SUFFIXES
-from reg_yolo.data.objects.annotations import PictureSource
+from reg_yolo.data.objects.annotations import ImageSource
 
 
-class PictureFinder:
-    """All pictures below some folders, found by the end of their path.
+class ImageFinder:
+    """All images below some folders, found by the end of their path.
 
     Args:
         folders: Folders that are walked, hidden ones left out.
@@ -30,13 +30,13 @@ class PictureFinder:
                 self._by_name[_folded(path.name)].append(path)
                 self._by_stem[_folded(path.stem)].append(path)
 
-    def find(self, name: str, near: Path, split: str | None = None) -> tuple[PictureSource | None, str]:
-        """Return the picture that `name` means, or None and why there is none.
+    def find(self, name: str, near: Path, split: str | None = None) -> tuple[ImageSource | None, str]:
+        """Return the image that `name` means, or None and why there is none.
 
         Args:
             name: As the export has it: a bare name, a relative path or one of another machine, with either slash.
-            near: Folder of the file that names it; its pictures go first.
-            split: `train`, `val` or `test`: of several such pictures, the one in a folder of that split.
+            near: Folder of the file that names it; its images go first.
+            split: `train`, `val` or `test`: of several such images, the one in a folder of that split.
         """
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts:
@@ -45,20 +45,20 @@ class PictureFinder:
             direct = near / PurePosixPath(name.replace("\\", "/"))
             if direct.is_file():
                 if direct.suffix[1:].lower() in IMAGE_SUFFIXES:
-                    return PictureSource(direct), ""
+                    return ImageSource(direct), ""
                 return None, f"Ultralytics reads no {direct.suffix or 'files without suffix'} pictures"
         except (OSError, ValueError):
             # A name that no file can have: too long, or with a zero byte.
             pass
         return self._best(self._by_name.get(_folded(parts[-1]), []), parts[:-1], near, split)
 
-    def find_stem(self, stem: str, near: Path) -> tuple[PictureSource | None, str]:
-        """Return the picture whose name without suffix is `stem`, or None and why there is none."""
+    def find_stem(self, stem: str, near: Path) -> tuple[ImageSource | None, str]:
+        """Return the image whose name without suffix is `stem`, or None and why there is none."""
         return self._best(self._by_stem.get(_folded(stem), []), [], near, None)
 
     def _best(
         self, candidates: list[Path], folders: list[str], near: Path, split: str | None
-    ) -> tuple[PictureSource | None, str]:
+    ) -> tuple[ImageSource | None, str]:
         if not candidates:
             return None, "picture not found"
         ranked = sorted(
@@ -72,7 +72,7 @@ class PictureFinder:
         )
         if len(ranked) > 1 and ranked[0][:3] == ranked[1][:3]:
             return None, "several pictures of that name, none nearer than the others"
-        return PictureSource(Path(ranked[0][3])), ""
+        return ImageSource(Path(ranked[0][3])), ""
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

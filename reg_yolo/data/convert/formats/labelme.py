@@ -1,4 +1,4 @@
-"""Labelme JSON: one file a picture, the picture beside it or embedded in it."""
+"""Labelme JSON: one file an image, the image beside it or embedded in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import ellipse, mask_object, merge_groups
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.image_finder import ImageFinder
 from reg_yolo.data.convert.formats.reading import (
     as_list,
     as_mapping,
@@ -21,11 +20,12 @@ from reg_yolo.data.convert.formats.reading import (
     read_json,
     split_of,
 )
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, merge_groups
 from reg_yolo.data.objects.annotations import (
     AnnotatedImage,
     AnnotatedSet,
+    ImageSource,
     ObjectAnnotation,
-    PictureSource,
     Remark,
     Ring,
 )
@@ -37,8 +37,8 @@ _BOXES = {"rectangle", "rotation", "oriented_rectangle"}
 _NO_AREA = {"line", "linestrip", "point", "points"}
 
 
-def read_labelme(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
-    """Read Labelme files as one set; a picture without a file has no objects.
+def read_labelme(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
+    """Read Labelme files as one set; an image without a file has no objects.
 
     Raises:
         DataError: If a file is no JSON or a shape lacks what its type needs.
@@ -46,32 +46,32 @@ def read_labelme(files: Sequence[Path], root: Path, pictures: PictureFinder) -> 
     result = AnnotatedSet("labelme", [], [])
     described: set[Path] = set()
     for path in files:
-        image = _read_file(path, root, pictures)
+        image = _read_file(path, root, finder)
         result.images.append(image)
         if image.source is not None:
             described.add(image.source.path)
-    for picture in pictures.paths:
+    for picture in finder.paths:
         if picture not in described:
             split = split_of(str(picture.parent.relative_to(root))) if picture.is_relative_to(root) else None
-            result.images.append(AnnotatedImage(picture.name, picture, PictureSource(picture), split=split))
+            result.images.append(AnnotatedImage(picture.name, picture, ImageSource(picture), split=split))
     result.class_names = sorted({item.class_name for image in result.images for item in image.objects})
     return result
 
 
 def read_embedded(path: Path) -> bytes:
-    """Return the picture that a Labelme file holds, in its own encoding (PNG or JPEG)."""
+    """Return the image that a Labelme file holds, in its own encoding (PNG or JPEG)."""
     content = as_mapping(read_json(path), str(path))
     return decode_base64(content.get("imageData"), f"{path}: imageData")
 
 
-def _read_file(path: Path, root: Path, pictures: PictureFinder) -> AnnotatedImage:
+def _read_file(path: Path, root: Path, finder: ImageFinder) -> AnnotatedImage:
     content = as_mapping(read_json(path), str(path))
     name = as_text(content.get("imagePath") or f"{path.stem}.png", f"{path}: imagePath").replace("\\", "/")
-    source, missing = pictures.find(name, path.parent)
+    source, missing = finder.find(name, path.parent)
     if source is None:
-        source, missing = pictures.find_stem(path.stem, path.parent)
+        source, missing = finder.find_stem(path.stem, path.parent)
     if source is None and content.get("imageData"):
-        source, missing = PictureSource(path, embedded=True), ""
+        source, missing = ImageSource(path, embedded=True), ""
         name = f"{path.stem}.png"
     size = as_size(content.get("imageWidth"), content.get("imageHeight"), f"{path}: image")
     split = split_of(str(path.parent.relative_to(root))) if path.is_relative_to(root) else None

@@ -12,14 +12,14 @@ import yaml
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.formats.coco import read_coco
 from reg_yolo.data.convert.formats.cvat import read_cvat
-from reg_yolo.data.convert.formats.image_finder import PictureFinder, walk_files
+from reg_yolo.data.convert.formats.image_finder import ImageFinder, walk_files
 from reg_yolo.data.convert.formats.labelme import read_labelme
 from reg_yolo.data.convert.formats.voc import read_voc
 from reg_yolo.data.convert.formats.yolo import NAME_FILES, read_yolo
 from reg_yolo.data.objects.annotations import AnnotatedSet
 from reg_yolo.errors import DataError
 
-_READERS: dict[str, Callable[[Sequence[Path], Path, PictureFinder], AnnotatedSet]] = {
+_READERS: dict[str, Callable[[Sequence[Path], Path, ImageFinder], AnnotatedSet]] = {
     "coco": read_coco,
     "cvat": read_cvat,
     "labelme": read_labelme,
@@ -37,27 +37,27 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     Args:
         source: A folder, or one file of it.
         source_format: `coco`, `cvat`, `labelme`, `voc` or `yolo`; None recognises it.
-        images: A further folder in which pictures are looked for.
+        images: A further folder in which images are looked for.
 
     Raises:
         DataError: If nothing is recognised, several formats are, or a file is malformed.
     """
     if source_format is not None and source_format not in _READERS:
         hint = did_you_mean(source_format, FORMATS)
-        raise DataError(f"--format {source_format}: expected {', '.join(FORMATS)}.{hint}")
+        raise DataError(f"source_format: got {source_format!r}, expected {', '.join(FORMATS)}.{hint}")
     if not source.exists():
         raise DataError(f"{source} does not exist.")
     if images is not None and not images.is_dir():
-        raise DataError(f"--images {images} is no folder.")
+        raise DataError(f"images: {images} is not a folder")
     root = source if source.is_dir() else _folder_of(source)
     found = {source_format: [source]} if source_format and source.is_file() else recognise(source)
     chosen = source_format or _only(found, source)
     if not found.get(chosen):
         raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")
-    finder = PictureFinder([root, *([images] if images is not None else [])])
+    finder = ImageFinder([root, *([images] if images is not None else [])])
     result = _READERS[chosen](found[chosen], root, finder)
     if source.is_file() and chosen in ("labelme", "voc"):
-        # The other pictures of the folder have files of their own, which were not asked for.
+        # The other images of the folder have files of their own, which were not asked for.
         result.images = [image for image in result.images if image.annotation_file == source]
     return result
 
@@ -82,7 +82,7 @@ def recognise(source: Path) -> dict[str, list[Path]]:
 
 
 def _folder_of(source: Path) -> Path:
-    """The folder to look for pictures in: COCO and VOC keep their annotations in a folder beside them."""
+    """The folder to look for images in: COCO and VOC keep their annotations in a folder beside them."""
     parent = source.parent
     return parent.parent if parent.name.casefold() == "annotations" and source.suffix != ".yaml" else parent
 
@@ -139,7 +139,7 @@ def _only(found: dict[str, list[Path]], source: Path) -> str:
             f"Pascal VOC XML, or YOLO labels with a data.yaml, obj.names or classes.txt."
         )
     if len(found) > 1:
-        raise DataError(f"{source} holds more than one format: {_listed(found)}; choose one with --format.")
+        raise DataError(f"{source} holds more than one format: {_listed(found)}; choose one as source_format")
     return next(iter(found))
 
 

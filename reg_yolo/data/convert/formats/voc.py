@@ -1,4 +1,4 @@
-"""Pascal VOC XML: one file a picture, splits in ImageSets or by folder.
+"""Pascal VOC XML: one file an image, splits in ImageSets or by folder.
 
 The devkit counts pixels from 1 and includes the last one; most tools that write its XML count from 0. An export in
 which every coordinate is a whole number and none is below 1 is read by the devkit's rule, any other as it stands; the
@@ -14,16 +14,16 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import rotated
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.image_finder import ImageFinder
 from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text, read_text, read_xml, split_of
-from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Ring
+from reg_yolo.data.convert.formats.shapes import rotated
+from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ImageSource, ObjectAnnotation, Ring
 from reg_yolo.data.objects.outlines import bounds
 from reg_yolo.errors import DataError
 
 
-def read_voc(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
-    """Read VOC files as one set; a picture without a file has no objects.
+def read_voc(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
+    """Read VOC files as one set; an image without a file has no objects.
 
     Raises:
         DataError: If a file is no XML or an object lacks its name or its box.
@@ -32,7 +32,7 @@ def read_voc(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Anno
     splits = _image_sets(root)
     described: set[Path] = set()
     for path in files:
-        image = _read_file(path, root, pictures, splits)
+        image = _read_file(path, root, finder, splits)
         result.images.append(image)
         if image.source is not None:
             described.add(image.source.path)
@@ -41,25 +41,25 @@ def read_voc(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Anno
             for item in image.objects:
                 _shift(item)
         result.notes.append("All coordinates are whole numbers from 1: read as the VOC devkit counts, from pixel 1.")
-    for picture in pictures.paths:
-        # The devkit's own masks are pictures too.
+    for picture in finder.paths:
+        # The devkit's own masks are images too.
         if picture not in described and not {"SegmentationClass", "SegmentationObject"} & set(picture.parts):
             split = splits.get(picture.stem) or _folder_split(picture, root)
-            result.images.append(AnnotatedImage(picture.name, picture, PictureSource(picture), split=split))
+            result.images.append(AnnotatedImage(picture.name, picture, ImageSource(picture), split=split))
     result.class_names = sorted({item.class_name for image in result.images for item in image.objects})
     return result
 
 
-def _read_file(path: Path, root: Path, pictures: PictureFinder, splits: dict[str, str]) -> AnnotatedImage:
+def _read_file(path: Path, root: Path, finder: ImageFinder, splits: dict[str, str]) -> AnnotatedImage:
     document = read_xml(path)
     if document.tag != "annotation":
         raise DataError(f"{path} is no Pascal VOC file: its root is <{document.tag}>, expected <annotation>.")
     name = (document.findtext("filename") or "").strip().replace("\\", "/")
-    # Of several pictures of the name, the one in the devkit's folder.
-    source, missing = pictures.find(f"JPEGImages/{name}", path.parent) if name else (None, "")
+    # Of several images of the name, the one in the devkit's folder.
+    source, missing = finder.find(f"JPEGImages/{name}", path.parent) if name else (None, "")
     if source is None or source.path.stem != path.stem:
-        # Renamed pictures keep their old name inside the file; the file's own name tells better.
-        by_stem, missing = pictures.find_stem(path.stem, path.parent)
+        # Renamed images keep their old name inside the file; the file's own name tells better.
+        by_stem, missing = finder.find_stem(path.stem, path.parent)
         source = by_stem or source
     size = as_size(document.findtext("size/width"), document.findtext("size/height"), f"{path}: size")
     split = splits.get(path.stem) or _folder_split(path, root)
@@ -118,7 +118,7 @@ def _folder_split(path: Path, root: Path) -> str | None:
 
 
 def _image_sets(root: Path) -> dict[str, str]:
-    """By name of a picture without suffix, the split that a file of ImageSets lists it in."""
+    """By name of an image without suffix, the split that a file of ImageSets lists it in."""
     splits: dict[str, str] = {}
     folder = root if root.is_dir() else root.parent
     for path in sorted(folder.rglob("ImageSets/*/*.txt")):

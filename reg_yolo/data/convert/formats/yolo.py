@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.image_finder import ImageFinder
 from reg_yolo.data.convert.formats.reading import read_text, split_of
 from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
-from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, PictureSource, Remark
+from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ImageSource, ObjectAnnotation, Remark
 from reg_yolo.data.objects.fitting import TWICE
 from reg_yolo.data.objects.outlines import split_at_bridges
 from reg_yolo.errors import DataError
@@ -28,16 +28,16 @@ _REASONS = {
 }
 
 
-def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
+def read_yolo(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
     """Read one YOLO set.
 
     Args:
         files: The data-set YAML, or the file of class names.
         root: The folder that was named.
-        pictures: Pictures below it, for a set without a YAML.
+        finder: Images below it, for a set without a YAML.
 
     Raises:
-        DataError: If several files describe the set, the one that does is wrong, or no picture has a label.
+        DataError: If several files describe the set, the one that does is wrong, or no image has a label.
     """
     if len(files) != 1:
         listed = ", ".join(str(path) for path in files[:4])
@@ -50,7 +50,7 @@ def read_yolo(files: Sequence[Path], root: Path, pictures: PictureFinder) -> Ann
         listed_by_split, notes = _listed_images(description)
     else:
         description = DatasetDescription(path, path.parent, _read_names(path), {})
-        listed_by_split, notes = _images_by_split(path, pictures), []
+        listed_by_split, notes = _images_by_split(path, finder), []
     names = [unicodedata.normalize("NFC", name) for name in description.class_names]
     result = AnnotatedSet("yolo", names, [], notes=notes)
     for split, images in listed_by_split.items():
@@ -80,7 +80,7 @@ def _listed_images(description: DatasetDescription) -> tuple[dict[str, list[Path
 
 def _read_image(image: Path, described_by: Path, split: str | None, names: list[str], root: Path) -> AnnotatedImage:
     # Subfolders of a split stay in the name, so that equal names in two of them are told apart by theirs.
-    found = AnnotatedImage(_below(image, root), described_by, PictureSource(image), split=split, normalized=True)
+    found = AnnotatedImage(_below(image, root), described_by, ImageSource(image), split=split, normalized=True)
     label = label_path_for(image)
     labels = read_label_file(label, len(names))
     if not labels.exists:
@@ -124,7 +124,7 @@ def _read_names(path: Path) -> dict[int, str]:
     return dict(enumerate(names))
 
 
-def _images_by_split(path: Path, pictures: PictureFinder) -> dict[str, list[Path]]:
+def _images_by_split(path: Path, finder: ImageFinder) -> dict[str, list[Path]]:
     """Darknet's lists (train.txt, valid.txt ... beside obj.names) where there are some, else the folders' names."""
     found: dict[str, list[Path]] = {}
     for listing in sorted(path.parent.glob("*.txt")):
@@ -133,13 +133,13 @@ def _images_by_split(path: Path, pictures: PictureFinder) -> dict[str, list[Path
             continue
         for number, line in enumerate(read_text(listing).splitlines(), start=1):
             if line.strip():
-                source, missing = pictures.find(line.strip(), listing.parent, split)
+                source, missing = finder.find(line.strip(), listing.parent, split)
                 if source is None:
                     raise DataError(f"{listing}:{number}: {line.strip()}: {missing}.")
                 found.setdefault(split, []).append(Path(os.path.abspath(source.path)))  # noqa: PTH100
     if found:
         return found
-    for picture in pictures.paths:
+    for picture in finder.paths:
         split = split_of(str(picture.parent.relative_to(path.parent))) if picture.is_relative_to(path.parent) else None
         found.setdefault(split or "", []).append(picture)
     return found

@@ -12,21 +12,21 @@ from typing import Any, TextIO
 
 from pycocotools import mask as coco_mask
 
-from reg_yolo.data.convert.image_files import Picture
+from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.objects.outlines import bounds, join_rings, ring_area
 
-# Six digits of a fraction are told apart by four digits of a pixel in a picture wider than 100, six always.
+# Six digits of a fraction are told apart by four digits of a pixel in an image wider than 100, six always.
 _DIGITS = 6
 
 
 class CocoWriter:
-    """Writes pictures and one JSON file a split into a folder.
+    """Writes images and one JSON file a split into a folder.
 
     Args:
         folder: An empty folder.
         names: Class names in the order of their indices.
-        link: Hard-link pictures that need no change.
+        link: Hard-link images that need no change.
     """
 
     def __init__(self, folder: Path, names: list[str], *, link: bool = False) -> None:
@@ -38,9 +38,9 @@ class CocoWriter:
         self._objects = 0
 
     def add(
-        self, split: str, stem: str, picture: Picture, size: tuple[int, int], objects: list[ObjectAnnotation]
+        self, split: str, stem: str, picture: OpenedImage, size: tuple[int, int], objects: list[ObjectAnnotation]
     ) -> None:
-        """Write one picture and its objects."""
+        """Write one image and its objects."""
         stream = self._streams.get(split) or self._begin(split)
         name = f"{stem}{picture.suffix}"
         picture.write(self.folder / "images" / split / name, link=self.link)
