@@ -15,7 +15,7 @@ import reg_yolo
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, MediaError
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.yolo.prediction.networks import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
 from tests.video.clips import FPS, spoil, write_clip
 from tests.yolo.prediction.videos import write_video
