@@ -211,10 +211,10 @@ def test_tiles_find_what_is_too_small_in_the_whole_frame(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every": "2 miles"}, "--every"),
-        ({"every": "2m"}, "--speed KM/H or --gpx FILE"),
-        ({"roi": "1,2,3"}, "--roi"),
-        ({"tiles": "tiny"}, "--tiles"),
+        ({"every": "2 miles"}, "`every`"),
+        ({"every": "2m"}, "`speed=KM/H` or `gpx=FILE`"),
+        ({"roi": "1,2,3"}, "`roi`"),
+        ({"tiles": "tiny"}, "`tiles`"),
         ({"every": 5, "vid_stride": 2}, "vid_stride"),
         ({"save_crop": True}, "save_crop"),
         ({"show": True}, "show"),
