@@ -34,15 +34,14 @@ from reg_yolo.drawing.annotate import Annotator
 from reg_yolo.scenes import write_drive, write_stills
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.privacy import release
+from reg_yolo.video.probing import probe_video
 from reg_yolo.video.reading import SourceFrame
-from reg_yolo.video.sources import probe_video
 from reg_yolo.video.tiles import Crop
 from reg_yolo.video.writer import AnnotatedVideoWriter
 from reg_yolo.yolo.engines.choice import EngineChoice
-from reg_yolo.yolo.prediction.frames import detections_of
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
-from reg_yolo.yolo.prediction.networks import available_cores
-from reg_yolo.yolo.prediction.task_predictors import make_predictor
+from reg_yolo.yolo.prediction.networks import available_cores, prepare, set_up
+from reg_yolo.yolo.prediction.predictors import make_predictor
+from reg_yolo.yolo.prediction.results import detections_of
 from reg_yolo.yolo.weights.opening import open_detector
 from reg_yolo.yolo.weights.thresholds import choose_thresholds
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
+from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 
 app = typer.Typer(
@@ -49,13 +50,13 @@ for command in (
     configuration.config,
     training.train,
     training.val,
-    prediction.predict,
     reports.report,
     exporting.export,
     scenes.scenes,
     scenes.demo,
 ):
     app.command()(command)
+app.command(cls=PanelledCommand)(prediction.predict)
 app.add_typer(data.app, name="data")
 
 
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
             # Typer turns Ctrl-C into this code without a word.
             report_failure(KeyboardInterrupt())
     except BaseException as error:
-        code = report_failure(error, debug=debug)
+        code = report_failure(error, debug=debug, options=option_words(app, words))
     sys.exit(code or 0)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import tempfile
 import traceback
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -15,13 +17,16 @@ from reg_yolo.errors import RegYoloError, TrainingInterrupted
 
 OUR_FAULT, INPUT_FAULT, PARTLY_DONE, INTERRUPTED = 1, 2, 3, 130
 
+_PARAMETER = re.compile(r"`([a-z]\w*)(?:=([^`]+))?`")
 
-def report_failure(error: BaseException, *, debug: bool = False) -> int:
+
+def report_failure(error: BaseException, *, debug: bool = False, options: Mapping[str, str] | None = None) -> int:
     """Say on stderr what went wrong and return the exit code.
 
     Args:
         error: What ended the command.
         debug: Show the traceback too.
+        options: The words of the command line by the names of the parameters that they stand for.
     """
     if debug and not isinstance(error, (KeyboardInterrupt, typer.Abort, SystemExit)):
         traceback.print_exception(error)
@@ -38,7 +43,7 @@ def report_failure(error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, TrainingInterrupted):
         return _say(str(error), INTERRUPTED)
     if isinstance(error, RegYoloError):
-        return _say(f"error: {error}", INPUT_FAULT)
+        return _say(f"error: {as_typed(str(error), options or {})}", INPUT_FAULT)
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return _say(f"error: the disk is full{_named(error)}; free some room and run the command again", INPUT_FAULT)
     if isinstance(error, PermissionError):
@@ -53,6 +58,30 @@ def report_failure(error: BaseException, *, debug: bool = False) -> int:
     return _say(
         f"error: {type(error).__name__}: {error}\nThis looks like our fault; the traceback is in {log}", OUR_FAULT
     )
+
+
+def as_typed(message: str, options: Mapping[str, str]) -> str:
+    """Return a message of the library with parameters as the user of the command line types them.
+
+    Messages name a parameter between backticks, alone or with a value: `every`, `every=2m`, `int8=True`. What is not a
+    parameter of the command stays as it is.
+
+    Args:
+        message: As `RegYoloError` brings it.
+        options: The words of the command line by the names of the parameters that they stand for.
+
+    Example:
+        >>> as_typed("`near_bits`: got 99; leave it out, or write `every=2m`", {"near_bits": "--near-bits"})
+        '--near-bits: got 99; leave it out, or write `every=2m`'
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in options:
+            return found[0]
+        return options[name] if value in {None, "True"} else f"{options[name]} {value}"
+
+    return _PARAMETER.sub(typed, message)
 
 
 def _say(message: str, code: int) -> int:

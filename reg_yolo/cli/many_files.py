@@ -12,12 +12,12 @@ from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.errors import ConfigError
 
 
-def predict_each(weights: Path, source: str, *, out: Path | None, **options: Any) -> None:
+def predict_each(weights: Path, source: Any, *, out: Path | None, **options: Any) -> None:
     """Run weights over every source that needs it, show what became of each, and leave with the code that says so.
 
     Args:
         weights: As for `predict`.
-        source: A folder, a glob pattern or a text list.
+        source: A folder, a glob pattern or a text list, or the `Source` that it stands for.
         out: Folder for the results.
         options: As for `predict_many`.
     """
@@ -50,5 +50,5 @@ def tracker_among(words: Sequence[str], *, asked: bool) -> tuple[bool | str, lis
     """
     named = [word for word in words if asked and "=" not in word and word.lower().endswith((".yaml", ".yml"))]
     if len(named) > 1:
-        raise ConfigError(f"--track: takes one tracker, got {' and '.join(named)}")
+        raise ConfigError(f"`track`: takes one tracker, got {' and '.join(named)}")
     return (named[0] if named else asked), [word for word in words if word not in named]

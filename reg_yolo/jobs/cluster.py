@@ -47,8 +47,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.cpus > 0 or self.gpus < 0:
             raise ConfigError(
-                f"--cluster-cpus, --cluster-gpus: got {self.cpus:g} and {self.gpus:g}, expected more than 0 and 0 or "
-                "more"
+                f"`cpus` and `gpus`: got {self.cpus:g} and {self.gpus:g}, expected more than 0, and 0 or more"
             )
 
 
@@ -154,7 +153,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise ConfigError('--cluster needs Ray: pip install "reg-yolo[cluster]".') from None
+        raise ConfigError('`cluster` needs Ray: pip install "reg-yolo[cluster]"') from None
     return ray
 
 
@@ -169,8 +168,8 @@ def _connect(ray: Any, cluster: Cluster) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise ConfigError(
-            f"--cluster {cluster.address}: no cluster answers ({first}). Start one with `ray start --head` here and "
-            "`ray start --address HOST:6379` on the others, or name `local`."
+            f"`cluster={cluster.address}`: no cluster answers ({first}); start one with `ray start --head` here and "
+            "`ray start --address HOST:6379` on the others, or name `local`"
         ) from None
 
 
@@ -181,8 +180,7 @@ def _require_room(ray: Any, cluster: Cluster) -> None:
         return
     largest = ", ".join(f"{node.get('CPU', 0):g} cores and {node.get('GPU', 0):g} GPUs" for node in alive[:4])
     raise ConfigError(
-        f"--cluster-cpus {cluster.cpus:g}, --cluster-gpus {cluster.gpus:g}: no machine of the cluster has so many; "
-        f"they have {largest}"
+        f"`cpus={cluster.cpus:g}`, `gpus={cluster.gpus:g}`: no machine of the cluster has so many; they have {largest}"
     )
 
 

@@ -91,7 +91,7 @@ def parse_shard(text: str | None) -> Shard:
         return Shard()
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard: got {text!r}, expected i/n with i from 1 to n, such as 2/8")
+        raise ConfigError(f"`shard`: got {text!r}, expected i/n with i from 1 to n, such as 2/8")
     return Shard(int(match[1]), int(match[2]))
 
 

@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -22,12 +23,50 @@ MediaKind = Literal["image", "video"]
 SourceKind = Literal["image", "video", "folder", "glob", "list", "drive"]
 
 
+# Looking into more files than this would take longer than knowing their sizes saves.
+MOST_PROBED = 20
+
+
 @dataclass(frozen=True)
 class MediaFile:
-    """One image or video."""
+    """One image or video. It is opened when its size or its video is first asked for, and not again."""
 
     path: Path
     kind: MediaKind
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels.
+
+        Raises:
+            MediaError: If the file does not open or gives no frame.
+        """
+        if self.kind == "video":
+            return self.video.width, self.video.height
+        if isinstance(self._found, tuple):
+            return self._found
+        raise self._fault()
+
+    @property
+    def video(self) -> VideoInfo:
+        """What the container of a video announces.
+
+        Raises:
+            MediaError: If the file does not open or gives no frame, or is an image.
+        """
+        if isinstance(self._found, VideoInfo):
+            return self._found
+        raise self._fault()
+
+    def _fault(self) -> MediaError:
+        return self._found if isinstance(self._found, MediaError) else MediaError(f"{self.path} is an image")
+
+    @cached_property
+    def _found(self) -> VideoInfo | tuple[int, int] | MediaError:
+        try:
+            return probe_image(self.path) if self.kind == "image" else probe_video(self.path)
+        except MediaError as error:
+            return error
 
 
 @dataclass(frozen=True)
@@ -58,8 +97,41 @@ class Source:
         """The videos among the files."""
         return [file.path for file in self.files if file.kind == "video"]
 
+    @property
+    def video(self) -> VideoInfo | None:
+        """What the container of a single video announces; None for every other kind of source."""
+        return self.files[0].video if self.kind == "video" else None
 
-def resolve_source(source: str | Path | Sequence[str | Path]) -> Source:
+    @property
+    def frame_count(self) -> int | None:
+        """Frames that the containers announce, and images; files that do not open count as none.
+
+        None where a container does not say.
+        """
+        total = 0
+        for file in self.files:
+            try:
+                count = 1 if file.kind == "image" else file.video.frame_count
+            except MediaError:
+                continue
+            if count is None:
+                return None
+            total += count
+        return total
+
+    @cached_property
+    def frame_sizes(self) -> frozenset[tuple[int, int]]:
+        """Width and height of the frames of all files that open; empty for more than `MOST_PROBED` files."""
+        sizes = set()
+        for file in self.files if len(self.files) <= MOST_PROBED else ():
+            try:
+                sizes.add(file.size)
+            except MediaError:
+                continue
+        return frozenset(sizes)
+
+
+def resolve_source(source: str | Path | Sequence[str | Path] | Source, *, drive: bool = False) -> Source:
     """List the images and videos of a SOURCE.
 
     A single file is opened, too: an image must decode, a video must give its first frame. Of many files only the names
@@ -68,11 +140,17 @@ def resolve_source(source: str | Path | Sequence[str | Path]) -> Source:
     Args:
         source: An image, a video, a folder (its own files, not those of folders in it), a glob pattern (``**`` for
             folders in folders), or a ``.txt`` list with one path a line, relative to the working directory or the list;
-            from Python also the files themselves.
+            from Python also the files themselves, or what this function has returned before.
+        drive: Take the videos as the chapters of one drive, see `as_drive`.
 
     Raises:
         MediaError: If there is nothing, or nothing that is an image or a video.
     """
+    media = source if isinstance(source, Source) else _resolved(source)
+    return as_drive(media) if drive else media
+
+
+def _resolved(source: str | Path | Sequence[str | Path]) -> Source:
     if not isinstance(source, (str, Path)):
         names = [str(Path(name).expanduser().absolute()) for name in source]
         return _many(f"{names[0]} and {len(names) - 1} more" if names else "The list", "list", names, "")
@@ -105,8 +183,9 @@ def as_drive(source: Source) -> Source:
     """
     if source.images or not source.videos:
         raise MediaError(f"{source.given} is no drive: expected the videos of one camera, without images.")
-    ordered = source.listed or tuple(chapter_order(source.videos))
-    return Source(source.given, "drive", tuple(MediaFile(path, "video") for path in ordered))
+    known = {file.path: file for file in source.files}
+    ordered = source.listed or chapter_order(source.videos)
+    return Source(source.given, "drive", tuple(known[path] for path in ordered))
 
 
 def _kind_of(name: str) -> MediaKind | None:
@@ -123,11 +202,9 @@ def _single(given: str, path: Path) -> Source:
             f"{given} is neither an image nor a video by its suffix; known are {', '.join(sorted(IMAGE_SUFFIXES))} and "
             f"{', '.join(sorted(VIDEO_SUFFIXES))}."
         )
-    if kind == "image":
-        probe_image(path)
-    else:
-        probe_video(path)
-    return Source(given, kind, (MediaFile(path, kind),))
+    file = MediaFile(path, kind)
+    _ = file.size  # raises where it does not open
+    return Source(given, kind, (file,))
 
 
 def _many(given: str, source_kind: SourceKind, names: list[str], hint: str) -> Source:

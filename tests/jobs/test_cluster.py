@@ -184,7 +184,7 @@ def test_too_large_a_demand_is_refused(tmp_path: Path, address: str) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="--cluster-cpus, --cluster-gpus: got 0 and 0"):
+    with pytest.raises(ConfigError, match="`cpus` and `gpus`: got 0 and 0"):
         Cluster(cpus=0)
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     work = ClusterWork(tmp_path, WANTED, Opened(tmp_path / "log"), "absent", {})

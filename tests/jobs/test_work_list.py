@@ -282,7 +282,7 @@ def test_shards_share_all_sources_by_name_alone() -> None:
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "1/4/2", "-1/4", ""])
 def test_wrong_shards_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--shard: got .* expected i/n"):
+    with pytest.raises(ConfigError, match=r"`shard`: got .* expected i/n"):
         parse_shard(text)
 
 

@@ -38,7 +38,7 @@ def test_steps_are_read(text: str, expected: Every) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "2.5", "-1s", "five", "2 miles", "s", "1e3", "nan", "5 s s"])
 def test_steps_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--every: got .*expected a number of frames such as 5, seconds"):
+    with pytest.raises(ConfigError, match=r"`every`: got .*expected a number of frames such as 5, seconds"):
         parse_every(text)
 
 
@@ -72,12 +72,12 @@ def test_stride_is_ultralytics_and_both_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every": "2m"}, "metres need either --speed KM/H or --gpx FILE"),
-        ({"every": "2m", "speed_kmh": 50, "gpx": Path("a.gpx")}, "either --speed KM/H or --gpx"),
-        ({"every": "2m", "speed_kmh": 0}, "--speed: got 0, expected kilometres an hour above 0"),
-        ({"every": "2m", "speed_kmh": float("nan")}, "--speed: got nan"),
-        ({"every": "5", "speed_kmh": 50}, "--speed: only thins by metres"),
-        ({"every": None, "gpx": Path("a.gpx")}, "--gpx: only thins by metres"),
+        ({"every": "2m"}, "metres need either `speed=KM/H` or `gpx=FILE`"),
+        ({"every": "2m", "speed_kmh": 50, "gpx": Path("a.gpx")}, "either `speed=KM/H` or `gpx"),
+        ({"every": "2m", "speed_kmh": 0}, "`speed`: got 0, expected kilometres an hour above 0"),
+        ({"every": "2m", "speed_kmh": float("nan")}, "`speed`: got nan"),
+        ({"every": "5", "speed_kmh": 50}, "`speed`: only thins by metres"),
+        ({"every": None, "gpx": Path("a.gpx")}, "`gpx`: only thins by metres"),
         ({"every": "2m", "gpx": Path("none.gpx")}, r"none\.gpx cannot be read: No such file"),
     ],
 )

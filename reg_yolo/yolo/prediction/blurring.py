@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.errors import ConfigError, RegYoloError
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.yolo.prediction.networks import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.opening import open_detector
@@ -88,7 +88,7 @@ def find_all(finders: Sequence[PrivateFinder], picture: NDArray[np.uint8]) -> li
 
 
 def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool = False) -> list[PrivateFinder]:
-    """Open the weights of `--blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
+    """Open the weights of `blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
 
     Raises:
         ConfigError: If a class is not one of the weights'.
@@ -118,6 +118,6 @@ def _class_id(detector: Detector, name: str) -> int:
     if name not in detector.class_names:
         hint = did_you_mean(name, detector.class_names)
         raise ConfigError(
-            f"--blur: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
+            f"`blur`: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
         )
     return detector.class_names.index(name)

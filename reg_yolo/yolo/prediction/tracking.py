@@ -67,7 +67,7 @@ def read_tracker(name: str | Path = DEFAULT_TRACKER) -> TrackerSettings:
     """
     if importlib.util.find_spec("lap") is None:
         # Upstream would try to install it when its trackers are imported.
-        raise ConfigError('--track needs the package lap: pip install "reg-yolo[track]".')
+        raise ConfigError('`track` needs the package lap: pip install "reg-yolo[track]"')
     path, shipped = _find(str(name))
     given = _load(path)
     kind = given.get("tracker_type")
@@ -173,7 +173,7 @@ def _find(name: str) -> tuple[Path, bool]:
         return _SHIPPED / f"{stem}.yaml", True
     shipped = [f"{tracker}.yaml" for tracker in TRACKERS]
     raise ConfigError(
-        f"--track: {name} does not exist; expected a file or one of {', '.join(shipped)}.{did_you_mean(stem, TRACKERS)}"
+        f"`track`: {name} does not exist; expected a file or one of {', '.join(shipped)}.{did_you_mean(stem, TRACKERS)}"
     )
 
 

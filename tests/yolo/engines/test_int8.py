@@ -91,7 +91,7 @@ def test_wrong_data_is_refused_before_anything_is_exported(
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, data=other, device="cpu")
     with pytest.raises(ConfigError, match="name a data set with --data"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, device="cpu")
-    with pytest.raises(ConfigError, match="got f32 beside --int8"):
+    with pytest.raises(ConfigError, match="got f32 next to `int8`"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, precision="f32", device="cpu")
     assert not (tmp_path / "out").exists()
 
