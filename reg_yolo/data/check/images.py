@@ -69,7 +69,7 @@ class ImageReport:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3) -> ImageReport:
+def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3, keypoints: int = 0) -> ImageReport:
     """Check one image and its label file.
 
     Args:
@@ -77,9 +77,10 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
         rules: The limits.
         classes: Number of classes.
         channels: What the data set's YAML says.
+        keypoints: Columns of keypoints behind a box, which are left out.
     """
     picture = read_image_facts(task.path, channels)
-    labels = read_label_file(task.label_path, classes)
+    labels = read_label_file(task.label_path, classes, keypoints)
     found: list[Finding] = []
     if picture.fault is not None:
         found.append(Finding("image-unreadable", task.split, task.path, None, picture.fault))

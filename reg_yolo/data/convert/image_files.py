@@ -81,8 +81,7 @@ class ImageReader:
     def read(self, image: AnnotatedImage) -> tuple[OpenedImage | None, str]:
         """Return the image, or None and why it cannot be used."""
         source = image.source
-        if source is None:
-            return None, image.missing or "picture not found"
+        assert source is not None
         if source.frame is not None:
             return self._read_frame(source)
         content = None

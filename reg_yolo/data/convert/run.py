@@ -24,6 +24,7 @@ from reg_yolo.data.convert.image_names import image_stems
 from reg_yolo.data.convert.report import ASKED, DROPPED, REPORT_NAME, ConversionSummary
 from reg_yolo.data.convert.writers.coco import CocoWriter
 from reg_yolo.data.convert.writers.yolo import YoloWriter
+from reg_yolo.data.dataset.image_finder import NOT_FOUND
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.data.objects.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.errors import DataError, MediaError
@@ -88,9 +89,10 @@ def convert_dataset(
         raise DataError(f"{out} lies inside {source}; name a folder outside of it.")
     with whole_folder(out) as folder, _unpacked(source, folder) as unpacked:
         annotated = read_annotations(unpacked, source_format, Path(images) if images is not None else None)
-        plan = plan_classes(annotated.class_names, rename or {}, drop, classes)
+        plan = plan_classes(annotated.class_names, rename or {}, drop, classes, annotated.empty_roots)
         summary = ConversionSummary(out, annotated.format_name, plan.names)
         summary.remarks, summary.notes = annotated.remarks, annotated.notes
+        summary.images_lost = annotated.images_lost
         rules = CleaningRules(keep_crowd, drop_difficult, rows, exif)
         writer = _WRITERS[to](folder, plan.names, link=link)
         try:
@@ -124,7 +126,10 @@ def _usable(
         for done, (image, stem) in enumerate(zip(annotated.images, stems, strict=True), start=1):
             objects, remarks = select_objects(image, plan, rules)
             picture, fault = None, ""
-            if objects or (background and not hides_objects(remarks)):
+            if image.source is None:
+                # With or without objects: nobody asked for it to be left out.
+                fault = image.missing or NOT_FOUND
+            elif objects or (background and not hides_objects(remarks)):
                 picture, fault = reader.read(image)
                 if picture is not None:
                     objects, more, fault = place_objects(image, objects, picture, rules)
@@ -132,7 +137,7 @@ def _usable(
             hidden = hides_objects(remarks)
             if fault:
                 summary.images_lost += 1
-                remarks.append(Remark(DROPPED, image.name, "", "", fault))
+                remarks.append(Remark(DROPPED, image.name, image.detail, "", fault))
             elif picture is not None and (objects or (background and not hidden)):
                 yield image, stem, picture, objects
             elif hidden:

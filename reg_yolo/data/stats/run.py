@@ -75,6 +75,7 @@ class DatasetStats:
         image_sizes: Width and height of the image of each, in pixels, shape (N, 2), float32.
         typical_size: Median width and height of the images in pixels; None where no image can be read.
         unread: Splits that the YAML names but that cannot be read, and why.
+        remarks: What was guessed or left out (`DatasetDescription.remarks`).
     """
 
     data_yaml: Path
@@ -89,6 +90,7 @@ class DatasetStats:
     image_sizes: NDArray[np.float32]
     typical_size: tuple[int, int] | None
     unread: dict[str, str]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def objects(self) -> list[int]:
@@ -210,7 +212,7 @@ def dataset_stats(
     for name, images in listed.items():
         split = splits[name] = SplitStats(len(images), [0] * classes, [0] * classes, [0] * classes)
         for image in images:
-            labels = read_label_file(label_path_for(image), classes)
+            labels = read_label_file(label_path_for(image), classes, description.keypoint_columns)
             split.bad_rows += len(labels.faults)
             split.repeated_rows += len(labels.repeated)
             split.objects_per_image.append(len(labels.rows))
@@ -250,6 +252,7 @@ def dataset_stats(
         table[:, 5:],
         None if not len(sizes) else (int(np.median(sizes[:, 0])), int(np.median(sizes[:, 1]))),
         unread,
+        description.remarks,
     )
 
 

@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.formats.coco import read_coco
 from reg_yolo.data.convert.formats.cvat import read_cvat
-from reg_yolo.data.convert.formats.image_finder import ImageFinder, walk_files
 from reg_yolo.data.convert.formats.labelme import read_labelme
 from reg_yolo.data.convert.formats.voc import read_voc
 from reg_yolo.data.convert.formats.yolo import NAME_FILES, read_yolo
+from reg_yolo.data.dataset.image_finder import ImageFinder, walk_files
+from reg_yolo.data.dataset.yaml_files import read_yaml_mapping
 from reg_yolo.data.objects.annotations import AnnotatedSet
 from reg_yolo.errors import DataError
+from reg_yolo.files import open_regular
 
 _READERS: dict[str, Callable[[Sequence[Path], Path, ImageFinder], AnnotatedSet]] = {
     "coco": read_coco,
@@ -99,14 +99,12 @@ def _kind(path: Path) -> str | None:
         return {"annotations": "cvat", "annotation": "voc"}.get(root.group(1)) if root else None
     if suffix in (".yaml", ".yml") and path.stat().st_size < _LARGEST_YAML:
         try:
-            content = yaml.safe_load(path.read_bytes())
-        except (yaml.YAMLError, ValueError, RecursionError):
+            content = read_yaml_mapping(path)
+        except DataError:
             # Broken, but the only file that was named: its reader says what is wrong.
             return "yolo" if path.stem == "data" else None
         splits = ("train", "val", "validation", "test")
-        return (
-            "yolo" if isinstance(content, dict) and "names" in content and any(s in content for s in splits) else None
-        )
+        return "yolo" if "names" in content and any(split in content for split in splits) else None
     return "yolo" if path.name in NAME_FILES else None
 
 
@@ -122,7 +120,7 @@ def _json_kind(path: Path) -> str | None:
 def _sniffed(path: Path) -> str:
     """Beginning and end of a file as text; the keys that tell a format are in one of them."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(_SNIFFED_BYTES)
             end = stream.seek(0, 2)
             stream.seek(max(len(content), end - _SNIFFED_BYTES))
