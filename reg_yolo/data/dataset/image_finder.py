@@ -66,12 +66,16 @@ class ImageFinder:
         # By absolute path: one folder may lie in the other, written differently.
         found = {path.absolute(): path for folder in reversed(folders) for path in walk_files(folder)}
         for path in sorted(found.values()):
-            if path.suffix[1:].lower() in IMAGE_SUFFIXES:
-                self.paths.append(path)
-                self._by_name[_key(path.name)].append(path)
-                self._by_stem[_key(path.stem)].append(path)
-            else:
-                self._others.add(_folded(path.name))
+            self.add(path)
+
+    def add(self, path: Path) -> None:
+        """Add one file; one that is no image is remembered by its name."""
+        if path.suffix[1:].lower() in IMAGE_SUFFIXES:
+            self.paths.append(path)
+            self._by_name[_key(path.name)].append(path)
+            self._by_stem[_key(path.stem)].append(path)
+        else:
+            self._others.add(_folded(path.name))
 
     def find(self, name: str, near: Path, split: str | None = None) -> FoundImage:
         """Return the image that `name` means, or why there is none.

@@ -259,18 +259,21 @@ def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Pat
 BROKEN = {
     "no frames": ('<annotations><track label="s"></track></annotations>', "pictures of its 0 frames"),
     "cut off": ("<annotations><image", r"annotations\.xml:1:\d+ is no valid XML"),
-    "coordinate": ('<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>', "box 1 xtl.*'x'"),
-    "no label": ('<annotations><image name="a.png"><box xtl="1"/></image></annotations>', "box 1 label"),
+    "coordinate": (
+        '<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>',
+        r"box 1 \(xtl.*'x'",
+    ),
+    "no label": ('<annotations><image name="a.png"><box xtl="1"/></image></annotations>', r"box 1 \(it has no label\)"),
     "points": (
         '<annotations><image name="a.png"><polygon label="s" points="1,2;3"/></image></annotations>',
-        "polygon 1 points",
+        r"polygon 1 \(points",
     ),
     "mask": (
         '<annotations><image name="a.png"><mask label="s" rle="1" left="0" top="0" width="2" height="2"/>'
         "</image></annotations>",
         "rle: runs of 1",
     ),
-    "frame": ('<annotations><track label="s"><box frame="-1"/></track></annotations>', "box 1 frame"),
+    "frame": ('<annotations><track label="s"><box frame="-1"/></track></annotations>', r"box 1 \(frame"),
 }
 
 

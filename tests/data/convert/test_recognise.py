@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reg_yolo.data import convert_dataset as convert
-from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.convert.formats.recognise import FORMATS, recognise
+from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, write_coco, write_picture
 from tests.data.convert.test_cvat import box, write_images, write_video

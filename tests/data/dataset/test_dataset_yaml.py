@@ -61,7 +61,7 @@ def test_absolute_root_and_root_without_path_key(make_dataset: MakeDataset, tmp_
 
 def test_names_as_mapping_with_text_keys_and_values_that_are_no_text(make_dataset: MakeDataset) -> None:
     description = read_dataset_yaml(make_dataset(names={"1": "ป้ายเตือน", "0": True}, nc="2"))
-    assert description.names == {0: "True", 1: "ป้ายเตือน"}
+    assert description.names == {0: "true", 1: "ป้ายเตือน"}
     assert list(description.names) == [0, 1]
 
 

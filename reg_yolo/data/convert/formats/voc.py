@@ -45,9 +45,11 @@ def read_voc(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotate
         DataError: If no file can be read.
     """
     result = AnnotatedSet("voc", [], [])
-    files_read_one_by_one(files, result, finder, lambda path: _read_file(path, finder))
-    if _counts_from_one(result.images):
-        for image in result.images:
+    from_zero: set[Path] = set()
+    files_read_one_by_one(files, result, finder, lambda path: _read_file(path, finder, from_zero))
+    by_devkit = [image for image in result.images if image.annotation_file not in from_zero]
+    if _counts_from_one(by_devkit):
+        for image in by_devkit:
             for item in image.objects:
                 _shift(item)
         result.notes.append("All coordinates are whole numbers from 1: read as the VOC devkit counts, from pixel 1.")
@@ -62,7 +64,7 @@ def read_voc(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotate
     return result
 
 
-def _read_file(path: Path, finder: ImageFinder) -> AnnotatedImage:
+def _read_file(path: Path, finder: ImageFinder, from_zero: set[Path]) -> AnnotatedImage:
     document = read_xml(path)
     if document.tag != "annotation":
         raise DataError(f"{path} is no Pascal VOC file: its root is <{document.tag}>, expected <annotation>.")
@@ -78,7 +80,9 @@ def _read_file(path: Path, finder: ImageFinder) -> AnnotatedImage:
         # Renamed images keep their old name inside the file; the file's own name tells better.
         found, name = own, own.path.name
     size = as_size(document.findtext("size/width"), document.findtext("size/height"), f"{path}: size")
-    if size is None:
+    if document.find("imagesize") is not None:
+        # LabelMe's, not the devkit's.
+        from_zero.add(path)
         size = as_size(document.findtext("imagesize/ncols"), document.findtext("imagesize/nrows"), f"{path}: size")
     image = new_image(name or path.stem, path, found, size)
     if image.source is not None and not _same_stem(image.source.path, path):
