@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
 from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
+from reg_yolo.data.images.pixels import read_pixels
 from reg_yolo.drawing.annotate import class_colours
 from reg_yolo.drawing.text_tiles import TextTiles
-from reg_yolo.files import make_folder, replace_bytes
+from reg_yolo.files import make_folder, open_regular, replace_bytes
 from reg_yolo.parallel import available_cores, parallel_map
 
 Picture = NDArray[np.uint8]
@@ -142,13 +142,10 @@ def _draw_outline(
 
 def _read_upright(path: Path) -> Picture | None:
     try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))[..., ::-1].copy()
-    except (OSError, cv2.error):
+        with open_regular(path) as stream:
+            return read_pixels(stream.read())
+    except OSError:
         return None
-    return picture
 
 
 def _shortened(tiles: TextTiles, text: str, tail: str) -> NDArray[np.uint8]:

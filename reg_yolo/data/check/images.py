@@ -87,6 +87,9 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
     if picture.stays_turned:
         message = f"EXIF orientation {picture.orientation} is passed over when it is read with {channels} channels"
         found.append(Finding("image-turned", task.split, task.path, None, message))
+    if picture.dark:
+        message = "the brightest of 65,536 values is below 4,096: scale it to all 16 bits, or save it with 8"
+        found.append(Finding("image-dark", task.split, task.path, None, message))
     counts: Counter[str] = Counter()
     for code, line, message in _label_faults(labels, rules, picture.size):
         counts[code] += 1

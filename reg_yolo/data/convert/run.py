@@ -201,8 +201,8 @@ def _unpack(archive: zipfile.ZipFile, source: Path, folder: Path, most_bytes: in
     free = shutil.disk_usage(folder).free
     if size > most_bytes:
         raise DataError(
-            f"{source} unpacks to {size / 1e9:.1f} GB, more than the {most_bytes / 1e9:.1f} GB that are allowed for it; "
-            "max_unpacked_gb allows more"
+            f"{source} unpacks to {size / 1e9:.1f} GB, more than the {most_bytes / 1e9:.1f} GB that are allowed for "
+            "it; max_unpacked_gb allows more"
         )
     if size > free:
         raise DataError(f"{source} unpacks to {size / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
-from reg_yolo.data.images.decoding import read_upright_size
+from reg_yolo.data.images.pixels import read_upright_size
 from reg_yolo.errors import ConfigError, DataError
 
 STATS_SCHEMA = "reg-yolo/data-stats/1"
