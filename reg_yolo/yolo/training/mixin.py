@@ -39,7 +39,8 @@ class RegTraining(AtomicCheckpoints):
 
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
-            `reg`, the Albumentations settings under `albumentations`, `trust` for checkpoints that run their own code.
+            `reg`, the Albumentations settings under `albumentations`, `trust` for checkpoints that run their own code,
+            `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -107,6 +108,11 @@ class RegTraining(AtomicCheckpoints):
             self.reg = stored_settings(self.stored, None if given is None else self.reg, path)
             require_unfinished(checkpoint, path)
             overrides["resume"] = str(path)
+        elif self.settings.get("continues"):
+            # A finished run is extended: a new schedule with the criterion as it was learned.
+            path = Path(str(self.settings["continues"]))
+            self.stored = metadata_of(load_checkpoint_file(path, trust=self.trust))
+            self.reg = stored_settings(self.stored, self.reg, path)
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])
         self.learned_deviation: nn.Parameter | None = None

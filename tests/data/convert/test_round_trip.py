@@ -49,7 +49,7 @@ def annotation(draw: st.DrawFn) -> dict[str, Any]:
 def described(folder: Path) -> list[tuple[str, str, list[list[float]]]]:
     """Of each object, picture and class, and its rings (or its box), in an order that does not depend on the file's."""
     found = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(folder.rglob("*nstances*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         images = {image["id"]: image["file_name"] for image in content["images"]}
         names = {category["id"]: category["name"] for category in content["categories"]}
