@@ -106,7 +106,7 @@ class DatasetDescription:
             if source.is_dir():
                 found += glob.glob(os.path.join(glob.escape(str(source)), "**", "*.*"), recursive=True)  # noqa: PTH118, PTH207
             elif source.is_file():
-                found += _read_image_list(source, self.root)
+                found += _read_image_list(source, self.root, self.notes)
             else:
                 raise DataError(
                     f"{self.yaml_path}: '{split}:' points to {source}, which does not exist; paths are relative to "
@@ -268,10 +268,10 @@ def _below(folder: Path, entry: str, split: str) -> Path | None:
     return None
 
 
-def _read_image_list(source: Path, root: Path) -> list[str]:
+def _read_image_list(source: Path, root: Path, notes: list[str]) -> list[str]:
     """Read a list file; a relative line is looked for beside the list first, then under the data set's root.
 
-    A line that is in neither place is found by the end of its path below them, or else stays as it is.
+    A line that is in neither place is found by the end of its path below them, which a note says, or stays as it is.
     """
     try:
         with open_regular(source) as stream:
@@ -281,6 +281,7 @@ def _read_image_list(source: Path, root: Path) -> list[str]:
     except OSError as error:
         raise DataError(f"{source} cannot be read: {error.strerror}.") from None
     images = []
+    elsewhere: list[str] = []
     finder: ImageFinder | None = None
     for line in map(str.strip, lines):
         if not line:
@@ -290,8 +291,14 @@ def _read_image_list(source: Path, root: Path) -> list[str]:
         if not os.path.exists(image):  # noqa: PTH110
             finder = finder or ImageFinder([source.parent, root])
             found = finder.find(line, source.parent).path
-            image = os.path.abspath(found) if found is not None else image  # noqa: PTH100
+            if found is not None:
+                image = os.path.abspath(found)  # noqa: PTH100
+                elsewhere.append(f"{line} as {os.path.relpath(image, root)}")
         images.append(image)
+    if elsewhere:
+        note = f"{source.name}: lines found by the end of their path: {len(elsewhere)}, such as {elsewhere[0]}"
+        # The list is read more than once.
+        notes += [note] if note not in notes else []
     return images
 
 

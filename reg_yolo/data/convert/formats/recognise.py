@@ -73,6 +73,8 @@ def read_annotations(source: Path, source_format: str | None = None, images: Pat
     if not found.get(chosen):
         raise DataError(f"{source} holds nothing of the format {chosen!r}; it holds {_listed(found) or 'none known'}.")
     finder = ImageFinder([root, *([images] if images is not None else [])])
+    if source.is_dir() and chosen in ("labelme", "voc"):
+        found[chosen] = sorted({*found[chosen], *_cut_off(source, finder, found)})
     result = _READERS[chosen](found[chosen], root, finder)
     if source.is_file() and chosen in ("labelme", "voc"):
         # The other images of the folder have files of their own, which were not asked for.
@@ -103,6 +105,15 @@ def recognise(source: Path) -> dict[str, list[Path]]:
         if masks and (masks[0].name == LABELMAP or named):
             return {"masks": masks}
     return {kind: paths for kind, paths in found.items() if paths}
+
+
+def _cut_off(source: Path, finder: ImageFinder, found: dict[str, list[Path]]) -> list[Path]:
+    """Files beside an image of their name that are of no format: what is in it is not known, but it is not nothing."""
+    suffix = ".json" if "labelme" in found else ".xml"
+    known = {path for paths in found.values() for path in paths}
+    stems = {path.with_suffix("") for path in finder.paths}
+    files = (path for path in walk_files(source) if path.suffix.lower() == suffix and path not in known)
+    return [path for path in files if path.with_suffix("") in stems]
 
 
 def _has_labels(source: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.entries import merge_entries
+from reg_yolo.data.convert.formats.entries import OTHER_SUFFIX, merge_entries
 from reg_yolo.data.convert.formats.reading import read_text
 from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.image_finder import IMAGE_SUFFIXES, NOT_FOUND, ImageFinder, folded_name
@@ -58,7 +58,7 @@ def read_yolo(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
         for path in files:
             description = DatasetDescription(path, path.parent, _read_names(path), {})
             others = [other.parent for other in files if other != path and other.is_relative_to(path.parent)]
-            listed_by_split = _images_by_split(path, root if len(files) == 1 else path.parent, others, finder)
+            listed_by_split = _images_by_split(path, None if len(files) > 1 else root, others, finder, result)
             _read_images(listed_by_split, description, result, root)
     if result.images and not any(image.objects or image.left_out for image in result.images):
         example = next((image.source.path for image in result.images if image.source is not None), None)
@@ -193,16 +193,19 @@ def _read_names(path: Path) -> dict[int, str]:
 
 
 def _images_by_split(
-    path: Path, folder: Path, others: Sequence[Path], finder: ImageFinder
+    path: Path, root: Path | None, others: Sequence[Path], finder: ImageFinder, result: AnnotatedSet
 ) -> dict[str, list[Path | AnnotatedImage]]:
     """Darknet's lists (train.txt, valid.txt ... beside obj.names) where there are some, else the folders' names.
 
     Args:
         path: The file of class names.
-        folder: The folder whose images it is for.
-        others: Folders below it that have a file of class names of their own.
+        root: The folder that was named, where this file is for all images; None where it is for those of its folder.
+        others: Folders below its own that have a file of class names too.
         finder: Where images are looked for.
+        result: Takes a remark on every line whose image has another suffix.
     """
+    alone = root is not None
+    folder = root or (path.parent.parent if path.parent.name.casefold() == "labels" else path.parent)
     found: dict[str, list[Path | AnnotatedImage]] = {}
     for listing in sorted(path.parent.glob("*.txt")):
         split = split_of("", listing.stem)
@@ -217,16 +220,20 @@ def _images_by_split(
                 entry = AnnotatedImage(line.strip(), listing, None, split=split, missing=place.missing)
                 entry.detail = f"({listing.name}:{number})"
             else:
+                if not place.agreeing:
+                    at = f"line {number} ({place.path.name})"
+                    result.remarks.append(Remark("changed", listing.name, at, "", OTHER_SUFFIX))
                 entry = Path(os.path.abspath(place.path))  # noqa: PTH100
             found.setdefault(split, []).append(entry)
     if found:
         return found
     for picture in finder.paths:
-        if len(others) and any(picture.is_relative_to(other) for other in others):
+        if any(picture.is_relative_to(other) for other in others):
             continue
         if picture.is_relative_to(folder):
             found.setdefault(split_of(str(picture.parent.relative_to(folder))) or "", []).append(picture)
-        elif folder == path.parent:
+        elif alone:
+            # A folder of its own, named as images.
             found.setdefault("", []).append(picture)
     return found
 
