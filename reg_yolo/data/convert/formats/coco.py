@@ -154,7 +154,8 @@ class _CocoFile:
 
     def _object(self, entry: Mapping[str, Any], name: str, where: str, image: AnnotatedImage) -> ObjectAnnotation:
         full = f"{self.path}: {where}"
-        crowd = bool(as_number(entry.get("iscrowd") or 0, f"{full} iscrowd"))
+        flag = entry.get("iscrowd") or 0
+        crowd = flag is True or bool(as_number(flag, f"{full} iscrowd"))
         item = ObjectAnnotation(name, where, self._box(entry.get("bbox"), full), crowd=crowd)
         segmentation = entry.get("segmentation")
         try:

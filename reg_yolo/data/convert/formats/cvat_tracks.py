@@ -70,18 +70,16 @@ def read_tracks(document: Element, path: Path, root: Path, finder: ImageFinder, 
         name, shapes = "", []
         with bad_object_skipped(result.remarks, path.name, f"track {number}", where):
             name = as_text(track.get("label"), f"{where} label")
-            shapes = _track_shapes(track, where, name, result.remarks)
+            shapes = _track_shapes(track, where, name, result.remarks, dense=dense)
         if shapes and not dense and shapes[-1][1].get("outside") != "1" and shapes[-1][0] < clip.stop:
             open_ended.append(number)
-        # A keyframe that cannot be read ends its track.
-        with bad_object_skipped(result.remarks, path.name, f"track {number}", where, name):
-            for frame, element in _visible(shapes, clip, dense, where):
-                frame_name, place, at = f"{stem}_{frame:06d}", f"track {number}", f"{where} frame {frame}"
-                if element.tag in NO_AREA:
-                    left_out[frame].append(Remark("dropped", frame_name, place, name, NO_AREA[element.tag]))
-                    continue
-                with bad_object_skipped(left_out[frame], frame_name, place, at, name):
-                    objects[frame].append(shape_object(element, name, at, place))
+        for frame, element in _visible(shapes, clip, dense, where):
+            frame_name, place, at = f"{stem}_{frame:06d}", f"track {number}", f"{where} frame {frame}"
+            if element.tag in NO_AREA:
+                left_out[frame].append(Remark("dropped", frame_name, place, name, NO_AREA[element.tag]))
+                continue
+            with bad_object_skipped(left_out[frame], frame_name, place, at, name):
+                objects[frame].append(shape_object(element, name, at, place))
     if open_ended:
         shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
         result.notes.append(
@@ -122,13 +120,18 @@ def _read_clip(document: Element, path: Path) -> _Clip:
     return _Clip(start, stop, step, picture, (value("source") or "").strip(), split_of(value("subset") or ""))
 
 
-def _track_shapes(track: Element, where: str, name: str, remarks: list[Remark]) -> list[tuple[int, Element]]:
+def _track_shapes(
+    track: Element, where: str, name: str, remarks: list[Remark], *, dense: bool
+) -> list[tuple[int, Element]]:
+    """Return the shapes of a track by frame; a keyframe that cannot be read is skipped, and its neighbours joined."""
     shapes: dict[int, Element] = {}
     for element, place, _, _ in shapes_of(track, where):
         with bad_object_skipped(remarks, where.rpartition(": ")[2], place, f"{where} {place}", name):
             frame = as_number(element.get("frame"), f"{where} {place} frame")
             if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
                 raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
+            if not dense and element.tag in ("box", "polygon", "ellipse"):
+                shape_object(element, name, f"{where} {place}", place)
             shapes[int(frame)] = element
     return sorted(shapes.items())
 
