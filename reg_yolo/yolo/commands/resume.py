@@ -76,9 +76,21 @@ def resume(
     if folder is not None:
         # The one that was named: a copied run remembers the folder it was copied from.
         overrides["save_dir"] = str(folder)
+    elif not is_finished(checkpoint):
+        _refuse_to_overwrite(last, checkpoint)
     trainer = trainer_class(overrides=overrides)
     trainer.train()
     return training_result(trainer)
+
+
+def _refuse_to_overwrite(last: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint outside of a run whose own run is still there: it would be overwritten from this one on."""
+    original = Path(str((checkpoint.get("train_args") or {}).get("save_dir") or last.parent))
+    if (original / "weights" / "last.pt").is_file():
+        raise ConfigError(
+            f"{last} lies outside of a run, and resuming it would write into {original}; name that folder, or put the "
+            "file into the folder 'weights' of a new one"
+        )
 
 
 def _extend(

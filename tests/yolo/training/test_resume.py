@@ -134,6 +134,9 @@ def test_a_copied_run_is_resumed_where_it_was_named_and_extended_next_to_it(inte
     copy = shutil.copytree(interrupted.save_dir, tmp_path / "copy")
     with pytest.raises(ConfigError, match=r"epochs: .*is not finished"):
         resume_with_overrides(copy, overrides=["epochs=9"])
+    lone = shutil.copy(copy / "weights/last.pt", tmp_path / "last.pt")
+    with pytest.raises(ConfigError, match=r"last\.pt lies outside of a run, and resuming it would write into"):
+        resume_with_overrides(lone)
     finished = resume_with_overrides(copy)
     assert finished.folder == copy and contents(interrupted.save_dir) == original
     with pytest.raises(ConfigError, match="epochs: got 4, expected a whole number above the 4"):
