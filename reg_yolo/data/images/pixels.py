@@ -112,6 +112,7 @@ def read_pixels(content: bytes | NDArray[np.uint8], flag: int = cv2.IMREAD_COLOR
     """
     raw = np.frombuffer(content, np.uint8)
     kind = format_of(raw[:16].tobytes())
+    pixels: NDArray[Any] | None
     try:
         if kind in ("AVIF", "HEIC"):
             stream = io.BytesIO(raw.tobytes())

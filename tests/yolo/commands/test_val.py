@@ -224,7 +224,7 @@ def test_predictions_and_the_converted_set_join_by_their_ids(weights: Path, labe
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    result = val_run.val(weights, labelled, out=tmp_path / "val", save_json=True, **FAST)
+    val_run.val(weights, labelled, out=tmp_path / "val", save_json=True, **FAST)
     convert_dataset(labelled, tmp_path / "coco", to="coco", background=True)
     truth = COCO(str(tmp_path / "coco/annotations/instances_val.json"))
     predictions = json.loads((tmp_path / "val/predictions.json").read_text())
@@ -233,7 +233,8 @@ def test_predictions_and_the_converted_set_join_by_their_ids(weights: Path, labe
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    assert evaluation.stats[1] == pytest.approx(result.metrics["metrics/mAP50(B)"], abs=0.02)
+    # The labels are the detector's own most certain boxes.
+    assert evaluation.stats[1] == pytest.approx(1.0, abs=0.01)
     ids = json.loads((tmp_path / "val/image_ids.json").read_text())
     named = {f"val/{Path(path).name}": number for path, number in ids.items()}
     assert named.items() <= json.loads((tmp_path / "coco/image_ids.json").read_text()).items()

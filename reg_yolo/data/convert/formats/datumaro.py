@@ -63,11 +63,11 @@ def _labels(content: Mapping[str, Any], path: Path) -> list[str]:
 def _read_item(
     item: Mapping[str, Any], names: list[str], place: str, path: Path, split: str | None, finder: ImageFinder
 ) -> AnnotatedImage:
-    picture = item.get("image") if isinstance(item.get("image"), Mapping) else {}
-    assert isinstance(picture, Mapping)
+    given = item.get("image")
+    picture: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     name = as_text(picture.get("path") or item.get("id"), f"{path}: {place} id")
-    sides = picture.get("size") if isinstance(picture.get("size"), list) else []
-    size = as_size(sides[1], sides[0], f"{path}: {place} size") if len(sides or []) == 2 else None
+    sides = picture.get("size")
+    size = as_size(sides[1], sides[0], f"{path}: {place} size") if isinstance(sides, list) and len(sides) == 2 else None
     image = new_image(name, path, finder.find(name, path.parent, split), size, split)
     shapes: list[tuple[str, ObjectAnnotation]] = []
     for index, raw in enumerate(as_list(item.get("annotations") or [], f"{path}: {place} annotations")):

@@ -65,13 +65,13 @@ def _read_task(
     task: Mapping[str, Any], regions: list[Any], place: str, path: Path, split: str | None, finder: ImageFinder
 ) -> AnnotatedImage:
     name = _image_name(task, f"{path}: {place}")
-    found = finder.find(name, path.parent, split)
+    found: FoundImage = finder.find(name, path.parent, split)
     original = re.sub(r"^[0-9a-f]+-", "", path_parts(name)[-1])
     remarks = []
     if found.path is None and original != path_parts(name)[-1]:
         without = finder.find(original, path.parent, split)
         if without.path is not None:
-            found: FoundImage = replace(without, agreeing=max(without.agreeing, 1))
+            found = replace(without, agreeing=max(without.agreeing, 1))
             remarks = [Remark("changed", name, f"({without.path.name})", "", PREFIX)]
     image = new_image(name, path, found, _stated_size(regions), split)
     image.left_out += remarks
@@ -88,7 +88,7 @@ def _image_name(task: Mapping[str, Any], where: str) -> str:
     for text in texts:
         if text.partition("&")[0].rpartition(".")[2].lower() in IMAGE_SUFFIXES:
             return text
-    return as_text(task.get("file_upload") or (texts or [None])[0], f"{where} data")
+    return as_text(task.get("file_upload") or next(iter(texts), None), f"{where} data")
 
 
 def _stated_size(regions: list[Any]) -> tuple[float, float] | None:

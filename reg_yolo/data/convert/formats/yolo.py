@@ -52,8 +52,7 @@ def read_yolo(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
     result = AnnotatedSet("yolo", [], [])
     if files[0].suffix.lower() in (".yaml", ".yml"):
         description = read_dataset_yaml(files[0], required=())
-        listed_by_split = _listed_images(description, result)
-        _read_images(listed_by_split, description, result, root)
+        _read_images(_listed_images(description, result), description, result, root)
     else:
         for path in files:
             description = DatasetDescription(path, path.parent, _read_names(path), {})
