@@ -47,9 +47,8 @@ def read_voc(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotate
     result = AnnotatedSet("voc", [], [])
     from_zero: set[Path] = set()
     files_read_one_by_one(files, result, finder, lambda path: _read_file(path, finder, from_zero))
-    by_devkit = [image for image in result.images if image.annotation_file not in from_zero]
-    if _counts_from_one(by_devkit):
-        for image in by_devkit:
+    if not from_zero and _counts_from_one(result.images):
+        for image in result.images:
             for item in image.objects:
                 _shift(item)
         result.notes.append("All coordinates are whole numbers from 1: read as the VOC devkit counts, from pixel 1.")
@@ -79,6 +78,9 @@ def _read_file(path: Path, finder: ImageFinder, from_zero: set[Path]) -> Annotat
     if own.path is not None and (found.path is None or not _same_stem(found.path, path)):
         # Renamed images keep their old name inside the file; the file's own name tells better.
         found, name = own, own.path.name
+    if any(_rotation(element) for element in document.iterfind("object")):
+        # The devkit knows no turned boxes.
+        from_zero.add(path)
     size = as_size(document.findtext("size/width"), document.findtext("size/height"), f"{path}: size")
     if document.find("imagesize") is not None:
         # LabelMe's, not the devkit's.
