@@ -273,7 +273,6 @@ BROKEN = {
         "</image></annotations>",
         "rle: runs of 1",
     ),
-    "frame": ('<annotations><track label="s"><box frame="-1"/></track></annotations>', r"box 1 \(frame"),
 }
 
 
@@ -283,6 +282,18 @@ def test_broken_files_are_refused_with_their_place(tmp_path: Path, text: str, me
     (tmp_path / "in/annotations.xml").write_text(text)
     with pytest.raises(DataError, match=message):
         convert(tmp_path / "in", tmp_path / "out")
+
+
+def test_keyframes_that_cannot_be_read_are_skipped_and_their_neighbours_joined(tmp_path: Path) -> None:
+    broken = box(2, 0).replace('xtl="', 'xtl="x').replace("box", "box", 1)
+    shapes = f"{box(0, 0)}{broken}{box(-1, 0)}{box(4, 0)}"
+    folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{shapes}</track>')
+    summary = convert(folder, tmp_path / "out")
+    dropped = [remark for remark in summary.remarks if remark.kind == "dropped"]
+    assert [remark.place.partition(" (")[0] for remark in dropped] == ["box 2", "box 3"]
+    assert {remark.reason for remark in dropped} == {"object that cannot be read"}
+    # Frames 1 to 3 are between 0 and 4.
+    assert summary.images["train"] >= 5
 
 
 def test_tracks_of_several_tasks_are_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 
 from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert.formats.label_studio import unpack_brush
+from reg_yolo.data.convert.formats.recognise import recognise
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import HEIGHT, WIDTH, painted, pixel_rows, rows, write_picture
 
@@ -135,6 +136,7 @@ def write_labelme_xml(folder: Path) -> None:
     )
 
 
+KINDS = {"label": "label-studio", "via": "via", "datumaro": "datumaro"}
 TOOLS: dict[str, Callable[[Path], Any]] = {
     "Label Studio": write_label_studio,
     "Label Studio JSON-MIN": write_label_studio_min,
@@ -152,6 +154,8 @@ def test_boxes_and_outlines_come_through_and_back_from_coco(tmp_path: Path, tool
     summary = convert(tmp_path / "in", tmp_path / "out", classes=["sign", "pole"])
     found = [(summary.class_names[index], values) for index, values in pixel_rows(tmp_path / "out")]
     assert found == WANTED
+    (kind,) = recognise(tmp_path / "in")
+    assert kind == summary.format_name == ("voc" if tool is write_labelme_xml else KINDS[tool.__name__.split("_")[1]])
     assert summary.images_lost == 0 and not [r for r in summary.remarks if r.kind == "dropped"]
     convert(tmp_path / "in", tmp_path / "coco", to="coco", classes=["sign", "pole"])
     convert(tmp_path / "coco", tmp_path / "back")
