@@ -217,7 +217,8 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
 
 def _groups(counts: Tensor) -> Iterator[Tensor]:
     """Yield the rows that have candidates, those with similar counts together."""
-    group = torch.bucketize(counts, torch.tensor([0, *GROUP_LIMITS]))
+    # Compared with numbers, since limits in a tensor would have to be copied to the device of the counts.
+    group = torch.stack([counts > limit for limit in (0, *GROUP_LIMITS)]).sum(0)
     for number in range(1, len(GROUP_LIMITS) + 2):
         rows = (group == number).nonzero().squeeze(1)
         if len(rows):
