@@ -180,13 +180,13 @@ def synchronisations(setting: Setting) -> Iterator[Row]:
     for images in (few, many):
         preds, batch = on_device(Case(images, objects, setting.sizes.image_size), setting.device)
         criteria = all_criteria(head_like_model(setting.device))
-        case = MaskCase(images, objects, setting.device, setting.sizes.image_size)
+        masks = MaskCase(images, objects, setting.device, setting.sizes.image_size)
         for into, criterion, mask_loss in (
-            (stock, criteria["stock"], case.stock),
-            (counts, criteria["everything"], case.ours(MASKS_ON)),
+            (stock, criteria["stock"], masks.stock),
+            (counts, criteria["everything"], masks.ours(MASKS_ON)),
         ):
             into["criterion"].append(waits(lambda c=criterion, p=preds, b=batch: forward_and_backward(c, p, b)))
-            into["mask loss"].append(waits(lambda c=case, loss=mask_loss: c.step(loss)))
+            into["mask loss"].append(waits(lambda m=masks, loss=mask_loss: m.step(loss)))
     for name, (at_few, at_many) in counts.items():
         note = f"{few} images: stock {stock[name][0]}, ours {at_few}; {many} images: stock {stock[name][1]}"
         verdict = "goal met" if at_many <= at_few else "goal missed"
@@ -209,6 +209,7 @@ def assignment(setting: Setting) -> Iterator[Row]:
         labels, boxes = criterion.preprocess(rows, images, scale_tensor=head.image_size[[1, 0, 1, 0]]).split((1, 4), 2)
         truth = GroundTruth(labels, boxes, boxes.sum(2, keepdim=True).gt_(0.0))
         sparse: SparseTaskAlignedAssigner = criterion.assigner
+        sparse.sparse_on = frozenset({setting.device.type})
         dense: TaskAlignedAssigner = v8DetectionLoss(head_like_model(setting.device)).assigner
 
         def densely(dense=dense, head=head, scores=scores, points=points, truth=truth) -> tuple[Tensor, ...]:

@@ -25,7 +25,14 @@ GROUP_LIMITS = (128, 1024)
 
 
 class SparseTaskAlignedAssigner(TaskAlignedAssigner):
-    """Upstream's assigner with the same result, by `assign` on candidates alone or by upstream's own `forward`."""
+    """Upstream's assigner with the same result, by `assign` on candidates alone or by upstream's own `forward`.
+
+    Attributes:
+        sparse_on: Types of device on which `assign` works; elsewhere it leaves the work to upstream. Its steps wait
+            for the device several times, which costs a GPU more than the dense arithmetic it saves.
+    """
+
+    sparse_on: frozenset[str] = frozenset({"cpu"})
 
     @classmethod
     def like(cls, stock: TaskAlignedAssigner) -> SparseTaskAlignedAssigner:
@@ -77,8 +84,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             level_shapes: rows and columns of each level where the points are regular grids; None compares every
                 point with every object.
         """
-        # The steps below wait for the device several times, which costs a GPU more than the dense arithmetic it saves.
-        if self.topk2 != self.topk or scores.device.type != "cpu":
+        if self.topk2 != self.topk or scores.device.type not in self.sparse_on:
             return None
         image, slot = truth.valid.squeeze(-1).bool().nonzero(as_tuple=True)
         pairs = self._candidates(truth, image, slot, points, level_shapes)
