@@ -27,15 +27,20 @@ from ultralytics.nn.tasks import DetectionModel  # isort: skip
 from ultralytics.utils.loss import v8DetectionLoss  # isort: skip
 
 
-def training_step(model: nn.Module, criterion: Any, images: Tensor, labels: dict[str, Tensor]) -> Callable[[], None]:
-    """Return a call that takes one step."""
+def training_step(
+    model: nn.Module, criterion: Any, images: Tensor, labels: dict[str, Tensor], *, amp: bool = False
+) -> Callable[[], None]:
+    """Return a call that takes one step, with `amp` as upstream trains on a GPU: in half precision, the loss scaled."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    scaler = torch.amp.GradScaler(images.device.type, enabled=amp)
 
     def step() -> None:
         optimizer.zero_grad()
-        loss, _ = criterion(model(images), labels)
-        loss.sum().backward()
-        optimizer.step()
+        with torch.autocast(images.device.type, enabled=amp):
+            loss, _ = criterion(model(images), labels)
+        scaler.scale(loss.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
 
     return step
 

@@ -25,7 +25,14 @@ GROUP_LIMITS = (128, 1024)
 
 
 class SparseTaskAlignedAssigner(TaskAlignedAssigner):
-    """Upstream's assigner with the same result, by `assign` on candidates alone or by upstream's own `forward`."""
+    """Upstream's assigner with the same result, by `assign` on candidates alone or by upstream's own `forward`.
+
+    Attributes:
+        sparse_on: Types of device on which `assign` works; elsewhere it leaves the work to upstream. Its steps wait
+            for the device several times, which costs a GPU more than the dense arithmetic it saves.
+    """
+
+    sparse_on: frozenset[str] = frozenset({"cpu"})
 
     @classmethod
     def like(cls, stock: TaskAlignedAssigner) -> SparseTaskAlignedAssigner:
@@ -77,8 +84,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             level_shapes: rows and columns of each level where the points are regular grids; None compares every
                 point with every object.
         """
-        # The steps below wait for the device several times, which costs a GPU more than the dense arithmetic it saves.
-        if self.topk2 != self.topk or scores.device.type != "cpu":
+        if self.topk2 != self.topk or scores.device.type not in self.sparse_on:
             return None
         image, slot = truth.valid.squeeze(-1).bool().nonzero(as_tuple=True)
         pairs = self._candidates(truth, image, slot, points, level_shapes)
@@ -217,7 +223,8 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
 
 def _groups(counts: Tensor) -> Iterator[Tensor]:
     """Yield the rows that have candidates, those with similar counts together."""
-    group = torch.bucketize(counts, torch.tensor([0, *GROUP_LIMITS]))
+    # Compared with numbers, since limits in a tensor would have to be copied to the device of the counts.
+    group = torch.stack([counts > limit for limit in (0, *GROUP_LIMITS)]).sum(0)
     for number in range(1, len(GROUP_LIMITS) + 2):
         rows = (group == number).nonzero().squeeze(1)
         if len(rows):

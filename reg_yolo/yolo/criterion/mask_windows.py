@@ -12,6 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -105,17 +106,19 @@ def picture_windows(
     within_rows = (rows >= top) & (rows < bottom)
     images, indices = image.tolist(), objects.tolist()
     most = max(1, PICTURE_WINDOW_PIXELS // (height * width))
-    start = 0
-    while start < len(images):
-        end = min(start + most, bisect_right(images, images[start]))
-        distinct = sorted(set(indices[start:end]))
-        place = torch.tensor([distinct.index(index) for index in indices[start:end]], device=boxes.device)
-        masks = masks_of(images[start], torch.tensor(distinct, device=boxes.device))
+    members: list[slice] = []
+    while (start := members[-1].stop if members else 0) < len(images):
+        members.append(slice(start, min(start + most, bisect_right(images, images[start]))))
+    objects_of = [sorted(set(indices[each])) for each in members]
+    places = [[found.index(i) for i in indices[each]] for each, found in zip(members, objects_of, strict=True)]
+    # In one copy for the whole batch: the processor waits for the device at each.
+    numbers = torch.tensor(list(chain(*objects_of, *places)), dtype=torch.long, device=boxes.device)
+    pieces = numbers.split([len(each) for each in (*objects_of, *places)])
+    for each, found, place in zip(members, pieces[: len(members)], pieces[len(members) :], strict=True):
+        masks = masks_of(images[each.start], found)
         distance = distance_to_mask(masks)[place] if with_distance else None
-        inside = within_rows[start:end].unsqueeze(2) & within_columns[start:end].unsqueeze(1)
-        members = slice(start, end)
-        yield MaskWindow(images[start], members, 0, height, 0, width, masks.float()[place], inside, distance)
-        start = end
+        inside = within_rows[each].unsqueeze(2) & within_columns[each].unsqueeze(1)
+        yield MaskWindow(images[each.start], each, 0, height, 0, width, masks.float()[place], inside, distance)
 
 
 def distance_to_mask(masks: Tensor) -> Tensor:
