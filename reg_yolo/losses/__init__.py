@@ -20,7 +20,7 @@ from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
 from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
 from reg_yolo.losses.uncertainty import expected_logits, expected_probability
-from reg_yolo.losses.variational import gaussian_kl, variational_free_energy
+from reg_yolo.losses.variational import expected_quality_focal_loss, gaussian_kl, variational_free_energy
 
 __all__ = [
     # class weights
@@ -44,6 +44,7 @@ __all__ = [
     "distribution_spread",
     "distribution_moments",
     "gaussian_kl",
+    "expected_quality_focal_loss",
     "variational_free_energy",
     # boxes
     "iou_loss",

@@ -40,6 +40,32 @@ def modulated_bce(pred_logits: Tensor, target_scores: Tensor, gamma: float, weig
     return _ModulatedBCE.apply(pred_logits, target_scores, gamma, weight)
 
 
+def value_and_slope(
+    pred_logits: Tensor, target_scores: Tensor, gamma: float, *, with_slope: bool = True
+) -> tuple[Tensor, Tensor | None]:
+    """Return abs(y - p) ** gamma * BCE(z, y) and its derivative by z, without autograd.
+
+    Args:
+        pred_logits: Tensor of any shape, float32 or float64.
+        target_scores: same shape and dtype, in [0, 1].
+        gamma: exponent >= 0.
+        with_slope: whether the derivative is wanted; None comes in its place otherwise.
+    """
+    p = pred_logits.sigmoid()
+    error = p - target_scores
+    cross_entropy = F.softplus(pred_logits).addcmul_(pred_logits, target_scores, value=-1.0)
+    if gamma == 0.0:
+        return cross_entropy, error if with_slope else None
+    modulation, modulation_slope = power_and_slope(error.abs(), gamma)
+    slope = None
+    if with_slope:
+        # d/dz = |e|^g (p - y) + g |e|^(g-1) sign(e) p (1 - p) BCE, with e = p - y
+        slope = modulation * error
+        p.addcmul_(p, p, value=-1.0).mul_(modulation_slope).mul_(cross_entropy)
+        slope.addcmul_(p, error.sign_())
+    return cross_entropy.mul_(modulation), slope
+
+
 class _ModulatedBCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pred_logits: Tensor, target_scores: Tensor, gamma: float, weight: Tensor | None) -> Tensor:
@@ -47,21 +73,15 @@ class _ModulatedBCE(torch.autograd.Function):
         needs_gradient = ctx.needs_input_grad[0]
         slope = torch.empty_like(pred_logits) if needs_gradient else loss
         tensors = (pred_logits, target_scores, loss, slope)
-        for z, y, value, derivative, *factor in _blocks(*tensors, *([] if weight is None else [weight])):
-            p = z.sigmoid()
-            error = p - y
-            modulation, modulation_slope = power_and_slope(error.abs(), gamma)
-            cross_entropy = F.softplus(z).addcmul_(z, y, value=-1.0)
-            if needs_gradient:
-                # d/dz = |e|^g (p - y) + g |e|^(g-1) sign(e) p (1 - p) BCE, with e = p - y
-                torch.mul(modulation, error, out=derivative)
-                p.addcmul_(p, p, value=-1.0).mul_(modulation_slope).mul_(cross_entropy)
-                derivative.addcmul_(p, error.sign_())
-            torch.mul(modulation, cross_entropy, out=value)
+        for z, y, value, derivative, *factor in blocks(*tensors, *([] if weight is None else [weight])):
+            of_block, slope_of_block = value_and_slope(z, y, gamma, with_slope=needs_gradient)
             for w in factor:
-                value.mul_(w)
-                if needs_gradient:
-                    derivative.mul_(w)
+                of_block.mul_(w)
+            value.copy_(of_block)
+            if slope_of_block is not None:
+                for w in factor:
+                    slope_of_block.mul_(w)
+                derivative.copy_(slope_of_block)
         if needs_gradient:
             ctx.save_for_backward(slope)
         return loss
@@ -73,7 +93,7 @@ class _ModulatedBCE(torch.autograd.Function):
         return grad_output * slope, None, None, None
 
 
-def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yield matching blocks of equally shaped tensors: small ones on the CPU, the whole on other devices.
 
     Among the tensors is a new one, without gaps in memory; those with its strides have none either.
