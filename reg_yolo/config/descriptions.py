@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
 from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.reg_sections import MaskSpatialSettings, SpatialSettings
 
 _SYMBOLS = """\
 z[i,c] is the logit of anchor point i and class c, p = sigmoid(z), y in [0,1] the soft target from the task-aligned
@@ -24,7 +25,7 @@ BOX_LOSSES: dict[str, str] = {
     "giou": "GIoU (EIOU eq. 3)",
     "diou": "DIoU: 1 - IoU + rho^2(centres)/diagonal^2 of the enclosing box (EIOU eq. 4 without v)",
     "eiou": "EIoU: DIoU + (w - w_gt)^2/w_c^2 + (h - h_gt)^2/h_c^2 (EIOU eq. 7)",
-    "focal_eiou": "IoU^{gamma:g} EIoU over the sum of weights, no gradient through the weight (EIOU eq. 10-11)",
+    "focal_eiou": "IoU^{gamma:g} EIoU, sum over that of weights x min(sum of y, 1), no weight gradient (EIOU eq. 10-11)",
     "focal_eiou_v1": "FocalL1(EIoU) (EIOU §4.2, eq. 8-9)",
     "focal_eiou_star": "-(1 - IoU)^{gamma:g} log(IoU/EIoU), log clamped, weight without gradient (EIOU §5.4.4)",
     "smooth_l1": "SmoothL1 on the four distances in strides, beta 1, mean of 4; DFL kept (REG-blog)",
@@ -51,6 +52,7 @@ def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
         ("g", _spatial(settings)),
         ("p-hat", _uncertainty(settings)),
         ("lambda", _dynamic_coefficient(settings)),
+        ("g (mask)", _mask_spatial(settings)),
     ):
         if text:
             terms.append((label, text))
@@ -78,7 +80,8 @@ def _class_loss(settings: RegSettings) -> str:
         source = "REG §2.1; GFL's quality focal loss" if gamma else "stock YOLOv8"
         text = f"sum of {weights}{focus}BCE({z}, y){context} / S ({source})"
     if settings.uncertainty.mode == "free_energy":
-        return f"F(q) = E_q[{text}] + {settings.uncertainty.prior.kl_weight:g} KL(q, prior) (REG §2.6.4)"
+        weight = settings.uncertainty.prior.kl_weight
+        return f"F(q) = E_q[{text}] + {weight:g} sum of KL(q, prior) over positives / S (REG §2.6.4)"
     return text
 
 
@@ -90,7 +93,10 @@ def _alpha(settings: RegSettings) -> str:
     if alpha.weights is not None:
         return f"given: {', '.join(f'{weight:g}' for weight in alpha.weights)}, on {where}"
     if alpha.scheme == "dual":
-        return f"learned on the simplex by exponentiated gradient on the mean loss of a class, on {where} (REG §2.6.2)"
+        return (
+            "learned on the simplex by exponentiated gradient on the mean loss of a class, within "
+            f"{alpha.dual.limit:g} x of the balanced weights, on {where} (REG §2.6.2)"
+        )
     if alpha.scheme == "inverse_frequency" and alpha.temper == 1:
         return f"N_total/N_c, on {where} (REG A.8 eq. 1)"
     tempered = f"(N_total/(C N_c))^{alpha.temper:g}" if alpha.temper != 1 else "N_total/(C N_c)"
@@ -101,13 +107,23 @@ def _spatial(settings: RegSettings) -> str:
     spatial = settings.spatial
     if not spatial.enabled:
         return ""
-    sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
-    text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
-    if spatial.floor:
-        text = f"max({text}, {spatial.floor:g})"
     units = {"center": "centre distance over half the diagonal", "edge": "border distance over the stride"}
     entries = "negatives, positives keep 1" if spatial.scope == "negatives" else "all entries"
-    return f"{text} on {entries}; d = {units[spatial.distance]} (REG §2.3)"
+    return f"{_sigmoid(spatial)} on {entries}; d = {units[spatial.distance]} (REG §2.3)"
+
+
+def _mask_spatial(settings: RegSettings) -> str:
+    spatial = settings.mask.spatial
+    if not (spatial.enabled and settings.mask.enabled):
+        return ""
+    where = "pixels outside the object" if spatial.scope == "negatives" else "all pixels"
+    return f"{_sigmoid(spatial)} on {where}; d = distance to the object's mask in mask pixels (REG §2.2, §2.3)"
+
+
+def _sigmoid(spatial: SpatialSettings | MaskSpatialSettings) -> str:
+    sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
+    text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
+    return f"max({text}, {spatial.floor:g})" if spatial.floor else text
 
 
 def _uncertainty(settings: RegSettings) -> str:
@@ -124,7 +140,8 @@ def _uncertainty(settings: RegSettings) -> str:
         deviation = f"s = {chosen.deviation:g}"
     if chosen.mode == "free_energy":
         prior = chosen.prior
-        return f"q = N(z, s^2), prior N({prior.mean:g}, {prior.deviation:g}^2), {deviation} (REG §2.6.4)"
+        mean = "the head's first bias" if prior.mean == "bias" else f"{prior.mean:g}"
+        return f"q = N(z, s^2), prior N({mean}, {prior.deviation:g}^2), {deviation} (REG §2.6.4)"
     mean = "sigmoid(z / sqrt(1 + pi s^2/8))" if chosen.mode == "logit_normal" else "mean of N(p, s^2) cut to [0,1]"
     return f"{mean}, {deviation} (REG §2.5)"
 

@@ -50,6 +50,7 @@ PRESETS: dict[str, Preset] = {
             "floor": 0.0,
         },
         "uncertainty": {"mode": "printed"},
+        "mask": {"spatial": {"enabled": True, "beta": 3.0, "delta": 1.0, "scope": "all", "floor": 0.0}},
         "scale": 1.0,
     },
     # REG-blog: SmoothL1 boxes and a binary cross-entropy a class, with Formulas 1-2's alpha_t (1 - p_t)^gamma before

@@ -4,7 +4,8 @@ import pytest
 
 from reg_yolo.config.descriptions import BOX_LOSSES, describe_losses, loss_terms
 from reg_yolo.config.presets import PRESETS
-from reg_yolo.config.reg import BoxSettings, RegSettings
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.reg_sections import BoxSettings
 
 
 def test_every_preset_and_paper_is_there() -> None:
@@ -27,7 +28,7 @@ def test_only_active_terms_are_named() -> None:
         "gfl": ["class", "box", "scale"],
         "reg": ["class", "alpha", "g", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
-        "reg_printed": ["class", "alpha", "g", "p-hat", "box", "scale"],
+        "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "box", "scale"],
         "blog": ["class", "alpha", "box", "scale"],
         "focal_eiou": ["class", "box"],
         "cle": ["class", "lambda", "box", "scale"],
@@ -42,7 +43,7 @@ def test_only_active_terms_are_named() -> None:
         ({"uncertainty": {"mode": "truncated_normal", "deviation": 0.2}}, "p-hat", "cut to [0,1], s = 0.2"),
         ({"uncertainty": {"mode": "logit_normal", "deviation": "learned"}}, "p-hat", "s learned for each class"),
         ({"uncertainty": {"mode": "free_energy"}}, "class", "F(q) = E_q["),
-        ({"uncertainty": {"mode": "free_energy"}}, "p-hat", "prior N(-4.6, 3^2)"),
+        ({"uncertainty": {"mode": "free_energy"}}, "p-hat", "prior N(the head's first bias, 3^2)"),
         ({"alpha": {"weights": [1, 2.5]}}, "alpha", "given: 1, 2.5, on positives"),
         ({"alpha": {"scheme": "dual"}}, "alpha", "REG §2.6.2"),
         ({"spatial": {"delta": -1}}, "g", "sigmoid(3 (d + 1))"),

@@ -43,7 +43,7 @@ def test_presets_differ_from_stock_in_the_terms_they_name() -> None:
         "gfl": {"focal"},
         "reg": {"alpha", "focal", "spatial"},
         "reg_u": {"alpha", "focal", "spatial", "uncertainty"},
-        "reg_printed": {"alpha", "focal", "spatial", "uncertainty", "scale"},
+        "reg_printed": {"alpha", "focal", "mask", "spatial", "uncertainty", "scale"},
         "blog": {"alpha", "focal", "box"},
         "focal_eiou": {"box"},
         "cle": {"focal", "dynamic_coefficient"},
@@ -189,3 +189,18 @@ def test_differences_name_each_key_with_both_values() -> None:
     assert differences(RegSettings.from_mapping("cle"), RegSettings.from_mapping("cle").to_dict()) == []
     nested = differences("reg", {"preset": "reg", "alpha": {"dual": {"step": 1}}})
     assert nested == ["reg.alpha.dual.step: 0.01, now 1.0"]
+
+
+@pytest.mark.parametrize("deviation", ["dfl", 0.5])
+def test_a_truncated_normal_that_could_not_learn_is_refused_with_the_reason(deviation: Any) -> None:
+    with pytest.raises(ConfigError, match=r"truncated_normal.*p-hat"):
+        RegSettings.from_mapping({"uncertainty": {"mode": "truncated_normal", "deviation": deviation}})
+    for fits in ("learned", 0.3):
+        RegSettings.from_mapping({"uncertainty": {"mode": "truncated_normal", "deviation": fits}})
+
+
+def test_context_of_boxes_leaves_the_masks_neutral() -> None:
+    boxes_only = RegSettings.from_mapping({"preset": "stock", "spatial": {"enabled": True}})
+    assert boxes_only.is_neutral_on_masks and not boxes_only.is_neutral
+    masks_only = RegSettings.from_mapping({"preset": "stock", "mask": {"spatial": {"enabled": True}}})
+    assert masks_only.is_neutral and not masks_only.is_neutral_on_masks

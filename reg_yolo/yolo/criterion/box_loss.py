@@ -10,7 +10,7 @@ from ultralytics.utils.loss import BboxLoss
 from ultralytics.utils.tal import bbox2dist
 
 from reg_yolo import losses
-from reg_yolo.config.reg import BoxSettings
+from reg_yolo.config.reg_sections import BoxSettings
 from reg_yolo.yolo.criterion.head_output import BoxPredictions
 from reg_yolo.yolo.criterion.targets import Assignment
 
@@ -56,8 +56,10 @@ def _box_loss(
     settings: BoxSettings, pred: Tensor, target: Tensor, points: Tensor, weight: Tensor, normalizer: Tensor
 ) -> Tensor:
     if settings.loss == "focal_eiou":
-        # Its own normaliser, the sum of s IoU^gamma (EIOU eq. 11).
-        return losses.focal_eiou_loss(pred, target, settings.gamma, target_scores=weight, reduction="mean")
+        # Its own normaliser, the sum of s IoU^gamma (EIOU eq. 11). The factor is 1 unless the scores sum to less than
+        # 1: there a mean over hardly anything would weigh as much as one over all objects of another batch.
+        mean = losses.focal_eiou_loss(pred, target, settings.gamma, target_scores=weight, reduction="mean")
+        return mean * (weight.sum() / normalizer)
     if settings.loss == "focal_eiou_star":
         each = losses.focal_eiou_star_loss(pred, target, settings.gamma)
     elif settings.loss == "smooth_l1":

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.head_output import HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
 from reg_yolo.yolo.criterion.targets import Assignment, Positives
@@ -24,11 +24,7 @@ SMALLEST_FREE_ENERGY_DEVIATION = 1e-3
 
 
 class ClassLossTerms:
-    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation.
-
-    Attributes:
-        alpha: Tensor[C] on the device of the model, or None where classes are not weighted.
-    """
+    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation."""
 
     def __init__(
         self,
@@ -41,29 +37,25 @@ class ClassLossTerms:
         """Take the settings, count the class weights, and restore what a resumed run had learned."""
         self.settings = settings
         self.learned_deviation = learned_deviation
-        self.dual: losses.DualClassWeights | None = None
-        if settings.alpha.scheme == "dual" and settings.alpha.weights is None:
-            dual = settings.alpha.dual
-            self.dual = losses.DualClassWeights(
-                class_counts, step_size=dual.step, pull=dual.pull, momentum=dual.momentum
-            )
-            if stored.get("dual"):
-                self.dual.load_state_dict(stored["dual"])
-        weights = class_weights(settings, class_counts) if self.dual is None else self.dual.weights()
-        self.alpha = None if weights is None else weights.to(device=device, dtype=torch.float32)
+        self.class_alpha = ClassAlpha(settings.alpha, class_counts, device, stored.get("dual"))
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """Weights of the classes, Tensor[C] on the device of the model, or None where classes are not weighted."""
+        return self.class_alpha.weights
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain Python data."""
         deviations = self.learned_deviation
         return {
-            "class_weights": None if self.alpha is None else self.alpha.tolist(),
-            "dual": None if self.dual is None else self.dual.state_dict(),
+            "class_weights": self.class_alpha.to_list(),
+            "dual": self.class_alpha.dual_state(),
             "deviations": None if deviations is None else deviations.detach().exp().tolist(),
         }
 
     def weights_list(self, num_classes: int) -> list[float]:
         """Return alpha of each class, 1 where classes are not weighted."""
-        return [1.0] * num_classes if self.alpha is None else self.alpha.tolist()
+        return self.class_alpha.to_list() or [1.0] * num_classes
 
     def describe(self) -> str:
         """Return the switches that are on, in a line."""
@@ -98,10 +90,13 @@ class ClassLossTerms:
             return (count if assignment.has_mask is None else count + assignment.has_mask.sum()).clamp(min=1)
         return assignment.normalizer
 
-    def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:
+    def entries(
+        self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given.
 
-        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory.
+        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory. Beside
+        it comes the divergence from the prior, summed over the positives, where the free energy has one.
         """
         with torch.autocast(device_type=head.class_logits.device.type, enabled=False):
             weight = self._spatial_weight(head, assignment)
@@ -110,12 +105,16 @@ class ClassLossTerms:
                 terms.add("reg/spatial_mean", weight.mean())
             if terms is not None and isinstance(deviation, Tensor):
                 terms.add("reg/deviation_mean", deviation.detach().mean())
-            targets = assignment.positives.score.new_zeros(head.class_logits.shape)
-            positives = assignment.positives
-            targets[positives.image, positives.label, positives.anchor] = positives.score
-            logits, targets = head.logits.float(), targets.transpose(1, 2)
+            logits, targets = head.logits.float(), assignment.target_scores.float()
             if self.settings.uncertainty.mode == "free_energy" and deviation is not None:
-                return self._free_energy(logits, targets, deviation, weight)
+                expected = losses.expected_quality_focal_loss(
+                    logits, deviation, targets, gamma=self.settings.focal.gamma
+                )
+                factor = losses.entry_weight(
+                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
+                )
+                divergence = self._divergence(head, assignment.positives, deviation)
+                return expected if factor is None else expected * factor, divergence
             return losses.refined_generalized_focal_loss(
                 logits,
                 targets,
@@ -127,25 +126,29 @@ class ClassLossTerms:
                 deviation=deviation,
                 uncertainty=self.settings.uncertainty.mode if deviation is not None else "logit_normal",
                 form=self.settings.focal.form,
-            )
+            ), None
 
     @property
     def _class_weights_on(self) -> str:
         return "all" if self.settings.alpha.on == "both" else "positives"
 
-    def _free_energy(self, logits: Tensor, targets: Tensor, deviation: Tensor | float, weight: Tensor | None) -> Tensor:
+    def _divergence(self, head: HeadOutput, positives: Positives, deviation: Tensor | float) -> Tensor:
+        """Return kl_weight KL(q, prior) summed over the positives (REG §2.6.4), outside every weight and factor.
+
+        On the background it would pull logits up to the prior, and there are thousands of them for each positive.
+        """
         prior = self.settings.uncertainty.prior
-        entries = losses.variational_free_energy(
-            logits,
-            deviation,
-            targets,
-            gamma=self.settings.focal.gamma,
-            prior_mean=prior.mean,
-            prior_deviation=prior.deviation,
-            kl_weight=prior.kl_weight,
-        )
-        factor = losses.entry_weight(targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope)
-        return entries if factor is None else entries * factor
+        own = head.logits[positives.image, positives.anchor, positives.label].float()
+        if isinstance(deviation, Tensor):
+            deviation = deviation[positives.label] if deviation.ndim == 1 else deviation[
+                positives.image, positives.anchor, 0
+            ]  # fmt: skip
+        mean: Tensor | float
+        if prior.mean == "bias":
+            mean = head_class_bias(head.strides[positives.anchor, 0].float(), head.class_logits.shape[1])
+        else:
+            mean = prior.mean
+        return prior.kl_weight * losses.gaussian_kl(own, deviation, mean, prior.deviation).sum()
 
     def _spatial_weight(self, head: HeadOutput, assignment: Assignment) -> Tensor | None:
         spatial = self.settings.spatial
@@ -176,7 +179,6 @@ class ClassLossTerms:
         deviation = uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
         return deviation.clamp(min=SMALLEST_FREE_ENERGY_DEVIATION) if uncertainty.mode == "free_energy" else deviation
 
-    @torch.no_grad()
     def learn(self, own_logits: Tensor, positives: Positives) -> None:
         """Let the dual class weights ascend on a training batch's mean loss by class (REG §2.6.2).
 
@@ -184,17 +186,10 @@ class ClassLossTerms:
             own_logits: Tensor[P], logit of each positive's own class.
             positives: labels and target scores.
         """
-        if self.dual is None or self.alpha is None:
-            return
-        scores = positives.score.float()
-        each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
-        sums = torch.zeros(2, len(self.alpha), device=scores.device)
-        sums[0].index_add_(0, positives.label, each)
-        sums[1].index_add_(0, positives.label, scores)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(sums)
-        self.dual.ascend(sums[0], sums[1])
-        self.alpha = self.dual.weights()
+        if self.class_alpha.dual is not None:
+            scores = positives.score.float()
+            each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
+            self.class_alpha.learn(each, scores, positives.label)
 
 
 def initial_deviation(settings: RegSettings) -> float:
@@ -202,22 +197,14 @@ def initial_deviation(settings: RegSettings) -> float:
     return INITIAL_PROBABILITY_DEVIATION if settings.uncertainty.mode == "truncated_normal" else INITIAL_DEVIATION
 
 
-def class_weights(settings: RegSettings, class_counts: Sequence[int]) -> Tensor | None:
-    """Return alpha from the label counts (REG A.8 eq. 1, A.10.2), or None where every class weighs 1.
+def head_class_bias(strides: Tensor, num_classes: int) -> Tensor:
+    """Return the class bias that upstream gives a head before training: 5 objects in an image of 640 pixels.
 
-    Raises:
-        ConfigError: If explicit weights do not fit the number of classes.
+    Args:
+        strides: Tensor of any shape, pixels.
+        num_classes: C.
+
+    Returns:
+        Tensor of that shape, logits.
     """
-    alpha = settings.alpha
-    if alpha.weights is not None:
-        if len(alpha.weights) != len(class_counts):
-            raise ConfigError(
-                f"reg.alpha.weights must have one weight for each of the {len(class_counts)} classes, "
-                f"got {len(alpha.weights)}"
-            )
-        return torch.tensor(alpha.weights)
-    if alpha.is_neutral:
-        return None
-    if alpha.scheme == "inverse_frequency":
-        return losses.inverse_frequency_weights(class_counts, alpha.temper)
-    return losses.balanced_weights(class_counts, alpha.temper)
+    return (5.0 / num_classes / (640.0 / strides).square()).log()

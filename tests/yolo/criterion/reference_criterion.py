@@ -78,15 +78,33 @@ def truncated_normal_logit(z: float, s: float) -> float:
     return math.log(mean) - math.log1p(-mean)
 
 
-def free_energy(z: float, y: float, s: float, gamma: float, prior: dict[str, float]) -> float:
-    expected = sum(
+def expected_loss(z: float, y: float, s: float, gamma: float) -> float:
+    """E_q of the quality focal loss by the rule that the criterion uses."""
+    return sum(
         weight * equations.quality_focal_loss(z + sign * point * s, y, gamma)
         for point, weight in HERMITE_8
         for sign in (-1.0, 1.0)
     )
-    ratio, shift = s / prior["deviation"], (z - prior["mean"]) / prior["deviation"]
-    divergence = 0.5 * (ratio**2 + shift**2 - 1.0) - math.log(ratio)
-    return expected + prior["kl_weight"] * divergence
+
+
+def divergence(
+    settings: dict[str, Any], head: Head, positives: list[Positive], classes: int, learned: list[float] | None
+) -> float:
+    """KL(q, prior) of the positives, the prior's mean at the head's first bias or at the number given."""
+    uncertainty = settings["uncertainty"]
+    prior = uncertainty["prior"]
+    total = 0.0
+    for p in positives:
+        s = deviation_at(uncertainty, head.box_logits[p.image][p.anchor], p.label, learned)
+        mean = prior["mean"]
+        if mean == "bias":
+            mean = math.log(5.0 / classes / (640.0 / head.strides[p.anchor]) ** 2)
+        ratio, shift = (
+            s / prior["deviation"],
+            (head.class_logits[p.image][p.anchor][p.label] - mean) / prior["deviation"],
+        )
+        total += prior["kl_weight"] * (0.5 * (ratio**2 + shift**2 - 1.0) - math.log(ratio))
+    return total
 
 
 def entry_loss(settings: dict[str, Any], z: float, y: float, alpha: float | None, g: float | None, s: float | None):
@@ -95,7 +113,7 @@ def entry_loss(settings: dict[str, Any], z: float, y: float, alpha: float | None
     weight = equations.entry_weight(y, alpha, on, g, settings["spatial"]["scope"])
     gamma, mode = settings["focal"]["gamma"], settings["uncertainty"]["mode"]
     if s is not None and mode == "free_energy":
-        return weight * free_energy(z, y, s, gamma, settings["uncertainty"]["prior"])
+        return weight * expected_loss(z, y, s, gamma)
     if s is not None:
         z = truncated_normal_logit(z, s) if mode == "truncated_normal" else z / math.sqrt(1 + math.pi * s * s / 8)
     if settings["focal"]["form"] == "printed":
@@ -209,10 +227,18 @@ def criterion(
         weight_total += weight
         sides = head.box_logits[p.image][p.anchor]
         distribution_total += p.score * distribution_focal_loss(sides, target, point)
-    box_normalizer = weight_total if settings["box"]["loss"] == "focal_eiou" else normalizer
+    if settings["box"]["loss"] == "focal_eiou":
+        # A mean by its own weights, never weighing more than the scores that it is of.
+        scores = sum(p.score for p in positives)
+        box_total, normalizer_of_boxes = box_total * scores / max(scores, 1.0), weight_total
+    else:
+        normalizer_of_boxes = normalizer
+    extra = 0.0
+    if settings["uncertainty"]["mode"] == "free_energy":
+        extra = divergence(settings, head, positives, len(counts), learned) / class_normalizer
     return {
-        "box_loss": gains["box"] * box_total / box_normalizer,
-        "cls_loss": gains["cls"] * scale * class_total / class_normalizer,
+        "box_loss": gains["box"] * box_total / normalizer_of_boxes,
+        "cls_loss": gains["cls"] * (scale * class_total / class_normalizer + extra),
         "dfl_loss": gains["dfl"] * distribution_total / normalizer,
     }
 

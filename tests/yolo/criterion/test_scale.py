@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,9 +93,10 @@ def test_our_loss_alone_being_no_use_fixes_nothing(value: float) -> None:
     truth = GroundTruth(torch.zeros(1, 0, 1), torch.zeros(1, 0, 4), torch.zeros(1, 0, 1))
     positives = Positives(nothing, nothing, nothing, nothing, torch.zeros(0))
     assignment = Assignment(truth, positives, targets, targets.sum())
-    assert ours._scale_on(logits, assignment, torch.tensor(value)) == 1.0
+    head = SimpleNamespace(logits=logits)
+    assert ours._scale_on(head, assignment, torch.tensor(value)) == 1.0
     assert ours.scale is None
-    assert ours._scale_on(logits, assignment, torch.tensor(2.0)) == ours.scale != 1.0
+    assert ours._scale_on(head, assignment, torch.tensor(2.0)) == ours.scale != 1.0
 
 
 @pytest.mark.parametrize("reg", ["stock", "focal_eiou", "reg_printed", over_stock(focal={"form": "printed"})])
