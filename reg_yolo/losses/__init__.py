@@ -15,7 +15,9 @@ from reg_yolo.losses.distribution import distribution_moments, distribution_spre
 from reg_yolo.losses.dual import DualClassWeights
 from reg_yolo.losses.dynamic_coefficient import dynamic_coefficient, equilibrated_loss
 from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
+from reg_yolo.losses.equalized import GradientRatio, equalized_focal_loss, equalized_focal_slope
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
+from reg_yolo.losses.negative_weights import keep_hard_entries, mitigation_weights
 from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
 from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
@@ -33,12 +35,17 @@ __all__ = [
     "quality_focal_loss",
     "varifocal_loss",
     "softmax_focal_loss",
+    "equalized_focal_loss",
+    "equalized_focal_slope",
+    "GradientRatio",
     "refined_generalized_focal_loss",
     "entry_weight",
     # context and uncertainty
     "spatial_context_weight",
     "center_distance",
     "edge_distance",
+    "keep_hard_entries",
+    "mitigation_weights",
     "expected_probability",
     "expected_logits",
     "distribution_spread",

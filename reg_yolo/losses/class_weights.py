@@ -26,7 +26,7 @@ def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
     Raises:
         ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout; `temper` out of range.
     """
-    values, dtype = _checked(counts)
+    values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
     if temper < 1.0:
         return _tempered(values, temper).to(dtype)
@@ -49,7 +49,7 @@ def balanced_weights(counts: Counts, temper: float = 1.0) -> Tensor:
     Raises:
         ValueError: as `inverse_frequency_weights`.
     """
-    values, dtype = _checked(counts)
+    values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
     return _tempered(values, temper).to(dtype)
 
@@ -63,12 +63,12 @@ def imbalance_ratio(counts: Counts) -> float:
     Raises:
         ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout.
     """
-    values, _ = _checked(counts)
+    values, _ = checked_counts(counts)
     present = values[values > 0]
     return float(present.max() / present.min())
 
 
-def _checked(counts: Counts) -> tuple[Tensor, torch.dtype]:
+def checked_counts(counts: Counts) -> tuple[Tensor, torch.dtype]:
     """Return the counts in float64 and the dtype that the weights are to have."""
     given = torch.as_tensor(counts)
     dtype = given.dtype if isinstance(counts, Tensor) and given.is_floating_point() else torch.float32

@@ -21,7 +21,9 @@ from reg_yolo.losses.powers import power_and_slope
 BLOCK = 32768
 
 
-def modulated_bce(pred_logits: Tensor, target_scores: Tensor, gamma: float, weight: Tensor | None = None) -> Tensor:
+def modulated_bce(
+    pred_logits: Tensor, target_scores: Tensor, gamma: float | Tensor, weight: Tensor | None = None
+) -> Tensor:
     """Elementwise weight * abs(y - sigmoid(z)) ** gamma * BCE(z, y); gradient to the logits alone.
 
     gamma = 0 without a weight is torch's own binary_cross_entropy_with_logits, bit for bit.
@@ -29,32 +31,34 @@ def modulated_bce(pred_logits: Tensor, target_scores: Tensor, gamma: float, weig
     Args:
         pred_logits: Tensor of any shape, float32 or float64.
         target_scores: same shape and dtype, in [0, 1].
-        gamma: exponent >= 0.
+        gamma: exponent >= 0, or exponents > 0 of the logits' shape and dtype.
         weight: broadcasts to `pred_logits`, or None for 1.
     """
-    if gamma == 0.0:
+    if not isinstance(gamma, Tensor) and gamma == 0.0:
         loss = F.binary_cross_entropy_with_logits(pred_logits, target_scores, reduction="none")
         return loss if weight is None else loss * weight
     if weight is not None:
         weight = weight.expand_as(pred_logits)
-    return _ModulatedBCE.apply(pred_logits, target_scores, gamma, weight)
+    if isinstance(gamma, Tensor):
+        return _ModulatedBCE.apply(pred_logits, target_scores, 0.0, weight, gamma)
+    return _ModulatedBCE.apply(pred_logits, target_scores, gamma, weight, None)
 
 
 def value_and_slope(
-    pred_logits: Tensor, target_scores: Tensor, gamma: float, *, with_slope: bool = True
+    pred_logits: Tensor, target_scores: Tensor, gamma: float | Tensor, *, with_slope: bool = True
 ) -> tuple[Tensor, Tensor | None]:
     """Return abs(y - p) ** gamma * BCE(z, y) and its derivative by z, without autograd.
 
     Args:
         pred_logits: Tensor of any shape, float32 or float64.
         target_scores: same shape and dtype, in [0, 1].
-        gamma: exponent >= 0.
+        gamma: exponent >= 0, or exponents > 0 that broadcast to the logits.
         with_slope: whether the derivative is wanted; None comes in its place otherwise.
     """
     p = pred_logits.sigmoid()
     error = p - target_scores
     cross_entropy = F.softplus(pred_logits).addcmul_(pred_logits, target_scores, value=-1.0)
-    if gamma == 0.0:
+    if not isinstance(gamma, Tensor) and gamma == 0.0:
         return cross_entropy, error if with_slope else None
     modulation, modulation_slope = power_and_slope(error.abs(), gamma)
     slope = None
@@ -68,18 +72,28 @@ def value_and_slope(
 
 class _ModulatedBCE(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pred_logits: Tensor, target_scores: Tensor, gamma: float, weight: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        pred_logits: Tensor,
+        target_scores: Tensor,
+        gamma: float,
+        weight: Tensor | None,
+        exponents: Tensor | None,
+    ) -> Tensor:
         loss = torch.empty_like(pred_logits)
         needs_gradient = ctx.needs_input_grad[0]
         slope = torch.empty_like(pred_logits) if needs_gradient else loss
         tensors = (pred_logits, target_scores, loss, slope)
-        for z, y, value, derivative, *factor in blocks(*tensors, *([] if weight is None else [weight])):
-            of_block, slope_of_block = value_and_slope(z, y, gamma, with_slope=needs_gradient)
-            for w in factor:
+        optional = [] if weight is None else [weight]
+        optional += [] if exponents is None else [exponents]
+        for z, y, value, derivative, *rest in blocks(*tensors, *optional):
+            exponent = gamma if exponents is None else rest.pop()
+            of_block, slope_of_block = value_and_slope(z, y, exponent, with_slope=needs_gradient)
+            for w in rest:
                 of_block.mul_(w)
             value.copy_(of_block)
             if slope_of_block is not None:
-                for w in factor:
+                for w in rest:
                     slope_of_block.mul_(w)
                 derivative.copy_(slope_of_block)
         if needs_gradient:
@@ -88,9 +102,9 @@ class _ModulatedBCE(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return grad_output * slope, None, None, None
+        return grad_output * slope, None, None, None, None
 
 
 def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -145,6 +145,41 @@ def softmax_focal_loss(logits, label, class_weights, gamma):
     return -alpha * (1.0 - math.exp(log_p)) ** gamma * log_p
 
 
+def equalized_focal_loss(z, y, ratio, gamma, s, weight=1.0):
+    """Li et al. 2022, eq. 3-4, with a soft target."""
+    exponent = gamma + s * (1.0 - ratio)
+    return weight * exponent / gamma * abs(y - sigmoid(z)) ** exponent * binary_cross_entropy(z, y)
+
+
+def equalized_focal_slope(z, y, ratio, gamma, s, weight=1.0, step=1e-5):
+    """A central difference."""
+    high, low = (equalized_focal_loss(z + d, y, ratio, gamma, s, weight) for d in (step, -step))
+    return (high - low) / (2.0 * step)
+
+
+class GradientRatio:
+    """Li et al. 2022, section 3.2."""
+
+    def __init__(self, num_classes):
+        self.positive, self.negative = [0.0] * num_classes, [0.0] * num_classes
+
+    def accumulate(self, positive, negative):
+        self.positive = [a + b for a, b in zip(self.positive, positive, strict=True)]
+        self.negative = [a + b for a, b in zip(self.negative, negative, strict=True)]
+
+    def ratio(self):
+        return [min(p / n, 1.0) if n else 1.0 for p, n in zip(self.positive, self.negative, strict=True)]
+
+
+def keep_hard_entries(g, z, strength):
+    return 1.0 - (1.0 - g) * (1.0 - sigmoid(z)) ** strength
+
+
+def mitigation_weights(counts, exponent):
+    """Seesaw eq. 4: row c, column c'."""
+    return [[1.0 if not other or not own else min(1.0, other / own) ** exponent for other in counts] for own in counts]
+
+
 def entry_weight(y, alpha, alpha_on, g, scope):
     """alpha_c g of one entry, each on the signs that it applies to."""
     weight = 1.0
