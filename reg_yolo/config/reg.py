@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES, scale_by_gamma
 from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
@@ -36,11 +37,20 @@ class RegSettings(Section):
         default_factory=DynamicCoefficientSettings, description="Localisation-aware class weights of positives."
     )
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
-    scale: Literal["auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
-        default="auto",
-        description="Factor on the classification loss, and on the mask loss; auto is stock over ours on the first "
-        "training batch, for each, so that the stock gains keep their meaning.",
+    scale: Literal["by_gamma", "auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default="by_gamma",
+        description="Factor on the classification loss, and on the mask loss. by_gamma: measured for the exponent, for "
+        "each. auto: stock over ours on the first training batch, for each.",
     )
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> RegSettings:
+        if self.focal.form == "equalized" and self.uncertainty.mode not in ("none", "printed"):
+            raise ValueError(
+                f"focal.form equalized goes by the gradients of plain logits, and uncertainty.mode is "
+                f"{self.uncertainty.mode}; expected uncertainty.mode none, or focal.form soft"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -75,12 +85,13 @@ class RegSettings(Section):
         """Whether the classification loss is the stock one: every term of it switched off and no factor on it."""
         return (
             self.alpha.is_neutral
+            and self.alpha.mitigation == 0
             and self.focal.gamma == 0
             and self.focal.form == "soft"
             and not self.spatial.enabled
             and self.uncertainty.mode in ("none", "printed")
             and not self.dynamic_coefficient.enabled
-            and self.scale in ("auto", 1.0)
+            and self.scale in ("by_gamma", "auto", 1.0)
         )
 
     @property
@@ -91,13 +102,30 @@ class RegSettings(Section):
             and self.focal.gamma == 0
             and self.focal.form == "soft"
             and not self.mask.spatial.enabled
-            and self.scale in ("auto", 1.0)
+            and self.scale in ("by_gamma", "auto", 1.0)
         )
+
+    @property
+    def class_scale(self) -> float | None:
+        """Factor on the classification loss, 1 where there is none; None where the first training batch fixes it."""
+        return 1.0 if self.is_neutral else self._scale_of(CLASS_SCALES)
+
+    @property
+    def mask_scale(self) -> float | None:
+        """Factor on the mask loss, as `class_scale`."""
+        return 1.0 if self.is_neutral_on_masks else self._scale_of(MASK_SCALES)
+
+    def _scale_of(self, measured: Mapping[float, float]) -> float | None:
+        if isinstance(self.scale, float):
+            return self.scale
+        if self.focal.form == "printed":
+            return 1.0
+        return None if self.scale == "auto" else scale_by_gamma(self.focal.gamma, measured)
 
     @property
     def is_stock(self) -> bool:
         """Whether the whole criterion is the stock one, boxes included."""
-        return self.is_neutral and self.box.loss == "ciou"
+        return self.is_neutral and self.box.loss == "ciou" and self.box.gain is None
 
 
 def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping[str, Any]) -> list[str]:

@@ -55,6 +55,12 @@ class AlphaSettings(Section):
         default="positives", description="Entries that are weighted: those with a target above 0, or the negatives too."
     )
     dual: DualSettings = Field(default_factory=DualSettings, description="For scheme dual only.")
+    mitigation: float = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        description="Exponent q: negatives of a rarer class c' at positives of class c weigh (N_c'/N_c)^q; 0 is off.",
+    )
 
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> AlphaSettings:
@@ -77,11 +83,23 @@ class FocalSettings(Section):
     """Focusing factor (REG §2.1, GFL's quality focal loss)."""
 
     gamma: float = Field(default=0.0, ge=0, le=10, description="Focusing exponent; 0 is plain cross-entropy.")
-    form: Literal["soft", "printed"] = Field(
+    form: Literal["soft", "printed", "equalized"] = Field(
         default="soft",
         description="soft: |y - p|^gamma BCE with soft targets over their sum. printed: A.10.2's indicator with hard "
-        "targets, over the number of positives.",
+        "targets, over the number of positives. equalized: soft with an exponent for each class (EFL).",
     )
+    s: float = Field(
+        default=8.0,
+        ge=0,
+        le=100,
+        description="Form equalized: exponent gamma + s (1 - g_c), g_c the class's positive over negative gradient.",
+    )
+
+    @model_validator(mode="after")
+    def _equalized_has_an_exponent(self) -> FocalSettings:
+        if self.form == "equalized" and self.gamma == 0:
+            raise ValueError("form equalized divides by gamma, and gamma is 0; expected a gamma above 0, such as 2")
+        return self
 
 
 class SpatialSettings(Section):
@@ -106,6 +124,13 @@ class SpatialSettings(Section):
         default="negatives", description="Entries that g weighs; all is printed, where beta > 0 switches positives off."
     )
     floor: float = Field(default=0.0, ge=0, lt=1, description="Lower bound of g, for a class absent from an image.")
+    keep_hard: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Exponent k that lifts g to 1 - (1 - g) (1 - p)^k, so that an entry with a high p keeps weight 1; "
+        "0 is off.",
+    )
 
 
 # A Gaussian of this deviation, truncated to [0, 1], has a mean between 0.24 and 0.76 wherever p lies.
@@ -159,12 +184,48 @@ class UncertaintySettings(Section):
 
 
 class BoxSettings(Section):
-    """Box regression loss (EIOU eq. 3-11, REG-blog)."""
+    """Box regression loss (EIOU eq. 3-11, §5.4.3-5.4.4, REG-blog)."""
 
     loss: Literal[
-        "ciou", "iou", "giou", "diou", "eiou", "focal_eiou", "focal_eiou_v1", "focal_eiou_star", "smooth_l1"
-    ] = Field(default="ciou", description="ciou is the stock loss; smooth_l1 works on distances in strides.")
+        "ciou",
+        "iou",
+        "giou",
+        "diou",
+        "eiou",
+        "focal_eiou",
+        "focal_eiou_v1",
+        "focal_eiou_star",
+        "smooth_l1",
+        "focal_l1",
+        "balanced_l1",
+    ] = Field(default="ciou", description="ciou is the stock loss; the three l1 losses work on distances in strides.")
     gamma: float = Field(default=0.5, ge=0, le=10, description="Exponent of focal_eiou and focal_eiou_star.")
+    beta: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None,
+        description="Of focal_eiou_v1 and focal_l1: how little large errors are suppressed, 1/e to 1 (null: 0.8). Of "
+        "smooth_l1 and balanced_l1: the threshold between small and large errors, in strides (null: 1).",
+    )
+    weight_gradient: Flag = Field(default=False, description="Whether the gradient of focal_eiou passes IoU^gamma too.")
+    form: Literal["clamped", "printed"] = Field(
+        default="clamped", description="Of focal_eiou_star; printed is without bounds in both directions."
+    )
+    small_gain: float = Field(default=0.5, gt=0, le=10, description="balanced_l1: Libra's alpha, gain on small errors.")
+    large_slope: float = Field(default=1.5, gt=0, le=10, description="balanced_l1: Libra's gamma, slope on large ones.")
+    gain: Annotated[float, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Gain on the box loss instead of train.box, which also weighs masks; null leaves train.box.",
+    )
+
+    @property
+    def beta_or_default(self) -> float:
+        """The beta that the loss uses."""
+        return (0.8 if self.loss in ("focal_eiou_v1", "focal_l1") else 1.0) if self.beta is None else self.beta
+
+    @model_validator(mode="after")
+    def _beta_fits_the_loss(self) -> BoxSettings:
+        if self.loss in ("focal_eiou_v1", "focal_l1") and self.beta is not None and not 0.3678 <= self.beta <= 1:
+            raise ValueError(f"beta of {self.loss} is {self.beta:g}; expected a number from 1/e = 0.3679 to 1")
+        return self
 
 
 class DynamicCoefficientSettings(Section):

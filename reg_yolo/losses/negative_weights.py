@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reg_yolo.losses.checks import at_least_float32, check_broadcast, check_range
-from reg_yolo.losses.class_weights import Counts, checked_counts
+from reg_yolo.losses.checks import Counts, at_least_float32, check_broadcast, check_range, checked_counts
 
 
 @torch.no_grad()
@@ -52,6 +51,5 @@ def mitigation_weights(counts: Counts, exponent: float = 0.5) -> Tensor:
     values, dtype = checked_counts(counts)
     check_range("exponent", exponent, 0.0)
     present = values > 0
-    filled = torch.where(present, values, values.max())
-    matrix = (filled[None, :] / filled[:, None]).clamp(max=1.0) ** exponent
-    return torch.where(present[None, :], matrix, 1.0).to(dtype)
+    matrix = (values[None, :] / values.clamp_min(1e-300)[:, None]).clamp(max=1.0) ** exponent
+    return torch.where(present[None, :] & present[:, None], matrix, 1.0).to(dtype)

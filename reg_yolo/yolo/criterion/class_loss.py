@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
@@ -38,6 +38,14 @@ class ClassLossTerms:
         self.settings = settings
         self.learned_deviation = learned_deviation
         self.class_alpha = ClassAlpha(settings.alpha, class_counts, device, stored.get("dual"))
+        self.mitigation: Tensor | None = None
+        if settings.alpha.mitigation:
+            self.mitigation = losses.mitigation_weights(class_counts, settings.alpha.mitigation).to(device)
+        self.gradient_ratio: losses.GradientRatio | None = None
+        if settings.focal.form == "equalized":
+            self.gradient_ratio = losses.GradientRatio(len(class_counts))
+            if stored.get("equalized"):
+                self.gradient_ratio.load_state_dict(stored["equalized"])
 
     @property
     def alpha(self) -> Tensor | None:
@@ -50,12 +58,17 @@ class ClassLossTerms:
         return {
             "class_weights": self.class_alpha.to_list(),
             "dual": self.class_alpha.dual_state(),
+            "equalized": None if self.gradient_ratio is None else self.gradient_ratio.state_dict(),
             "deviations": None if deviations is None else deviations.detach().exp().tolist(),
         }
 
     def weights_list(self, num_classes: int) -> list[float]:
         """Return alpha of each class, 1 where classes are not weighted."""
         return self.class_alpha.to_list() or [1.0] * num_classes
+
+    def gradient_ratios(self) -> list[float]:
+        """Return each class's ratio of positive to negative gradient; nothing unless the form is equalized."""
+        return [] if self.gradient_ratio is None else self.gradient_ratio.ratio().tolist()
 
     def describe(self) -> str:
         """Return the switches that are on, in a line."""
@@ -67,10 +80,14 @@ class ClassLossTerms:
                 kind += f" (temper {s.alpha.temper:g})"
             parts.append(f"alpha {kind} on {s.alpha.on}")
         if s.focal.gamma or s.focal.form == "printed":
-            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form})")
+            own = f", s {s.focal.s:g}" if s.focal.form == "equalized" else ""
+            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form}{own})")
+        if s.alpha.mitigation:
+            parts.append(f"mitigation {s.alpha.mitigation:g}")
         if s.spatial.enabled:
             parts.append(
                 f"g beta {s.spatial.beta:g} delta {s.spatial.delta:g} {s.spatial.distance} on {s.spatial.scope}"
+                + (f", hard ones kept {s.spatial.keep_hard:g}" if s.spatial.keep_hard else "")
             )
         if s.uncertainty.mode == "printed":
             parts.append("p-hat printed (p itself)")
@@ -103,6 +120,7 @@ class ClassLossTerms:
             deviation = self._deviation(head)
             if terms is not None and weight is not None:
                 terms.add("reg/spatial_mean", weight.mean())
+            weight = self._mitigated(weight, assignment)
             if terms is not None and isinstance(deviation, Tensor):
                 terms.add("reg/deviation_mean", deviation.detach().mean())
             logits, targets = head.logits.float(), assignment.target_scores.float()
@@ -115,6 +133,11 @@ class ClassLossTerms:
                 )
                 divergence = self._divergence(head, assignment.positives, deviation)
                 return expected if factor is None else expected * factor, divergence
+            if self.gradient_ratio is not None:
+                factor = losses.entry_weight(
+                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
+                )
+                return self._equalized(self.gradient_ratio, logits, assignment, factor, terms is not None), None
             return losses.refined_generalized_focal_loss(
                 logits,
                 targets,
@@ -131,6 +154,37 @@ class ClassLossTerms:
     @property
     def _class_weights_on(self) -> str:
         return "all" if self.settings.alpha.on == "both" else "positives"
+
+    def _equalized(
+        self,
+        gradient_ratio: losses.GradientRatio,
+        logits: Tensor,
+        assignment: Assignment,
+        factor: Tensor | None,
+        training: bool,
+    ) -> Tensor:
+        """Return the equalized focal loss; a training batch's own gradients count from the next batch on."""
+        targets, focal = assignment.target_scores.float(), self.settings.focal
+        ratio = gradient_ratio.ratio(logits.device)
+        if training:
+            slope = losses.equalized_focal_slope(logits.detach(), targets, ratio, focal.gamma, focal.s, factor)
+            size = assignment.only_annotated(slope.abs_())
+            positive = torch.where(targets > 0, size, 0.0).sum((0, 1))
+            sums = torch.stack((positive, size.sum((0, 1)) - positive)) / self.normalizer(assignment)
+            if distributed.is_available() and distributed.is_initialized():
+                distributed.all_reduce(sums)
+            gradient_ratio.accumulate(sums.clamp_(min=0.0))
+        return losses.equalized_focal_loss(logits, targets, ratio, focal.gamma, focal.s, factor)
+
+    def _mitigated(self, weight: Tensor | None, assignment: Assignment) -> Tensor | None:
+        """Return the weight of negatives with that of rare classes at positives of frequent ones shrunk."""
+        if self.mitigation is None:
+            return weight
+        if weight is None:
+            weight = torch.ones_like(assignment.target_scores, dtype=torch.float32)
+        positives = assignment.positives
+        weight[positives.image, positives.anchor] *= self.mitigation[positives.label]
+        return weight
 
     def _divergence(self, head: HeadOutput, positives: Positives, deviation: Tensor | float) -> Tensor:
         """Return kl_weight KL(q, prior) summed over the positives (REG §2.6.4), outside every weight and factor.
@@ -160,7 +214,8 @@ class ClassLossTerms:
             distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
         else:
             distance = losses.edge_distance(*arguments, head.strides, level_shapes=head.level_shapes)
-        return losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+        weight = losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+        return losses.keep_hard_entries(weight, head.logits, spatial.keep_hard) if spatial.keep_hard else weight
 
     def _deviation(self, head: HeadOutput) -> Tensor | float | None:
         """Return the deviation, of probabilities under truncated_normal, of logits otherwise; None where there is none.

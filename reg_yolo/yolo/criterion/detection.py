@@ -21,9 +21,10 @@ from reg_yolo.losses import dynamic_coefficient, equilibrated_loss
 from reg_yolo.yolo.criterion.assigner import SparseTaskAlignedAssigner
 from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
 from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
+from reg_yolo.yolo.criterion.gradient_balance import gradient_shares, watch_gradients
 from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
-from reg_yolo.yolo.criterion.stock_scale import StockScale, starting_scale
+from reg_yolo.yolo.criterion.stock_scale import StockScale
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
 
 
@@ -68,7 +69,7 @@ class RegDetectionLoss(v8DetectionLoss):
         self.settings = settings
         self.assigner = SparseTaskAlignedAssigner.like(self.assigner)
         self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
-        self.stock_scale: StockScale = starting_scale(settings, stored.get("scale"), is_neutral=settings.is_neutral)
+        self.stock_scale = StockScale(settings.class_scale, stored.get("scale"))
         self.training_calls = 0
         self.terms = EpochTerms()
 
@@ -102,12 +103,19 @@ class RegDetectionLoss(v8DetectionLoss):
         `reg/class_negative` add up to `cls_loss`: the entries of the positives' own classes, before the dynamic
         coefficient shifts weight between them, and all others. `reg/positives` counts anchor points a batch,
         `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/class_divergence` comes on top of both
-        parts, with the free energy. `reg/scale` is 1 until a batch has fixed it.
+        parts, with the free energy. The two ratios of gradients are of summed absolute values by class and box logits,
+        `reg/gradient_ratio` of a class is what the equalized form goes by. `reg/scale` is 1 until a batch has fixed it.
         """
         means = self.terms.take()
+        means |= gradient_shares(means)
         # A comma would begin another column in results.csv.
-        weights = {f"reg/weight/{names[i].replace(',', ' ')}": w for i, w in enumerate(self.class_weights_list())}
-        return {**means, "reg/scale": self.stock_scale.factor, **weights}
+        by_class = {"weight": self.class_weights_list(), "gradient_ratio": self.class_terms.gradient_ratios()}
+        of_classes = {
+            f"reg/{term}/{names[i].replace(',', ' ')}": value
+            for term, values in by_class.items()
+            for i, value in enumerate(values)
+        }
+        return {**means, "reg/scale": self.stock_scale.factor, **of_classes}
 
     # The loss ---------------------------------------------------------------------------------------------------
 
@@ -136,9 +144,10 @@ class RegDetectionLoss(v8DetectionLoss):
         )
         if head.is_training:
             self.training_calls += 1
+            watch_gradients(head, assignment.positives, self.terms)
         loss = torch.stack(
             (
-                box_loss.float() * self.hyp.box,
+                box_loss.float() * (self.hyp.box if self.settings.box.gain is None else self.settings.box.gain),
                 class_loss.float() * self.hyp.cls,
                 distribution_loss.float() * self.hyp.dfl,
             )

@@ -13,7 +13,7 @@ from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.mask_windows import MaskWindow, image_windows, object_windows, summed_mask_loss
-from reg_yolo.yolo.criterion.stock_scale import StockScale, starting_scale
+from reg_yolo.yolo.criterion.stock_scale import StockScale
 from reg_yolo.yolo.criterion.targets import Assignment
 
 # Beyond this argument a sigmoid is within 1e-8 of its limit.
@@ -40,7 +40,7 @@ class MaskLossTerms:
         self.class_alpha: ClassAlpha | None = None
         if not self.is_stock:
             self.class_alpha = ClassAlpha(settings.alpha, mask_counts, device, stored.get("mask_dual"))
-        self.stock_scale: StockScale = starting_scale(settings, stored.get("mask_scale"), is_neutral=self.is_stock)
+        self.stock_scale = StockScale(settings.mask_scale, stored.get("mask_scale"))
 
     @property
     def alpha(self) -> Tensor | None:

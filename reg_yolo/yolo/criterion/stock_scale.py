@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor, distributed
 
-from reg_yolo.config.reg import RegSettings
-
 # A batch with less evidence does not fix the factor: a network that overlaps nothing yet has targets near 0, where a
 # focusing exponent makes any loss vanish and the ratio says nothing about later batches.
 LEAST_TARGETS = 1.0
@@ -21,9 +19,9 @@ class StockScale:
         value: The factor; None until a training batch has fixed it.
     """
 
-    def __init__(self, value: float | None) -> None:
-        """Start from a number, or from None where the first batch is to fix it."""
-        self.value = value
+    def __init__(self, number: float | None, stored: float | None = None) -> None:
+        """Start from what a resumed run had; without it from a number, or from nothing."""
+        self.value = stored or number
 
     @property
     def factor(self) -> float:
@@ -52,20 +50,3 @@ class StockScale:
         if evidence >= LEAST_TARGETS:
             self.value = factor
         return factor
-
-
-def starting_scale(settings: RegSettings, stored: float | None, *, is_neutral: bool) -> StockScale:
-    """Return the factor that a loss starts with: absent where it is neutral or printed, else the settings' or stored.
-
-    Args:
-        settings: The `reg:` block.
-        stored: The factor of the run that is resumed.
-        is_neutral: Whether the loss is the stock one.
-    """
-    if is_neutral:
-        return StockScale(1.0)
-    if settings.scale != "auto":
-        return StockScale(float(settings.scale))
-    if settings.focal.form == "printed":
-        return StockScale(1.0)
-    return StockScale(float(stored) if stored else None)

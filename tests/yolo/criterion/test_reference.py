@@ -68,10 +68,29 @@ CLASS_SWITCHES: dict[str, dict[str, Any]] = {
         "spatial": {"enabled": True},
     },
     "factor": {"scale": 2.5},
+    "mitigation": {"alpha": {"mitigation": 0.5}},
+    "mitigation beside g": {"alpha": {"mitigation": 0.8}, "spatial": {"enabled": True, "delta": 0.7}},
+    "g edge, hard kept": {
+        "spatial": {"enabled": True, "distance": "edge", "beta": 0.8, "delta": 2.0, "keep_hard": 2.0}
+    },
+    "equalized": {"focal": {"gamma": 1.5, "form": "equalized", "s": 4.0}},
+    "equalized, weighted": {
+        "focal": {"gamma": 2.0, "form": "equalized"},
+        "alpha": {"scheme": "balanced", "mitigation": 0.5},
+        "spatial": {"enabled": True},
+    },
 }
 BOX_SWITCHES = {
     name: {"box": {"loss": name}}
     for name in ("iou", "giou", "diou", "eiou", "focal_eiou", "focal_eiou_v1", "focal_eiou_star", "smooth_l1")
+}
+BOX_SWITCHES |= {
+    "focal_eiou_v1, beta": {"box": {"loss": "focal_eiou_v1", "beta": 0.5}},
+    "focal_eiou_star, printed": {"box": {"loss": "focal_eiou_star", "form": "printed", "gamma": 1.0}},
+    "smooth_l1, beta": {"box": {"loss": "smooth_l1", "beta": 0.3}},
+    "focal_l1": {"box": {"loss": "focal_l1", "beta": 0.6}},
+    "balanced_l1": {"box": {"loss": "balanced_l1", "beta": 0.7, "small_gain": 0.4, "large_slope": 1.2}},
+    "eiou at the paper's gain": {"box": {"loss": "eiou", "gain": 2.5}},
 }
 BOX_SWITCHES["focal_eiou, gamma 2"] = {"box": {"loss": "focal_eiou", "gamma": 2.0}}
 EVERYTHING = {
@@ -248,3 +267,11 @@ def test_logged_terms_are_parts_of_the_class_loss() -> None:
     assert terms["reg/spatial_mean"] == pytest.approx(math.fsum(weights) / len(weights), rel=1e-4)
     balanced = reference.class_weights(settings["alpha"], COUNTS)
     assert [terms[f"reg/weight/{name}"] for name in ("pole", "sign", "bus_stop")] == pytest.approx(balanced)
+
+
+def test_only_weight_gradient_lets_focal_eiou_move_boxes_by_its_weight() -> None:
+    closed, opened = (
+        over_stock(box={"loss": "focal_eiou", "weight_gradient": weight_gradient}) for weight_gradient in (False, True)
+    )
+    assert computed(closed) == computed(opened)
+    assert not torch.allclose(gradients(closed)["boxes"], gradients(opened)["boxes"], rtol=1e-3)

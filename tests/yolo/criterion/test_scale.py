@@ -11,6 +11,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.loss import v8DetectionLoss
 
+from reg_yolo.config.loss_scales import CLASS_SCALES
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
@@ -29,7 +30,7 @@ from tests.yolo.criterion.heads import (
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SCALED = ["gfl", "reg", "reg_u", "blog", "cle"]
+SCALED = ["gfl", "reg", "reg_v1", "reg_u", "blog", "cle", "efl", "reg_efl"]
 
 
 def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **arguments: Any) -> float:
@@ -38,7 +39,7 @@ def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **a
 
 @pytest.mark.parametrize("preset", SCALED)
 def test_scaled_loss_is_the_stock_loss_on_the_batch_that_fixed_it(preset: str) -> None:
-    ours = criterion(preset)
+    ours = criterion({"preset": preset, "scale": "auto"})
     assert ours.scale is None
     assert class_item(ours) == pytest.approx(class_item(v8DetectionLoss(head_like_model())), rel=1e-5)
     assert ours.scale is not None and ours.scale != 1.0
@@ -107,6 +108,23 @@ def test_scale_is_absent_when_neutral_or_printed(reg: Any) -> None:
     assert ours.scale == 1.0
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 2.0])
+def test_by_gamma_is_the_measured_number_from_the_first_batch_on(gamma: float) -> None:
+    unscaled, ours = (
+        criterion(over_stock(focal={"gamma": gamma}, alpha={"scheme": "balanced"}, scale=scale))
+        for scale in (1.0, "by_gamma")
+    )
+    assert ours.scale == CLASS_SCALES[gamma] > 1.0
+    assert class_item(ours) == pytest.approx(CLASS_SCALES[gamma] * class_item(unscaled), rel=1e-5)
+    assert ours.scale == CLASS_SCALES[gamma] == ours.state()["scale"]
+    # A run goes on with what it began with, also where a later version has measured another number.
+    assert criterion(over_stock(focal={"gamma": gamma}), stored={"scale": 2.25}).scale == 2.25
+
+
+def test_by_gamma_without_an_exponent_is_no_factor() -> None:
+    assert criterion(over_stock(alpha={"scheme": "balanced"})).scale == 1.0
+
+
 def test_number_of_the_settings_is_used_as_it_is() -> None:
     unscaled, scaled = (criterion({"preset": "reg", "scale": number}) for number in (1.0, 3.5))
     assert class_item(scaled) == pytest.approx(3.5 * class_item(unscaled), rel=1e-5)
@@ -125,7 +143,7 @@ def test_resumed_run_continues_with_the_stored_scale() -> None:
 
 def test_upstreams_class_weights_stand_on_both_sides_of_the_factor() -> None:
     weighted = [0.5, 1.0, 4.0]
-    ours = criterion("gfl", model=head_like_model(weighted))
+    ours = criterion({"preset": "gfl", "scale": "auto"}, model=head_like_model(weighted))
     assert class_item(ours) == pytest.approx(class_item(v8DetectionLoss(head_like_model(weighted))), rel=1e-5)
 
 
