@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from reg_yolo.config.problems import KeyedError, explain
-from reg_yolo.config.reg import RegSettings, Section
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.reg_sections import Section
 from reg_yolo.config.train_arguments import check_refused
 from reg_yolo.errors import ConfigError
 

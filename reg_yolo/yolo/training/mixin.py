@@ -20,7 +20,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError, DataError, RegYoloError, TrainingInterrupted
 from reg_yolo.signals import StopRequest
-from reg_yolo.yolo.criterion.class_loss import INITIAL_DEVIATION
+from reg_yolo.yolo.criterion.class_loss import initial_deviation
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
@@ -173,7 +173,7 @@ class RegTraining(AtomicCheckpoints):
         """Build upstream's optimizer; learned parameters of the criterion get a group of their own, without decay."""
         optimizer = super().build_optimizer(model, *args, **kwargs)
         if self.learns_deviation:
-            start = self.stored.get("deviations") or [INITIAL_DEVIATION] * self.data["nc"]
+            start = self.stored.get("deviations") or [initial_deviation(self.reg)] * self.data["nc"]
             self.learned_deviation = nn.Parameter(torch.tensor(start, device=self.device).log())
             group: dict[str, Any] = {
                 "params": [self.learned_deviation],
