@@ -1,0 +1,62 @@
+"""`reg-yolo compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reg_yolo.cli.failures import PARTLY_DONE
+
+
+def compare(
+    plan: Annotated[str, typer.Argument(help="The plan's YAML, or the name of a shipped one.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for records and tables; by default runs/compare/NAME.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="ARM:SEED", help="Make this run only; SET/ARM:SEED with several sets."),
+    ] = None,
+    only_report: Annotated[bool, typer.Option("--only-report", help="Tables from the records, no run.")] = False,
+    device: Annotated[str | None, typer.Option(help="Device instead of the plan's: cpu, 0.")] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over images; 0 for none.")] = 500,
+    cluster: Annotated[
+        str | None, typer.Option(help="Spread the runs over a Ray cluster: HOST:PORT, auto or local.")
+    ] = None,
+    cluster_cpus: Annotated[float, typer.Option(help="Cores for each run on the cluster.")] = 1.0,
+    cluster_gpus: Annotated[float, typer.Option(help="GPUs for each run on the cluster.")] = 0.0,
+    discard_weights: Annotated[bool, typer.Option("--discard-weights", help="Keep no last.pt of the runs.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+) -> None:
+    """Train the arms of a plan with the same seeds, and say which differ: reg-yolo compare plan.yaml."""
+    from reg_yolo.yolo.upstream.environment import prepare_environment
+
+    prepare_environment(trust=trust)
+    from reg_yolo.cli.compare_progress import ProgressLine
+    from reg_yolo.yolo.commands.compare import run_plan
+    from reg_yolo.yolo.commands.compare_report import report_plan
+
+    folder = out or Path("runs") / "compare" / Path(plan).stem
+    failed: dict[str, Exception] = {}
+    if not only_report:
+        with ProgressLine() as line:
+            options = {"device": device, "trust": trust, "keep_weights": not discard_weights}
+            if cluster is not None:
+                from reg_yolo.jobs.cluster import Cluster
+                from reg_yolo.yolo.commands.compare_cluster import run_plan_on_cluster
+
+                place = Cluster(cluster, cluster_cpus, cluster_gpus)
+                failed = run_plan_on_cluster(plan, folder, line, place, **options).failed
+            else:
+                failed = run_plan(plan, folder, line, only=run, **options).failed
+    if run is None:
+        result = report_plan(plan, folder, draws=draws)
+        typer.echo(result.text)
+        typer.echo(f"Comparison: {result.page}")
+    for name, error in failed.items():
+        typer.echo(f"error: {name}: {error}", err=True)
+    if failed:
+        typer.echo(f"Partly done: {len(failed)} runs failed; the same command repeats them", err=True)
+        raise typer.Exit(PARTLY_DONE)
