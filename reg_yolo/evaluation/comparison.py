@@ -128,6 +128,8 @@ class ArmComparison:
         own, seeds = self.difference, len(self.difference.seeds)
         if seeds < 2:
             return "one seed: no interval"
+        if own.deviation == 0 and own.mean == 0:
+            return "equal with every seed"
         if own.is_decided:
             word = "better" if own.mean > 0 else "worse"
             if math.isnan(self.adjusted):
@@ -200,6 +202,9 @@ def compare_records(
         read_matches: Returns the matched detections of a record, of `box` or `mask`, or None where they are gone.
     """
     by_set = {name: [record for record in records if record.set_name == name] for name in settings.sets}
+    # An arm that samples may count what it draws; the reference counts the training split as it is.
+    for own in by_set.values():
+        own.sort(key=lambda record: record.arm != settings.reference)
     rare = {name: rare_classes(own[0].boxes, settings.rare.get(name)) for name, own in by_set.items() if own}
     values = tuple(
         ArmValues(name, arm, endpoint, _by_seed(by_set[name], arm, endpoint, rare.get(name, ())))
@@ -219,8 +224,8 @@ def compare_records(
         compared.append((name, arm, endpoint, difference, interval))
     arms, endpoints, sets = settings.family
     members = [
-        i
-        for i, (name, arm, endpoint, *_) in enumerate(compared)
+        index
+        for index, (name, arm, endpoint, *_) in enumerate(compared)
         if arm in arms and endpoint in endpoints and name in sets
     ]
     adjusted = dict(zip(members, holm([compared[i][3].p_value for i in members]), strict=True))
@@ -233,7 +238,10 @@ def compare_records(
 
 
 def rare_classes(classes: Sequence[ClassFigures], named: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the rare classes: those named, or under a third of the median training count of the classes that have any."""
+    """Return the rare classes: those named, or those under a third of the median count in training.
+
+    Classes without a training object are no part of the median, and not rare.
+    """
     if named is not None:
         return tuple(named)
     counts = [figures.train for figures in classes if figures.train]

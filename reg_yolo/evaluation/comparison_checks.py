@@ -14,13 +14,14 @@ _SHOWN = 3
 
 
 def choose_records(
-    records: Sequence[RunRecord], planned: Mapping[Key, tuple[str, Mapping[str, Any]]]
+    records: Sequence[RunRecord], planned: Mapping[Key, tuple[str, Mapping[str, Any]]], defaults: Mapping[str, Any]
 ) -> tuple[list[RunRecord], list[str]]:
     """Choose the record of each run of a plan.
 
     Args:
         records: All that were found.
         planned: By set, arm and seed, the hash and the content of the run that the plan means.
+        defaults: Every setting at its default.
 
     Returns:
         The records that are the plan's, and a sentence for those that are left out.
@@ -33,7 +34,7 @@ def choose_records(
             notes.append(f"Left out, not in the plan: {record.name} ({record.run_hash[:8]}).")
             continue
         run_hash, content = planned[key]
-        differences = [] if record.run_hash == run_hash else content_differences(record.content, content)
+        differences = [] if record.run_hash == run_hash else content_differences(record.content, content, defaults)
         if not differences:
             chosen[key] = record
             continue
@@ -57,6 +58,12 @@ def require_comparable(records: Sequence[RunRecord]) -> None:
             lambda r: f"{r.environment['processor']} in {r.environment['precision']}",
             f"{name}: runs of several devices or precisions",
             "repeat one part on the other's, into a folder of its own",
+        )
+        _require_one(
+            own,
+            lambda r: ", ".join(figures.name for figures in r.boxes),
+            f"{name}: runs with different classes",
+            "give all arms the same list of classes",
         )
         _require_one(
             own,

@@ -1,4 +1,4 @@
-"""Plots of a comparison: a forest of the differences to the reference, and the gain of each class against its frequency."""
+"""Plots of a comparison: a forest of the differences, and the gain of each class against its frequency."""
 
 from __future__ import annotations
 

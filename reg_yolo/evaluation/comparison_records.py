@@ -141,21 +141,43 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
     return records, faults
 
 
-def content_differences(recorded: Mapping[str, Any], planned: Mapping[str, Any], *, absent: Any = None) -> list[str]:
+def find_record(
+    out: Path, key: tuple[str, str, int], run_hash: str, content: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> RunRecord | None:
+    """Return the record of a run; None where there is none, or none that can be read.
+
+    Args:
+        out: Folder of the comparison.
+        key: Set, arm and seed.
+        run_hash: Digest of `content`.
+        content: What the run trains on what.
+        defaults: Every setting at its default, see `content_differences`.
+    """
+    exact = record_path(out, *key, run_hash)
+    for path in dict.fromkeys([exact, *sorted(exact.parent.glob(f"seed{key[2]}-*.json"))]):
+        try:
+            record = read_record(path)
+        except (OSError, ValueError):
+            continue
+        if record.run_hash == run_hash or not content_differences(record.content, content, defaults):
+            return record
+    return None
+
+
+def content_differences(
+    recorded: Mapping[str, Any], planned: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[str]:
     """Return where a record's settings depart from the plan's, `reg.focal.gamma: 1.5, now 2.0`; empty where nowhere.
 
-    A key that only one of them has counts as different unless its value is empty or off: a setting that was added to
-    the program since is off where nobody asked for it.
+    A setting that only one of them has is no difference at its default: it came to the program after the record.
     """
-    left, right = flattened(recorded), flattened(planned)
-    off = (absent, None, False, 0, "none", [], {})
+    left, right, usual = flattened(recorded), flattened(planned), flattened(defaults)
     found = []
     for key in dict.fromkeys([*left, *right]):
-        if key in left and key in right:
-            if left[key] != right[key]:
-                found.append(f"{key}: {left[key]!r}, now {right[key]!r}")
-        elif (left.get(key) if key in left else right.get(key)) not in off:
-            found.append(f"{key}: {left.get(key, 'not there')!r}, now {right.get(key, 'not there')!r}")
+        values = [side.get(key, usual.get(key)) for side in (left, right)]
+        # The preset's name is no setting: what it fills in is compared.
+        if values[0] != values[1] and not key.endswith(".preset"):
+            found.append(f"{key}: {values[0]!r}, now {values[1]!r}")
     return found
 
 

@@ -135,9 +135,7 @@ def class_table(comparison: Comparison, set_name: str) -> ComparisonTable:
         name = f"{row.name} (rare)" if row.rare else row.name
         base = number(row.by_arm.get(settings.reference, math.nan))
         rows.append((name, str(row.train), str(row.objects), base, *cells))
-    notes = [
-        "AP50-95 in percent, and differences in points. * the 95 % t interval of the difference leaves out 0 (not adjusted)."
-    ]
+    notes = ["AP50-95 in percent, and differences in points. * the 95 % t interval leaves out 0 (not adjusted)."]
     headings = ("Class", "Train", "Val", settings.reference, *others)
     title = f"{set_name}: AP by class, from the most frequent"
     return ComparisonTable(f"{set_name}_classes", title, headings, tuple(rows), notes=tuple(notes))

@@ -1,8 +1,8 @@
 """Studentised bootstrap of a paired difference over images and seeds.
 
 The t interval over seeds says how far another training would lead; it takes the validation images for given. Here the
-images are drawn anew as well, the same draw for every arm and seed. A draw b of images and of n seeds gives a difference
-d_b and, from the spread s_b of its n seeds and the variance v of the images alone, the standard error
+images are drawn with replacement as well, the same draw for every arm and seed. A draw b of images and of n seeds gives
+a difference d_b and, from the spread s_b of its n seeds and the variance v of the images alone, the standard error
 sqrt(s_b^2 / n + v). The quantiles of (d_b - d) / error_b times the error of the data make the interval (Efron and
 Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5).
 """

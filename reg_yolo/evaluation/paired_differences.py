@@ -75,10 +75,7 @@ def paired_difference(arm: Mapping[int, float], reference: Mapping[int, float]) 
     deviation = float(values.std(ddof=1))
     error = deviation / math.sqrt(count)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
-    if error > 0:
-        p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1))
-    else:
-        p_value = 1.0 if mean == 0 else 0.0
+    p_value = float(2 * stats.t.sf(abs(mean) / error, count - 1)) if error > 0 else float(mean == 0)
     return PairedDifference(seeds, tuple(values.tolist()), mean, deviation, mean - half, mean + half, p_value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.config.plan import Plan, load_plan
 from reg_yolo.errors import ConfigError, RegYoloError
-from reg_yolo.evaluation.comparison_records import RunRecord, read_record
+from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.claims import Claims
 from reg_yolo.yolo.commands.compare_run import PlannedRun, RunPlace, execute, plan_hash, planned_runs
@@ -41,7 +40,7 @@ class Watcher(Protocol):
 
 
 @dataclass
-class Progress:
+class PlanOutcome:
     """What has become of the runs of a plan.
 
     Attributes:
@@ -69,7 +68,7 @@ def run_plan(
     device: str | None = None,
     trust: bool = False,
     keep_weights: bool = True,
-) -> Progress:
+) -> PlanOutcome:
     """Make every run of a plan that has no record yet, in this process; others may work on the same folder.
 
     A run that was cut off is repeated from its start: a resumed one would draw other batches than the other arms.
@@ -87,12 +86,12 @@ def run_plan(
         RegYoloError: If the plan, a configuration or a data set is wrong, or no run could be made.
         KeyboardInterrupt: If a signal asked to stop; finished runs stay.
     """
-    state = Progress(plan := load_plan(source), planned_runs(plan))
+    state = PlanOutcome(plan := load_plan(source), planned_runs(plan))
     todo = state.runs if only is None else [named_run(state.runs, only)]
     make_folder(out)
     claims = Claims(out / CLAIMS)
     whole = state.whole_plan
-    open_runs = [run for run in todo if not is_done(run, out)]
+    open_runs = [run for run in todo if run.record(out) is None]
     number, count = len(todo) - len(open_runs), len(todo)
     with quiet_log():
         while open_runs:
@@ -103,23 +102,25 @@ def run_plan(
                     held.append(run)
                     continue
                 with claim:
-                    if is_done(run, out):
-                        continue
                     number += 1
+                    if run.record(out) is not None:
+                        continue
                     watcher.begun(run, number, count)
                     place = RunPlace(out, claim.folder, device, trust, keep_weights)
                     record, error = _attempt(run, place, whole, watcher, claims, lambda claim=claim: not claim.lost)
                     if error is not None:
                         state.failed[run.name] = error
+                    elif record is None:
+                        # The heartbeat failed for too long, and another process has taken the run over.
+                        held.append(run)
+                        number -= 1
                     watcher.finished(run, record, error)
-            if not (held := [run for run in held if not is_done(run, out)]):
+            if not (held := [run for run in held if run.record(out) is None]):
                 break
-            if only is not None:
-                raise ConfigError(f"{held[0].name} is being made by another process")
             watcher.waiting(held)
             time.sleep(_POLL_S)
             open_runs = held
-    if state.failed and not any(is_done(run, out) for run in todo):
+    if state.failed and not any(run.record(out) is not None for run in todo):
         raise next(iter(state.failed.values()))
     return state
 
@@ -138,14 +139,6 @@ def named_run(runs: Sequence[PlannedRun], word: str) -> PlannedRun:
     seeds = ", ".join(dict.fromkeys(str(run.seed) for run in runs))
     problem = "several runs have that name" if found else "the plan has no such run"
     raise ConfigError(f"--run {word}: {problem}; expected ARM:SEED with {arms} and {seeds}")
-
-
-def is_done(run: PlannedRun, out: Path) -> bool:
-    """Return whether a run has its record; one that cannot be read is made again."""
-    try:
-        return read_record(run.record_path(out)).run_hash == run.run_hash
-    except (OSError, ValueError):
-        return False
 
 
 def _attempt(
@@ -183,8 +176,3 @@ def quiet_log() -> Iterator[None]:
     finally:
         LOGGER.removeFilter(is_new)
         LOGGER.setLevel(level)
-
-
-def discard_leftovers(out: Path) -> None:
-    """Remove the folder of claims once nothing is left to be done."""
-    shutil.rmtree(out / CLAIMS, ignore_errors=True)

@@ -17,7 +17,7 @@ from reg_yolo.evaluation.comparison_records import RunRecord, read_records
 from reg_yolo.evaluation.comparison_tables import classes_csv, comparison_tables, differences_csv, runs_csv
 from reg_yolo.evaluation.detection_matches import DetectionMatches
 from reg_yolo.files import replace_bytes, replace_text
-from reg_yolo.yolo.commands.compare_run import planned_runs
+from reg_yolo.yolo.commands.compare_run import default_content, planned_runs
 from reg_yolo.yolo.upstream.offline import register_fonts
 
 PAGE = "comparison.md"
@@ -52,12 +52,13 @@ def report_plan(source: str | Path, out: Path, *, draws: int) -> ComparisonRepor
     """
     plan = load_plan(source)
     runs = planned_runs(plan)
-    planned = {(run.set_name, run.arm, run.seed): (run.run_hash, run.content) for run in runs}
+    planned = {run.key: (run.run_hash, run.content) for run in runs}
     found, faults = read_records(out)
-    records, left_out = choose_records(found, planned)
+    records, left_out = choose_records(found, planned, default_content())
     if not records:
         raise DataError(
-            f"{out}: no record of a run of this plan ({len(found)} of others); make them with: reg-yolo compare {source}"
+            f"{out}: no record of a run of this plan ({len(found)} of others); make them with: "
+            f"reg-yolo compare {source}"
         )
     require_comparable(records)
     settings = report_settings(plan, draws)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ import ultralytics
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from reg_yolo import __version__
-from reg_yolo.config.plan import Plan
+from reg_yolo.config.plan import Plan, PlanSet
+from reg_yolo.config.problems import did_you_mean
+from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.schema import DataPair, RunConfig
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord, known, record_path, run_name
+from reg_yolo.errors import ConfigError
+from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord, find_record, known, record_path, run_name
 from reg_yolo.evaluation.detection_matches import DetectionMatches, best_threshold, class_figures
 from reg_yolo.yolo.commands.train import prepare
 from reg_yolo.yolo.training.compared import ComparedTraining, Progress, compared
@@ -56,13 +60,22 @@ class PlannedRun:
     run_hash: str
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """Set, arm and seed."""
+        return self.set_name, self.arm, self.seed
+
+    @property
     def name(self) -> str:
         """What the run is called in messages."""
         return run_name(self.set_name, self.arm, self.seed)
 
     def record_path(self, out: Path) -> Path:
-        """Return where its record lies."""
-        return record_path(out, self.set_name, self.arm, self.seed, self.run_hash)
+        """Return where its record is written."""
+        return record_path(out, *self.key, self.run_hash)
+
+    def record(self, out: Path) -> RunRecord | None:
+        """Return its record where there is one."""
+        return find_record(out, self.key, self.run_hash, self.content, default_content())
 
 
 @dataclass(frozen=True)
@@ -95,9 +108,28 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
     for set_name in plan.sets:
         for arm in plan.settings.arms:
             config = plan.resolve(set_name, arm, DEFAULT_CFG_DICT)
+            _require_classes(plan.sets[set_name], config)
             content = _content(config, digests)
             resolved[set_name, arm] = (config, content, digest_of(content))
     return [PlannedRun(*key, seed, *parts) for seed in plan.settings.seeds for key, parts in resolved.items()]
+
+
+def _require_classes(chosen: PlanSet, config: RunConfig) -> None:
+    """Refuse rare classes that the data set does not have.
+
+    Raises:
+        ConfigError: With the first of them.
+    """
+    names = {name for description in _descriptions(config) for name in description.class_names} if chosen.rare else ()
+    unknown = next((name for name in chosen.rare or () if name not in names), None)
+    if unknown is not None:
+        raise ConfigError(f"rare: {chosen.name} has no class {unknown}.{did_you_mean(unknown, names)}")
+
+
+@cache
+def default_content() -> dict[str, Any]:
+    """Return every setting of a configuration at its default, as `PlannedRun.content` has them."""
+    return RunConfig(model="-", data="-", reg=RegSettings.from_mapping("stock")).to_dict()
 
 
 def plan_hash(runs: Sequence[PlannedRun]) -> str:
@@ -216,10 +248,7 @@ def _environment(trainer: ComparedTraining) -> dict[str, Any]:
     """Return what a result may hang on beside the settings."""
     device = trainer.device
     half = "bfloat16" if trainer.args.amp == "bf16" else "float16"
-    if device.type == "cuda":
-        processor = torch.cuda.get_device_name(device)
-    else:
-        processor = _processor()
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": device.type,
         "processor": processor,
@@ -279,10 +308,10 @@ def _last_epoch(path: Path) -> dict[str, float]:
 def _content(config: RunConfig, digests: dict[str, str]) -> dict[str, Any]:
     """Return what is trained on what; files stand with a digest of what they hold, not with their paths."""
     content = config.to_dict()
-    data = content.pop("data")
-    shown = json.dumps([data, config.mask_classes], default=str)
+    evaluated = str(config.train.get("split") or "val")
+    shown = json.dumps([config.task == "joint", content.pop("data"), config.mask_classes, evaluated], default=str)
     if shown not in digests:
-        digests[shown] = _data_digest(config)
+        digests[shown] = _data_digest(_descriptions(config), evaluated)
     model = str(content["model"])
     content["model"] = _weights_digest(model, digests)
     train = {key: value for key, value in content["train"].items() if key not in _NOT_OF_THE_METHOD}
@@ -300,27 +329,23 @@ def _weights_digest(name: str, digests: dict[str, str]) -> str:
     return digests[str(path)]
 
 
-def _data_digest(config: RunConfig) -> str:
+def _descriptions(config: RunConfig) -> list[DatasetDescription]:
+    """Return the data set of a run, or the sets of the joint task."""
+    if config.task != "joint":
+        return [read_dataset_yaml(str(config.data))]
+    data = config.data.model_dump() if isinstance(config.data, DataPair) else config.data
+    return [part.description for part in read_joint_sets(data, config.mask_classes).parts]
+
+
+def _data_digest(descriptions: Sequence[DatasetDescription], evaluated: str) -> str:
     """Return a digest of class names, label files, and the names and sizes of images of both splits."""
-    if config.task == "joint":
-        parts = [part.description for part in read_joint_sets(_plain(config.data), config.mask_classes).parts]
-    else:
-        parts = [read_dataset_yaml(str(config.data))]
     digest = hashlib.sha256()
-    for description in parts:
-        _add_data(digest, description, str(config.train.get("split") or "val"))
+    for description in descriptions:
+        digest.update("\n".join(description.class_names).encode())
+        for split in ("train", evaluated):
+            digest.update(split.encode())
+            for image in sorted(description.images(split)) if split in description.splits else ():
+                label = label_path_for(image)
+                rows = label.read_bytes() if label.is_file() else b""
+                digest.update(f"{image.name} {image.stat().st_size} {len(rows)}\n".encode() + rows)
     return digest.hexdigest()[:16]
-
-
-def _add_data(digest: Any, description: DatasetDescription, evaluated: str) -> None:
-    digest.update("\n".join(description.class_names).encode())
-    for split in ("train", evaluated):
-        digest.update(split.encode())
-        for image in sorted(description.images(split)) if split in description.splits else ():
-            label = label_path_for(image)
-            rows = label.read_bytes() if label.is_file() else b""
-            digest.update(f"{image.name} {image.stat().st_size} {len(rows)}\n".encode() + rows)
-
-
-def _plain(data: str | DataPair) -> Any:
-    return data.model_dump() if isinstance(data, DataPair) else data
