@@ -12,6 +12,7 @@ from reg_yolo.cli.failures import PARTLY_DONE
 
 def compare(
     plan: Annotated[str, typer.Argument(help="The plan's YAML, or the name of a shipped one.")],
+    data: Annotated[str | None, typer.Option("--data", help="Data-set YAML in the place of the plan's sets.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for records and tables; by default runs/compare/NAME.")
     ] = None,
@@ -34,6 +35,9 @@ def compare(
     from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment(trust=trust)
+    from reg_yolo.config.plan import load_plan
+
+    loaded = load_plan(plan, data)
     from reg_yolo.cli.compare_progress import ProgressLine
     from reg_yolo.yolo.commands.compare import run_plan
     from reg_yolo.yolo.commands.compare_report import report_plan
@@ -48,11 +52,11 @@ def compare(
                 from reg_yolo.yolo.commands.compare_cluster import run_plan_on_cluster
 
                 place = Cluster(cluster, cluster_cpus, cluster_gpus)
-                failed = run_plan_on_cluster(plan, folder, line, place, **options).failed
+                failed = run_plan_on_cluster(loaded, folder, line, place, **options).failed
             else:
-                failed = run_plan(plan, folder, line, only=run, **options).failed
+                failed = run_plan(loaded, folder, line, only=run, **options).failed
     if run is None:
-        result = report_plan(plan, folder, draws=draws)
+        result = report_plan(loaded, folder, draws=draws)
         typer.echo(result.text)
         typer.echo(f"Comparison: {result.page}")
     for name, error in failed.items():

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from reg_yolo.evaluation.comparison_records import RunRecord
-    from reg_yolo.yolo.commands.compare_run import PlannedRun
+    from reg_yolo.yolo.commands.compare_planning import PlannedRun
 
 _EVERY_S = 0.5
 

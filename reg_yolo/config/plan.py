@@ -163,11 +163,12 @@ class Plan:
         return Layer(dict(values), self.path.name, lines)
 
 
-def load_plan(source: str | Path) -> Plan:
+def load_plan(source: str | Path, data: str | Path | None = None) -> Plan:
     """Read and check a plan; each arm's configuration is checked by `Plan.resolve`.
 
     Args:
         source: The plan's YAML, or the name of a shipped one such as `losses`.
+        data: A data YAML, relative to the working directory, in the place of the plan's sets.
 
     Raises:
         ConfigError: If it is missing or malformed, a key is unknown or a value wrong.
@@ -180,6 +181,8 @@ def load_plan(source: str | Path) -> Plan:
         path = shipped
     path = path.absolute()
     values, lines = read_yaml_file(path, path.name)
+    if data is not None:
+        values["data"] = str(Path(data).expanduser().absolute())
 
     def where(key: KeyPath) -> str:
         for length in range(len(key), 0, -1):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord
+from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS, endpoint_value, rare_classes
+from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.evaluation.detection_matches import DetectionMatches, class_figures
 from reg_yolo.evaluation.image_bootstrap import DRAWS, bootstrap_interval, draw_images
 from reg_yolo.evaluation.paired_differences import (
@@ -20,37 +21,6 @@ from reg_yolo.evaluation.paired_differences import (
     seeds_needed,
     smallest_effect,
 )
-
-RARE_BELOW_MEDIAN = 1 / 3
-
-
-@dataclass(frozen=True)
-class EndpointKind:
-    """What an endpoint is the mean of.
-
-    Attributes:
-        title: What it is called in tables.
-        kind: `box` or `mask`.
-        figure: The figure of each class.
-        rare: Whether the mean is over the rare classes only.
-    """
-
-    title: str
-    kind: str
-    figure: str
-    rare: bool = False
-
-
-ENDPOINTS = {
-    "map50_95": EndpointKind("mAP50-95", "box", "ap"),
-    "map50": EndpointKind("mAP50", "box", "ap50"),
-    "f1_best": EndpointKind("F1 best", "box", "f1_best"),
-    "f1_025": EndpointKind("F1 at 0.25", "box", "f1_025"),
-    "rare_ap": EndpointKind("AP rare", "box", "ap", rare=True),
-    "mask_map50_95": EndpointKind("mask mAP50-95", "mask", "ap"),
-    "mask_map50": EndpointKind("mask mAP50", "mask", "ap50"),
-    "mask_rare_ap": EndpointKind("mask AP rare", "mask", "ap", rare=True),
-}
 
 
 @dataclass(frozen=True)
@@ -123,6 +93,12 @@ class ArmComparison:
     effect: float
 
     @property
+    def smallest_effect(self) -> float:
+        """The true difference that so many seeds find with a chance of 80 %; NaN for one seed."""
+        seeds = len(self.difference.seeds)
+        return smallest_effect(self.difference.deviation, seeds) if seeds > 1 else math.nan
+
+    @property
     def verdict(self) -> str:
         """What can be said, in a few words."""
         own, seeds = self.difference, len(self.difference.seeds)
@@ -138,7 +114,7 @@ class ArmComparison:
         needed = seeds_needed(self.effect, own.deviation)
         many = "more than 1000" if needed is None else str(needed)
         return (
-            f"inconclusive: smallest effect this could show {smallest_effect(own.deviation, seeds):.1f}, "
+            f"inconclusive: smallest effect this could show {self.smallest_effect:.1f}, "
             f"seeds needed for {self.effect:g}: {many}"
         )
 
@@ -235,27 +211,6 @@ def compare_records(
     )
     classes = {name: _class_rows(own, settings, rare[name]) for name, own in by_set.items() if own}
     return Comparison(settings, tuple(records), values, comparisons, classes, rare)
-
-
-def rare_classes(classes: Sequence[ClassFigures], named: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the rare classes: those named, or those under a third of the median count in training.
-
-    Classes without a training object are no part of the median, and not rare.
-    """
-    if named is not None:
-        return tuple(named)
-    counts = [figures.train for figures in classes if figures.train]
-    edge = statistics.median(counts) * RARE_BELOW_MEDIAN if counts else 0
-    return tuple(figures.name for figures in classes if 0 < figures.train < edge)
-
-
-def endpoint_value(record: RunRecord, endpoint: str, rare: Sequence[str]) -> float:
-    """Return the value of an endpoint in points: the mean over classes that have objects; NaN where there is none."""
-    kind = ENDPOINTS[endpoint]
-    classes = record.boxes if kind.kind == "box" else record.masks
-    values = [getattr(figures, kind.figure) for figures in classes if not kind.rare or figures.name in rare]
-    present = [value for value in values if value is not None]
-    return 100 * math.fsum(present) / len(present) if present else math.nan
 
 
 def _by_seed(records: Sequence[RunRecord], arm: str, endpoint: str, rare: Sequence[str]) -> dict[int, float]:

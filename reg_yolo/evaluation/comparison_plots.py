@@ -8,9 +8,10 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from reg_yolo.evaluation.comparison import ENDPOINTS, ArmComparison, Comparison
+from reg_yolo.evaluation.comparison import ArmComparison, Comparison
+from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
 
 _BETTER, _WORSE, _OPEN = "#0072B2", "#D55E00", "#777777"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -87,12 +88,13 @@ def draw_gain_by_frequency(comparison: Comparison, set_name: str, *, dots_per_in
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("objects in the training split")
     axes.set_ylabel(f"AP50-95, points above {comparison.settings.reference}")
     top = axes.secondary_xaxis("top")
     top.set_xticks([row.train for row in rows], [row.name for row in rows], rotation=35, ha="left", fontsize=8)
-    top.xaxis.set_minor_formatter(NullFormatter())
+    top.xaxis.set_minor_locator(NullLocator())
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     _open_frame(axes)

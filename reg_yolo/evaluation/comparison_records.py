@@ -175,8 +175,8 @@ def content_differences(
     found = []
     for key in dict.fromkeys([*left, *right]):
         values = [side.get(key, usual.get(key)) for side in (left, right)]
-        # The preset's name is no setting: what it fills in is compared.
-        if values[0] != values[1] and not key.endswith(".preset"):
+        # The name of the loss is no setting: what it fills in is compared.
+        if values[0] != values[1] and key != "reg.preset":
             found.append(f"{key}: {values[0]!r}, now {values[1]!r}")
     return found
 
@@ -185,7 +185,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat.update(flattened(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value

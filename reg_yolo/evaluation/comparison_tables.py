@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from reg_yolo.evaluation.comparison import ENDPOINTS, ArmComparison, Comparison
+from reg_yolo.evaluation.comparison import ArmComparison, Comparison
+from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.text_tables import escape_markdown, markdown_rows, text_table
 
@@ -36,6 +38,17 @@ class ComparisonTable:
     text_columns: int = 1
     notes: tuple[str, ...] = ()
     bold: frozenset[int] = frozenset()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {**asdict(self), "bold": sorted(self.bold)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ComparisonTable:
+        """Rebuild from `to_dict`'s data."""
+        lists = {key: tuple(data[key]) for key in ("headings", "notes")}
+        rows = tuple(tuple(row) for row in data["rows"])
+        return cls(**{**data, **lists, "rows": rows, "bold": frozenset(data["bold"])})
 
     def as_text(self) -> str:
         """Return an aligned table for a terminal."""
@@ -161,8 +174,8 @@ def runs_csv(comparison: Comparison) -> str:
 def differences_csv(comparison: Comparison) -> str:
     """Return a line for every arm, endpoint and set with everything that is known of the difference, in points."""
     rows = [_difference_row(row) for row in comparison.comparisons]
-    headings = "set arm endpoint seeds difference deviation t_low t_high bootstrap_low bootstrap_high p p_holm agreeing"
-    return _csv([*headings.split(), "verdict", "by_seed"], rows)
+    headings = "set arm endpoint seeds difference deviation t_low t_high bootstrap_low bootstrap_high p p_holm"
+    return _csv([*headings.split(), "smallest_effect", "agreeing", "verdict", "by_seed"], rows)
 
 
 def classes_csv(comparison: Comparison) -> str:
@@ -180,7 +193,9 @@ def classes_csv(comparison: Comparison) -> str:
 
 def _difference_row(row: ArmComparison) -> list[object]:
     own = row.difference
-    figures = (own.mean, own.deviation, own.low, own.high, *row.bootstrap, own.p_value, row.adjusted)
+    figures = (
+        own.mean, own.deviation, own.low, own.high, *row.bootstrap, own.p_value, row.adjusted, row.smallest_effect,
+    )  # fmt: skip
     by_seed = " ".join(f"{seed}:{value:.4f}" for seed, value in zip(own.seeds, own.values, strict=True))
     return [
         row.set_name, row.arm, row.endpoint, len(own.seeds), *(full(value) for value in figures), own.agreeing,

@@ -12,12 +12,13 @@ from typing import Protocol
 
 from ultralytics.utils import LOGGER
 
-from reg_yolo.config.plan import Plan, load_plan
+from reg_yolo.config.plan import Plan
 from reg_yolo.errors import ConfigError, RegYoloError
 from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.claims import Claims
-from reg_yolo.yolo.commands.compare_run import PlannedRun, RunPlace, execute, plan_hash, planned_runs
+from reg_yolo.yolo.commands.compare_planning import PlannedRun, plan_hash, planned_runs
+from reg_yolo.yolo.commands.compare_run import RunPlace, execute
 
 CLAIMS = ".claims"
 _POLL_S = 1.0
@@ -44,12 +45,10 @@ class PlanOutcome:
     """What has become of the runs of a plan.
 
     Attributes:
-        plan: The plan.
         runs: Its runs.
         failed: By name, what went wrong.
     """
 
-    plan: Plan
     runs: list[PlannedRun]
     failed: dict[str, Exception] = field(default_factory=dict)
 
@@ -60,7 +59,7 @@ class PlanOutcome:
 
 
 def run_plan(
-    source: str | Path,
+    plan: Plan,
     out: Path,
     watcher: Watcher,
     *,
@@ -74,7 +73,7 @@ def run_plan(
     A run that was cut off is repeated from its start: a resumed one would draw other batches than the other arms.
 
     Args:
-        source: The plan's YAML, or the name of a shipped one.
+        plan: The plan.
         out: Folder of the comparison.
         watcher: Is told how far it is.
         only: One run, `ARM:SEED`, or `SET/ARM:SEED` where the plan has several sets.
@@ -86,7 +85,7 @@ def run_plan(
         RegYoloError: If the plan, a configuration or a data set is wrong, or no run could be made.
         KeyboardInterrupt: If a signal asked to stop; finished runs stay.
     """
-    state = PlanOutcome(plan := load_plan(source), planned_runs(plan))
+    state = PlanOutcome(planned_runs(plan))
     todo = state.runs if only is None else [named_run(state.runs, only)]
     make_folder(out)
     claims = Claims(out / CLAIMS)

@@ -10,23 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reg_yolo.config.plan import load_plan
+from reg_yolo.config.plan import Plan
 from reg_yolo.errors import RegYoloError
 from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.cluster import POLL_S, RETRIES, Cluster, cancel, connect, import_ray, require_room
 from reg_yolo.yolo.commands.compare import PlanOutcome, Watcher, run_plan
-from reg_yolo.yolo.commands.compare_run import PlannedRun, planned_runs
+from reg_yolo.yolo.commands.compare_planning import PlannedRun, planned_runs
 from reg_yolo.yolo.stopping import listening_for_signals
 
 
-def run_plan_on_cluster(
-    source: str | Path, out: Path, watcher: Watcher, cluster: Cluster, **options: Any
-) -> PlanOutcome:
+def run_plan_on_cluster(plan: Plan, out: Path, watcher: Watcher, cluster: Cluster, **options: Any) -> PlanOutcome:
     """Make every run of a plan that has no record yet on a cluster.
 
     Args:
-        source: The plan's YAML, at the same path on every machine as its data sets, or the name of a shipped one.
+        plan: The plan; its file and its data sets have the same paths on every machine.
         out: Folder of the comparison, at the same path on every machine.
         watcher: Is told what becomes of each run.
         cluster: Where.
@@ -36,8 +34,7 @@ def run_plan_on_cluster(
         RegYoloError: If the plan or a data set is wrong, no cluster answers, or no run could be made.
         KeyboardInterrupt: If a signal asked to stop; finished runs stay.
     """
-    plan = load_plan(source)
-    outcome = PlanOutcome(plan, planned_runs(plan))
+    outcome = PlanOutcome(planned_runs(plan))
     make_folder(out)
     todo = [run for run in outcome.runs if run.record(out) is None]
     if not todo:
@@ -47,8 +44,8 @@ def run_plan_on_cluster(
     try:
         require_room(ray, cluster)
         task = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=RETRIES)(make_run)
-        where = (str(plan.path), str(out.absolute()))
-        pending = {task.remote(*where, f"{run.set_name}/{run.arm}:{run.seed}", options): run for run in todo}
+        shared = ray.put((plan, out.absolute(), options))
+        pending = {task.remote(shared, f"{run.set_name}/{run.arm}:{run.seed}"): run for run in todo}
         count, number = len(outcome.runs), len(outcome.runs) - len(todo)
         with listening_for_signals() as stop:
             while pending:
@@ -71,13 +68,18 @@ def run_plan_on_cluster(
     return outcome
 
 
-def make_run(source: str, out: str, name: str, options: dict[str, Any]) -> None:
+def make_run(shared: tuple[Plan, Path, dict[str, Any]], name: str) -> None:
     """Make one run in one of Ray's processes; its record is the result.
+
+    Args:
+        shared: The plan, the folder of the comparison and options of `run_plan`.
+        name: `SET/ARM:SEED`.
 
     Raises:
         RegYoloError: If it cannot be made.
     """
-    run_plan(source, Path(out), _Silent(), only=name, **options)
+    plan, out, options = shared
+    run_plan(plan, out, _Silent(), only=name, **options)
 
 
 class _Silent:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ultralytics.utils.plotting import plt_settings
 
-from reg_yolo.config.plan import Plan, load_plan
+from reg_yolo.config.plan import Plan
 from reg_yolo.errors import DataError
 from reg_yolo.evaluation.comparison import Comparison, ReportSettings, compare_records
 from reg_yolo.evaluation.comparison_checks import choose_records, pairing_notes, require_comparable
-from reg_yolo.evaluation.comparison_page import comparison_page, scope_lines
+from reg_yolo.evaluation.comparison_page import comparison_data, comparison_page, set_scopes
 from reg_yolo.evaluation.comparison_plots import draw_forest, draw_gain_by_frequency
 from reg_yolo.evaluation.comparison_records import RunRecord, read_records
 from reg_yolo.evaluation.comparison_tables import classes_csv, comparison_tables, differences_csv, runs_csv
 from reg_yolo.evaluation.detection_matches import DetectionMatches
 from reg_yolo.files import replace_bytes, replace_text
-from reg_yolo.yolo.commands.compare_run import default_content, planned_runs
+from reg_yolo.yolo.commands.compare_planning import default_content, planned_runs
 from reg_yolo.yolo.upstream.offline import register_fonts
 
-PAGE = "comparison.md"
+PAGE, DATA, PLAN = "comparison.md", "comparison.json", "comparison_plan.yaml"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class ComparisonReport:
     comparison: Comparison
 
 
-def report_plan(source: str | Path, out: Path, *, draws: int) -> ComparisonReport:
+def report_plan(plan: Plan, out: Path, *, draws: int) -> ComparisonReport:
     """Write the tables and plots of a plan's finished runs into its folder.
 
     Args:
-        source: The plan's YAML, or the name of a shipped one.
+        plan: The plan.
         out: Folder of the comparison.
         draws: Draws of the bootstrap over images; 0 for none.
 
@@ -50,15 +51,14 @@ def report_plan(source: str | Path, out: Path, *, draws: int) -> ComparisonRepor
         DataError: If there is no record, or the records are not comparable.
         ConfigError: If the plan is wrong.
     """
-    plan = load_plan(source)
     runs = planned_runs(plan)
     planned = {run.key: (run.run_hash, run.content) for run in runs}
     found, faults = read_records(out)
     records, left_out = choose_records(found, planned, default_content())
     if not records:
         raise DataError(
-            f"{out}: no record of a run of this plan ({len(found)} of others); make them with: "
-            f"reg-yolo compare {source}"
+            f"{out}: no record of a run of this plan ({len(found)} of others); "
+            f"make them with: reg-yolo compare {plan.path}"
         )
     require_comparable(records)
     settings = report_settings(plan, draws)
@@ -66,12 +66,21 @@ def report_plan(source: str | Path, out: Path, *, draws: int) -> ComparisonRepor
     notes = [*pairing_notes(records, settings.reference, list(planned)), *left_out, *faults]
     tables = {name: comparison_tables(comparison, name) for name in settings.sets if comparison.of_set(name)}
     plots = _draw(comparison, out)
-    page = comparison_page(plan.path.stem, comparison, tables, plots, notes)
-    replace_text(out / PAGE, page)
+    parts = (plan.path.stem, comparison, tables, plots, notes)
+    replace_text(out / PAGE, comparison_page(*parts))
+    replace_text(out / DATA, json.dumps(comparison_data(*parts), indent=1, ensure_ascii=False) + "\n")
+    replace_text(out / PLAN, plan.path.read_text(encoding="utf-8"))
     replace_text(out / "comparison.tex", "\n".join(table.as_latex() for own in tables.values() for table in own))
     for name, content in (("runs", runs_csv), ("differences", differences_csv), ("classes", classes_csv)):
         replace_text(out / f"{name}.csv", content(comparison))
-    text = "\n".join([*scope_lines(comparison), "", *(t.as_text() for own in tables.values() for t in own), *notes])
+    text = "\n".join(
+        [
+            *(scope.as_text() for scope in set_scopes(comparison)),
+            "",
+            *(t.as_text() for own in tables.values() for t in own),
+            *notes,
+        ]
+    )
     return ComparisonReport(out / PAGE, text, comparison)
 
 
