@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.errors import ConfigError
 
 
 def compare(
@@ -32,6 +33,8 @@ def compare(
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
     """Train the arms of a plan with the same seeds, and say which differ: reg-yolo compare plan.yaml."""
+    if run is not None and (only_report or cluster is not None):
+        raise ConfigError("--run makes one run here; leave out --only-report and --cluster")
     from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment(trust=trust)
@@ -46,15 +49,20 @@ def compare(
     failed: dict[str, Exception] = {}
     if not only_report:
         with ProgressLine() as line:
-            options = {"device": device, "trust": trust, "keep_weights": not discard_weights}
-            if cluster is not None:
+            keep_weights = not discard_weights
+            if cluster is None:
+                outcome = run_plan(
+                    loaded, folder, line, only=run, device=device, trust=trust, keep_weights=keep_weights
+                )
+            else:
                 from reg_yolo.jobs.cluster import Cluster
                 from reg_yolo.yolo.commands.compare_cluster import run_plan_on_cluster
 
                 place = Cluster(cluster, cluster_cpus, cluster_gpus)
-                failed = run_plan_on_cluster(loaded, folder, line, place, **options).failed
-            else:
-                failed = run_plan(loaded, folder, line, only=run, **options).failed
+                outcome = run_plan_on_cluster(
+                    loaded, folder, line, place, device=device, trust=trust, keep_weights=keep_weights
+                )
+            failed = outcome.failed
     if run is None:
         result = report_plan(loaded, folder, draws=draws)
         typer.echo(result.text)

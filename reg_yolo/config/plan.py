@@ -94,7 +94,8 @@ class PlanSettings(Section):
         left_out = [name for name in self.family.endpoints if name not in self.endpoints]
         if left_out and "family" in self.model_fields_set:
             raise KeyedError(("family", "endpoints"), f"{left_out[0]} is not among endpoints")
-        for key, keys in [("train", self.train), *((f"arms.{n}.train", a.get("train")) for n, a in self.arms.items())]:
+        written = [("train", self.train), ("settings.train", self.settings.get("train"))]
+        for key, keys in [*written, *((f"arms.{n}.train", a.get("train")) for n, a in self.arms.items())]:
             named = next((name for name in keys or () if name in _OURS), None) if isinstance(keys, Mapping) else None
             if named:
                 raise KeyedError((*key.split("."), named), f"not taken in a plan; {_OURS[named]}")
@@ -154,9 +155,12 @@ class Plan:
             Layer({"train": FIXED_TRAIN}, "compare"),
         ]
         try:
-            return load_config(self.settings.base, train_keys=train_keys, cwd=self.path.parent, above=layers)
+            config = load_config(self.settings.base, train_keys=train_keys, cwd=self.path.parent, above=layers)
+            if config.train.get("time"):
+                raise ConfigError(f"train.time: not taken in a comparison; {_OURS['time']}")
         except ConfigError as error:
             raise ConfigError(f"arm {arm} on {set_name}: {error}") from None
+        return config
 
     def _layer(self, values: Mapping[str, Any], where: KeyPath) -> Layer:
         lines = {key[len(where) :]: line for key, line in self.lines.items() if key[: len(where)] == where}

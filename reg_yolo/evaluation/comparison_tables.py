@@ -101,7 +101,8 @@ def means_table(comparison: Comparison, set_name: str) -> ComparisonTable:
 def differences_table(comparison: Comparison, set_name: str) -> ComparisonTable:
     """Return the paired differences to the reference, with the interval that decides."""
     settings = comparison.settings
-    rows, bold = [], set()
+    rows: list[tuple[str, ...]] = []
+    bold: set[int] = set()
     for row in (c for c in comparison.comparisons if c.set_name == set_name):
         own = row.difference
         if own.is_decided:

@@ -45,6 +45,7 @@ def leave(words: list[str]) -> int:
         (["nothing.yaml"], "no plan nothing.yaml"),
         (["PLAN", "--only-report"], "no record of a run of this plan"),
         (["PLAN", "--run", "reg"], "--run reg: the plan has no such run; expected ARM:SEED with stock, reg and 0, 1"),
+        (["PLAN", "--run", "reg:0", "--only-report"], "--run makes one run here"),
         (["PLAN", "--cluster", "local", "--cluster-cpus", "0"], "--cluster-cpus, --cluster-gpus: got 0"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reg_yolo.config.plan import FIXED_TRAIN, load_plan
+from reg_yolo.config.plan import FIXED_TRAIN, Family, PlanSettings, load_plan
 from reg_yolo.config.shipped import shipped_file, shipped_folder, shipped_names
 from reg_yolo.errors import ConfigError
 
@@ -98,6 +99,7 @@ REFUSED = {
     "reference: stock": {"reference: stcok": r"reference: there is no arm stcok; the arms are stock, sharp"},
     "train: {epochs: 3}": {
         "train: {epochs: 3, val: true}": r"train.val: not taken in a plan; the last epoch's EMA is evaluated once",
+        "settings: {train: {plots: true}}": "settings.train.plots: not taken in a plan; the last epoch's weights",
         "train: {epochs: 3, seed: 4}": "train.seed: not taken in a plan; write seeds:",
     },
     "train: {cls: 1.0}": {"train: {time: 1.0}": "arms.sharp.train.time: not taken in a plan; arms must take equally"},
@@ -114,6 +116,15 @@ def test_a_wrong_plan_is_refused_in_one_line(write: Any, old: str, new: str) -> 
     with pytest.raises(ConfigError, match=REFUSED[old][new]) as caught:
         load_plan(write(old, new))
     assert "\n" not in str(caught.value)
+
+
+def test_a_time_limit_in_the_base_is_refused(write: Any, tmp_path: Path) -> None:
+    (tmp_path / "timed.yaml").write_text("extends: detect/yolov8n\ntrain: {time: 0.5}\n")
+    plan = load_plan(write("base: detect/yolov8n", "base: timed.yaml"))
+    with pytest.raises(
+        ConfigError, match=r"arm stock on roads: train\.time: not taken in a comparison; arms must take"
+    ):
+        plan.resolve("roads", "stock", TRAIN_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +165,23 @@ def test_every_shipped_plan_resolves_beside_its_data(name: str, tmp_path: Path) 
     for set_name in plan.sets:
         for arm in plan.settings.arms:
             assert plan.resolve(set_name, arm, TRAIN_KEYS).data
+
+
+def test_the_plan_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/compare.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    for name in ("scenes", "roadsign4"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.yaml").write_text("names: [a]\n")
+    (tmp_path / "warm.pt").write_bytes(b"")
+    (tmp_path / "plan.yaml").write_text(example[1])
+    plan = load_plan(tmp_path / "plan.yaml")
+    assert plan.settings.family == Family() and "effect" in plan.settings.model_fields_set
+    assert plan.settings.endpoints == PlanSettings.model_fields["endpoints"].default
+    for set_name in plan.sets:
+        for arm in plan.settings.arms:
+            plan.resolve(set_name, arm, TRAIN_KEYS)
 
 
 def test_plans_are_shipped_and_are_no_configurations() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,9 @@ from reg_yolo.config.plan import Plan
 from reg_yolo.errors import ConfigError, RegYoloError
 from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.files import make_folder
-from reg_yolo.jobs.claims import Claims
+from reg_yolo.jobs.claims import Claim, Claims
 from reg_yolo.yolo.commands.compare_planning import PlannedRun, plan_hash, planned_runs
-from reg_yolo.yolo.commands.compare_run import RunPlace, execute
+from reg_yolo.yolo.commands.compare_run import RunPlace, check_runs, execute
 
 CLAIMS = ".claims"
 _POLL_S = 1.0
@@ -92,7 +92,10 @@ def run_plan(
     whole = state.whole_plan
     open_runs = [run for run in todo if run.record(out) is None]
     number, count = len(todo) - len(open_runs), len(todo)
+    missing = {run.key for run in open_runs}
+    _discard_leftovers(claims, [run for run in todo if run.key not in missing])
     with quiet_log():
+        check_runs(open_runs, trust=trust)
         while open_runs:
             held = []
             for run in open_runs:
@@ -106,7 +109,7 @@ def run_plan(
                         continue
                     watcher.begun(run, number, count)
                     place = RunPlace(out, claim.folder, device, trust, keep_weights)
-                    record, error = _attempt(run, place, whole, watcher, claims, lambda claim=claim: not claim.lost)
+                    record, error = _attempt(run, place, whole, watcher, claims, claim)
                     if error is not None:
                         state.failed[run.name] = error
                     elif record is None:
@@ -140,17 +143,32 @@ def named_run(runs: Sequence[PlannedRun], word: str) -> PlannedRun:
     raise ConfigError(f"--run {word}: {problem}; expected ARM:SEED with {arms} and {seeds}")
 
 
+def _discard_leftovers(claims: Claims, done: Sequence[PlannedRun]) -> None:
+    """Remove what is left of runs whose process was killed just after the record was written."""
+    if any(claims.folder.glob("*.work")):
+        for run in done:
+            claim = claims.take(run.name)
+            if claim is not None:
+                with claim:
+                    pass
+
+
 def _attempt(
     run: PlannedRun,
     place: RunPlace,
     whole: str,
     watcher: Watcher,
     claims: Claims,
-    publish: Callable[[], bool],
+    claim: Claim,
 ) -> tuple[RunRecord | None, Exception | None]:
     try:
         record = execute(
-            run, place, whole_plan=whole, progress=watcher.training, reading=claims.manifest, publish=publish
+            run,
+            place,
+            whole_plan=whole,
+            progress=watcher.training,
+            reading=claims.manifest,
+            publish=lambda: not claim.lost,
         )
         return record, None
     except (RegYoloError, RuntimeError) as error:
@@ -164,8 +182,9 @@ def quiet_log() -> Iterator[None]:
     said: set[str] = set()
 
     def is_new(entry: logging.LogRecord) -> bool:
-        message = entry.getMessage()
-        return message not in said and not said.add(message)
+        is_first = entry.getMessage() not in said
+        said.add(entry.getMessage())
+        return is_first
 
     level = LOGGER.level
     LOGGER.setLevel(logging.WARNING)

@@ -77,7 +77,11 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
             _require_classes(plan.sets[set_name], config)
             content = _content(config, digests)
             resolved[set_name, arm] = (config, content, digest_of(content))
-    return [PlannedRun(*key, seed, *parts) for seed in plan.settings.seeds for key, parts in resolved.items()]
+    return [
+        PlannedRun(set_name, arm, seed, config, content, run_hash)
+        for seed in plan.settings.seeds
+        for (set_name, arm), (config, content, run_hash) in resolved.items()
+    ]
 
 
 def _require_classes(chosen: PlanSet, config: RunConfig) -> None:

@@ -95,7 +95,7 @@ def report_settings(plan: Plan, draws: int) -> ReportSettings:
         sets=tuple(plan.sets),
         endpoints=tuple(settings.endpoints),
         family=(frozenset(family.arms or arms), frozenset(endpoints), frozenset(family.sets or plan.sets)),
-        effects=dict(settings.effect),
+        effects={str(name): points for name, points in settings.effect.items()},
         rare={name: own.rare for name, own in plan.sets.items()},
         draws=draws,
     )

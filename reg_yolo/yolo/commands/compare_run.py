@@ -21,6 +21,7 @@ import torch
 import ultralytics
 
 from reg_yolo import __version__
+from reg_yolo.errors import ConfigError, RegYoloError
 from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord, known
 from reg_yolo.evaluation.detection_matches import DetectionMatches, best_threshold, class_figures
 from reg_yolo.yolo.commands.compare_planning import PlannedRun
@@ -47,6 +48,22 @@ class RunPlace:
     keep_weights: bool = True
 
 
+def check_runs(runs: Sequence[PlannedRun], *, trust: bool) -> None:
+    """Check arguments, models and weights of every arm, and every data set once, before anything is trained.
+
+    Raises:
+        RegYoloError: With the first arm that is wrong, and what is.
+    """
+    checked: set[str] = set()
+    for run in {(run.set_name, run.arm): run for run in runs}.values():
+        data = f"{run.config.task} {run.content['data']}"
+        try:
+            prepare(run.config, trust=trust, data_checked=data in checked)
+        except RegYoloError as error:
+            raise type(error)(f"arm {run.arm} on {run.set_name}: {error}") from None
+        checked.add(data)
+
+
 def execute(
     run: PlannedRun,
     place: RunPlace,
@@ -56,7 +73,7 @@ def execute(
     reading: Callable[[], AbstractContextManager[Any]],
     publish: Callable[[], bool] = lambda: True,
 ) -> RunRecord | None:
-    """Train and evaluate one run and write its record.
+    """Train and evaluate one run that has been checked, and write its record.
 
     Args:
         run: What.
@@ -73,11 +90,13 @@ def execute(
         RegYoloError: If data or weights are wrong.
     """
     begun = time.perf_counter()
-    plain, given = prepare(run.config, trust=place.trust)
+    plain, given = prepare(run.config, trust=place.trust, data_checked=True)
     arguments = {**given, "seed": run.seed, "save_dir": str(place.folder)}
     if place.device is not None:
         arguments["device"] = place.device
     trainer = compared(plain, progress=progress, reading=reading)(overrides=arguments)
+    if trainer.world_size > 1:
+        raise ConfigError(f"device: a run of a comparison takes one device, got {trainer.args.device}; give one")
     trainer.train()
     seconds = {**trainer.seconds, "whole": time.perf_counter() - begun}
     if not publish():
@@ -139,10 +158,13 @@ def _figures(matches: DetectionMatches, names: Sequence[str], train_counts: Sequ
     objects = np.bincount(matches.target_class, minlength=len(names))
     return tuple(
         ClassFigures(
-            name,
-            int(train_counts[index]),
-            int(objects[index]),
-            *(known(values[key][0, index]) for key in ("ap", "ap50", "f1_best", "f1_025")),
+            name=name,
+            train=int(train_counts[index]),
+            objects=int(objects[index]),
+            ap=known(values["ap"][0, index]),
+            ap50=known(values["ap50"][0, index]),
+            f1_best=known(values["f1_best"][0, index]),
+            f1_025=known(values["f1_025"][0, index]),
             threshold=known(best_threshold(matches, index)) if objects[index] else None,
         )
         for index, name in enumerate(names)

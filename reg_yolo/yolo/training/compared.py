@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from ultralytics.utils import RANK
@@ -57,9 +56,13 @@ class ComparedTraining(RegTraining):
         """Digest of everything that was trained on: images, their order, and what augmentation made of them."""
         return self._draws.hexdigest()[:16]
 
-    def setup_model(self) -> dict[str, Any] | None:
-        """Build or load the model as upstream does, from random numbers that hang on the seed alone."""
+    def get_model(self, *arguments: Any, **named: Any) -> nn.Module:
+        """Build the model as upstream does, from random numbers that hang on the seed alone."""
         self._start_draws()
+        return super().get_model(*arguments, **named)
+
+    def setup_model(self) -> dict[str, Any] | None:
+        """Build or load the model as upstream does, and take the digest of what training starts from."""
         checkpoint = super().setup_model()
         self.initial_weights = digest_of_weights(unwrap_model(self.model))
         return checkpoint
@@ -79,9 +82,9 @@ class ComparedTraining(RegTraining):
         """Prepare a batch as upstream does, after adding it to the digest of the draws."""
         self._draws.update(repr([zlib.crc32(name.encode()) for name in map(file_name, batch["im_file"])]).encode())
         for key in ("batch_idx", "cls", "bboxes"):
-            self._draws.update(np.ascontiguousarray(batch[key].numpy()).tobytes())
+            self._draws.update(batch[key].numpy().tobytes())
         if self._batches % len(self.train_loader) < _PIXELS_OF:
-            self._draws.update(zlib.crc32(np.ascontiguousarray(batch["img"].numpy())).to_bytes(4, "little"))
+            self._draws.update(zlib.crc32(batch["img"].numpy().tobytes()).to_bytes(4, "little"))
         self._batches += 1
         return super().preprocess_batch(batch)
 

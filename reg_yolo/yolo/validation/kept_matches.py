@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from reg_yolo.evaluation.detection_matches import DetectionMatches
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 
-# Stands before one of our validators, whose attributes it uses.
-Validator = RegDetectionValidator if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    # Stands before one of our validators, whose attributes it uses.
+    from reg_yolo.yolo.validation.validators import RegDetectionValidator as Host
+else:
+    Host = object
 
 
-class MatchKeeping(Validator):
+class MatchKeeping(Host):
     """Mix-in for our validators.
 
     Attributes:
