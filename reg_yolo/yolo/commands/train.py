@@ -204,6 +204,7 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     trainer = TRAINERS[config.task].with_settings(
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        sampling=config.sampling,
         trust=trust,
         data_checked=True,
         joint=joint,

@@ -35,6 +35,7 @@ class AtomicCheckpoints(Host):
             "format": 1,
             "task": self.task_name,
             "reg": self.reg.to_dict(),
+            "sampling": self.sampling.to_dict(),
             "class_counts": list(self.class_counts),
             **self.criterion.state(),
             **(self.joint or {}),
