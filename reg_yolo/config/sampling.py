@@ -22,7 +22,10 @@ class CopyPasteSettings(Section):
     )
     max_objects: int = Field(default=2, ge=1, le=20, description="Objects pasted into one image at most.")
     max_cover: float = Field(
-        default=0.2, ge=0, le=1, description="Share of any other object's box that a pasted one may cover."
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of another object's box that a pasted one may cover, and of its own that a nearer one may.",
     )
     shift: float = Field(default=0.05, ge=0, le=1, description="Sideways shift at most, as a share of the image width.")
     scale: float = Field(

@@ -205,6 +205,7 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
         sampling=config.sampling,
+        threads=config.threads,
         trust=trust,
         data_checked=True,
         joint=joint,

@@ -122,7 +122,10 @@ class RarePaste:
             if box.min() < 0 or box.max() > 1:
                 continue
             box *= np.array([width, height, width, height], dtype=np.float32)
-            if not len(obstacles) or bbox_ioa(box[None], obstacles).max() <= self.settings.max_cover:
+            # What it may cover is another object's share; what a nearer one, whose foot is lower, may hide is its own.
+            nearer = obstacles[obstacles[:, 3] > box[3]]
+            covered = max(bbox_ioa(box[None], obstacles).max(initial=0), bbox_ioa(nearer, box[None]).max(initial=0))
+            if covered <= self.settings.max_cover:
                 return donor, box
         return None
 

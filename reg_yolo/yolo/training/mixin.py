@@ -25,24 +25,26 @@ from reg_yolo.yolo.criterion.class_loss import INITIAL_DEVIATION
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
+from reg_yolo.yolo.training.precision import Bfloat16Training
 from reg_yolo.yolo.training.records import draw_training_sheet, write_class_weights, write_settings
 from reg_yolo.yolo.training.resume import require_same_classes, require_unfinished, resume_path, stored_settings
 from reg_yolo.yolo.training.sampling import RareClassSampling, stored_sampling
 from reg_yolo.yolo.training.saving import AtomicCheckpoints
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
+from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 
 
-class RegTraining(AtomicCheckpoints, RareClassSampling):
+class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, TrainingThreads):
     """Mix-in for an Ultralytics detection-like trainer that trains with the REG criterion.
 
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
-            `reg`, those of `albumentations` and `sampling` under their names, `trust` for checkpoints that run their
-            own code.
+            `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
+            run their own code.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -62,6 +64,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling):
         *,
         albumentations: Mapping[str, Any] | None = None,
         sampling: str | Mapping[str, Any] | SamplingSettings | None = None,
+        threads: str | int = "auto",
         trust: bool = False,
         data_checked: bool = False,
         joint: Mapping[str, Any] | None = None,
@@ -75,6 +78,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling):
                 preset `reg`.
             albumentations: The `albumentations:` block of a configuration; None leaves Ultralytics' own list.
             sampling: The `sampling:` block, or a method's name; None shows every image once an epoch.
+            threads: Threads of PyTorch on a CPU: `auto`, `upstream` or a number.
             trust: Load checkpoints that run code of their own.
             data_checked: The caller has checked labels and images already.
             joint: For the joint trainer: `data`, `mask_classes` and `lambda_seg` as in a configuration.
@@ -89,6 +93,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling):
             "reg": validated.to_dict(),
             "albumentations": dict(albumentations) if albumentations else None,
             "sampling": sampling.to_dict(),
+            "threads": threads,
             "trust": trust,
             "data_checked": data_checked,
             "joint": dict(joint) if joint else None,
@@ -129,6 +134,9 @@ class RegTraining(AtomicCheckpoints, RareClassSampling):
         self.sheet_drawn = False
         register_fonts()
         super().__init__(cfg, overrides, _callbacks)
+        self.take_precision()
+        stock = self.reg.is_stock and self.sampling.is_stock and not self.bfloat16
+        self.take_threads(self.settings.get("threads", "auto"), stock=stock)
 
     @property
     def learns_deviation(self) -> bool:
@@ -249,7 +257,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling):
         write_settings(
             self.save_dir,
             self.task_name,
-            vars(self.args),
+            self.written_arguments(),
             reg=self.reg.to_dict(),
             joint=self.joint,
             albumentations=self.settings.get("albumentations"),

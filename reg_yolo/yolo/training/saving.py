@@ -37,6 +37,7 @@ class AtomicCheckpoints(Host):
             "reg": self.reg.to_dict(),
             "sampling": self.sampling.to_dict(),
             "class_counts": list(self.class_counts),
+            **self.precision_metadata(),
             **self.criterion.state(),
             **(self.joint or {}),
         }

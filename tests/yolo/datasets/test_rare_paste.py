@@ -56,8 +56,10 @@ def test_pasted_objects_are_whole_and_labelled(fixture: str, label: int, request
             assert cls[number] == label
             x1, y1, x2, y2 = boxes[number]
             assert 0 <= x1 < x2 <= WIDTH and 0 <= y1 < y2 <= HEIGHT
-            # Nothing that was there before it is covered by more than the limit.
+            # Nothing that was there before it is covered by more than the limit, nor stands before it.
             assert bbox_ioa(boxes[[number]], boxes[:number]).max(initial=0) <= ALWAYS.max_cover + 1e-6
+            nearer = boxes[:number][boxes[:number, 3] > boxes[number, 3]]
+            assert bbox_ioa(nearer, boxes[[number]]).max(initial=0) <= ALWAYS.max_cover + 1e-6
             middle = after["img"][int((y1 + y2) / 2), int((x1 + x2) / 2)].astype(int)
             later = boxes[number + 1 :]
             if not len(later):
@@ -71,7 +73,7 @@ def test_pasted_objects_are_whole_and_labelled(fixture: str, label: int, request
             # Up to a tenth of its shorter side around each.
             allowed[max(int(y1) - 6, 0) : int(y2) + 7, max(int(x1) - 6, 0) : int(x2) + 7] = True
         assert not (changed & ~allowed).any()
-    assert new_objects > len(dataset) // 2
+    assert new_objects > len(dataset) // 4
 
 
 def test_an_object_keeps_its_row_and_nearly_its_place_and_size(even_rectangles: Path) -> None:
@@ -111,7 +113,7 @@ def test_a_mask_is_cut_along_its_outline(tmp_path: Path) -> None:
             x1, y1, x2, y2 = after["instances"].bboxes[number].astype(int)
             # A star leaves the corners of its box as they were; its middle is painted.
             corners = [y1 + 1, y1 + 1, y2 - 2, y2 - 2], [x1 + 1, x2 - 2, x1 + 1, x2 - 2]
-            assert np.array_equal(after["img"][corners], original[corners])
+            assert np.abs(after["img"][corners].astype(int) - original[corners]).max() <= 2
             middle = (y1 + y2) // 2, (x1 + x2) // 2
             checked += not np.array_equal(after["img"][middle], original[middle])
     assert checked
