@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+SHORT_FORMS = {"reg": "preset", "albumentations": "preset", "sampling": "method"}
+"""Sections that one word may stand for, and the key that it means: `reg: gfl` is `reg: {preset: gfl}`."""
+
 
 def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `below` covered by `above`: mappings are merged key by key, everything else is replaced, lists too.
@@ -42,20 +45,20 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns one whole configuration covered by another.
 
-    `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`). A layer that names two data sets
+    Some sections may be given by one word (`SHORT_FORMS`). A layer that names two data sets
     side by side starts without the `mask_classes` of earlier ones: without any, they are those of its segmentation set.
     """
     merged = deep_merge(below, above)
     if isinstance(above.get("data"), Mapping) and "mask_classes" not in above:
         merged.pop("mask_classes", None)
-    for key, merge in (("reg", merge_reg), ("albumentations", deep_merge)):
-        lower, upper = (_as_section(layer.get(key)) for layer in (below, above))
+    for key, short in SHORT_FORMS.items():
+        lower, upper = (_as_section(layer.get(key), short) for layer in (below, above))
         if isinstance(lower, Mapping) and isinstance(upper, Mapping):
-            merged[key] = merge(lower, upper)
+            merged[key] = merge_reg(lower, upper) if key == "reg" else deep_merge(lower, upper)
     return merged
 
 
-def _as_section(value: Any) -> Any:
+def _as_section(value: Any, short: str) -> Any:
     if value is None:
         return {}
-    return {"preset": value} if isinstance(value, str) else value
+    return {short: value} if isinstance(value, str) else value

@@ -209,6 +209,8 @@ def prepare(config: RunConfig, *, trust: bool, data_checked: bool = False) -> tu
     trainer = TRAINERS[config.task].with_settings(
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        sampling=config.sampling,
+        threads=config.threads,
         trust=trust,
         data_checked=True,
         joint=joint,

@@ -24,6 +24,7 @@ from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
 from reg_yolo.yolo.criterion.gradient_balance import gradient_shares, watch_gradients
 from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
+from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
 from reg_yolo.yolo.criterion.stock_scale import StockScale
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
 
@@ -118,6 +119,12 @@ class RegDetectionLoss(v8DetectionLoss):
         return {**means, "reg/scale": self.stock_scale.factor, **of_classes}
 
     # The loss ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, preds: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the gain-scaled losses times the batch size, and their items; computed in float32 under bfloat16."""
+        with without_bfloat16(self.device):
+            result: tuple[Tensor, dict[str, Tensor]] = super().__call__(in_float32(preds), batch)
+        return result
 
     def get_assigned_targets_and_loss(
         self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
