@@ -46,8 +46,9 @@ class Positives:
     def of_dense(cls, labels: Tensor, scores: Tensor, has_object: Tensor, object_index: Tensor) -> Positives:
         """Return the positives of upstream's dense tensors, [B, A] each and [B, A, C] for the scores."""
         image, anchor = has_object.nonzero(as_tuple=True)
-        label = labels[image, anchor]
-        return cls(image, anchor, object_index[image, anchor], label, scores[image, anchor, label])
+        # For a batch without any object upstream returns classes and indices as floating point numbers.
+        label = labels[image, anchor].long()
+        return cls(image, anchor, object_index[image, anchor].long(), label, scores[image, anchor, label])
 
     def dense_scores(self, shape: Sequence[int]) -> Tensor:
         """Return the target scores, Tensor[B, A, C], 0 but for the positives' own class."""
