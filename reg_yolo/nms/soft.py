@@ -13,7 +13,7 @@ from reg_yolo.nms.survivors import Candidates, Survivors
 SoftMethod = Literal["gaussian", "linear"]
 
 # Boxes whose overlaps are computed together.
-LEADING = 32
+LEADING = 64
 
 
 def soft_nms(
@@ -94,22 +94,31 @@ def _taken_in_turn(
         boxes, values, rows = boxes[left], values[left], rows[left]
         if not len(left):
             return torch.tensor(order, dtype=torch.long), torch.tensor(lowered, dtype=values.dtype)
-        # What the next boxes do to all others is computed together, as long as they are the next ones.
-        leading = values.topk(min(LEADING, len(values))).indices
-        overlap = iou_matrix(boxes[leading], boxes).nan_to_num_(0.0)
-        if method == "gaussian":
-            factors = overlap.square_().div_(-sigma).exp_()
-        else:
-            factors = torch.where(overlap > iou_threshold, 1.0 - overlap, 1.0)
+        # The leading boxes are taken among themselves, as long as the best of the others cannot come before: scores
+        # only fall. Then the others learn of all that were taken. Ascending, so that ties go to the lower index.
+        by_score = values.argsort(descending=True, stable=True)
+        bound = float(values[by_score[LEADING]]) if len(values) > LEADING else score_threshold
+        leading = by_score[:LEADING].sort().values
+        factors = _factors(iou_matrix(boxes[leading], boxes).nan_to_num_(0.0), method, sigma, iou_threshold)
         # What is taken leaves the race.
         factors[torch.arange(len(leading)), leading] = 0.0
-        place = {index: number for number, index in enumerate(leading.tolist())}
-        original = rows.tolist()
-        while True:
-            score, index = values.max(0)
-            value, number = score.item(), place.get(int(index))
-            if number is None or value <= score_threshold:
+        among_leading, numbers = factors[:, leading].tolist(), rows[leading].tolist()
+        current = first = values[leading].tolist()
+        taken: list[int] = []
+        while (best := max(current)) > score_threshold:
+            place = current.index(best)
+            # Whoever has its first score yet stood before the others in the order above.
+            if best <= bound and current[place] != first[place]:
                 break
-            order.append(original[int(index)])
-            lowered.append(value)
-            values.mul_(factors[number])
+            taken.append(place)
+            order.append(numbers[place])
+            lowered.append(best)
+            current = [score * factor for score, factor in zip(current, among_leading[place], strict=True)]
+        values *= factors[taken].prod(0, dtype=values.dtype)
+
+
+def _factors(iou: Tensor, method: SoftMethod, sigma: float, iou_threshold: float) -> Tensor:
+    """Return what an overlap multiplies a score with."""
+    if method == "gaussian":
+        return iou.square_().div_(-sigma).exp_()
+    return torch.where(iou > iou_threshold, 1.0 - iou, 1.0)
