@@ -5,28 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from reg_yolo.config.assign import AssignSettings
 from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
+from reg_yolo.config.sections import Flag, Section
 from reg_yolo.errors import ConfigError
-
-_WORDS_FOR_TRUTH = {"on": True, "yes": True, "off": False, "no": False}
-
-
-def _truth_from_word(value: Any) -> Any:
-    # YAML 1.1 reads these words as booleans, 1.2 does not; our reader follows 1.2, where `on: positives` keeps its key.
-    return _WORDS_FOR_TRUTH.get(value.lower(), value) if isinstance(value, str) else value
-
-
-Flag = Annotated[bool, BeforeValidator(_truth_from_word)]
-
-
-class Section(BaseModel):
-    """Base of all sections: no unknown key, no silent conversion, no change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DualSettings(Section):
@@ -175,6 +161,7 @@ class RegSettings(Section):
     dynamic_coefficient: DynamicCoefficientSettings = Field(
         default_factory=DynamicCoefficientSettings, description="Localisation-aware class weights of positives."
     )
+    assign: AssignSettings = Field(default_factory=AssignSettings, description="Which anchor points learn an object.")
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
     scale: Literal["auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="auto",
@@ -237,7 +224,7 @@ class RegSettings(Section):
     @property
     def is_stock(self) -> bool:
         """Whether the whole criterion is the stock one, boxes included."""
-        return self.is_neutral and self.box.loss == "ciou"
+        return self.is_neutral and self.box.loss == "ciou" and self.assign.is_stock
 
 
 def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping[str, Any]) -> list[str]:
