@@ -35,7 +35,7 @@ def raw_output(seed: int = 0, images: int = 3, anchors: int = 200, coefficients:
     center = places.gather(2, of) + 12 * (uniform(images, 2, anchors) - 0.5)
     size = 40 + 20 * uniform(images, 2, anchors)
     scores = uniform(images, CLASSES, anchors) ** 3
-    scores[1] = 0.0
+    scores[1:2] = 0.0
     return torch.cat((center, size, scores, uniform(images, coefficients, anchors)), 1)
 
 
@@ -148,14 +148,14 @@ def test_on_real_predictions(tmp_path: Path) -> None:
     model = model_of(load_checkpoint_file(str(shipped_weights("demo")))).float().eval()
     with torch.no_grad():
         raw = model(images.permute(0, 3, 1, 2).float() / 255)
-    for conf, multi_label in ((0.001, True), (0.25, False)):
+    for conf, multi_label in ((0.05, True), (0.25, False)):
         options = {"multi_label": multi_label, "nc": 7}
         expected = non_max_suppression(raw, conf, 0.7, **options)
         assert sum(len(rows) for rows in expected) > 5
         assert_same(expected, Suppression()(raw, conf, 0.7, **options))
-        assert_same(
-            non_max_suppression(raw, conf, 1.0, max_det=50, **options),
-            Suppression("balanced")(raw, conf, 1.0, max_det=50, **options),
-        )
+        if conf == 0.25:
+            # With less confident boxes upstream's runs into its time limit, where nothing is suppressed.
+            everything = non_max_suppression(raw, conf, 1.0, max_det=50, **options)
+            assert_same(everything, Suppression("balanced")(raw, conf, 1.0, max_det=50, **options))
         balanced = Suppression("balanced")(raw, conf, 0.7, **options)
         assert len(balanced) == 3 and any(not torch.equal(a, b) for a, b in zip(expected, balanced, strict=True))
