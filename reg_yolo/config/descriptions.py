@@ -59,6 +59,7 @@ def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
         ("p-hat", _uncertainty(settings)),
         ("lambda", _dynamic_coefficient(settings)),
         ("g (mask)", _mask_spatial(settings)),
+        ("assign", _assign(settings)),
     ):
         if text:
             terms.append((label, text))
@@ -189,4 +190,21 @@ def _dynamic_coefficient(settings: RegSettings) -> str:
     return (
         "1/(sigmoid(centre distance^2) + tanh|w/h - w_gt/h_gt|), rescaled to leave the sum over positives as it is, "
         f"distance in {settings.dynamic_coefficient.unit} units, no gradient (CLE eq. 2-4)"
+    )
+
+
+def _assign(settings: RegSettings) -> str:
+    assign = settings.assign
+    if assign.is_stock:
+        return ""
+    then = (
+        "left out of the class loss"
+        if assign.recall_target == "ignore"
+        else "positive, all targets of its object at least their IoU"
+    )
+    band = "; IoU in (0.4, 0.5) left out" if assign.ignore_band else ""
+    return (
+        f"task-aligned, and a point inside an object that misses its top-k is {then} where IoU >= 0.5 and "
+        f"{assign.alpha:g} p + {1 - assign.alpha:g} intersection/smaller area >= {assign.threshold:g}{band} "
+        "(CLE eq. 5-7)"
     )

@@ -32,6 +32,7 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     """
     if above.get("preset") is not None:
         return dict(above)
+    below, above = ({**layer, **_assign_section(layer)} for layer in (below, above))
     merged = deep_merge(below, above)
     alpha, alpha_above = merged.get("alpha"), above.get("alpha")
     if isinstance(alpha, dict) and isinstance(alpha_above, Mapping):
@@ -40,6 +41,11 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
         elif alpha_above.get("scheme") not in (None, "none") and "weights" not in alpha_above:
             alpha["weights"] = None
     return merged
+
+
+def _assign_section(reg: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the assigner's section where it is given by its kind alone, so that a later layer adds to it."""
+    return {"assign": {"kind": reg["assign"]}} if isinstance(reg.get("assign"), str) else {}
 
 
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from reg_yolo.config.layers import Layer
 from reg_yolo.config.loader import load_config, read_yaml_file
 from reg_yolo.config.problems import KeyedError, KeyPath, explain
-from reg_yolo.config.reg import Section
 from reg_yolo.config.schema import RunConfig
+from reg_yolo.config.sections import Section
 from reg_yolo.config.shipped import shipped_file
 from reg_yolo.errors import ConfigError
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from reg_yolo.config.assign import AssignSettings
 from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES, scale_by_gamma
 from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
@@ -17,10 +18,10 @@ from reg_yolo.config.reg_sections import (
     DynamicCoefficientSettings,
     FocalSettings,
     MaskSettings,
-    Section,
     SpatialSettings,
     UncertaintySettings,
 )
+from reg_yolo.config.sections import Section
 from reg_yolo.errors import ConfigError
 
 
@@ -36,6 +37,7 @@ class RegSettings(Section):
     dynamic_coefficient: DynamicCoefficientSettings = Field(
         default_factory=DynamicCoefficientSettings, description="Localisation-aware class weights of positives."
     )
+    assign: AssignSettings = Field(default_factory=AssignSettings, description="Which anchor points learn an object.")
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
     scale: Literal["by_gamma", "auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="by_gamma",
@@ -125,7 +127,7 @@ class RegSettings(Section):
     @property
     def is_stock(self) -> bool:
         """Whether the whole criterion is the stock one, boxes included."""
-        return self.is_neutral and self.box.loss == "ciou" and self.box.gain is None
+        return self.is_neutral and self.box.loss == "ciou" and self.box.gain is None and self.assign.is_stock
 
 
 def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping[str, Any]) -> list[str]:

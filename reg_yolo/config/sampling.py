@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from reg_yolo.config.problems import explain, show_value
-from reg_yolo.config.reg import Section
+from reg_yolo.config.sections import Section
 from reg_yolo.errors import ConfigError
 
 

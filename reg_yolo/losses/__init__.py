@@ -17,6 +17,7 @@ from reg_yolo.losses.dynamic_coefficient import dynamic_coefficient, equilibrate
 from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
 from reg_yolo.losses.equalized import GradientRatio, equalized_focal_loss, equalized_focal_slope
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
+from reg_yolo.losses.localization_score import localization_score, match_anchors
 from reg_yolo.losses.negative_weights import keep_hard_entries, mitigation_weights
 from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
@@ -70,6 +71,8 @@ __all__ = [
     # classification and localisation in step
     "dynamic_coefficient",
     "equilibrated_loss",
+    "localization_score",
+    "match_anchors",
     # reduction
     "reduce_loss",
 ]

@@ -401,3 +401,24 @@ def dynamic_coefficient(a, b, unit, stride, eps):
 def equilibrated_loss(losses, coefficients):
     ratio = sum(losses) / sum(c * loss for c, loss in zip(coefficients, losses, strict=True))
     return [c * ratio * loss for c, loss in zip(coefficients, losses, strict=True)]
+
+
+def localization_score(p, a, b, alpha):
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    area, target_area = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
+    shared = width * height
+    return alpha * p + (1 - alpha) * shared / min(area, target_area), shared / (area + target_area - shared)
+
+
+def match_anchors(anchors, class_scores, boxes, labels, alpha, threshold):
+    found = []
+    for anchor, scores in zip(anchors, class_scores, strict=True):
+        best, best_iou, highest = None, -1.0, 0.0
+        for number, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+            s, iou = localization_score(scores[label], anchor, box, alpha)
+            highest = max(highest, iou)
+            if (iou >= 0.5 or s >= threshold) and iou > best_iou:
+                best, best_iou = number, iou
+        found.append(best if best is not None else -1 if highest <= 0.4 else -2)
+    return found

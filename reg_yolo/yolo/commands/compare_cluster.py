@@ -15,9 +15,9 @@ from reg_yolo.errors import RegYoloError
 from reg_yolo.evaluation.comparison_records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.cluster import POLL_S, RETRIES, Cluster, cancel, connect, import_ray, require_room
+from reg_yolo.signals import listening_for_signals
 from reg_yolo.yolo.commands.compare import PlanOutcome, Watcher, run_plan
 from reg_yolo.yolo.commands.compare_planning import PlannedRun, planned_runs
-from reg_yolo.signals import listening_for_signals
 
 
 def run_plan_on_cluster(plan: Plan, out: Path, watcher: Watcher, cluster: Cluster, **options: Any) -> PlanOutcome:

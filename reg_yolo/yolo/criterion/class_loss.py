@@ -168,7 +168,7 @@ class ClassLossTerms:
         ratio = gradient_ratio.ratio(logits.device)
         if training:
             slope = losses.equalized_focal_slope(logits.detach(), targets, ratio, focal.gamma, focal.s, factor)
-            size = assignment.only_annotated(slope.abs_())
+            size = assignment.without_ignored(slope.abs_())
             positive = torch.where(targets > 0, size, 0.0).sum((0, 1))
             sums = torch.stack((positive, size.sum((0, 1)) - positive)) / self.normalizer(assignment)
             if distributed.is_available() and distributed.is_initialized():

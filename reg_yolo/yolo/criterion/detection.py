@@ -23,10 +23,11 @@ from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
 from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
 from reg_yolo.yolo.criterion.gradient_balance import gradient_shares, watch_gradients
 from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
+from reg_yolo.yolo.criterion.iac_assigner import assigner_for
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
 from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
 from reg_yolo.yolo.criterion.stock_scale import StockScale
-from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
+from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives, ignored_entries
 
 
 class RegDetectionLoss(v8DetectionLoss):
@@ -68,7 +69,7 @@ class RegDetectionLoss(v8DetectionLoss):
             )
         stored = stored or {}
         self.settings = settings
-        self.assigner = SparseTaskAlignedAssigner.like(self.assigner)
+        self.assigner = assigner_for(self.assigner, settings.assign)
         self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
         self.stock_scale = StockScale(settings.class_scale, stored.get("scale"))
         self.training_calls = 0
@@ -175,9 +176,10 @@ class RegDetectionLoss(v8DetectionLoss):
             positives = self._assign_densely(head, scores, points, truth, **assign_kwargs)
         targets = self._dense_targets(head, positives)
         annotated = batch.get("annotated")
+        ignored = ignored_entries(None if annotated is None else annotated.to(self.device), positives.ignored)
         return Assignment(
             truth, positives, targets, targets.sum().clamp_(min=1), self._masked_positives(positives, batch),
-            None if annotated is None else annotated.to(self.device),
+            ignored,
         )  # fmt: skip
 
     def _dense_targets(self, head: HeadOutput, positives: Positives) -> Tensor:
@@ -200,10 +202,7 @@ class RegDetectionLoss(v8DetectionLoss):
         """Return what upstream's own computation assigns, with every anchor point's box decoded."""
         rows = head.box_logits.transpose(1, 2).contiguous()
         boxes = (self.bbox_decode(head.anchor_points, rows) * head.strides).type(truth.boxes.dtype)
-        labels, _, targets, has_object, object_index = self.assigner(
-            scores, boxes, points, truth.labels, truth.boxes, truth.valid, **assign_kwargs
-        )
-        return Positives.of_dense(labels, targets, has_object, object_index)
+        return self.assigner.assign_densely(scores, boxes, points, truth, **assign_kwargs)
 
     def _class_loss(
         self, head: HeadOutput, logits: Tensor, assignment: Assignment, predicted: BoxPredictions
@@ -219,7 +218,7 @@ class RegDetectionLoss(v8DetectionLoss):
             normalizer = self.class_terms.normalizer(assignment)
             if self.class_weights is not None:
                 entries = entries * self.class_weights
-        entries = assignment.only_annotated(entries)
+        entries = assignment.without_ignored(entries)
         total = entries.sum()
         positives = assignment.positives
         if self.settings.dynamic_coefficient.enabled and len(positives.label):
@@ -272,5 +271,5 @@ class RegDetectionLoss(v8DetectionLoss):
         if self.stock_scale.value is not None:
             return self.stock_scale.value
         entries = self._stock_entries(head.logits, assignment)
-        stock = assignment.only_annotated(entries).sum() / assignment.normalizer
+        stock = assignment.without_ignored(entries).sum() / assignment.normalizer
         return self.stock_scale.fix(stock, ours, assignment.target_scores.sum())
