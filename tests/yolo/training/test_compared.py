@@ -37,7 +37,7 @@ class DrawingTrainer(RegDetectionTrainer):
 
 def trained(trainer: type, data: Path, folder: Path, **arguments: Any) -> ComparedTraining:
     """Train an epoch."""
-    settings = {**FAST, "data": str(data), "save_dir": str(folder), "val": False, **arguments}
+    settings = {**FAST, "data": str(data), "save_dir": str(folder), "val": False, "nbs": 8, **arguments}
     own = compared(trainer.with_settings("stock"), progress=None, reading=nullcontext)(overrides=settings)
     own.train()
     return own
