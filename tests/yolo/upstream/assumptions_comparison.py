@@ -12,7 +12,7 @@ import torch
 from ultralytics.data.build import build_dataloader
 from ultralytics.engine.trainer import BaseTrainer, EarlyStopping
 from ultralytics.engine.validator import BaseValidator
-from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils.metrics import DetMetrics, SegmentMetrics
 
@@ -20,7 +20,8 @@ from ultralytics.utils.metrics import DetMetrics, SegmentMetrics
 def models_are_built_by_get_model() -> None:
     """Random weights come into being in `get_model`, so that random numbers can start again just before."""
     source = inspect.getsource(BaseTrainer.setup_model)
-    assert "self.get_model(" in source and "Model(" not in source.replace("DistillationModel(", "").split('"""')[2]
+    assert "self.model = self.get_model(cfg=cfg, weights=weights" in source
+    assert "DetectionModel(cfg" in inspect.getsource(DetectionTrainer.get_model)
 
 
 def batches_are_drawn_by_the_seed() -> None:
