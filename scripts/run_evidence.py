@@ -31,9 +31,9 @@ PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
 REFERENCE = "stock"
 # Arms of the screen that need nothing but Ultralytics' own settings or a published loss.
 BASELINES = ("stock_cls1", "stock_cls2", "stock_cls4", "cls_pw05", "cls_pw1", "focal", "qfl", "efl")
-# Scenes that are trained on, validated on in the screen, validated on in the final, and start the warm sets.
-SCENES = {"train": (30_000, 700, 0.1), "screen": (31_000, 1000, 0.9), "final": (32_000, 700, 0.9)}
-WARM = (33_000, 450, 0.1)
+# Seed, images and validation share of the scenes: trained on; validated on, the first half of the places in the screen
+# and the second in the final; and those that start the warm sets.
+SCENES = {"train": (30_000, 700, 0.1), "val": (31_000, 1000, 0.9), "warm": (33_000, 450, 0.1)}
 LONGEST_SIDE = 320
 REAL_SETS = ("roadsign4", "bdd_dash")
 
@@ -42,20 +42,29 @@ def prepare(out: Path, real: Path | None, rendered: Path | None) -> None:
     """Render the scenes, and make every image of every set small, with the labels as they are."""
     from reg_yolo.scenes import write_stills
 
-    sources = {**SCENES, "warm": WARM}
-    for name, (seed, images, share) in sources.items():
+    for name, (seed, images, share) in SCENES.items():
         folder = (rendered or out / "rendered") / name
         if not (folder / "data.yaml").is_file():
             workers = os.cpu_count() or 1
             write_stills(folder, images, (480, 288), seed, boxes_only=True, val_fraction=share, workers=workers)
         pack(folder, out / "data" / name)
     names = yaml.safe_load((out / "data" / "train" / "data.yaml").read_text())["names"]
-    for split in ("screen", "final"):
-        content = {"path": "..", "train": "train/images/train", "val": f"{split}/images/val", "names": names}
-        (out / "data" / split / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    validation = sorted((out / "data" / "val" / "images" / "val").glob("*.jpg"))
+    places = sorted({place_of(image) for image in validation})
+    first = set(places[: len(places) // 2])
+    for part, chosen in (("screen", first), ("final", set(places) - first)):
+        listed = [f"./val/images/val/{image.name}" for image in validation if place_of(image) in chosen]
+        (out / "data" / f"{part}.txt").write_text("".join(f"{name}\n" for name in listed))
+        content = {"train": "train/images/train", "val": f"{part}.txt", "names": names}
+        (out / "data" / f"{part}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     for name in REAL_SETS:
         if real is not None and (real / name).is_dir():
             pack(real / name, out / "data" / name)
+
+
+def place_of(image: Path) -> str:
+    """Return the place of a scene, which two images may show."""
+    return image.stem.rpartition("_")[0]
 
 
 def pack(source: Path, target: Path) -> None:
@@ -162,7 +171,7 @@ def choose(out: Path) -> list[str]:
 
 def final_plan(out: Path, screen: dict[str, Any], arms: Sequence[str], seeds: Sequence[int], warm: Path) -> Path:
     """Write the plan of the final next to its results."""
-    data: dict[str, Any] = {"scenes": {"data": "data/final/data.yaml"}}
+    data: dict[str, Any] = {"scenes": {"data": "data/final.yaml"}}
     for name in REAL_SETS:
         if (out / "data" / name).is_dir():
             sized = {"imgsz": LONGEST_SIDE, "lr0": 0.001}

@@ -48,6 +48,11 @@ def _assign_section(reg: Mapping[str, Any]) -> dict[str, Any]:
     return {"assign": {"kind": reg["assign"]}} if isinstance(reg.get("assign"), str) else {}
 
 
+def merge_sampling(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one `sampling` section covered by another; a layer that names a method starts afresh from it."""
+    return dict(above) if above.get("method") is not None else deep_merge(below, above)
+
+
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns one whole configuration covered by another.
 
@@ -60,8 +65,11 @@ def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
     for key, short in SHORT_FORMS.items():
         lower, upper = (_as_section(layer.get(key), short) for layer in (below, above))
         if isinstance(lower, Mapping) and isinstance(upper, Mapping):
-            merged[key] = merge_reg(lower, upper) if key == "reg" else deep_merge(lower, upper)
+            merged[key] = _MERGES.get(key, deep_merge)(lower, upper)
     return merged
+
+
+_MERGES = {"reg": merge_reg, "sampling": merge_sampling}
 
 
 def _as_section(value: Any, short: str) -> Any:

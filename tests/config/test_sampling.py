@@ -28,9 +28,14 @@ def test_a_method_by_name_and_keys_above_it(base: Path) -> None:
     assert config.sampling.copy_paste.probability == 0.3
     heir = base.with_name("heir.yaml")
     heir.write_text("extends: base.yaml\nsampling: {epoch: scaled}\n")
-    assert load_config(heir, ["sampling=instance_repeat_factor"]).sampling == SamplingSettings(
-        method="instance_repeat_factor", epoch="scaled"
+    assert load_config(heir).sampling == SamplingSettings(method="repeat_factor", epoch="scaled")
+    # A layer that names a method starts afresh, so that `sampling=none` is none.
+    assert load_config(heir, ["sampling.copy_paste.probability=1", "sampling=none"]).sampling == SamplingSettings(
+        copy_paste={"probability": 1.0}
     )
+    heir.write_text("extends: base.yaml\nsampling: {copy_paste: {probability: 0.5}}\n")
+    assert not load_config(heir).sampling.is_stock
+    assert load_config(heir, ["sampling=none"]).sampling.is_stock
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from reg_yolo.config.loader import load_config
-from reg_yolo.config.merging import deep_merge, merge_reg
+from reg_yolo.config.merging import merge_reg, merge_sampling
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
@@ -79,7 +79,7 @@ def resume_with_overrides(
     stored_settings(stored, given, last)
     if given_sampling is None and "sampling" in values:
         saved = stored_sampling(stored, None, last).to_dict()
-        given_sampling = SamplingSettings.from_mapping(deep_merge(saved, values["sampling"]))
+        given_sampling = SamplingSettings.from_mapping(merge_sampling(saved, values["sampling"]))
     stored_sampling(stored, given_sampling, last)
     fixed = [key for key in values if key not in {"reg", "sampling", "train", "data"}]
     if fixed:

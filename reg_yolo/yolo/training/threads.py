@@ -1,10 +1,11 @@
 """How many threads PyTorch trains with on a CPU: all the cores that the process may use, or upstream's number.
 
-Upstream takes the machine's cores less one, whatever a container or taskset leaves of them.
+Upstream takes the machine's cores less one, whatever a container, taskset or OMP_NUM_THREADS leave of them.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,7 +28,7 @@ def choose_threads(setting: str | int, *, stock: bool) -> tuple[int, str]:
         stock: Whether loss, sampling and precision are the stock ones: such a run equals upstream's bit for bit only
             with as many threads, since sums are split among them.
     """
-    cores = available_cores()
+    cores = _allowed_threads()
     if isinstance(setting, int):
         return setting, f"threads={setting}; {cores} cores are allowed"
     if setting == "upstream":
@@ -38,6 +39,12 @@ def choose_threads(setting: str | int, *, stock: bool) -> tuple[int, str]:
             "cores that are allowed"
         )
     return cores, "all the cores that are allowed"
+
+
+def _allowed_threads() -> int:
+    """Return the cores that may be used; OMP_NUM_THREADS, where it is set, is a limit that somebody has chosen."""
+    cores, limit = available_cores(), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
 
 
 class TrainingThreads(Host):

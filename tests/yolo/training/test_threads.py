@@ -23,6 +23,7 @@ def more_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine on which upstream takes another number of threads than we do."""
     before = torch.get_num_threads()
     monkeypatch.setattr(threads, "available_cores", lambda: CORES)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield
     torch.set_num_threads(before)
 
@@ -45,6 +46,18 @@ def trainer_of(data: Path, folder: Path, reg: str, **settings: Any) -> Any:
 )
 def test_choice_of_threads(setting: str | int, stock: bool, expected: int) -> None:
     assert choose_threads(setting, stock=stock)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"), [("1", 1), ("1,4", 1), ("99", CORES), ("0", CORES), ("", CORES), ("many", CORES)]
+)
+def test_the_variable_that_limits_openmp_limits_us(
+    variable: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert choose_threads("auto", stock=False)[0] == expected
+    assert choose_threads("auto", stock=True)[0] == NUM_THREADS
+    assert choose_threads(4, stock=False)[0] == 4
 
 
 @pytest.mark.parametrize(
