@@ -13,6 +13,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
 NOT_FOUND = "picture not found"
-LEADS_OUT = "picture not found: its path leads out of the export"
+LEADS_OUT = "picture not found: its path leads out of the export; name its folder as images"
 SEVERAL = "several pictures of that name, none nearer than the others"
 _SERVER = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\\]*")
 _DRIVE = re.compile(r"^[A-Za-z]:(?=[/\\]|$)")
@@ -110,14 +111,16 @@ class ImageFinder:
         return self._best(candidates, parts, near, split)
 
     def _best(self, candidates: Sequence[Path], parts: list[str], near: Path, split: str | None) -> FoundImage:
-        written = _folded("/".join(parts))
+        tails = [_common_tail(path.parent.parts, parts[:-1]) for path in candidates]
+        agreeing = max(tails)
+        candidates = [path for path, tail in zip(candidates, tails, strict=True) if tail == agreeing]
         if len(candidates) == 1:
-            return FoundImage(candidates[0], agreeing=1 + _common_tail(candidates[0].parent.parts, parts[:-1]))
+            return FoundImage(candidates[0], agreeing=1 + agreeing)
+        written = _folded("/".join(parts))
         ranked = sorted(
             (
                 # What stands where the path says, seen from the file that says so.
                 _folded(os.path.relpath(path, near)).replace(os.sep, "/") != written,
-                -_common_tail(path.parent.parts, parts[:-1]),
                 split is None or split_of(str(path.parent)) != split,
                 # Annotations/day1/0001.xml means JPEGImages/day1/0001.jpg.
                 -_common_tail(path.parent.parts, near.parts),
@@ -126,15 +129,14 @@ class ImageFinder:
             )
             for path in candidates
         )
-        if len(ranked) > 1 and ranked[0][:5] == ranked[1][:5]:
+        if ranked[0][:4] == ranked[1][:4]:
             return FoundImage(None, SEVERAL)
-        path = Path(ranked[0][5])
-        return FoundImage(path, agreeing=1 + _common_tail(path.parent.parts, parts[:-1]))
+        return FoundImage(Path(ranked[0][4]), agreeing=1 + agreeing)
 
     def _leads_out(self, name: str, near: Path) -> bool:
         if ".." not in re.split(r"[/\\]", name):
             return False
-        place = os.path.normpath(near / name.replace("\\", "/"))
+        place = os.path.normpath(near.absolute() / name.replace("\\", "/"))
         return not any(place.startswith(root + os.sep) for root in self._roots)
 
 
@@ -144,10 +146,14 @@ def path_parts(name: str) -> list[str]:
     Example:
         >>> path_parts("C:\\\\Users\\\\me\\\\road\\\\..\\\\day 1\\\\a.jpg")
         ['Users', 'me', 'day 1', 'a.jpg']
-        >>> path_parts("../images/a.jpg"), path_parts("https://host/data/a%20b.jpg")
+        >>> path_parts("../images/a.jpg"), path_parts("https://host/data/a%20b.jpg?X-Sign=1")
         (['images', 'a.jpg'], ['data', 'a%20b.jpg'])
     """
-    text = _DRIVE.sub("", _SERVER.sub("", _QUERY.sub("", name.strip().strip("\"'"))))
+    text = _QUERY.sub("", name.strip().strip("\"'"))
+    if _SERVER.match(text):
+        # A signed address has its signature behind the name.
+        text = _SERVER.sub("", re.split(r"[?#]", text, maxsplit=1)[0])
+    text = _DRIVE.sub("", text)
     parts: list[str] = []
     for part in re.split(r"[/\\]", text):
         if part == "..":
@@ -196,6 +202,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+@lru_cache(maxsize=1 << 16)
 def _key(name: str) -> str:
     return _folded(unquote(name))
 

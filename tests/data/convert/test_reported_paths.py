@@ -22,6 +22,7 @@ PATHS = {
     "another machine": "/home/anna/export/images/a.jpg",
     "a drive": "D:\\roads\\images\\a.jpg",
     "a server": "https://tool.example/data/a.jpg",
+    "a signed address": "s3://bucket/data/a.jpg?X-Signature=1/2",
     "a data/ prefix": "data/images/a.jpg",
     "other letters": "Images/A.JPG",
     "another suffix": "a.png",
@@ -131,6 +132,23 @@ def test_two_entries_of_one_name_are_one_image(tmp_path: Path) -> None:
     summary = convert(tmp_path / "in", tmp_path / "out")
     assert written(tmp_path / "out", "f") == [BOX, [0, [40.0, 20.0, 60.0, 40.0]]]
     assert reasons(summary) == ["several entries mean this picture: their objects are taken together"]
+
+
+def test_outlines_of_two_entries_are_one_image_too_and_a_line_that_stands_twice_is_one(tmp_path: Path) -> None:
+    write_picture(tmp_path / "in/f.jpg")
+    outline = '<polygon label="sign" points="10,20;30,20;30,40"/>'
+    entries = cvat_image("f.jpg").replace("</image>", f"{outline}</image>") * 3
+    write(tmp_path / "in/annotations.xml", CVAT.format(entries))
+    summary = convert(tmp_path / "in", tmp_path / "out")
+    assert written(tmp_path / "out", "f") == [[0, [10.0, 20.0, 30.0, 20.0, 30.0, 40.0]]]
+    assert reasons(summary).count("the same object a second time") == 2
+    write_picture(tmp_path / "yolo/images/a.jpg")
+    write(tmp_path / "yolo/labels/a.txt", f"0 {ROW}\n")
+    write(tmp_path / "yolo/train.txt", "images/a.jpg\n./images/a.jpg\n")
+    write(tmp_path / "yolo/data.yaml", "train: train.txt\nnames: [sign]\n")
+    summary = convert(tmp_path / "yolo", tmp_path / "yolo_out", strict=True)
+    assert written(tmp_path / "yolo_out") == [BOX] and summary.images == {"train": 1}
+    assert reasons(summary) == ["picture that a list names twice: written once"]
 
 
 def test_entries_of_other_sizes_or_folders_are_refused(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def _labels(content: Mapping[str, Any], path: Path) -> list[str]:
 def _read_item(
     item: Mapping[str, Any], names: list[str], place: str, path: Path, split: str | None, finder: ImageFinder
 ) -> AnnotatedImage:
-    given = item.get("image")
+    given = item.get("image") or item.get("media")
     picture: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     name = as_text(picture.get("path") or item.get("id"), f"{path}: {place} id")
     sides = picture.get("size")

@@ -15,6 +15,7 @@ BAD_OBJECT = "object that cannot be read"
 BAD_FILE = "annotation file that cannot be read"
 OTHER_SUFFIX = "picture found under another suffix"
 MERGED = "several entries mean this picture: their objects are taken together"
+LISTED_TWICE = "picture that a list names twice: written once"
 _TAKEN = "picture not found: the one of that name is another entry's"
 _CONTRADICTING = "several entries from different folders mean this picture"
 _OTHER_SIZES = "several entries of different sizes mean this picture"
@@ -127,8 +128,12 @@ def _merge(entries: list[AnnotatedImage]) -> set[int]:
                 _refuse([image], _TAKEN)
     if len({image.size for image in alike if image.size is not None}) > 1:
         return _refuse(alike, _OTHER_SIZES)
-    first, *others = sorted(alike, key=lambda image: entries.index(image))
+    first, *others = [image for image in entries if any(image is other for other in alike)]
     for image in others:
+        if image.normalized and image.annotation_file == first.annotation_file:
+            # A list that names an image twice: there is one label file.
+            first.left_out.append(Remark("changed", first.name, "", "", LISTED_TWICE))
+            continue
         own = "" if image.annotation_file == first.annotation_file else f"{image.annotation_file.name}: "
         for item in image.objects:
             item.place = own + item.place

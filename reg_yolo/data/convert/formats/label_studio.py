@@ -86,7 +86,7 @@ def _image_name(task: Mapping[str, Any], where: str) -> str:
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     texts = [value for value in (data or {}).values() if isinstance(value, str)]
     for text in texts:
-        if text.partition("&")[0].rpartition(".")[2].lower() in IMAGE_SUFFIXES:
+        if "".join(path_parts(text)[-1:]).rpartition(".")[2].lower() in IMAGE_SUFFIXES:
             return text
     return as_text(task.get("file_upload") or next(iter(texts), None), f"{where} data")
 

@@ -71,7 +71,7 @@ def _read_file(path: Path, finder: ImageFinder, from_zero: set[Path]) -> Annotat
     # Of several images of the name, the one where <path> or <folder> say, or in the devkit's folder.
     given, folder = ((document.findtext(tag) or "").strip() for tag in ("path", "folder"))
     written = [given] if given and path_parts(given)[-1:] == path_parts(name)[-1:] else []
-    written += [f"{folder}/{name}", f"JPEGImages/{name}"] if name else []
+    written += [f"{folder}/{name}", f"JPEGImages/{name}", name] if name else []
     own = finder.find_stem(path.stem, path.parent)
     tried = [finder.find(form, path.parent) for form in written]
     found = next((place for place in tried if place.path is not None), tried[-1] if tried else own)
