@@ -58,6 +58,7 @@ class Bfloat16Training(Host):
         bfloat16: Whether the run trains in bfloat16, on whatever device.
     """
 
+    model: Any
     stored: dict[str, Any]
     bfloat16: bool = False
 
@@ -90,7 +91,7 @@ class Bfloat16Training(Host):
         """Set upstream's attributes, and the memory layout in which a CPU convolves in bfloat16 without conversions."""
         super().set_model_attributes()
         if self._on_cpu:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch as upstream does, in the model's memory layout."""
