@@ -118,4 +118,4 @@ def _why_no_image(file: MediaFile) -> str:
         _ = file.size
     except MediaError as error:
         return str(error)
-    return f"{file.path} was skipped by Ultralytics' reader, although it decodes"
+    return f"{file.path} was skipped: Ultralytics' reader gives no pixels of 8 bits for it"

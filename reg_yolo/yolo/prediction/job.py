@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
@@ -22,6 +23,7 @@ from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import MediaError
 from reg_yolo.files import file_sha256
+from reg_yolo.video.decoding import Picture
 from reg_yolo.video.reading import Unreadable, read_source
 from reg_yolo.video.sources import Source
 from reg_yolo.video.tiles import Crop
@@ -166,7 +168,7 @@ def run_job(
     jsonl = DetectionsWriter(job.folder / "detections.jsonl", header)
     table = CsvWriter(job.folder / "detections.csv")
     pictures = AnnotatedPictures(job.folder, names, media, settings.step_s, job.finders)
-    items = read_source(media, imread, settings.thinning)
+    items = read_source(media, _read_picture, settings.thinning)
     bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
     with (
@@ -222,3 +224,12 @@ def run_job(
         failed=failed,
         holes=holes,
     )
+
+
+def _read_picture(path: Path) -> Picture | None:
+    """Decode an image as Ultralytics does; None where it has no pixels of 8 bits, as a TIFF of floating point."""
+    try:
+        picture = imread(path)
+    except cv2.error:
+        return None
+    return picture if picture is not None and picture.dtype == np.uint8 else None

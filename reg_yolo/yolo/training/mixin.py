@@ -44,7 +44,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
             `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
-            run their own code.
+            run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -123,6 +123,11 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
             self.sampling = stored_sampling(self.stored, None if given_sampling is None else self.sampling, path)
             require_unfinished(checkpoint, path)
             overrides["resume"] = str(path)
+        elif self.settings.get("continues"):
+            # A finished run is extended: a new schedule with the criterion as it was learned.
+            path = Path(str(self.settings["continues"]))
+            self.stored = metadata_of(load_checkpoint_file(path, trust=self.trust))
+            self.reg = stored_settings(self.stored, self.reg, path)
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])
         self.learned_deviation: nn.Parameter | None = None
