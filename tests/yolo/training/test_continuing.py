@@ -22,6 +22,8 @@ from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 from tests.cli.conftest import contents
 from tests.yolo.runs import trainer_for
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 2
 
 
@@ -59,7 +61,7 @@ def require_finished(folder: Path) -> None:
         assert load_checkpoint_file(folder / "weights" / name)["optimizer"] is None
     assert list(metadata_of(load_checkpoint_file(folder / "weights/best.pt"))["thresholds"]["values"])
     assert {path.suffix for path in folder.glob("per_class.*")} == {".csv", ".json", ".md", ".txt"}
-    assert not [path for path in folder.rglob("*.part")]
+    assert not list(folder.rglob("*.part"))
     with pytest.raises(WeightsError, match="this run is finished"):
         resume_with_overrides(folder)
 
@@ -141,7 +143,7 @@ def test_a_best_that_was_not_written_any_more_is_written(
     require_finished(folder)
 
 
-@pytest.mark.parametrize("place", ["before stripping", "best not stripped", "validation", "reports", "thresholds"])
+@pytest.mark.parametrize("place", ["best not stripped", "validation", "thresholds"])
 def test_a_run_killed_in_its_final_evaluation_is_completed(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -154,10 +156,8 @@ def test_a_run_killed_in_its_final_evaluation_is_completed(
     from reg_yolo.yolo.validation.validators import RegDetectionValidator
 
     patches: dict[str, tuple[Any, str, Any]] = {
-        "before stripping": (saving.AtomicCheckpoints, "_strip", kill),
         "best not stripped": (saving.AtomicCheckpoints, "_strip", strip_last),
         "validation": (RegDetectionValidator, "preprocess", kill),
-        "reports": (RegDetectionValidator, "write_reports", kill),
         "thresholds": (saving, "write_checkpoint", kill),
     }
     monkeypatch.setattr(*patches[place])
