@@ -109,6 +109,9 @@ class ContinuedTraining(AtomicCheckpoints):
         removed = cut_results(self.csv, epochs, checkpoint.get("train_results") or {})
         if removed:
             LOGGER.info(f"{self.csv}: {removed} row(s) past epoch {epochs} removed, the last one that was saved")
+        for left in self.wdir.glob(".*.part"):
+            # Of a process that was killed while it wrote.
+            left.unlink(missing_ok=True)
         if last_is_best(checkpoint) and not self._best_is_of(checkpoint):
             LOGGER.info(f"{self.best}: written again from {self.resumed_from}, the best epoch so far")
             replace_bytes(self.best, self.resumed_from.read_bytes())

@@ -115,6 +115,7 @@ def test_a_row_without_its_checkpoint_is_not_doubled(rectangles: Path, tmp_path:
     assert epochs_in(folder) == [1, 2] and epoch_of(folder / "weights/last.pt") == 0
     with (folder / "results.csv").open("a") as stream:
         stream.write("3,0.5,1.")
+    (folder / "weights/.last.pt.0123abcd.part").write_bytes(b"half of it")
     resume_with_overrides(folder)
     require_finished(folder)
 
