@@ -67,7 +67,7 @@ def targets_of(bases: Bases) -> dict[str, Target]:
         shutil.copy(Path(ultralytics.__file__).parent / "cfg/trackers/botsort.yaml", folder / "tracker.yaml")
 
     predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64", "--out", "made"]
-    quick: list[object] = [*predict, "--conf", 0.01, "--engine", "pytorch"]
+    quick: list[object] = [*predict, "conf=0.01", "--engine", "pytorch"]
     return {
         "data.yaml": Target(data, "data/data.yaml", ["data", "check", "data/data.yaml"]),
         "label file": Target(data, "data/labels/*/*.txt", ["data", "check", "data/data.yaml"]),

@@ -48,7 +48,7 @@ def jobs_of(bases: Bases) -> dict[str, Job]:
     }
     found = {"train": Job(["train", "detect/yolov8n", f"data={bases.data}", *TRAIN], _again, _run_faults, _run_broken)}
     words: list[object] = [
-        "predict", bases.weights, bases.data.parent / "images/train", "device=cpu", "imgsz=64", "--conf", 0.01,
+        "predict", bases.weights, bases.data.parent / "images/train", "device=cpu", "imgsz=64", "conf=0.01",
         "--engine", "pytorch", "--out", "made",
     ]  # fmt: skip
     found["predict"] = Job(words, lambda _, w=words: w, _compared(bases, "predict", words), lambda _: {})

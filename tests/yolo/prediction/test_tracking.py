@@ -188,8 +188,6 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path, monkeypatch: pytest
     aliases = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     for old, new in zip("abcdefg", "bcdefgh", strict=True):
         aliases.append(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]")
-        f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]" for m, n in zip("abcdefg", "bcdefgh")
-    ]
     (tmp_path / "bomb.yaml").write_text("\n".join(aliases))
     with pytest.raises(ConfigError, match=r"bomb\.yaml:.* too large"):
         read_tracker(tmp_path / "bomb.yaml")
