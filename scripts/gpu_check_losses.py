@@ -26,7 +26,6 @@ from bench_criterion import (
 )
 from bench_mask_loss import EVERYTHING_ON as MASKS_ON
 from bench_mask_loss import Case as MaskCase
-from bench_training_step import training_step
 from gpu_check_rows import Row, Setting, difference, parity_row, speed_rows
 from torch import Tensor, nn
 
@@ -50,6 +49,24 @@ MASK_LEAVES = ("boxes", "scores", "mask_coefficient", "proto")
 # A new loss scaler starts at 2^16 and halves itself while gradients overflow, each time leaving a step out.
 MOST_HALVINGS = 12
 GOAL_CRITERION, GOAL_STEP = 0.5, 0.97
+
+
+def training_step(
+    model: nn.Module, criterion: Any, images: Tensor, labels: dict[str, Tensor], *, amp: bool = False
+) -> Callable[[], None]:
+    """Return a call that takes one step, with `amp` as upstream trains on a GPU: in half precision, the loss scaled."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    scaler = torch.amp.GradScaler(images.device.type, enabled=amp)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(images.device.type, enabled=amp):
+            loss, _ = criterion(model(images), labels)
+        scaler.scale(loss.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
 
 
 def neutral_parity(setting: Setting) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
+from reg_yolo.cli import compare, configuration, data, exporting, prediction, reports, scenes, training
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 from reg_yolo.signals import terminated_like_interrupted
@@ -51,6 +51,7 @@ for command in (
     configuration.config,
     training.train,
     training.val,
+    compare.compare,
     reports.report,
     exporting.export,
     scenes.scenes,

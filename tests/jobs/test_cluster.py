@@ -198,10 +198,10 @@ def test_a_local_cluster_listens_to_this_machine_alone(tmp_path: Path) -> None:
     # In a process of its own: this one has a cluster already.
     script = """
 import psutil
-from reg_yolo.jobs.cluster import Cluster, _connect, _ray
+from reg_yolo.jobs.cluster import Cluster, connect, import_ray
 cluster = Cluster("local")
-ray = _ray(cluster)
-_connect(ray, cluster)
+ray = import_ray(cluster.address)
+connect(ray, cluster)
 assert ray.get(ray.remote(lambda: 3).remote()) == 3
 mine = psutil.Process()
 ports = [c for p in [mine, *mine.children(recursive=True)] for c in p.net_connections("inet") if c.status == "LISTEN"]

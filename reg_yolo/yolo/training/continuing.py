@@ -66,7 +66,7 @@ class ContinuedTraining(AtomicCheckpoints):
         overrides["resume"] = str(path)
         if not overrides.get("save_dir"):
             # The folder that a checkpoint names is where its run lay once; this may be a copy of it.
-            overrides["save_dir"] = str(run_folder_of(path))
+            overrides["save_dir"] = str(run_folder_of(path) or path.absolute().parent)
         return reg
 
     # The data set -------------------------------------------------------------------------------------------------

@@ -61,15 +61,9 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     return saved
 
 
-def run_folder_of(checkpoint: Path) -> Path:
-    """Return the run directory that a checkpoint lies in: above `weights`, or its own folder.
-
-    Example:
-        >>> run_folder_of(Path("runs/detect/train/weights/last.pt"))
-        PosixPath('runs/detect/train')
-    """
-    folder = checkpoint.absolute().parent if checkpoint.parent == Path() else checkpoint.parent
-    return folder.parent if folder.name == "weights" else folder
+def run_folder_of(last: Path) -> Path | None:
+    """Return the run that a checkpoint lies in, which need not be the one that wrote it: runs are copied and moved."""
+    return last.absolute().parent.parent if last.absolute().parent.name == "weights" else None
 
 
 def epochs_behind(checkpoint: Mapping[str, Any]) -> int:
@@ -103,7 +97,7 @@ def require_something_left(checkpoint: Mapping[str, Any], path: Path, *, trust: 
     is_trained = metadata_of(checkpoint).get("complete") or (epochs is not None and epochs_behind(checkpoint) >= epochs)
     if not is_stripped and not is_trained:
         return False
-    folder = run_folder_of(path)
+    folder = run_folder_of(path) or path.parent
     best = folder / "weights" / "best.pt"
     if not best.is_file():
         if last_is_best(checkpoint):

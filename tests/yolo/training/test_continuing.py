@@ -220,10 +220,15 @@ def test_an_untouched_data_set_is_not_said_to_have_changed(
     assert not [text for text in said if "has changed" in text]
 
 
-@pytest.mark.parametrize(
-    ("path", "folder"),
-    [("runs/a/weights/last.pt", "runs/a"), ("runs/a/last.pt", "runs/a"), ("/x/weights/last.pt", "/x")],
-)
-def test_the_folder_of_a_run_is_where_its_checkpoint_lies(path: str, folder: str) -> None:
-    assert run_folder_of(Path(path)) == Path(folder)
-    assert run_folder_of(Path("last.pt")) == Path.cwd()
+def test_a_checkpoint_outside_of_a_run_goes_on_in_its_own_folder(stopped: Path, tmp_path: Path) -> None:
+    before = contents(stopped)
+    shutil.copy(stopped / "weights/last.pt", tmp_path / "last.pt")
+    result = resume_with_overrides(tmp_path / "last.pt")
+    assert result.folder == tmp_path and epochs_in(tmp_path) == [1, 2]
+    assert contents(stopped) == before
+
+
+def test_the_folder_of_a_run_is_where_its_checkpoint_lies() -> None:
+    assert run_folder_of(Path("runs/a/weights/last.pt")) == Path.cwd() / "runs/a"
+    assert run_folder_of(Path("/x/weights/last.pt")) == Path("/x")
+    assert run_folder_of(Path("runs/a/last.pt")) is None
