@@ -4,8 +4,6 @@ Both writers fill ``<name>.part`` and rename it at the end. When processing is i
 order, and say so in it; after a hard kill the ``.part`` file holds every whole frame.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -18,6 +16,7 @@ from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.header import SCHEMA, DetectionsHeader
 from reg_yolo.detections.holes import Hole
 from reg_yolo.errors import DataError, MediaError
+from reg_yolo.text_tables import csv_text
 
 _Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole)
 
@@ -266,9 +265,7 @@ def _json_line(record: dict[str, Any]) -> str:
 
 
 def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue().removesuffix("\n")
+    return csv_text(rows).removesuffix("\n")
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reg_yolo.text_tables import csv_cell
+
 CODES: dict[str, tuple[str, str]] = {
     "split-missing": ("error", "a split that training needs is not named"),
     "split-unreadable": ("error", "a split's folder or list is missing, empty or cannot be read"),
@@ -109,7 +111,7 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headings)
-    writer.writerows([printable(str(cell)) if cell is not None else "" for cell in row] for row in rows)
+    writer.writerows([csv_cell(printable(str(cell))) if cell is not None else "" for cell in row] for row in rows)
     return text.getvalue()
 
 

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from ultralytics.engine.results import Boxes
 from ultralytics.utils import LOGGER, ROOT, IterableSimpleNamespace
 
 from reg_yolo.config.problems import did_you_mean
+from reg_yolo.config.yaml_text import read_yaml
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.errors import ConfigError
+from reg_yolo.stored import damage_named, read_stored_text
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem
 
 # Upstream's own default, tracktrack, also wants boxes that suppression dropped; these it is not given here.
@@ -31,6 +32,7 @@ DEFAULT_TRACKER = "botsort.yaml"
 TRACKERS = ("botsort", "bytetrack", "deepocsort", "fasttrack", "ocsort", "tracktrack")
 COMPENSATION = ("sparseOptFlow", "orb", "sift", "ecc", "none")
 _SHIPPED = ROOT / "cfg" / "trackers"
+_LARGEST_YAML = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,8 @@ def _find(name: str) -> tuple[Path, bool]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"{path} cannot be read as a tracker's YAML: {first}") from None
+    with damage_named(path, "a tracker's YAML", "expected lines of `key: value`, tracker_type among them", ConfigError):
+        values = read_yaml(read_stored_text(path, _LARGEST_YAML), str(path)).value
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no tracker's YAML: expected lines of `key: value`, tracker_type among them.")
     return values

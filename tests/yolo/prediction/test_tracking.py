@@ -183,8 +183,17 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"list.yaml is no tracker's YAML"):
         read_tracker(tmp_path / "list.yaml")
     (tmp_path / "torn.yaml").write_text("tracker_type: [\n")
-    with pytest.raises(ConfigError, match=r"torn.yaml cannot be read as a tracker's YAML"):
+    with pytest.raises(ConfigError, match=r"torn\.yaml:2: not valid YAML"):
         read_tracker(tmp_path / "torn.yaml")
+    aliases = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for old, new in zip("abcdefg", "bcdefgh", strict=True):
+        aliases.append(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]")
+    (tmp_path / "bomb.yaml").write_text("\n".join(aliases))
+    with pytest.raises(ConfigError, match=r"bomb\.yaml:.* too large"):
+        read_tracker(tmp_path / "bomb.yaml")
+    (tmp_path / "long.yaml").write_bytes(b"#" * 1_100_000)
+    with pytest.raises(ConfigError, match=r"long\.yaml: not a tracker's YAML \(larger than 1 MB\)"):
+        read_tracker(tmp_path / "long.yaml")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r'pip install "reg-yolo\[track\]"'):
         read_tracker()
