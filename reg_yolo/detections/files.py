@@ -17,9 +17,10 @@ from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.header import SCHEMA, DetectionsHeader
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import DataError, MediaError
 
-_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole)
+_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole, Join)
 
 CSV_COLUMNS = ("source", "frame", "time_s", "class", "class_id", "confidence", "x1", "y1", "x2", "y2", "track")
 
@@ -121,8 +122,8 @@ class DetectionsWriter:
         self.frames += 1
         self.detections += len(frame.detections)
 
-    def write_event(self, event: Hole | Chapter) -> None:
-        """Append what lies between frames: what a damaged source lacks, or where the next file of a drive starts."""
+    def write_event(self, event: Hole | Join | Chapter) -> None:
+        """Append what lies between frames: what a damaged source lacks, where a file was joined, a drive's next file."""
         if self._file is None:
             raise ValueError("write_event must be called inside the writer's 'with' block")
         self._file.write_line(_json_line(event.to_record()))
@@ -195,6 +196,7 @@ class DetectionsReader:
         header: Its first record.
         end: Its last record once the frames are read; None before, and where it is missing.
         holes: What damaged sources lack, as far as the file has been read.
+        joins: Where timestamps start again in a source, likewise.
         tolerate_cut: Whether a file that breaks off is read up to its last whole line instead of being an error.
     """
 
@@ -203,6 +205,7 @@ class DetectionsReader:
         self.tolerate_cut = tolerate_cut
         self.end: dict[str, Any] | None = None
         self.holes: list[Hole] = []
+        self.joins: list[Join] = []
         try:
             with path.open("rb") as stream:
                 first = stream.readline()
@@ -225,7 +228,7 @@ class DetectionsReader:
 
     def __iter__(self) -> Iterator[FrameDetections]:
         self.end = None
-        self.holes = []
+        self.holes, self.joins = [], []
         with self.path.open("rb") as stream:
             stream.readline()
             for number, line in enumerate(stream, start=2):
@@ -237,6 +240,8 @@ class DetectionsReader:
                     yield _build(FrameDetections, record, self.path, number)
                 elif kind == "hole":
                     self.holes.append(_build(Hole, record, self.path, number))
+                elif kind == "join":
+                    self.joins.append(_build(Join, record, self.path, number))
                 elif kind == "end":
                     self.end = record
                     return

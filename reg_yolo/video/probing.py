@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from reg_yolo.errors import MediaError
-from reg_yolo.video.decoding import VideoFrame, announced_end, open_video, read_frames
+from reg_yolo.video.decoding import VideoFrame, announced_end, counts_from_anywhere, open_video, read_frames
 from reg_yolo.video.quiet_opencv import quiet_opencv
 
 # Containers that announce more than this announce their time base, not their frames.
@@ -23,8 +23,9 @@ class VideoInfo:
         width: Pixels, as shown: a turned picture is turned.
         height: Pixels, likewise.
         fps: Nominal frames per second; None where the container has none that is credible.
-        frame_count: Announced frames; None where unknown. A damaged file may hold fewer.
+        frame_count: Announced frames; None where unknown, as in MPEG-TS. A damaged file may hold fewer.
         duration_s: Announced duration of the pictures; None where unknown.
+        frames_about: The same as frame_count, or where nothing is announced what the first and last timestamp suggest.
         fourcc: Codec tag, such as ``avc1``.
     """
 
@@ -34,6 +35,7 @@ class VideoInfo:
     frame_count: int | None
     duration_s: float | None
     fourcc: str
+    frames_about: int | None = None
 
 
 def probe_image(path: Path) -> tuple[int, int]:
@@ -63,9 +65,10 @@ def probe_video(path: Path) -> VideoInfo:
     with open_video(path) as (container, stream):
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         fps = rate if 0 < rate <= _HIGHEST_FPS else None
-        duration, _ = announced_end(container, stream)
+        duration, exact = announced_end(container, stream)
         count = stream.frames if stream.frames > 0 else None
         tag = stream.codec_context.codec_tag
+        announced = not counts_from_anywhere(container) and (exact or count is not None)
     if count is None and fps is not None and duration is not None:
         count = max(1, round(duration * fps))
     if duration is None and fps is not None and count is not None:
@@ -73,7 +76,8 @@ def probe_video(path: Path) -> VideoInfo:
     for frame in read_frames(path):
         if isinstance(frame, VideoFrame) and frame.picture is not None:
             height, width = frame.picture.shape[:2]
-            return VideoInfo(width, height, fps, count, duration, tag if tag.isprintable() else "")
+            known = (count, duration) if announced else (None, None)
+            return VideoInfo(width, height, fps, *known, tag if tag.isprintable() else "", count)
     raise MediaError(f"{path} holds no frame that decodes.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import Picture, read_frames
 from reg_yolo.video.probing import VideoInfo
@@ -44,7 +45,7 @@ class Unreadable:
     reason: str
 
 
-SourceItem = SourceFrame | Chapter | Hole | Unreadable
+SourceItem = SourceFrame | Chapter | Hole | Join | Unreadable
 
 
 def read_source(
@@ -76,12 +77,9 @@ def read_source(
                 yield Hole(str(file.path), extent.end_s, None, "unreadable", extent.next_index)
             yield Unreadable(file.path, str(error))
             continue
-        first, start_s = extent.next_index, extent.end_s
         if drive:
-            yield Chapter(file.path, first, start_s)
+            yield Chapter(file.path, extent.next_index, extent.end_s)
         yield from _video(file.path, info, wanted, extent)
-        extent.next_index = max(extent.next_index, first + (info.frame_count or 0))
-        extent.end_s = max(extent.end_s, start_s + (info.duration_s or 0.0))
         if not drive:
             extent, wanted = _Extent(0, 0.0), thinning() if thinning else None
 
@@ -105,6 +103,13 @@ def _video(path: Path, info: VideoInfo, wanted: Wanted | None, extent: _Extent) 
         if isinstance(item, Hole):
             end_s = None if item.end_s is None else start_s + item.end_s
             yield Hole(item.source, start_s + item.start_s, end_s, item.reason, first + item.frame)
+            if item.reason == "cut_off" and item.end_s is not None:
+                extent.end_s = max(extent.end_s, start_s + item.end_s)
+                lost = round((item.end_s - item.start_s) / period) if period else 0
+                extent.next_index = max(extent.next_index, first + item.frame + lost)
+            continue
+        if isinstance(item, Join):
+            yield Join(item.source, first + item.frame, start_s + item.time_s, item.jump_s)
             continue
         extent.next_index = first + item.index + 1
         extent.end_s = max(extent.end_s, start_s + item.time_s + period)

@@ -104,14 +104,14 @@ class Source:
 
     @property
     def frame_count(self) -> int | None:
-        """Frames that the containers announce, and images; files that do not open count as none.
+        """About how many frames the containers hold, and images; files that do not open count as none.
 
-        None where a container does not say.
+        None where a container gives no idea.
         """
         total = 0
         for file in self.files:
             try:
-                count = 1 if file.kind == "image" else file.video.frame_count
+                count = 1 if file.kind == "image" else file.video.frames_about
             except MediaError:
                 continue
             if count is None:

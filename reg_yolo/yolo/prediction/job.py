@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import CsvWriter, DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Unreadable, read_source
@@ -54,6 +55,7 @@ class PredictionSummary:
         thresholds: Confidence threshold by class name.
         failed: Files that could not be read, with the reason; the others are done.
         holes: Stretches of damaged videos that gave no frames; the rest of them is done.
+        joins: Places where the timestamps of a video start again and its time is carried on.
     """
 
     folder: Path
@@ -67,6 +69,7 @@ class PredictionSummary:
     thresholds: dict[str, float]
     failed: dict[Path, str]
     holes: list[Hole]
+    joins: list[Join] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,7 @@ def run_job(
     counts = dict.fromkeys(names, 0)
     failed: dict[Path, str] = {}
     holes: list[Hole] = []
+    joins: list[Join] = []
     job.folder.mkdir(parents=True, exist_ok=True)
     header = _header(job)
     # How many frames thinning leaves of a video nobody knows before.
@@ -197,6 +201,9 @@ def run_job(
                 LOGGER.warning(f"Hole in {item}")
             else:
                 jsonl.write_event(item)
+                if isinstance(item, Join):
+                    joins.append(item)
+                    LOGGER.warning(f"Join in {item}; time goes on as if nothing lay between")
             del item
             if asked_to_stop.is_set():
                 raise KeyboardInterrupt
@@ -221,4 +228,5 @@ def run_job(
         thresholds=job.thresholds,
         failed=failed,
         holes=holes,
+        joins=joins,
     )
