@@ -27,6 +27,9 @@ def predict_each(weights: Path, source: Any, *, out: Path | None, **options: Any
     summary = predict_many(weights, source, out=out, **options)
     typer.echo(final_table(summary.records))
     typer.echo(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    skipped = getattr(source, "skipped_note", "")
+    if skipped:
+        typer.echo(f"Skipped: {skipped}")
     for name in summary.unfinished:
         record = summary.records[name]
         typer.echo(f"error: {finished_line(record) if record else name + ': not done'}", err=True)

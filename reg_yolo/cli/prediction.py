@@ -149,6 +149,8 @@ def predict(
     typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
     if result.holes:
         typer.echo(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+    if media is not source and media.skipped:
+        typer.echo(f"Skipped: {media.skipped_note}")
     if result.joins:
         typer.echo(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
     if result.failed:

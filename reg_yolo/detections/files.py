@@ -123,7 +123,7 @@ class DetectionsWriter:
         self.detections += len(frame.detections)
 
     def write_event(self, event: Hole | Join | Chapter) -> None:
-        """Append what lies between frames: what a damaged source lacks, where a file was joined, a drive's next file."""
+        """Append what lies between frames: a hole, a join, or where the next file of a drive starts."""
         if self._file is None:
             raise ValueError("write_event must be called inside the writer's 'with' block")
         self._file.write_line(_json_line(event.to_record()))

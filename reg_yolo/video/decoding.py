@@ -27,6 +27,7 @@ from reg_yolo.detections.holes import Hole
 from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.video.timeline import Timeline
+from reg_yolo.video.unread import has_another_part
 
 Picture = NDArray[np.uint8]
 
@@ -132,7 +133,7 @@ def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) 
                 picture = _picture(frame, converter) if wanted is None or wanted(index, time_s) else None
                 yield VideoFrame(index, time_s, picture)
             del frame
-        hole = track.end()
+        hole = track.end(has_more=has_another_part(path, container.format.name, track.read_up_to))
         if hole is not None:
             yield hole
 
@@ -180,6 +181,7 @@ class _Continuity:
     Attributes:
         timeline: The stream's clock.
         streams: What is to be read: the stream, and where only the end of the whole container is announced, all of it.
+        read_up_to: Bytes from the start of the file to the end of the last packet.
     """
 
     def __init__(self, source: str, container: Any, stream: Any) -> None:
@@ -196,6 +198,7 @@ class _Continuity:
         self._slack = max(2 * self._period, 0.1 if exact else 1.0)
         self._stream_start_s = float((stream.start_time or 0) * (stream.time_base or 0))
         self.streams = [stream] if exact or self._announced is None else _readable(container, stream)
+        self.read_up_to = 0
         self._expected: list[int] = []
         # Timestamps from which on frames are not to be trusted, and whether the frame of that very time may be.
         self._breaks: list[tuple[int, bool]] = []
@@ -215,6 +218,7 @@ class _Continuity:
 
     def expect(self, packet: Any, damaged: bool) -> None:
         """Note the timestamp of a packet, whose frame should come, and whether the packet is told to be damaged."""
+        self.read_up_to = max(self.read_up_to, (packet.pos or 0) + packet.size)
         if packet.pts is None:
             self._damaged |= damaged
             return
@@ -292,8 +296,10 @@ class _Continuity:
             trusted &= sound or place != frame.pts
         return trusted
 
-    def end(self) -> Hole | None:
-        """Return the hole between the last sound frame and the announced end."""
+    def end(self, *, has_more: bool = False) -> Hole | None:
+        """Return the hole behind the last sound frame: up to the announced end, or what FFmpeg does not read."""
+        if has_more:
+            return Hole(self._source, self._end_s, None, "cut_off", self._next_index)
         missing = (self._announced or 0.0) - self._end_s
         broken = self._damaged or self._gap_in_packets or bool(self._breaks) or len(self._expected) > 1
         if not broken and (self._announced or 0.0) - self._others_s < self._slack:

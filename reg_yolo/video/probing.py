@@ -1,11 +1,13 @@
 """Look into an image or a video before anything starts: does it open, does it decode, what does it announce?"""
 
+import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import VideoFrame, announced_end, counts_from_anywhere, open_video, read_frames
@@ -13,6 +15,9 @@ from reg_yolo.video.quiet_opencv import quiet_opencv
 
 # Containers that announce more than this announce their time base, not their frames.
 _HIGHEST_FPS = 1000.0
+# What OpenCV does not read and Ultralytics hands to Pillow.
+_PILLOW_SUFFIXES = frozenset({".avif", ".heic", ".heif"})
+_HEIF_READERS = ("pi_heif", "pillow_heif")
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,14 @@ def probe_image(path: Path) -> tuple[int, int]:
         MediaError: If it is missing, empty or does not decode.
     """
     check_file(path)
+    check_heif(path)
     with quiet_opencv():
         try:
             picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:
             picture = None
+    if picture is None and path.suffix.lower() in _PILLOW_SUFFIXES:
+        return _size_by_pillow(path)
     if picture is None:
         raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.")
     return picture.shape[1], picture.shape[0]
@@ -81,6 +89,34 @@ def probe_video(path: Path) -> VideoInfo:
     raise MediaError(f"{path} holds no frame that decodes.")
 
 
+def check_heif(path: Path) -> None:
+    """Register Pillow's reader of HEIC where the image is one.
+
+    Raises:
+        MediaError: If none is installed.
+    """
+    if path.suffix.lower() not in {".heic", ".heif"}:
+        return
+    for name in _HEIF_READERS:
+        try:
+            importlib.import_module(name).register_heif_opener()
+        except ImportError:
+            continue
+        return
+    raise MediaError(
+        f"{path} is HEIC, which needs the package pi-heif or pillow-heif: pip install pi-heif, or convert it to JPEG"
+    )
+
+
+def _size_by_pillow(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            width, height = ImageOps.exif_transpose(image).size
+    except (ImportError, OSError, SyntaxError, ValueError):
+        raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.") from None
+    return width, height
+
+
 def check_file(path: Path) -> None:
     """Check that a file is there, can be read and is not empty.
 
@@ -93,6 +129,8 @@ def check_file(path: Path) -> None:
         raise MediaError(f"{path} cannot be read: {error.strerror}.") from None
     if path.is_dir():
         raise MediaError(f"{path} is a folder, expected a file.")
+    if not path.is_file():
+        raise MediaError(f"{path} is a pipe, socket or device, expected a regular file")
     if size == 0:
         raise MediaError(f"{path} is empty.")
     if not os.access(path, os.R_OK):

@@ -12,7 +12,7 @@ from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import Picture, read_frames
 from reg_yolo.video.probing import VideoInfo
-from reg_yolo.video.sources import MediaFile, Source
+from reg_yolo.video.sources import Source
 
 # Asked with index and time; a new one is made for every video, and one for all chapters of a drive.
 Wanted = Callable[[int, float], bool]
@@ -49,23 +49,24 @@ SourceItem = SourceFrame | Chapter | Hole | Join | Unreadable
 
 
 def read_source(
-    media: Source, read_image: Callable[[Path], Picture | None], thinning: Callable[[], Wanted] | None = None
+    media: Source, read_image: Callable[[Path], Picture], thinning: Callable[[], Wanted] | None = None
 ) -> Iterator[SourceItem]:
     """Yield what a source holds: its images, then each video by itself, or a drive's chapters on one clock.
 
     Args:
         media: The source.
-        read_image: Decodes an image to BGR; None where it does not decode.
+        read_image: Decodes an image to BGR, or raises MediaError.
         thinning: Makes what decides which frames of a video are looked at.
     """
     videos = [file for file in media.files if file.kind == "video"]
     for file in (file for file in media.files if file.kind == "image"):
-        picture = read_image(file.path)
-        if picture is None:
-            yield Unreadable(file.path, _why_no_image(file))
-        else:
-            yield SourceFrame(file.path, 0, None, picture, None)
-            del picture
+        try:
+            picture = read_image(file.path)
+        except MediaError as error:
+            yield Unreadable(file.path, str(error))
+            continue
+        yield SourceFrame(file.path, 0, None, picture, None)
+        del picture
     drive, wanted = media.kind == "drive", thinning() if thinning else None
     extent = _Extent(0, 0.0)
     for file in videos:
@@ -116,11 +117,3 @@ def _video(path: Path, info: VideoInfo, wanted: Wanted | None, extent: _Extent) 
         if item.picture is not None:
             yield SourceFrame(path, first + item.index, start_s + item.time_s, item.picture, info)
         del item
-
-
-def _why_no_image(file: MediaFile) -> str:
-    try:
-        _ = file.size
-    except MediaError as error:
-        return str(error)
-    return f"{file.path} was skipped by Ultralytics' reader, although it decodes"

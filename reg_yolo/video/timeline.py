@@ -90,8 +90,12 @@ class Timeline:
         back_s = float((self._highest - packet.pts) * self._unit)
         if self._restarts and -back_s > _LONGEST_PAUSE_S:
             return True
+        return back_s > self._tolerated_s(packet.is_keyframe)
+
+    def _tolerated_s(self, is_key: bool) -> float:
+        """Return by how much a timestamp may lie behind another one of its part."""
         # What is stored before a key frame is shown before it, but a time may be written twice.
-        return back_s > (0.5 if packet.is_keyframe else max(1 / self._period, _MOST_REORDERED)) * self._period
+        return 0.5 * self._period if is_key else max(1.0, _MOST_REORDERED * self._period)
 
     def miss(self, stamps: Iterable[int]) -> None:
         """Note timestamps of frames that did not come, or are not to be trusted."""
@@ -111,16 +115,14 @@ class Timeline:
         stamp = frame.pts if frame.pts is not None or self._has_stamps else frame.dts
         if stamp is None or _part_of(stamp) < self._part:
             return self._next(self._end_s), None
-        part, first = (
-            _part_of(stamp),
-            min([stamp, *(each for each in self._missed if _part_of(each) == _part_of(stamp))]),
-        )
+        part = _part_of(stamp)
+        first = min([stamp, *(each for each in self._missed if _part_of(each) == part)])
         if self._start is None:
             self._start, self._part = first - part * _SPAN, part
         if part == self._part:
             self._missed.clear()
             time_s = self._raw_s(stamp) + self._shift_s
-            if self._last_s is None or time_s > self._last_s - 0.5 * self._period:
+            if self._last_s is None or self._last_s - time_s <= self._tolerated_s(frame.key_frame):
                 return self._next(time_s), None
             first = stamp
         for other in self._missed:

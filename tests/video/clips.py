@@ -66,9 +66,8 @@ def write_clip(
         stream.codec_context.gop_size = key_every
         stream.codec_context.time_base = unit
         if sound_s:
-            write_sound(
-                container, container.add_stream("aac" if path.suffix == ".flv" else "mp2", rate=48_000), sound_s
-            )
+            codec = "aac" if path.suffix == ".flv" else "mp2"
+            write_sound(container, container.add_stream(codec, rate=48_000), sound_s)
         for index in range(frames):
             picture = cv2.resize(numbered(first + index), size, interpolation=cv2.INTER_NEAREST)
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")

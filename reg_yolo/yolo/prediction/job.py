@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
-from ultralytics.utils.patches import imread
 
 from reg_yolo import __version__
 from reg_yolo.detections.detections import FrameDetections
@@ -30,6 +29,7 @@ from reg_yolo.yolo.engines.choice import EngineChoice
 from reg_yolo.yolo.prediction.annotated import AnnotatedPictures
 from reg_yolo.yolo.prediction.blurring import PrivateFinder
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem, predicted_frames
+from reg_yolo.yolo.prediction.images import read_image
 from reg_yolo.yolo.prediction.settings import PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, tracked_frames
 from reg_yolo.yolo.weights.detector import Detector
@@ -170,7 +170,7 @@ def run_job(
     jsonl = DetectionsWriter(job.folder / "detections.jsonl", header)
     table = CsvWriter(job.folder / "detections.csv")
     pictures = AnnotatedPictures(job.folder, names, media, settings.step_s, job.finders)
-    items = read_source(media, imread, settings.thinning)
+    items = read_source(media, read_image, settings.thinning)
     bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
     with (
