@@ -51,10 +51,10 @@ def predict(
     speed: Annotated[
         float | None, _option(_LOOKING, "--speed", "Constant speed in km/h, for --every in metres.")
     ] = None,
-    gpx: Annotated[Path | None, _option(_LOOKING, "--gpx", "GPX track, for --every in metres.")] = None,
-    gpx_offset: Annotated[
+    gnss: Annotated[Path | None, _option(_LOOKING, "--gnss", "GPX track, for --every in metres (also --gpx).")] = None,
+    gnss_offset: Annotated[
         float | None,
-        _option(_LOOKING, "--gpx-offset", "Time of the first frame after the track's first fix.", "SECONDS"),
+        _option(_LOOKING, "--gnss-offset", "Time of the first frame after the track's first fix.", "SECONDS"),
     ] = None,
     roi: Annotated[
         str | None,
@@ -66,6 +66,16 @@ def predict(
     ] = None,
     track: Annotated[
         bool, _option(_LOOKING, "--track", "Give objects identities over frames; a tracker's YAML may stand behind it.")
+    ] = False,
+    old_gpx: Annotated[Path | None, typer.Option("--gpx", hidden=True)] = None,
+    old_gpx_offset: Annotated[float | None, typer.Option("--gpx-offset", hidden=True)] = None,
+    for_inventory: Annotated[
+        bool,
+        _option(
+            _LOOKING,
+            "--for-inventory",
+            "Keep weak detections too (from 0.05) and write records only, for `inventory build`.",
+        ),
     ] = False,
     out: Annotated[Path | None, _option(_OUTPUT, "--out", "Folder for the results.")] = None,
     blur: Annotated[
@@ -120,6 +130,7 @@ def predict(
         **check_own_keys(arguments, "predict"),
         **data_word,
         **{name: typed[name] for name in OPTIONS if typed[name] is not None},
+        **{name: value for name, value in (("gpx", old_gpx), ("gpx_offset", old_gpx_offset)) if value is not None},
     }
     asked = drives or retry or shard is not None or cluster is not None
     if drive and asked:

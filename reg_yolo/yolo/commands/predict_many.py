@@ -82,9 +82,9 @@ def predict_many(
         RegYoloError: If weights or source cannot be read, settings are wrong, or not one source is done.
         KeyboardInterrupt: After Ctrl-C or SIGTERM; what is finished stays.
     """
-    if options.get("gpx") is not None or (settings is not None and settings.gpx is not None):
-        raise ConfigError("`gpx`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     checked = read_settings(settings, **options)
+    if checked.gnss is not None:
+        raise ConfigError("`gnss`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     share = parse_shard(shard)
     media = resolve_source(source)
     prediction = Prediction(weights, checked)

@@ -33,6 +33,7 @@ from reg_yolo.yolo.prediction.images import read_image
 from reg_yolo.yolo.prediction.settings import PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, tracked_frames
 from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 
 class _PartlyRead(Exception):
@@ -121,6 +122,8 @@ def _header(job: PredictionJob) -> DetectionsHeader:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.settings.for_inventory:
+        extra["stored_thresholds"] = choose_thresholds(detector, None)
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:

@@ -17,7 +17,7 @@ from reg_yolo.yolo.prediction.engine import engine_for, open_chosen
 from reg_yolo.yolo.prediction.job import PredictionJob
 from reg_yolo.yolo.prediction.networks import default_batch, set_up
 from reg_yolo.yolo.prediction.predictors import make_predictor
-from reg_yolo.yolo.prediction.settings import WITHOUT_EFFECT, PredictSettings
+from reg_yolo.yolo.prediction.settings import WEAK_CONFIDENCE, WITHOUT_EFFECT, PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, warn_of_thinning
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.weights.opening import open_detector
@@ -47,6 +47,8 @@ class Prediction:
         self.detector = open_detector(weights, trust=settings.trust)
         check_class_filter(own.get("classes"), self.detector.class_names)
         self.thresholds = choose_thresholds(self.detector, settings.arguments.get("conf"))
+        if settings.for_inventory and settings.arguments.get("conf") is None:
+            self.thresholds = {name: min(value, WEAK_CONFIDENCE) for name, value in self.thresholds.items()}
         self.arguments: dict[str, Any] = {
             "imgsz": self.detector.imgsz,
             "rect": True,
