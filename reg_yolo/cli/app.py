@@ -6,7 +6,9 @@ to import is imported inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ import typer
 from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
+from reg_yolo.cli.speech import watch_log
 
 app = typer.Typer(
     name="reg-yolo",
@@ -65,6 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    watch_log()
+    # SIGTERM is taken like Ctrl-C: what is half-written is removed and child processes end on the way out.
+    before = None
+    with suppress(ValueError):
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
         if code == INTERRUPTED:
@@ -72,6 +80,9 @@ def main(arguments: list[str] | None = None) -> None:
             report_failure(KeyboardInterrupt())
     except BaseException as error:
         code = report_failure(error, debug=debug, options=option_words(app, words))
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code or 0)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.many_files import predict_each, tracker_among
+from reg_yolo.cli.speech import say
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError, MediaError
 
@@ -149,25 +150,25 @@ def predict(
 
     result = run(weights, media, out=out, drive=drive, **options)
     rate = result.frames / result.seconds if result.seconds else 0.0
-    typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
-    typer.echo(f"Engine: {result.engine.reason}")
+    say(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    say(f"Engine: {result.engine.reason}")
     if "map_change" in result.engine.facts:
-        typer.echo(f"INT8: {result.engine.facts['map_change']}")
-    typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
+        say(f"INT8: {result.engine.facts['map_change']}")
+    say("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
         many = f"{len(result.annotated)} pictures in {result.folder}"
-        typer.echo(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
-    typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
+        say(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
+    say(f"Detections: {result.detections_file}\n            {result.csv_file}")
     if result.holes:
-        typer.echo(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+        say(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
     if media is not source and media.skipped:
-        typer.echo(f"Skipped: {media.skipped_note}")
+        say(f"Skipped: {media.skipped_note}")
     if result.joins:
-        typer.echo(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
+        say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
     if result.failed:
         for reason in result.failed.values():
-            typer.echo(f"error: {reason}", err=True)
-        typer.echo(f"Partly done: {len(result.failed)} files could not be read", err=True)
+            say(f"error: {reason}", err=True)
+        say(f"Partly done: {len(result.failed)} files could not be read", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -178,5 +179,5 @@ def make_drive(folder: Path) -> Path:
     found = sorted(folder.glob("forward/*.mp4"))
     if found and (folder / "drive.json").is_file():
         return found[0]
-    typer.echo(f"Making a drive of the embedded highway in {folder}")
+    say(f"Making a drive of the embedded highway in {folder}")
     return write_drive(folder, km=0.25, size=(960, 544), seed=7).videos["forward"][0]

@@ -12,7 +12,7 @@ from ultralytics.utils.torch_utils import select_device
 from reg_yolo.files import file_sha256
 from reg_yolo.video.sources import Source
 from reg_yolo.yolo.engines.choice import EngineChoice
-from reg_yolo.yolo.prediction.blurring import PrivateFinder, open_finders
+from reg_yolo.yolo.prediction.blurring import PrivateFinder, blur_digest, open_finders
 from reg_yolo.yolo.prediction.engine import engine_for, open_chosen
 from reg_yolo.yolo.prediction.job import PredictionJob
 from reg_yolo.yolo.prediction.networks import default_batch, set_up
@@ -81,6 +81,15 @@ class Prediction:
         arguments = {key: value for key, value in self.arguments.items() if key not in WITHOUT_EFFECT}
         effective = {**self.settings.effective, **arguments, "thresholds": self.thresholds}
         return hashlib.sha256(json.dumps(effective, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def shown_digest(self) -> str:
+        """Digest of everything that decides what is blurred in stored images; empty where nothing is.
+
+        Raises:
+            WeightsError: If the weights that find it cannot be read.
+        """
+        return blur_digest(self.settings.blur)
 
     def choose(self, media: Source, *, long: bool = False) -> EngineChoice:
         """Return what runs the network on a source.

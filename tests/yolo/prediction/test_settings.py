@@ -72,6 +72,7 @@ def test_each_option_says_whether_results_depend_on_it(tmp_path: Path) -> None:
         "roi": {"roi": "0,0,1,0.5"}, "tiles": {"tiles": 64}, "polygons": {"polygons": True}, "track": {"track": True},
         "blur": {"blur": ("faces.pt",)}, "engine": {"engine": "pytorch"}, "precision": {"precision": "f32"},
         "int8": {"int8": True}, "data": {"data": "x.yaml"}, "trust": {"trust": True},
+        "for_inventory": {"for_inventory": True},
     }  # fmt: skip
     assert set(others) == set(OPTIONS)
     for name, options in others.items():
