@@ -7,6 +7,7 @@ accepts every reader can rely on. The file's first record is in `header`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,8 +56,8 @@ class Detection:
         left, top, right, bottom = self.box_xyxy
         if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
             raise ValueError(f"box_xyxy must be finite with x1 <= x2 and y1 <= y2, got {tuple(self.box_xyxy)}")
-        if self.track is not None and self.track < 0:
-            raise ValueError(f"track must be 0 or more, got {self.track}")
+        if self.track is not None and not (isinstance(self.track, Integral) and self.track >= 0):
+            raise ValueError(f"track must be a whole number from 0, got {self.track!r}")
         if self.mask is not None:
             _check_mask(self.mask)
 

@@ -30,6 +30,8 @@ from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem
 DEFAULT_TRACKER = "botsort.yaml"
 TRACKERS = ("botsort", "bytetrack", "deepocsort", "fasttrack", "ocsort", "tracktrack")
 COMPENSATION = ("sparseOptFlow", "orb", "sift", "ecc", "none")
+# Between two frames no camera on a road zooms or turns more than this.
+_MOST_ZOOM = 2.0
 _SHIPPED = ROOT / "cfg" / "trackers"
 
 
@@ -116,8 +118,9 @@ class DriveTracker:
 
         def apply(picture: NDArray[np.uint8], detections: Any = None) -> NDArray[np.float64]:
             affine = estimate(picture, detections)
-            # Upstream returns the identity for the first frame, and where it could not estimate anything.
-            if not np.array_equal(affine, np.eye(2, 3)):
+            # Upstream returns the identity for the first frame and where it estimates nothing, and anything at a cut.
+            scale = float(np.hypot(affine[0, 0], affine[1, 0]))
+            if not np.array_equal(affine, np.eye(2, 3)) and 1 / _MOST_ZOOM < scale < _MOST_ZOOM and affine[0, 0] > 0:
                 self._motion = tuple(float(value) for value in np.asarray(affine).ravel())  # type: ignore[assignment]
             return affine
 
