@@ -111,7 +111,8 @@ class Source:
         counts = Counter(path.suffix.lower() or "without suffix" for path in self.skipped)
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
         rest = len(counts) - 8
-        return f"{len(self.skipped)} files of other kinds ({kinds}{f' and {rest} more kinds' if rest > 0 else ''})"
+        count = len(self.skipped)
+        return f"{count} file{'s' if count > 1 else ''} of other kinds ({kinds}{f' and {rest} more kinds' if rest > 0 else ''})"
 
     @property
     def images(self) -> list[Path]:

@@ -23,7 +23,7 @@ def camera_motion_is_an_affine_from_the_frame_before_in_pixels_of_the_frame() ->
     """`GMC.apply` returns the identity first, then 2x3 in full-frame pixels from the last frame to this one."""
     motion = GMC("sparseOptFlow")
     assert np.array_equal(motion.apply(_picture(0)), np.eye(2, 3))
-    assert np.allclose(motion.apply(_picture(12)), [[1, 0, 12], [0, 1, 0]], atol=0.05)
+    assert np.allclose(motion.apply(_picture(12)), [[1, 0, 12], [0, 1, 0]], atol=0.2)
 
 
 def trackers_ask_their_own_gmc_once_a_frame() -> None:
