@@ -112,7 +112,8 @@ class Source:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
         rest = len(counts) - 8
         count = len(self.skipped)
-        return f"{count} file{'s' if count > 1 else ''} of other kinds ({kinds}{f' and {rest} more kinds' if rest > 0 else ''})"
+        more = f" and {rest} more kinds" if rest > 0 else ""
+        return f"{count} file{'s' if count > 1 else ''} of other kinds ({kinds}{more})"
 
     @property
     def images(self) -> list[Path]:

@@ -43,6 +43,8 @@ class Timeline:
         self._taken_part = 0
         self._highest: int | None = None
         self._key: int | None = None
+        # A packet that jumped away, and what was known before it.
+        self._stray: tuple[Any, int, int, int, int | None] | None = None
         # Of the frames' side: part, what is added to its times, and the last frame's time and end.
         self._part, self._shift_s = 0, 0.0
         self._last_s: float | None = None
@@ -62,6 +64,9 @@ class Timeline:
             return
         needs_others = False
         if packet.pts is not None:
+            self._take_back_a_stray(packet)
+            before = (self._taken_part, self._highest, self._key)
+            ahead_s = 0.0 if self._highest is None else float((packet.pts - self._highest) * self._unit)
             if self._is_another_part(packet):
                 # What looks like damage right before a join is the join itself.
                 self._held = deque((held, False) for held, _ in self._held)
@@ -72,12 +77,30 @@ class Timeline:
             # What lies before a later part's first key frame needs frames that are not there.
             needs_others = self._taken_part > 0 and (self._key is None or packet.pts < self._key)
             self._highest = packet.pts if self._highest is None else max(self._highest, packet.pts)
+            jumped = self._taken_part != before[0] or ahead_s > _LONGEST_PAUSE_S
+            self._stray = (packet, packet.pts, *before) if jumped and before[1] is not None else None
             packet.pts += self._taken_part * _SPAN
         if packet.dts is not None:
             packet.dts += self._taken_part * _SPAN
         self._held.append((packet, packet.is_corrupt or needs_others))
         if len(self._held) > _HELD:
             yield self._held.popleft()
+
+    def _take_back_a_stray(self, packet: Any) -> None:
+        """Where the packet before jumped away and this one is back, take the timestamp of that one for wrong.
+
+        Some recorders write single frames hours away from their neighbours.
+        """
+        if self._stray is None:
+            return
+        stray, stamp, part, highest, key = self._stray
+        self._stray = None
+        # In a new part, the second packet is nearer to the first than to what was before.
+        if abs(packet.pts - highest) < min(
+            abs(packet.pts - stamp), max(1.0, _MOST_REORDERED * self._period) / self._unit
+        ):
+            stray.pts = stray.dts = None
+            self._taken_part, self._highest, self._key = part, highest, key
 
     def release(self) -> Iterator[tuple[Any, bool]]:
         """Yield the packets that are held."""

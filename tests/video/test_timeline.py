@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -18,6 +20,7 @@ from reg_yolo.video.probing import probe_video
 from reg_yolo.video.reading import SourceFrame, read_source
 from reg_yolo.video.sources import resolve_source
 from reg_yolo.video.thinning import Thinner, parse_every
+from reg_yolo.video.timeline import Timeline
 from tests.video.clips import FPS, SIZE, number_of, write_clip
 
 OTHER_SIZE = (192, 112)
@@ -162,3 +165,19 @@ def test_joins_are_checked_and_come_back_from_their_records() -> None:
     assert str(join) == "a.ts: timestamps jump by -0.80 s at 0.80 s"
     with pytest.raises(ValueError, match="must be finite"):
         Join("a.ts", 20, float("nan"), 0.0)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize("stray_s", [-300.0, 40_000.0])
+def test_single_frames_stamped_hours_away_move_nothing(restarts: bool, stray_s: float) -> None:
+    timeline = Timeline(Fraction(1, 1000), None, 1 / FPS, restarts=restarts)
+    told = [400_000 + 40 * number + (round(1000 * stray_s) if number in {9, 31} else 0) for number in range(50)]
+    packets = [
+        SimpleNamespace(pts=stamp, dts=stamp, size=1, is_corrupt=False, is_keyframe=number % 10 == 0)
+        for number, stamp in enumerate(told)
+    ]
+    taken = [ready for packet in [*packets, SimpleNamespace(size=0)] for ready, _ in timeline.take(packet)][:-1]
+    frames = [SimpleNamespace(pts=packet.pts, dts=packet.dts, key_frame=packet.is_keyframe) for packet in taken]
+    placed = [timeline.time_of(frame) for frame in frames]
+    assert [jump_s for _, jump_s in placed if jump_s is not None] == []
+    assert [time_s for time_s, _ in placed] == pytest.approx([number / FPS for number in range(50)], abs=1e-6)
