@@ -11,9 +11,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from reg_yolo.errors import DataError, OutputError
 
@@ -98,6 +100,35 @@ def whole_folder(out: Path) -> Iterator[Path]:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_regular(path: Path | str) -> bool:
+    """Whether a path is a regular file, links followed: no folder, pipe, socket or device, and there at all."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  (half the time of Path.stat over many files)
+    except (OSError, ValueError):
+        # ValueError: a zero byte in the name.
+        return False
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file to read its bytes; a named pipe, on which `open` waits for ever, or a device is refused.
+
+    Raises:
+        OSError: If it cannot be opened, or is no regular file.
+
+    Example:
+        >>> with open_regular(__file__) as stream:
+        ...     len(stream.read(3))
+        3
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    raise OSError(errno.EINVAL, "it is a pipe, socket or device and no regular file", str(path))
 
 
 def file_sha256(path: Path | str) -> str:

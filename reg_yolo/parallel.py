@@ -1,5 +1,6 @@
 """A function over many small items in several processes, in order, with a bounded number of them under way."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -18,9 +20,47 @@ Result = TypeVar("Result")
 _UNDER_WAY = 4
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may use: those that taskset and a container's share of time leave it.
+
+    Args:
+        root: Where the files of the system are.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A share of one and a half cores keeps two busy three quarters of the time.
+    return min([allowed, *(max(1, math.ceil(share)) for share in _shares_of_time(root))])
+
+
+def _shares_of_time(root: Path) -> Iterator[float]:
+    """Yield the cores' worth of time that each control group above this process grants it (Linux, version 1 or 2)."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "sys/fs/cgroup" / controllers
+        group = base / path.lstrip("/")
+        # In a container the path may be the host's, and the container's own group is the top.
+        for folder in {group, *group.parents, base}:
+            if folder.is_relative_to(base):
+                yield from _share_in(folder)
+
+
+def _share_in(folder: Path) -> Iterator[float]:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            quota, period = (file.read_text(encoding="ascii") for file in files)
+        # `max`, in version 1 -1, is no limit.
+        if float(quota) > 0 and float(period) > 0:
+            yield float(quota) / float(period)
+    except (OSError, ValueError):
+        return
 
 
 def parallel_map(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
+from reg_yolo.cli import compare, configuration, data, exporting, prediction, reports, scenes, training
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 from reg_yolo.cli.speech import watch_log
@@ -53,6 +53,7 @@ for command in (
     configuration.config,
     training.train,
     training.val,
+    compare.compare,
     reports.report,
     exporting.export,
     scenes.scenes,

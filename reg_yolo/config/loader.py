@@ -29,6 +29,7 @@ def load_config(
     *,
     train_keys: Mapping[str, object] | None = None,
     cwd: Path | None = None,
+    above: Sequence[Layer] = (),
 ) -> RunConfig:
     """Returns the settings of a run, resolved and validated; paths in it are absolute.
 
@@ -37,12 +38,14 @@ def load_config(
         overrides: `key=value` words that cover what the files say.
         train_keys: the arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
         cwd: folder that paths on the command line are relative to; None is the working directory.
+        above: further layers between the files and the command line, with paths relative to `cwd` too.
 
     Raises:
         ConfigError: a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
     """
     folder = Path.cwd() if cwd is None else Path(cwd).absolute()
     layers = _read_chain(_find_source(str(source), folder), folder)
+    layers += [absolute_paths(layer, folder) for layer in above]
     if overrides:
         layers.append(absolute_paths(read_overrides(overrides, train_keys), folder))
     merged: dict[str, Any] = reduce(merge_layers, (layer.values for layer in layers), {})
@@ -122,7 +125,7 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         if path in chain:
             raise ConfigError(f"extends: goes round in a circle: {shown}.")
         chain.append(path)
-        values, lines = _read_file(path, name)
+        values, lines = read_yaml_file(path, name)
         base = values.pop("extends", None)
         layers.insert(0, absolute_paths(Layer(values, name, lines), path.parent))
         if base is None:
@@ -137,7 +140,16 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         path = found
 
 
-def _read_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
+def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
+    """Returns the mapping that a YAML file holds, and the line of each key.
+
+    Args:
+        path: the file.
+        name: what it is called in errors.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML mapping, or is a data-set YAML.
+    """
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file.")

@@ -9,8 +9,8 @@ from typing import Literal
 from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.files import make_folder, replace_text
 
-Kind = Literal["configs", "datasets"]
-_KINDS: tuple[Kind, ...] = ("configs", "datasets")
+Kind = Literal["configs", "datasets", "plans"]
+_FOLDERS: dict[Kind, str] = {"configs": "configs", "datasets": "datasets", "plans": "configs/compare"}
 SHIPPED_WEIGHTS = "highway_yolov8n.pt"
 """YOLOv8n trained on the embedded highway; scripts/train_shipped_weights.py repeats it."""
 
@@ -22,7 +22,7 @@ def shipped_folder(kind: Kind) -> Path:
         ConfigError: the installation has lost them.
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "shipped" / kind, package.parent / kind):
+    for folder in (package / "shipped" / _FOLDERS[kind], package.parent / _FOLDERS[kind]):
         if folder.is_dir():
             return folder
     raise ConfigError(f"The shipped {kind} are missing beside {package}; install reg-yolo again.")
@@ -31,7 +31,9 @@ def shipped_folder(kind: Kind) -> Path:
 def shipped_names(kind: Kind = "configs") -> list[str]:
     """Returns the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
     folder = shipped_folder(kind)
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    # The plans lie among the configurations, and are none.
+    return [name for name in names if kind != "configs" or not name.startswith("compare/")]
 
 
 def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
@@ -81,9 +83,9 @@ def write_shipped(destination: str | Path) -> list[Path]:
     """
     target = Path(destination)
     copies = {
-        target / kind / path.relative_to(shipped_folder(kind)): path
-        for kind in _KINDS
-        for path in sorted(shipped_folder(kind).rglob("*.yaml"))
+        target / _FOLDERS[kind] / f"{name}.yaml": shipped_folder(kind) / f"{name}.yaml"
+        for kind in _FOLDERS
+        for name in shipped_names(kind)
     }
     present = [str(path) for path in copies if path.exists()]
     if present:

@@ -37,19 +37,20 @@ ALLOWED: dict[str, set[str]] = {
     "data.convert": {"config", *DATA_BASE},
     # Objects of a class are drawn on its sheet as detections are on a frame.
     "data.check": {"config", "drawing", *DATA_BASE},
+    "data.sampling": set(),
     "data.split": {"config", *DATA_BASE},
     "data.tile": {"config", *DATA_BASE},
     # The class weights that statistics show are those that training computes.
-    "data.stats": {"config", "drawing", "losses", *DATA_BASE},
+    "data.stats": {"config", "drawing", "losses", "data.sampling", *DATA_BASE},
     "yolo.upstream": {"config", "drawing"},
     "yolo.weights": {"config", "evaluation", "yolo.upstream"},
     "yolo.criterion": {"config", "losses"},
-    "yolo.datasets": {"config", "data", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
+    "yolo.datasets": {"config", "data", "data.sampling", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
     "yolo.validation": {
         "config", "data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights",
     },
     "yolo.training": {
-        "config", "data", *DATA_BASE, "drawing", "losses",
+        "config", "data", "data.sampling", *DATA_BASE, "drawing", "losses",
         "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",
     },
     "yolo.engines": {"config", *DATA_BASE, "yolo.validation", "yolo.datasets", "yolo.weights", "yolo.upstream"},

@@ -72,7 +72,7 @@ def test_data_sets_have_the_papers_classes_and_relative_paths(name: str, classes
 
 def test_copies_load_by_themselves(tmp_path: Path) -> None:
     written = write_shipped(tmp_path / "mine")
-    assert len(written) == len(shipped_names()) + len(shipped_names("datasets"))
+    assert len(written) == sum(len(shipped_names(kind)) for kind in ("configs", "datasets", "plans"))
     config = load_config("mine/configs/detect/yolov8s.yaml", cwd=tmp_path)
     assert config.data == str(tmp_path / "mine/datasets/highway_detect.yaml")
     assert config.model == "yolov8s.yaml"

@@ -32,6 +32,9 @@ CODES: dict[str, tuple[str, str]] = {
     "class-missing": ("warning", "a class without an object in a split"),
     "class-rare": ("warning", "a class with few objects"),
     "opencv-versions": ("warning", "two packages of OpenCV at different versions"),
+    "keypoints-left-out": ("warning", "a set with keypoints, of which the boxes are taken"),
+    "image-dark": ("warning", "an image of 16 bits that is nearly black once it is read with 8"),
+    "path-elsewhere": ("note", "a path of the YAML that is not there; what it means was found elsewhere"),
     "image-unlabelled": ("note", "images without a label file; they train as background"),
     "image-upright": ("note", "images that EXIF turns upright before they are trained on"),
 }

@@ -176,8 +176,13 @@ def as_override(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 
-def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[str, Any]]:
+def prepare(config: RunConfig, *, trust: bool, data_checked: bool = False) -> tuple[type[RegTraining], dict[str, Any]]:
     """Check versions, arguments, model and data, and return the trainer class with Ultralytics' arguments.
+
+    Args:
+        config: The resolved configuration.
+        trust: Load checkpoints that run code of their own.
+        data_checked: Labels and images have been checked before; they are not read again.
 
     Raises:
         RegYoloError: With the first thing that is wrong.
@@ -195,15 +200,17 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         check_weights(arguments["pretrained"], trust=trust)
     joint = None
     if config.task == "joint":
-        joint = check_joint_data(config, arguments)
+        joint = check_joint_data(config, arguments, data_checked=data_checked)
     elif not is_remote(data):
         description = read_dataset_yaml(str(data))
         check_class_filter(arguments.get("classes"), description.class_names)
-        for split in ("train", str(arguments.get("split", "val"))):
+        for split in () if data_checked else ("train", str(arguments.get("split", "val"))):
             check_split(description, split, config.task)
     trainer = TRAINERS[config.task].with_settings(
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        sampling=config.sampling,
+        threads=config.threads,
         trust=trust,
         data_checked=True,
         joint=joint,
@@ -211,7 +218,7 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     return trainer, arguments
 
 
-def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, Any]:
+def check_joint_data(config: RunConfig, arguments: dict[str, Any], *, data_checked: bool) -> dict[str, Any]:
     """Check the one or two data sets of a joint run, and return what its trainer needs as plain data.
 
     Raises:
@@ -219,7 +226,7 @@ def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, 
     """
     sets = read_joint_sets(config.data, config.mask_classes)
     check_class_filter(arguments.get("classes"), sets.class_names)
-    for split in ("train", str(arguments.get("split", "val"))):
+    for split in () if data_checked else ("train", str(arguments.get("split", "val"))):
         check_joint_split(sets, split)
     return {**sets.to_plain(), "lambda_seg": config.lambda_seg}
 

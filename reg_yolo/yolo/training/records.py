@@ -30,6 +30,7 @@ def write_settings(
     reg: Mapping[str, Any],
     joint: Mapping[str, Any] | None = None,
     albumentations: Mapping[str, Any] | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> None:
     """Write reg.yaml: a configuration that `reg-yolo train` takes, with every setting of the loss resolved.
 
@@ -40,6 +41,7 @@ def write_settings(
         reg: The loss.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg`.
         albumentations: The block of the same name, where the run has one.
+        sampling: The block of the same name, where the run has one.
     """
     content: dict[str, Any] = {
         "task": task,
@@ -55,6 +57,8 @@ def write_settings(
     }
     if albumentations:
         content["albumentations"] = dict(albumentations)
+    if sampling:
+        content["sampling"] = dict(sampling)
     head = "# The settings of this run; `reg-yolo train reg.yaml` repeats it.\n"
     replace_text(folder / SETTINGS_FILE, head + dump_yaml(content))
 

@@ -60,15 +60,35 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     return saved
 
 
+def is_finished(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is that of a run that has ended: without an optimizer, and with the EMA's weights only."""
+    return checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0
+
+
+def trained_epochs(checkpoint: Mapping[str, Any]) -> int:
+    """Return how many epochs a finished run has trained, which are fewer than it was to where it stopped early."""
+    results = checkpoint.get("train_results")
+    epochs = results.get("epoch") if isinstance(results, Mapping) else None
+    if epochs:
+        return int(max(epochs))
+    return int((checkpoint.get("train_args") or {}).get("epochs", 0))
+
+
+def run_folder_of(last: Path) -> Path | None:
+    """Return the run that a checkpoint lies in, which need not be the one that wrote it: runs are copied and moved."""
+    return last.absolute().parent.parent if last.absolute().parent.name == "weights" else None
+
+
 def require_unfinished(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Refuse a checkpoint without an optimizer state.
 
     Raises:
         WeightsError: If the run is finished, so that there is nothing to continue.
     """
-    if checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0:
+    if is_finished(checkpoint):
         raise WeightsError(
-            f"{path}: this run is finished, there is nothing to resume; start a new run from it with model={path}"
+            f"{path}: this run is finished, there is nothing to resume; extend it with epochs=N, N more than the "
+            f"{trained_epochs(checkpoint)} it has, or start a new run from it with model={path}"
         )
 
 

@@ -35,7 +35,9 @@ class AtomicCheckpoints(Host):
             "format": 1,
             "task": self.task_name,
             "reg": self.reg.to_dict(),
+            "sampling": self.sampling.to_dict(),
             "class_counts": list(self.class_counts),
+            **self.precision_metadata(),
             **self.criterion.state(),
             **(self.joint or {}),
         }
