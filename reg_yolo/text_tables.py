@@ -5,33 +5,6 @@ import io
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def printable(text: str) -> str:
-    """Return a text whose characters that steer a terminal are shown instead of obeyed; line breaks and tabs stay.
-
-    Names of files and classes come from others, and may hold escape sequences that set a terminal's title, move its
-    cursor or turn the direction of writing.
-
-    Example:
-        >>> printable("a\\x1b]0;title\\x07b.mp4")
-        'a\\\\x1b]0;title\\\\x07b.mp4'
-    """
-    return "".join(_shown(character) if _steers(character) else character for character in text)
-
-
-def _steers(character: str) -> bool:
-    if character in "\n\t":
-        return False
-    # Zero-width joiners belong to words; marks and overrides of direction do not.
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in _DIRECTIONS
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
 
 def display_width(text: str) -> int:
     """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two."""
@@ -82,17 +55,25 @@ def escape_markdown(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def visible(text: str) -> str:
+def visible(text: str, keep: str = "") -> str:
     """Return a text with characters that steer a terminal or turn the order of writing as codes that can be read.
 
+    Names of files and classes come from others, and may hold escape sequences that set a terminal's title, move its
+    cursor or turn the direction of writing.
+
+    Args:
+        text: Whatever is to be shown.
+        keep: Characters that stay as they are, such as line breaks and tabs.
+
     Example:
-        >>> visible("sign\\x1b[2J")
-        'sign\\\\x1b[2J'
+        >>> visible("sign\x1b[2J")
+        'sign\\x1b[2J'
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        character.encode("unicode_escape").decode() if _steers(character) else character for character in text
+        character.encode("unicode_escape").decode() if character not in keep and _steers(character) else character
+        for character in text
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from reg_yolo.text_tables import printable
+from reg_yolo.text_tables import visible
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
@@ -19,7 +19,7 @@ def say(text: str, *, err: bool = False) -> None:
         text: May hold names of files and classes.
         err: On stderr.
     """
-    typer.echo(printable(text), err=err)
+    typer.echo(visible(text, keep="\n\t"), err=err)
 
 
 class PrintableRecords(logging.Filter):
@@ -28,7 +28,7 @@ class PrintableRecords(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record's message where it is ours; let every record pass."""
         if record.pathname.startswith(_PACKAGE):
-            record.msg, record.args = printable(record.getMessage()), None
+            record.msg, record.args = visible(record.getMessage(), keep="\n\t"), None
         return True
 
 

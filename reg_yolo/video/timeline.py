@@ -44,7 +44,7 @@ class Timeline:
         self._highest: int | None = None
         self._key: int | None = None
         # A packet that jumped away, and what was known before it.
-        self._stray: tuple[Any, int, int, int, int | None] | None = None
+        self._stray: tuple[Any, int, int, int | None, int | None] | None = None
         # Of the frames' side: part, what is added to its times, and the last frame's time and end.
         self._part, self._shift_s = 0, 0.0
         self._last_s: float | None = None
@@ -95,6 +95,7 @@ class Timeline:
             return
         stray, stamp, part, highest, key = self._stray
         self._stray = None
+        assert highest is not None  # Only what jumped away from something is a stray.
         # In a new part, the second packet is nearer to the first than to what was before.
         if abs(packet.pts - highest) < min(
             abs(packet.pts - stamp), max(1.0, _MOST_REORDERED * self._period) / self._unit

@@ -9,15 +9,15 @@ import pytest
 
 from reg_yolo.cli.app import main
 from reg_yolo.cli.speech import say, watch_log
-from reg_yolo.text_tables import printable
+from reg_yolo.text_tables import visible
 
 HOSTILE = "a\x1b]0;pwned\x07\x1b[2J\x9b31m\u202egpj.mp4"
 
 
 def test_what_steers_a_terminal_is_shown() -> None:
-    assert printable(HOSTILE) == "a\\x1b]0;pwned\\x07\\x1b[2J\\x9b31m\\u202egpj.mp4"
+    assert visible(HOSTILE, keep="\n\t") == "a\\x1b]0;pwned\\x07\\x1b[2J\\x9b31m\\u202egpj.mp4"
     plain = "ป้ายเตือน\tnaïve 道路 12\n"
-    assert printable(plain) == plain and printable("\udcff") == "\\udcff"
+    assert visible(plain, keep="\n\t") == plain and visible("\udcff", keep="\n\t") == "\\udcff"
 
 
 def test_say_and_errors_are_printable(
@@ -44,4 +44,7 @@ def test_our_log_lines_are_printable_and_those_of_others_keep_their_colours(capl
             "ultralytics", logging.INFO, str(Path(main.__code__.co_filename)), 1, "Hole in %s", (HOSTILE,), None
         )
         logger.handle(ours)
-    assert [record.getMessage() for record in caplog.records] == ["\x1b[31mred", f"Hole in {printable(HOSTILE)}"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "\x1b[31mred",
+        "Hole in " + visible(HOSTILE),
+    ]
