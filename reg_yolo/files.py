@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 from reg_yolo.errors import DataError, OutputError
 
-# Where a file system allows 255 bytes a name, what is put around it must fit too.
-_LONGEST_STEM = 80
+# Bytes: where a file system allows 255 a name, what is put around it must fit too.
+_LONGEST_STEM = 200
 
 
 def replace_text(target: Path, text: str) -> None:
@@ -143,7 +143,8 @@ def file_sha256(path: Path | str) -> str:
 
 
 def _part_name(target: Path) -> Path:
-    return target.with_name(f".{target.name[:_LONGEST_STEM]}.{secrets.token_hex(4)}.part")
+    stem = os.fsencode(target.name)[:_LONGEST_STEM].decode("utf-8", "ignore")
+    return target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
 
 
 def _new_file_beside(target: Path) -> Path:

@@ -4,11 +4,13 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
 from typing import TypeVar
 
@@ -80,7 +82,7 @@ def parallel_map(
         return
     # Spawned, not forked: the caller may have threads (torch, OpenCV) that a fork would freeze.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, -(-len(items) // chunk)), mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(min(workers, -(-len(items) // chunk)), mp_context=context, initializer=start_worker)
     waiting: deque[Future[list[Result]]] = deque()
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     try:
@@ -109,10 +111,24 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
+def _end_with_parent() -> None:
+    """Let this worker process end when the one that started it is gone, killed for instance: it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_leave, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_and_leave(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def start_worker() -> None:
+    """Prepare a worker process of a pool: one thread of OpenCV, no Ctrl-C of its own, gone when its parent is."""
     # Where it cannot be held back.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    _end_with_parent()
 
 
 def _run_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -60,6 +60,38 @@ class StopRequest:
             self._announce(self.signal_name)
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end, by SIGTERM or because its terminal is gone; half-made folders are removed first."""
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the block as Ctrl-C does, so that what cleans up does so.
+
+    Signals that are ignored stay so (`nohup`). Whoever listens on its own inside the block takes over from this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        # Once is enough: a second one would cut the cleaning short. Ctrl-C still does.
+        signal.signal(number, signal.SIG_IGN)
+        raise Terminated(signal.Signals(number).name)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in previous.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, handler)
+
+
 @contextmanager
 def listening_for_signals() -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once."""

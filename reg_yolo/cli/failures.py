@@ -14,8 +14,21 @@ from pathlib import Path
 import typer
 
 from reg_yolo.errors import RegYoloError, TrainingInterrupted
+from reg_yolo.text_tables import visible
 
 OUR_FAULT, INPUT_FAULT, PARTLY_DONE, INTERRUPTED = 1, 2, 3, 130
+
+# What the system says of a place that the user has chosen, by its number.
+_OF_THE_PLACE = {
+    errno.EFBIG: "a file grows larger than this disk or account allows (see `ulimit -f`)",
+    errno.EROFS: "the disk can only be read; name a folder on another one",
+    errno.ENAMETOOLONG: "a file name is longer than this disk allows; choose shorter names",
+    errno.ENOTDIR: "a file stands where a folder should be",
+    errno.ELOOP: "links lead round in a circle",
+    errno.EMFILE: "more files are open at once than this account may (see `ulimit -n`)",
+    errno.EIO: "the disk or share has failed to read or write",
+    **({errno.ESTALE: "the share has gone away"} if hasattr(errno, "ESTALE") else {}),
+}
 
 _PARAMETER = re.compile(r"`([a-z]\w*)(?:=([^`]+))?`")
 
@@ -48,6 +61,8 @@ def report_failure(error: BaseException, *, debug: bool = False, options: Mappin
         return _say(f"error: the disk is full{_named(error)}; free some room and run the command again", INPUT_FAULT)
     if isinstance(error, PermissionError):
         return _say(f"error: no permission to write or read{_named(error)}", INPUT_FAULT)
+    if isinstance(error, OSError) and error.errno in _OF_THE_PLACE:
+        return _say(f"error: {_OF_THE_PLACE[error.errno]}{_named(error)}", INPUT_FAULT)
     if isinstance(error, ImportError) and "libGL" in str(error):
         return _say(
             "error: OpenCV finds no libGL on this machine; use its headless wheel: "
@@ -85,7 +100,7 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    print(visible(message, keep="\n\t"), file=sys.stderr)
     return code
 
 

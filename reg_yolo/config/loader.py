@@ -67,6 +67,27 @@ def load_config(
     return config
 
 
+def where_given(
+    key: str, source: str | Path, overrides: Sequence[str] = (), *, train_keys: Mapping[str, object] | None = None
+) -> str:
+    """Returns where a key was last given, as ` (file:line)` or ` (command line)`; empty for one that was not.
+
+    For what is found wrong after loading, by somebody who knows the key alone.
+
+    Args:
+        key: a key of the top level or an argument of Ultralytics.
+        source: as for `load_config`, which has taken it.
+        overrides: likewise.
+        train_keys: likewise.
+    """
+    folder = Path.cwd()
+    layers = _read_chain(_find_source(str(source), folder), folder)
+    if overrides:
+        layers.append(read_overrides(overrides, train_keys))
+    path: KeyPath = (key,) if key in RunConfig.model_fields else ("train", key)
+    return place_of(path, layers) if any(layer.says(path) for layer in layers) else ""
+
+
 def dump_config(config: RunConfig) -> str:
     """Returns the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
     return dump_yaml(config.to_dict())

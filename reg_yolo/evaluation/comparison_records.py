@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reg_yolo.files import make_folder, replace_text
+from reg_yolo.stored import read_stored_json
 
 SCHEMA = "reg_yolo.compare_record/1"
 RECORDS = "records"
@@ -114,8 +115,8 @@ def read_record(path: Path) -> RunRecord:
     Raises:
         ValueError: If the file is none, or of another schema.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+    content = read_stored_json(path)
+    if content.get("schema") != SCHEMA:
         raise ValueError(f"no record of schema {SCHEMA}")
     values = {key: value for key, value in content.items() if key != "schema"}
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from reg_yolo.evaluation.comparison import ArmComparison, Comparison
 from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
-from reg_yolo.text_tables import escape_markdown, markdown_rows, text_table
+from reg_yolo.text_tables import csv_text, escape_markdown, markdown_rows, text_table
 
 _DASH = "–"
 
@@ -169,14 +167,14 @@ def runs_csv(comparison: Comparison) -> str:
         for r in comparison.records
     ]  # fmt: skip
     headings = ["set", "arm", "seed", *settings.endpoints, "steps", "seconds", "processor", "precision"]
-    return _csv([*headings, "run_hash", "initial_weights", "draws"], rows)
+    return csv_text([[*headings, "run_hash", "initial_weights", "draws"], *rows])
 
 
 def differences_csv(comparison: Comparison) -> str:
     """Return a line for every arm, endpoint and set with everything that is known of the difference, in points."""
     rows = [_difference_row(row) for row in comparison.comparisons]
     headings = "set arm endpoint seeds difference deviation t_low t_high bootstrap_low bootstrap_high p p_holm"
-    return _csv([*headings.split(), "smallest_effect", "agreeing", "verdict", "by_seed"], rows)
+    return csv_text([[*headings.split(), "smallest_effect", "agreeing", "verdict", "by_seed"], *rows])
 
 
 def classes_csv(comparison: Comparison) -> str:
@@ -189,7 +187,7 @@ def classes_csv(comparison: Comparison) -> str:
                 spread = [full(v) for v in (own.mean, own.low, own.high)] if own else ["", "", ""]
                 rows.append([set_name, row.name, row.train, row.objects, row.rare, arm, full(value), *spread])
     headings = ["set", "class", "train", "objects", "rare", "arm", "ap", "difference", "t_low", "t_high"]
-    return _csv(headings, rows)
+    return csv_text([headings, *rows])
 
 
 def _difference_row(row: ArmComparison) -> list[object]:
@@ -202,14 +200,6 @@ def _difference_row(row: ArmComparison) -> list[object]:
         row.set_name, row.arm, row.endpoint, len(own.seeds), *(full(value) for value in figures), own.agreeing,
         row.verdict, by_seed,
     ]  # fmt: skip
-
-
-def _csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def number(value: float) -> str:

@@ -29,6 +29,9 @@ _OBJECT_STORE_BYTES = 80 << 20  # nearly nothing goes through it; Ray's least is
 _opened: dict[str, ProcessSource] = {}
 
 
+LOOPBACK = "127.0.0.1"
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Which cluster, and what of it a task takes.
@@ -92,7 +95,7 @@ def run_on_cluster(
         ConfigError: If Ray is not installed, the cluster does not answer, or no machine of it is large enough.
         KeyboardInterrupt: If `stop` was set.
     """
-    ray = import_ray()
+    ray = import_ray(cluster.address)
     claims = Claims(work.out / CLAIMS_FOLDER, work.lease_s)
     manifest = Manifest(work.out / MANIFEST_FILE, claims.manifest)
     manifest.compact()
@@ -148,13 +151,20 @@ class _NoReport:
         """Say nothing."""
 
 
-def import_ray() -> Any:
+def import_ray(address: str | None = None) -> Any:
     """Return Ray.
+
+    Args:
+        address: Of the cluster that is going to be used, as in `Cluster`.
 
     Raises:
         ConfigError: If it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        # Whoever reaches Ray's ports runs code. Read when Ray is imported, and on Linux too in spite of its name: its
+        # servers then listen on this machine's own address alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "false")
     try:
         import ray
     except ImportError:
@@ -171,6 +181,7 @@ def connect(ray: Any, cluster: Cluster) -> None:
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "ignore_reinit_error": True}
     if cluster.address == "local":
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        options["_node_ip_address"] = LOOPBACK
     else:
         options["address"] = cluster.address
     try:

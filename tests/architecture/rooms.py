@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "reg_yolo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND_FLOOR = {"errors", "files", "signals", "parallel", "text_tables"}
+GROUND_FLOOR = {"errors", "files", "signals", "parallel", "stored", "text_tables"}
 # Folders that are divided into rooms of their own.
 DIVIDED = {"data", "yolo"}
 DATA_BASE = {"data.dataset", "data.objects", "data.images"}
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "parallel": set(),
     "text_tables": set(),
     "files": {"errors"},
+    "stored": {"errors", "files"},
     "losses": set(),
     "nms": set(),
     "config": set(),
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "drawing": {"detections"},
     "video": {"detections"},
     "jobs": {"detections", "video"},
-    "evaluation": set(),
+    "evaluation": {"config"},
     "data": {"config"},
     "data.dataset": {"config"},
     "data.objects": {"config", "data.dataset"},

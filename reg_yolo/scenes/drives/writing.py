@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.errors import ConfigError, DataError, MediaError
+from reg_yolo.files import whole_folder
+from reg_yolo.parallel import start_worker
 from reg_yolo.scenes.drives import truth_files
 from reg_yolo.scenes.drives.frames import DriveOptions, DrivePlan, FramePlan, RenderedFrame, plan_drive, render_frame
 from reg_yolo.scenes.drives.gnss import NoiseModel
@@ -68,7 +70,7 @@ def write_drive(
     `track_noisy.gpx`. docs/scenes.md describes every field.
 
     Args:
-        out: folder that is made; it must not hold a drive yet.
+        out: folder that is made once all frames are; it must not exist yet, or be empty.
         km: length of the road that is driven, kilometres.
         size: width and height in pixels, even numbers.
         seed: the same seed and arguments give the same truth and the same images, with any number of workers.
@@ -90,7 +92,7 @@ def write_drive(
 
     Raises:
         ConfigError: an argument is out of range.
-        DataError: `out` already holds a drive.
+        DataError: `out` already holds a drive, or other files.
         MediaError: the video cannot be written with this codec.
     """
     out = Path(out)
@@ -115,29 +117,29 @@ def write_drive(
     if (out / "drive.json").exists():
         raise DataError(f"{out} already holds a drive. Choose another folder or remove it first.")
     plan = plan_drive(options)
-    out.mkdir(parents=True, exist_ok=True)
     summary = DriveSummary(out, assets=len(plan.world.assets))
     per_chapter = max(1, round(chapter_s * fps))
     total = sum(len(frames) for frames in plan.frames.values())
     done = 0
-    for name, frames in plan.frames.items():
-        folder = out / name
-        folder.mkdir(exist_ok=True)
-        sink: _Frames | _Chapters = (
-            _Frames(folder) if every_m is not None else _Chapters(folder, options, per_chapter, codec)
-        )
-        with (folder / "frames.jsonl").open("w", encoding="utf-8", newline="\n") as lines, sink:
-            lines.write(truth_files.frames_header(plan, name))
-            for frame, rendered in zip(frames, _rendered(options, plan, frames, workers), strict=True):
-                file, chapter, chapter_frame = sink.add(rendered)
-                lines.write(truth_files.frame_line(plan, frame, rendered, file, chapter, chapter_frame))
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-        truth_files.write_direction(folder, plan, name)
-        summary.frames[name] = len(frames)
-        summary.videos[name] = [folder / file for file in sink.files] if every_m is None else []
-    truth_files.write_world(out, plan, {name: [p.name for p in files] for name, files in summary.videos.items()})
+    with whole_folder(out) as whole:
+        for name, frames in plan.frames.items():
+            folder = whole / name
+            folder.mkdir(exist_ok=True)
+            sink: _Frames | _Chapters = (
+                _Frames(folder) if every_m is not None else _Chapters(folder, options, per_chapter, codec)
+            )
+            with (folder / "frames.jsonl").open("w", encoding="utf-8", newline="\n") as lines, sink:
+                lines.write(truth_files.frames_header(plan, name))
+                for frame, rendered in zip(frames, _rendered(options, plan, frames, workers), strict=True):
+                    file, chapter, chapter_frame = sink.add(rendered)
+                    lines.write(truth_files.frame_line(plan, frame, rendered, file, chapter, chapter_frame))
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+            truth_files.write_direction(folder, plan, name)
+            summary.frames[name] = len(frames)
+            summary.videos[name] = [out / name / file for file in sink.files] if every_m is None else []
+        truth_files.write_world(whole, plan, {name: [p.name for p in files] for name, files in summary.videos.items()})
     return summary
 
 
@@ -203,7 +205,7 @@ _worker_plan: DrivePlan | None = None
 
 def _start_worker(options: DriveOptions) -> None:
     global _worker_plan
-    cv2.setNumThreads(1)
+    start_worker()
     _worker_plan = plan_drive(options)
 
 

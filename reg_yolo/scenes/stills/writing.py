@@ -9,11 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from reg_yolo.errors import DataError
-from reg_yolo.files import replace_text
+from reg_yolo.files import replace_text, whole_folder
+from reg_yolo.parallel import start_worker
 from reg_yolo.scenes.labelling.labels import LabelRule
 from reg_yolo.scenes.stills.still import Still, StillJob, StillOptions, plan_stills, render_still
 from reg_yolo.scenes.world import catalogue
@@ -59,7 +59,7 @@ def write_stills(
     """Write a data set of still images: images/, labels/, data.yaml and scenes.json.
 
     Args:
-        out: folder that is made; it must not hold a data set yet.
+        out: folder that is made once all images are; it must not exist yet, or be empty.
         images: number of images.
         size: width and height in pixels.
         seed: the same seed and arguments give the same bytes, with any number of workers.
@@ -77,7 +77,7 @@ def write_stills(
 
     Raises:
         ConfigError: an argument is out of range.
-        DataError: `out` already holds a data set.
+        DataError: `out` already holds a data set, or other files.
     """
     out = Path(out)
     options = StillOptions(
@@ -96,27 +96,28 @@ def write_stills(
     if (out / "images").exists() or (out / "data.yaml").exists():
         raise DataError(f"{out} already holds a data set. Choose another folder or remove it first.")
     splits = ["train", "val"] if any(job.split == "val" for job in jobs) else ["train"]
-    for split in splits:
-        (out / "images" / split).mkdir(parents=True, exist_ok=True)
-        (out / "labels" / split).mkdir(parents=True, exist_ok=True)
-        if masks:
-            (out / "masks" / split).mkdir(parents=True, exist_ok=True)
     done = {split: np.zeros(len(catalogue.CLASS_NAMES), np.int64) for split in splits}
     planned = {split: np.zeros(len(catalogue.CLASS_NAMES), np.int64) for split in splits}
     records: list[dict[str, object]] = []
-    for index, (job, still) in enumerate(zip(jobs, _rendered(jobs, workers), strict=True)):
-        (out / "images" / job.split / f"{job.name}.jpg").write_bytes(still.jpeg)
-        (out / "labels" / job.split / f"{job.name}.txt").write_text(
-            "".join(row + "\n" for row in still.rows), encoding="utf-8"
-        )
-        if masks:
-            (out / "masks" / job.split / f"{job.name}.png").write_bytes(still.mask_png)
-        records.append(still.record)
-        done[job.split] += np.array(still.counts)
-        planned[job.split] += np.array(job.wanted)
-        if progress is not None:
-            progress(index + 1, images)
-    _write_index(out, splits, seed, options, records)
+    with whole_folder(out) as folder:
+        for split in splits:
+            (folder / "images" / split).mkdir(parents=True, exist_ok=True)
+            (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+            if masks:
+                (folder / "masks" / split).mkdir(parents=True, exist_ok=True)
+        for index, (job, still) in enumerate(zip(jobs, _rendered(jobs, workers), strict=True)):
+            (folder / "images" / job.split / f"{job.name}.jpg").write_bytes(still.jpeg)
+            (folder / "labels" / job.split / f"{job.name}.txt").write_text(
+                "".join(row + "\n" for row in still.rows), encoding="utf-8"
+            )
+            if masks:
+                (folder / "masks" / job.split / f"{job.name}.png").write_bytes(still.mask_png)
+            records.append(still.record)
+            done[job.split] += np.array(still.counts)
+            planned[job.split] += np.array(job.wanted)
+            if progress is not None:
+                progress(index + 1, images)
+        _write_index(folder, splits, seed, options, records)
     names = catalogue.CLASS_NAMES
     return StillsSummary(
         out / "data.yaml",
@@ -132,7 +133,7 @@ def _rendered(jobs: list[StillJob], workers: int) -> Iterator[Still]:
         return
     # Spawned, not forked: the caller may have threads (torch, OpenCV) that a fork would freeze.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         yield from pool.map(render_still, jobs, chunksize=4)
 
 

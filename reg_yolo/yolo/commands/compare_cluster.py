@@ -39,7 +39,7 @@ def run_plan_on_cluster(plan: Plan, out: Path, watcher: Watcher, cluster: Cluste
     todo = [run for run in outcome.runs if run.record(out) is None]
     if not todo:
         return outcome
-    ray = import_ray()
+    ray = import_ray(cluster.address)
     connect(ray, cluster)
     try:
         require_room(ray, cluster)

@@ -95,7 +95,7 @@ def validation_images(run: RunResult) -> list[LabelledImage]:
             image = LabelledImage(path, names, mask_classes, description.keypoint_columns)
             images.setdefault(image.key, image)
     if not images:
-        raise DataError(f"{run.folder}: its data sets have no '{split}' split any more; `--hardest 0` makes no panel")
+        raise DataError(f"{run.folder}: its data sets have no '{split}' split any more; `hardest=0` makes no panel")
     return list(images.values())
 
 
@@ -132,11 +132,11 @@ def find_images(named: Sequence[str], among: Sequence[LabelledImage]) -> list[La
             found.append(fitting[0])
         elif fitting:
             listed = ", ".join(str(image.path) for image in fitting[:3])
-            raise DataError(f"--images: {name} stands for {len(fitting)} validation images; name a path, as {listed}")
+            raise DataError(f"`images`: {name} stands for {len(fitting)} validation images; name a path, as {listed}")
         else:
             near = get_close_matches(name, [image.path.name for image in among], 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise DataError(f"--images: there is no file {name}, and no validation image of that name{hint}")
+            raise DataError(f"`images`: there is no file {name}, and no validation image of that name{hint}")
     return found
 
 
@@ -148,7 +148,7 @@ def predictions_on(run: RunResult, images: Sequence[LabelledImage], *, trust: bo
         MediaError: If an image cannot be read.
     """
     if not run.weights.is_file():
-        raise DataError(f"{run.weights} is missing, so it predicts nothing; `--hardest 0` leaves the panel out")
+        raise DataError(f"{run.weights} is missing, so it predicts nothing; `hardest=0` leaves the panel out")
     found: Predictions = {}
 
     def keep(frame: FrameDetections) -> None:

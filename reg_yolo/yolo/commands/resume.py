@@ -27,11 +27,11 @@ from reg_yolo.yolo.commands.train import (
 )
 from reg_yolo.yolo.training.records import SETTINGS_FILE
 from reg_yolo.yolo.training.resume import (
+    epochs_behind,
     is_finished,
     last_checkpoint,
     run_folder_of,
     stored_settings,
-    trained_epochs,
 )
 from reg_yolo.yolo.training.sampling import stored_sampling
 from reg_yolo.yolo.upstream.version import check_ultralytics_version
@@ -107,7 +107,7 @@ def _extend(
             f"epochs: {last} is not finished, and a resumed run keeps its schedule; resume it without epochs, and "
             "extend it once it is"
         )
-    epochs, done = arguments.pop("epochs"), trained_epochs(checkpoint)
+    epochs, done = arguments.pop("epochs"), epochs_behind(checkpoint)
     if type(epochs) is not int or epochs <= done:
         raise ConfigError(f"epochs: got {epochs!r}, expected a whole number above the {done} that {last} has trained")
     run = run_folder_of(last)

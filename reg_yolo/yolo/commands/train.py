@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
-from reg_yolo.config.loader import load_config
+from reg_yolo.config.loader import load_config, where_given
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.schema import DataPair, RunConfig
 from reg_yolo.config.shipped import config_for_model, shipped_weights
@@ -36,6 +38,8 @@ TRAINERS: dict[str, type[RegTraining]] = {
     "segment": RegSegmentationTrainer,
     "joint": RegJointTrainer,
 }
+# Ours begin "imgsz: got 0", upstream's "'lr0=-1' is an invalid value".
+_KEY_OF_MESSAGE = re.compile(r"'?([a-z]\w*)(?::|=)")
 UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment"}
 
 
@@ -102,8 +106,8 @@ def train(
         RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
     """
     words = [*overrides, *(as_override(key, value) for key, value in arguments.items())]
-    resolved = resolve_config(config, words, trust=trust)
-    trainer_class, given = prepare(resolved, trust=trust)
+    with places_named(config, words):
+        trainer_class, given = prepare(resolve_config(config, words, trust=trust), trust=trust)
     folder = new_run_folder({**given, "task": trainer_class.task_name}, "train")
     with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
         trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
@@ -121,7 +125,8 @@ def dry_run(
     Raises:
         RegYoloError: As `train`.
     """
-    trainer_class, given = prepare(resolve_config(config, overrides, trust=trust), trust=trust)
+    with places_named(config, overrides):
+        trainer_class, given = prepare(resolve_config(config, overrides, trust=trust), trust=trust)
     with tempfile.TemporaryDirectory(prefix="reg_yolo_dry_run_") as folder:
         trainer = trainer_class(overrides={**given, "save_dir": folder, "plots": False, "workers": 0, "val": True})
         trainer._setup_train()
@@ -139,6 +144,21 @@ def dry_run(
             class_counts={names[i]: count for i, count in enumerate(trainer.class_counts)},
             parameters=sum(p.numel() for p in model.parameters()),
         )
+
+
+@contextmanager
+def places_named(config: RunConfig | str | Path | None, overrides: Sequence[str]) -> Iterator[None]:
+    """Add to an error about a key, whoever raises it in the block, the file and line that give it."""
+    try:
+        yield
+    except ConfigError as error:
+        found = _KEY_OF_MESSAGE.match(str(error))
+        if found is None or not isinstance(config, (str, Path)):
+            raise
+        place = where_given(found[1], config, overrides, train_keys=DEFAULT_CFG_DICT)
+        if not place or place.strip(" ()") in str(error):
+            raise
+        raise ConfigError(f"{str(error).rstrip('.')}{place}") from error.__cause__
 
 
 def resolve_config(

@@ -71,7 +71,7 @@ def val(
         RegYoloError: If weights or data are wrong, or do not belong together.
     """
     if min_precision is not None and not 0 < min_precision <= 1:
-        raise ConfigError(f"--min-precision must be above 0 and at most 1, got {min_precision:g}")
+        raise ConfigError(f"`min_precision`: got {min_precision:g}, expected a number above 0 and at most 1")
     own = check_own_keys(arguments, "val")
     detector = open_detector(weights, trust=trust)
     split = str(own.get("split", "val"))

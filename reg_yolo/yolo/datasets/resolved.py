@@ -23,12 +23,12 @@ class ResolvedDataset:
     Attributes:
         original: The user's YAML, absolute.
         yaml_path: A copy in the run directory, with absolute paths.
-        description: What the YAML says.
+        descriptions: What the YAML says; of a joint run on two sets, both.
     """
 
     original: Path
     yaml_path: Path
-    description: DatasetDescription
+    descriptions: tuple[DatasetDescription, ...]
 
 
 def resolve_dataset(
@@ -55,7 +55,7 @@ def resolve_dataset(
     if check:
         for split in splits:
             check_split(description, split, task)
-    return ResolvedDataset(description.yaml_path, description.write_for_ultralytics(folder), description)
+    return ResolvedDataset(description.yaml_path, description.write_for_ultralytics(folder), (description,))
 
 
 def check_split(description: DatasetDescription, split: str, task: str) -> None:

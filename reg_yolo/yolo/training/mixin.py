@@ -19,26 +19,26 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
-from reg_yolo.errors import ConfigError, DataError, RegYoloError, TrainingInterrupted
+from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.signals import StopRequest
 from reg_yolo.yolo.criterion.class_loss import initial_deviation
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
+from reg_yolo.yolo.training.continuing import ContinuedTraining
 from reg_yolo.yolo.training.precision import Bfloat16Training
 from reg_yolo.yolo.training.records import draw_training_sheet, write_class_weights, write_settings
-from reg_yolo.yolo.training.resume import require_same_classes, require_unfinished, resume_path, stored_settings
+from reg_yolo.yolo.training.resume import require_same_classes
 from reg_yolo.yolo.training.sampling import RareClassSampling, stored_sampling
-from reg_yolo.yolo.training.saving import AtomicCheckpoints
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
 from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
-from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
 
 
-class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, TrainingThreads):
+class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, TrainingThreads):
     """Mix-in for an Ultralytics detection-like trainer that trains with the REG criterion.
 
     Attributes:
@@ -105,7 +105,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
     ) -> None:
         """Prepare a run; the arguments are upstream's."""
         overrides = dict(overrides or {})
-        if not overrides.get("save_dir"):
+        if not overrides.get("save_dir") and not overrides.get("resume"):
             overrides["project"] = runs_folder(overrides.get("project"), self.task_name)
         if overrides.get("distill_model"):
             raise ConfigError("distill_model: upstream's distillation builds a criterion of its own; leave it out")
@@ -115,19 +115,14 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
         self.sampling = SamplingSettings.from_mapping(given_sampling)
         self.trust = bool(self.settings.get("trust"))
         self.stored: dict[str, Any] = {}
+        self.data_state: dict[str, dict[str, Any]] = {}
         if overrides.get("resume"):
-            path = resume_path(overrides)
-            checkpoint = load_checkpoint_file(path, trust=self.trust)
-            self.stored = metadata_of(checkpoint)
-            self.reg = stored_settings(self.stored, None if given is None else self.reg, path)
-            self.sampling = stored_sampling(self.stored, None if given_sampling is None else self.sampling, path)
-            require_unfinished(checkpoint, path)
-            overrides["resume"] = str(path)
+            self.reg = self.take_up(overrides, None if given is None else self.reg)
+            given_sampling = None if given_sampling is None else self.sampling
+            self.sampling = stored_sampling(self.stored, given_sampling, self.resumed_from)
         elif self.settings.get("continues"):
-            # A finished run is extended: a new schedule with the criterion as it was learned.
-            path = Path(str(self.settings["continues"]))
-            self.stored = metadata_of(load_checkpoint_file(path, trust=self.trust))
-            self.reg = stored_settings(self.stored, self.reg, path)
+            self.reg = self.take_over(Path(str(self.settings["continues"])), self.reg)
+        self.started_from = str(self.stored.get("model") or overrides.get("model") or "")
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])
         self.learned_deviation: nn.Parameter | None = None
@@ -168,6 +163,7 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
         finally:
             args.data = str(resolved.original)
         data["yaml_file"] = args.data
+        self.note_data(resolved)
         return data
 
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
@@ -256,13 +252,14 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
             start = describe_start(
                 vars(self.args), self.task_name, images, resumed_at=self.start_epoch if self.resume else None
             )
-            LOGGER.info(start)
+            if not self.only_final_evaluation:
+                LOGGER.info(start)
 
     def _write_records(self) -> None:
         write_settings(
             self.save_dir,
             self.task_name,
-            self.written_arguments(),
+            {**self.written_arguments(), "model": self.started_from or self.args.model},
             reg=self.reg.to_dict(),
             joint=self.joint,
             albumentations=self.settings.get("albumentations"),
@@ -292,29 +289,6 @@ class RegTraining(AtomicCheckpoints, RareClassSampling, Bfloat16Training, Traini
             distributed.all_reduce(parameter.grad)
             parameter.grad /= self.world_size
         super().optimizer_step()
-
-    # Interruption -----------------------------------------------------------------------------------------------
-
-    def _do_train(self) -> None:
-        with self.interruption.listening():
-            super()._do_train()
-
-    def run_callbacks(self, event: str) -> None:
-        """Run upstream's callbacks; between two batches, leave when a signal has asked for it."""
-        super().run_callbacks(event)
-        if event == "on_train_batch_end" and self.interruption.requested:
-            self.stop_now()
-
-    def stop_now(self) -> None:
-        """Save last.pt so that `train --resume` repeats the epoch that was cut short, and leave the run.
-
-        Raises:
-            TrainingInterrupted: Always.
-        """
-        if RANK in {-1, 0}:
-            self.epoch = max(self.epoch - 1, 0)
-            self.save_model(keep_best=True)
-        raise TrainingInterrupted(self.last, self.interruption.signal_name)
 
     # Validation and logs ------------------------------------------------------------------------------------------
 

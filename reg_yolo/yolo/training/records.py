@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from ultralytics.utils.plotting import plot_images
 
 from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.files import replace_text
+from reg_yolo.text_tables import csv_text
 
 SETTINGS_FILE = "reg.yaml"
 WEIGHTS_FILE = "class_weights.csv"
@@ -67,12 +66,11 @@ def write_class_weights(
     folder: Path, names: Mapping[int, str], counts: Sequence[int], weights: Sequence[float]
 ) -> None:
     """Write class_weights.csv: labelled boxes of each class and the weight it starts with."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["class", "name", "boxes", "weight"])
-    for index, (count, weight) in enumerate(zip(counts, weights, strict=True)):
-        writer.writerow([index, names[index], count, f"{weight:.6g}"])
-    replace_text(folder / WEIGHTS_FILE, stream.getvalue())
+    rows = [
+        (index, names[index], count, f"{weight:.6g}")
+        for index, (count, weight) in enumerate(zip(counts, weights, strict=True))
+    ]
+    replace_text(folder / WEIGHTS_FILE, csv_text([("class", "name", "boxes", "weight"), *rows]))
 
 
 def draw_training_sheet(batch: Mapping[str, Any], names: Mapping[int, str], folder: Path) -> None:

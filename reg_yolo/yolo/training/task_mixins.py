@@ -93,7 +93,7 @@ class JointTraining(SegmentationTraining):
         return ResolvedDataset(
             Path(str(self.sets.parts[0].description.yaml_path)),
             write_joint_yaml(self.sets, self.save_dir),
-            self.sets.parts[0].description,
+            tuple(part.description for part in self.sets.parts),
         )
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:

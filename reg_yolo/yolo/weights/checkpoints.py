@@ -7,7 +7,6 @@ weights behave the same and plain Ultralytics loads them without knowing us.
 
 import io
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,9 @@ from ultralytics.nn.tasks import torch_safe_load
 from reg_yolo.errors import WeightsError, first_line
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.files import file_sha256, replace_bytes, replace_text
+from reg_yolo.stored import damage_named, read_stored_json
+from reg_yolo.yolo.weights.archive import require_whole_archive
+from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
 METADATA_KEY = "reg_yolo"
 
@@ -34,15 +36,14 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         raise WeightsError(
             f"{path}: no such file; expected Ultralytics weights such as runs/detect/train/weights/best.pt"
         )
-    if not zipfile.is_zipfile(path):
-        raise WeightsError(f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file")
+    require_whole_archive(path)
     try:
         checkpoint, _ = torch_safe_load(path, safe_only=not trust)
     except (TypeError, ModuleNotFoundError, AttributeError) as error:
         if "outside the supported" in str(error):
             raise WeightsError(
                 f"{path}: refused, since loading it would run code that is neither torch's nor Ultralytics'. "
-                "Pass --trust (trust=True from Python) only if you know who made it."
+                "Write `trust=True` only if you know who made it."
             ) from error
         raise WeightsError(
             f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file"
@@ -53,6 +54,11 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(model_of(checkpoint), nn.Module):
         raise WeightsError(f"{path}: holds no Ultralytics model; expected a checkpoint written by a training run")
+    fault = metadata_fault(metadata_of(checkpoint))
+    if fault:
+        raise WeightsError(
+            f"{path}: what reg_yolo stored in it is damaged ({fault}); take another copy of the weights, or train again"
+        )
     return checkpoint
 
 
@@ -114,13 +120,10 @@ def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[C
     """
     path = thresholds_file(weights)
     if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+            content = read_stored_json(path)
             if content["weights_sha256"] == file_sha256(weights):
                 return ClassThresholds.from_dict(content["thresholds"]), str(path)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(
-                f"{path}: not a thresholds file ({first_line(error)}); remove it or run `reg-yolo val` again"
-            ) from error
     stored = metadata.get("thresholds")
-    return (ClassThresholds.from_dict(stored), str(weights)) if stored else None
+    with damage_named(Path(weights), "weights with whole thresholds", "run `reg-yolo val` to make them", WeightsError):
+        return (ClassThresholds.from_dict(stored), str(weights)) if stored else None
