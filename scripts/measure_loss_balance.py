@@ -90,6 +90,8 @@ class Scenes:
         yaml = folder / "data.yaml"
         if not yaml.exists():
             write_stills(folder, images, (2 * imgsz, imgsz * 6 // 5), SEED, boxes_only=not masks, workers=1)
+            if masks:
+                drop_box_rows(folder / "labels")
         data = check_det_dataset(str(yaml))
         arguments = get_cfg(overrides={"imgsz": imgsz, "task": "segment" if masks else "detect"})
         self.dataset = build_yolo_dataset(arguments, data["train"], batch, data, mode="train", stride=32)
@@ -110,6 +112,13 @@ class Scenes:
             batch = self.dataset.collate_fn(copy.deepcopy(kept))
             batch["img"] = batch["img"].to(self.device).float() / 255
             yield {key: v.to(self.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
+
+
+def drop_box_rows(labels: Path) -> None:
+    """Leave the objects that have an outline: upstream's data set takes no file that mixes both."""
+    for file in labels.rglob("*.txt"):
+        rows = [row for row in file.read_text(encoding="utf-8").splitlines() if len(row.split()) > 5]
+        file.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def new_network(scenes: Scenes, masks: bool, device: str) -> nn.Module:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 CLASS_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 2.2, 1.0: 3.7, 1.5: 6.1, 2.0: 8.6}
-MASK_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 1.4, 1.0: 1.8, 1.5: 2.2, 2.0: 2.6}
+MASK_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 1.01, 1.0: 1.06, 1.5: 1.14, 2.0: 1.25}
 
 
 def scale_by_gamma(gamma: float, measured: Mapping[float, float]) -> float:

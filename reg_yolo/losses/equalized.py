@@ -94,9 +94,8 @@ class GradientRatio:
 
     def ratio(self, device: torch.device | str | None = None) -> Tensor:
         """Return g_c, Tensor[C] in [0, 1]."""
-        if device is not None:
-            self._sums = self._sums.to(device)
-        positive, negative = self._sums
+        # Not kept: a tensor made in inference mode must not reach a training step.
+        positive, negative = self._sums if device is None else self._sums.to(device)
         return torch.where(negative > 0, positive / negative.clamp_min(1e-30), 1.0).clamp(max=1.0)
 
     def state_dict(self) -> dict[str, Any]:
