@@ -65,8 +65,8 @@ class Timeline:
         needs_others = False
         if packet.pts is not None:
             self._take_back_a_stray(packet)
-            before = (self._taken_part, self._highest, self._key)
-            ahead_s = 0.0 if self._highest is None else float((packet.pts - self._highest) * self._unit)
+            part, highest, key = self._taken_part, self._highest, self._key
+            ahead_s = 0.0 if highest is None else float((packet.pts - highest) * self._unit)
             if self._is_another_part(packet):
                 # What looks like damage right before a join is the join itself.
                 self._held = deque((held, False) for held, _ in self._held)
@@ -77,8 +77,8 @@ class Timeline:
             # What lies before a later part's first key frame needs frames that are not there.
             needs_others = self._taken_part > 0 and (self._key is None or packet.pts < self._key)
             self._highest = packet.pts if self._highest is None else max(self._highest, packet.pts)
-            jumped = self._taken_part != before[0] or ahead_s > _LONGEST_PAUSE_S
-            self._stray = (packet, packet.pts, *before) if jumped and before[1] is not None else None
+            jumped = self._taken_part != part or ahead_s > _LONGEST_PAUSE_S
+            self._stray = (packet, packet.pts, part, highest, key) if jumped and highest is not None else None
             packet.pts += self._taken_part * _SPAN
         if packet.dts is not None:
             packet.dts += self._taken_part * _SPAN

@@ -7,6 +7,7 @@ from pathlib import Path
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.files import CSV_COLUMNS, read_detections
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 
 PAGE = Path(__file__).parents[2] / "docs" / "detections_jsonl.md"
 
@@ -36,9 +37,10 @@ def test_the_example_is_read_and_written_as_it_stands(tmp_path: Path) -> None:
 def test_every_key_is_documented_and_no_other() -> None:
     header, frame, *_, end = (json.loads(line) for line in example().splitlines())
     assert documented_keys("header") == set(header)
-    assert documented_keys("frame") == set(frame) | set(frame["detections"][0])
+    assert documented_keys("frame") == {*frame, "camera_motion"} | set(frame["detections"][0])
     assert documented_keys("end") == set(end) | {"error", "holes"}
     assert documented_keys("hole") == set(Hole("a.mp4", 0.0, None, "unreadable").to_record())
+    assert documented_keys("join") == set(Join("a.ts", 20, 0.8, -0.8).to_record())
     assert documented_keys("chapter") == set(Chapter(Path("a.mp4"), 0, 0.0).to_record())
 
 

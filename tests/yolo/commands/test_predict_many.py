@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import reg_yolo
+from reg_yolo.cli.app import main
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.manifest import read_manifest
@@ -261,3 +262,25 @@ def test_command_line_says_what_is_not_whole(
     with pytest.raises(SystemExit) as left:
         main(["predict", str(detector), str(drives), "--drive", "--shard", "1/2"])
     assert left.value.code == 2 and "--as-one-drive: makes one source" in capsys.readouterr().err
+
+
+def test_stored_images_of_people_go_when_a_run_is_to_blur_them(
+    drives: Path, detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, options = tmp_path / "out", {"device": "cpu", "engine": "pytorch"}
+    predict_many(detector, drives, out=out, save=True, **options)
+    stored = sorted(path.relative_to(out).as_posix() for path in (out / "annotated").rglob("*.*"))
+    assert stored == ["annotated/a.mp4.mp4", "annotated/b.mp4.mp4", "annotated/c.mp4.mp4"] + [
+        f"annotated/images/{number}.jpg" for number in range(2)
+    ]
+    words = ["predict", str(detector), str(drives), "--out", str(out), "--engine", "pytorch", "device=cpu", "--blur"]
+    with pytest.raises(SystemExit) as left:
+        main([*words, f"{detector}:red"])
+    assert not left.value.code
+    assert "Removed: stored images of 4 sources, which were not blurred as asked for now" in capsys.readouterr().out
+    assert not [path for path in (out / "annotated").rglob("*") if path.is_file()]
+    again = predict_many(detector, drives, out=out, save=True, blur=[f"{detector}:red"], **options)
+    assert len(again.changed) == 4 and again.removed == []
+    assert sorted(path.relative_to(out).as_posix() for path in (out / "annotated").rglob("*.*")) == stored
+    other = predict_many(detector, drives, out=out, save=True, blur=[f"{detector}:red", f"{detector}:green"], **options)
+    assert len(other.removed) == len(other.changed) == 4

@@ -181,3 +181,20 @@ def test_score_just_at_its_threshold_is_kept(predictor: RegDetectionPredictor) -
     assert surviving(predictor, raw_prediction([[0.5, 0.0, 0.0]])) == [(0, 0.5)]
     predictor.class_thresholds = [0.501, 0.5, 0.5]
     assert surviving(predictor, raw_prediction([[0.5, 0.0, 0.0]])) == []
+
+
+def test_an_inventory_keeps_weak_detections_as_records_only(
+    detector: Path, even_rectangles: Path, tmp_path: Path
+) -> None:
+    images = even_rectangles.parent / "images/val"
+    options: dict[str, Any] = {"device": "cpu", "engine": "pytorch"}
+    usual = reg_yolo.predict(detector, images, out=tmp_path / "usual", save=False, **options)
+    weak = reg_yolo.predict(detector, images, out=tmp_path / "weak", for_inventory=True, **options)
+    assert weak.annotated == [] and max(weak.thresholds.values()) <= 0.05
+    extra = read_detections(weak.detections_file).header.extra
+    assert extra["for_inventory"] is True and extra["stored_thresholds"] == usual.thresholds
+    assert sum(weak.counts.values()) >= sum(usual.counts.values())
+    chosen = reg_yolo.predict(detector, images, out=tmp_path / "conf", for_inventory=True, conf=0.5, **options)
+    assert set(chosen.thresholds.values()) == {0.5}
+    with pytest.raises(ConfigError, match="`for_inventory`: writes records only"):
+        reg_yolo.predict(detector, images, out=tmp_path / "no", for_inventory=True, save=True, **options)
