@@ -76,7 +76,9 @@ def epochs_behind(checkpoint: Mapping[str, Any]) -> int:
 
 
 def last_is_best(checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether the epoch of this checkpoint is the best one of its run so far."""
+    """Return whether the epoch of this checkpoint is the best one of its run so far; a stripped one does not say."""
+    if checkpoint.get("optimizer") is None:
+        return False
     fitness = (checkpoint.get("train_metrics") or {}).get("fitness")
     return fitness is not None and fitness == checkpoint.get("best_fitness")
 
