@@ -28,6 +28,7 @@ class AtomicCheckpoints(Host):
     last: Path
     best: Path
     epoch: int
+    save_period: int
     started_from: str
     data_state: dict[str, dict[str, Any]]
     in_final_evaluation: bool = False
