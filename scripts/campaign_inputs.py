@@ -66,8 +66,16 @@ def targets_of(bases: Bases) -> dict[str, Target]:
 
         shutil.copy(Path(ultralytics.__file__).parent / "cfg/trackers/botsort.yaml", folder / "tracker.yaml")
 
-    predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64", "--out", "made"]
-    quick: list[object] = [*predict, "conf=0.01", "--engine", "pytorch"]
+    def thresholds(folder: Path) -> None:
+        from reg_yolo.evaluation.thresholds import ClassThresholds
+        from reg_yolo.yolo.weights.checkpoints import write_thresholds
+
+        weights(folder)
+        write_thresholds(folder / "weights.pt", ClassThresholds("best_f1", dict.fromkeys(NAMES, 0.5)), "data.yaml")
+
+    predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64"]
+    predict += ["--out", "made", "--engine", "pytorch"]
+    quick: list[object] = [*predict, "conf=0.01"]
     return {
         "data.yaml": Target(data, "data/data.yaml", ["data", "check", "data/data.yaml"]),
         "label file": Target(data, "data/labels/*/*.txt", ["data", "check", "data/data.yaml"]),
@@ -82,7 +90,7 @@ def targets_of(bases: Bases) -> dict[str, Target]:
         "weights": Target(weights, "weights.pt", quick, silent=True),
         "picture": Target(weights, "image.png", quick),
         "tracker": Target(tracker, "tracker.yaml", [*quick, "--track", "tracker.yaml"]),
-        "resumed run": Target(run, "run/*.csv", ["train", "--resume", "run", "device=cpu"]),
+        "thresholds": Target(thresholds, "weights.thresholds.json", predict),
     }
 
 

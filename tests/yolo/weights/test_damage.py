@@ -127,3 +127,10 @@ def test_a_file_that_ends_early_is_refused(weights: Path, offset: float) -> None
     weights.write_bytes(content[: int(len(content) * offset)])
     with pytest.raises(WeightsError, match=r"weights\.pt"):
         load_checkpoint_file(weights)
+
+
+def test_an_apostrophe_in_the_path_is_said(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "somchai's"
+    folder.mkdir()
+    with pytest.raises(WeightsError, match="no path with an apostrophe"):
+        load_checkpoint_file(weights.rename(folder / "weights.pt"))
