@@ -105,7 +105,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
 def is_regular(path: Path | str) -> bool:
     """Whether a path is a regular file, links followed: no folder, pipe, socket or device, and there at all."""
     try:
-        return stat.S_ISREG(Path(path).stat().st_mode)
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  (half the time of Path.stat over many files)
     except (OSError, ValueError):
         # ValueError: a zero byte in the name.
         return False

@@ -55,17 +55,25 @@ def escape_markdown(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def visible(text: str) -> str:
+def visible(text: str, keep: str = "") -> str:
     """Return a text with characters that steer a terminal or turn the order of writing as codes that can be read.
 
+    Names of files and classes come from others, and may hold escape sequences that set a terminal's title, move its
+    cursor or turn the direction of writing.
+
+    Args:
+        text: Whatever is to be shown.
+        keep: Characters that stay as they are, such as line breaks and tabs.
+
     Example:
-        >>> visible("sign\\x1b[2J")
-        'sign\\\\x1b[2J'
+        >>> visible("sign\x1b[2J")
+        'sign\\x1b[2J'
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        character.encode("unicode_escape").decode() if _steers(character) else character for character in text
+        character.encode("unicode_escape").decode() if character not in keep and _steers(character) else character
+        for character in text
     )
 
 

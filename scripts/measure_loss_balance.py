@@ -16,6 +16,7 @@ with: the mean probability of negatives and the share above validation's thresho
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import statistics
 import tempfile
@@ -105,7 +106,8 @@ class Scenes:
             if kept is None or fixed is None:
                 chosen = torch.randperm(len(self.dataset), generator=generator)[: fixed or self.batch]
                 kept = [self.dataset[int(index)] for index in chosen]
-            batch = self.dataset.collate_fn([dict(sample) for sample in kept])
+            # Collating numbers the samples' rows in place.
+            batch = self.dataset.collate_fn(copy.deepcopy(kept))
             batch["img"] = batch["img"].to(self.device).float() / 255
             yield {key: v.to(self.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
 
@@ -204,7 +206,7 @@ def measure_all(scenes: Scenes, options: argparse.Namespace) -> None:
             done = step
             moment = f"{step} steps of {label}"
             measure(model, scenes, options.masks, options.measure_batches, by_moment.setdefault(moment, {}))
-            print(f"  {moment} measured", flush=True)
+            print(f"{moment}: {by_gamma(by_moment[moment], options.masks)}", flush=True)
     if not options.masks:
         shipped = Path(__file__).resolve().parents[1] / "weights" / SHIPPED_WEIGHTS
         model = load_checkpoint_file(shipped)["model"].float().to(options.device).train()
@@ -232,6 +234,18 @@ def measure_all(scenes: Scenes, options: argparse.Namespace) -> None:
             for column in ([m[index] for m in medians] for index in (0, 3))
         ]
         print(f"| {gamma:g} | {len(medians)} | " + " | ".join(ranges) + " |")
+
+
+def by_gamma(ratios: Ratios, masks: bool) -> str:
+    """Return the median ratios of value and gradient for each exponent, in a line."""
+    parts = []
+    for gamma in GAMMAS:
+        rows = [
+            medians_of(ratios.get(name, [])) for name, (one, _) in settings_to_measure(masks).items() if one == gamma
+        ]
+        value, gradient = (statistics.median(row[index] for row in rows) for index in (0, 3))
+        parts.append(f"gamma {gamma:g} value {value:.2f} gradient {gradient:.2f}")
+    return ", ".join(parts)
 
 
 def medians_of(rows: list[Measured]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,16 @@ from reg_yolo import files as whole_files
 from reg_yolo.data.dataset import output_paths as output_places
 from reg_yolo.data.dataset.output_paths import refuse_unwritable
 from reg_yolo.errors import DataError, OutputError
-from reg_yolo.files import file_sha256, make_folder, replace_bytes, replace_text, replacing, whole_folder
+from reg_yolo.files import (
+    file_sha256,
+    is_regular,
+    make_folder,
+    open_regular,
+    replace_bytes,
+    replace_text,
+    replacing,
+    whole_folder,
+)
 
 
 def test_places_below_a_file_are_refused(tmp_path: Path) -> None:
@@ -100,3 +110,22 @@ def test_the_digest_of_a_folder_is_that_of_its_files_in_order(tmp_path: Path) ->
     (tmp_path / "export/a").write_bytes(b"1")
     (tmp_path / "one").write_bytes(b"12")
     assert file_sha256(tmp_path / "export") == file_sha256(tmp_path / "one")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    pipe, file, link = tmp_path / "pipe", tmp_path / "file", tmp_path / "link"
+    os.mkfifo(pipe)
+    file.write_bytes(b"abc")
+    link.symlink_to(file)
+    for path in (file, link):
+        assert is_regular(path)
+        with open_regular(path) as stream:
+            assert stream.read() == b"abc"
+    for path in (pipe, tmp_path, tmp_path / "none", Path("/dev/null")):
+        assert not is_regular(path)
+        with pytest.raises(OSError):
+            open_regular(path)
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+    assert not is_regular("a\0b")

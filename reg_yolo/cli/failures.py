@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from reg_yolo.errors import RegYoloError, TrainingInterrupted
+from reg_yolo.text_tables import visible
 
 OUR_FAULT, INPUT_FAULT, PARTLY_DONE, INTERRUPTED = 1, 2, 3, 130
 
@@ -99,7 +100,7 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    print(visible(message, keep="\n\t"), file=sys.stderr)
     return code
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.speech import say
 from reg_yolo.errors import ConfigError
 
 
@@ -25,13 +26,21 @@ def predict_each(weights: Path, source: Any, *, out: Path | None, **options: Any
     from reg_yolo.yolo.commands.predict_many import predict_many
 
     summary = predict_many(weights, source, out=out, **options)
-    typer.echo(final_table(summary.records))
-    typer.echo(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    say(final_table(summary.records))
+    say(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    if summary.removed:
+        say(
+            f"Removed: stored images of {len(summary.removed)} sources, which were not blurred as asked for now: "
+            + ", ".join(summary.removed[:5])
+        )
+    skipped = getattr(source, "skipped_note", "")
+    if skipped:
+        say(f"Skipped: {skipped}")
     for name in summary.unfinished:
         record = summary.records[name]
-        typer.echo(f"error: {finished_line(record) if record else name + ': not done'}", err=True)
+        say(f"error: {finished_line(record) if record else name + ': not done'}", err=True)
     if summary.unfinished:
-        typer.echo(f"Partly done: {len(summary.unfinished)} of {len(summary.records)} sources are not whole", err=True)
+        say(f"Partly done: {len(summary.unfinished)} of {len(summary.records)} sources are not whole", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 

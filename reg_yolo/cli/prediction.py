@@ -10,6 +10,7 @@ import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.many_files import predict_each, tracker_among
+from reg_yolo.cli.speech import say
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError, MediaError
 
@@ -51,10 +52,10 @@ def predict(
     speed: Annotated[
         float | None, _option(_LOOKING, "--speed", "Constant speed in km/h, for --every in metres.")
     ] = None,
-    gpx: Annotated[Path | None, _option(_LOOKING, "--gpx", "GPX track, for --every in metres.")] = None,
-    gpx_offset: Annotated[
+    gnss: Annotated[Path | None, _option(_LOOKING, "--gnss", "GPX track, for --every in metres (also --gpx).")] = None,
+    gnss_offset: Annotated[
         float | None,
-        _option(_LOOKING, "--gpx-offset", "Time of the first frame after the track's first fix.", "SECONDS"),
+        _option(_LOOKING, "--gnss-offset", "Time of the first frame after the track's first fix.", "SECONDS"),
     ] = None,
     roi: Annotated[
         str | None,
@@ -66,6 +67,16 @@ def predict(
     ] = None,
     track: Annotated[
         bool, _option(_LOOKING, "--track", "Give objects identities over frames; a tracker's YAML may stand behind it.")
+    ] = False,
+    old_gpx: Annotated[Path | None, typer.Option("--gpx", hidden=True)] = None,
+    old_gpx_offset: Annotated[float | None, typer.Option("--gpx-offset", hidden=True)] = None,
+    for_inventory: Annotated[
+        bool,
+        _option(
+            _LOOKING,
+            "--for-inventory",
+            "Keep weak detections too (from 0.05) and write records only, for `inventory build`.",
+        ),
     ] = False,
     out: Annotated[Path | None, _option(_OUTPUT, "--out", "Folder for the results.")] = None,
     blur: Annotated[
@@ -120,6 +131,7 @@ def predict(
         **check_own_keys(arguments, "predict"),
         **data_word,
         **{name: typed[name] for name in OPTIONS if typed[name] is not None},
+        **{name: value for name, value in (("gpx", old_gpx), ("gpx_offset", old_gpx_offset)) if value is not None},
     }
     asked = drives or retry or shard is not None or cluster is not None
     if drive and asked:
@@ -138,21 +150,25 @@ def predict(
 
     result = run(weights, media, out=out, drive=drive, **options)
     rate = result.frames / result.seconds if result.seconds else 0.0
-    typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
-    typer.echo(f"Engine: {result.engine.reason}")
+    say(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    say(f"Engine: {result.engine.reason}")
     if "map_change" in result.engine.facts:
-        typer.echo(f"INT8: {result.engine.facts['map_change']}")
-    typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
+        say(f"INT8: {result.engine.facts['map_change']}")
+    say("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
         many = f"{len(result.annotated)} pictures in {result.folder}"
-        typer.echo(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
-    typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
+        say(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
+    say(f"Detections: {result.detections_file}\n            {result.csv_file}")
     if result.holes:
-        typer.echo(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+        say(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+    if media is not source and media.skipped:
+        say(f"Skipped: {media.skipped_note}")
+    if result.joins:
+        say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
     if result.failed:
         for reason in result.failed.values():
-            typer.echo(f"error: {reason}", err=True)
-        typer.echo(f"Partly done: {len(result.failed)} files could not be read", err=True)
+            say(f"error: {reason}", err=True)
+        say(f"Partly done: {len(result.failed)} files could not be read", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -163,5 +179,5 @@ def make_drive(folder: Path) -> Path:
     found = sorted(folder.glob("forward/*.mp4"))
     if found and (folder / "drive.json").is_file():
         return found[0]
-    typer.echo(f"Making a drive of the embedded highway in {folder}")
+    say(f"Making a drive of the embedded highway in {folder}")
     return write_drive(folder, km=0.25, size=(960, 544), seed=7).videos["forward"][0]

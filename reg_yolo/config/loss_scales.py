@@ -1,8 +1,9 @@
-"""The factor on a focused loss for each exponent, measured over whole trainings instead of on their first batch.
+"""The factor on a focused loss for each exponent, measured over trainings instead of on their first batch.
 
-abs(y - p)^gamma makes a loss smaller, and by how much changes as the network learns. `scripts/measure_loss_balance.py`
-measures what a factor would have to be for the gradients on positives and on negatives to be the stock loss's in
-geometric mean, at several moments of a training from scratch and on a trained network; the numbers here are medians.
+abs(y - p)^gamma makes a loss smaller, and by how much changes as the network learns. The numbers are those at which the
+summed absolute gradient by the logits (by mask coefficients) is the stock loss's: medians over moments of trainings
+from scratch past their first steps, a trained network, and losses with and without alpha and g, by
+`scripts/measure_loss_balance.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-CLASS_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 2.0, 1.0: 3.6, 1.5: 6.0, 2.0: 9.0}
+CLASS_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 2.2, 1.0: 3.7, 1.5: 6.1, 2.0: 8.6}
 MASK_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 1.4, 1.0: 1.8, 1.5: 2.2, 2.0: 2.6}
 
 

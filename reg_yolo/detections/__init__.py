@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reg_yolo.detections.files import read_detections as read_detections
     from reg_yolo.detections.header import DetectionsHeader as DetectionsHeader
     from reg_yolo.detections.holes import Hole as Hole
+    from reg_yolo.detections.joins import Join as Join
     from reg_yolo.detections.masks import decode_mask as decode_mask
     from reg_yolo.detections.masks import encode_mask as encode_mask
     from reg_yolo.detections.masks import encode_masks as encode_masks
@@ -30,6 +31,7 @@ _HOMES = {
     "FrameDetections": "reg_yolo.detections.detections",
     "DetectionsHeader": "reg_yolo.detections.header",
     "Hole": "reg_yolo.detections.holes",
+    "Join": "reg_yolo.detections.joins",
     "Chapter": "reg_yolo.detections.chapters",
     "encode_mask": "reg_yolo.detections.masks",
     "encode_masks": "reg_yolo.detections.masks",
@@ -46,6 +48,7 @@ __all__ = [
     "FrameDetections",
     "DetectionsHeader",
     "Hole",
+    "Join",
     "Chapter",
     "encode_mask",
     "encode_masks",

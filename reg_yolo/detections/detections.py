@@ -7,6 +7,7 @@ accepts every reader can rely on. The file's first record is in `header`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
 Box = tuple[float, float, float, float]
+Motion = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Detection:
         left, top, right, bottom = self.box_xyxy
         if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
             raise ValueError(f"box_xyxy must be finite with x1 <= x2 and y1 <= y2, got {tuple(self.box_xyxy)}")
-        if self.track is not None and self.track < 0:
-            raise ValueError(f"track must be 0 or more, got {self.track}")
+        if self.track is not None and not (isinstance(self.track, Integral) and self.track >= 0):
+            raise ValueError(f"track must be a whole number from 0, got {self.track!r}")
         if self.mask is not None:
             _check_mask(self.mask)
 
@@ -96,6 +98,8 @@ class FrameDetections:
         width: Width of the full frame in pixels.
         height: Height of the full frame in pixels.
         detections: The objects.
+        camera_motion: Six floats a, b, c, d, e, f in pixels of the full frame: what lay at (x, y) in the frame that was
+            looked at before lies at (a x + b y + c, d x + e y + f) in this one; None where nobody estimated it.
     """
 
     source: str
@@ -104,8 +108,13 @@ class FrameDetections:
     width: int
     height: int
     detections: tuple[Detection, ...] = ()
+    camera_motion: Motion | None = None
 
     def __post_init__(self) -> None:
+        if self.camera_motion is not None and not (
+            len(self.camera_motion) == 6 and all(math.isfinite(value) for value in self.camera_motion)
+        ):
+            raise ValueError(f"camera_motion must be 6 finite numbers or None, got {self.camera_motion}")
         if self.frame < 0:
             raise ValueError(f"frame must be 0 or more, got {self.frame}")
         if self.time_s is not None and not math.isfinite(self.time_s):
@@ -213,7 +222,8 @@ class FrameDetections:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the frame; time to microseconds."""
+        """Return the JSON object of the frame; time to microseconds, camera motion to 7 decimals where it is known."""
+        motion = self.camera_motion
         return {
             "record": "frame",
             "source": self.source,
@@ -222,12 +232,13 @@ class FrameDetections:
             "width": self.width,
             "height": self.height,
             "detections": [detection.to_record() for detection in self.detections],
+            **({} if motion is None else {"camera_motion": [round(float(value), 7) for value in motion]}),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "FrameDetections":
         """Read `to_record`'s object; keys of later minor versions are passed over."""
-        time_s = record["time_s"]
+        time_s, motion = record["time_s"], record.get("camera_motion")
         return cls(
             str(record["source"]),
             int(record["frame"]),
@@ -235,6 +246,7 @@ class FrameDetections:
             int(record["width"]),
             int(record["height"]),
             tuple(Detection.from_record(detection) for detection in record["detections"]),
+            None if motion is None else tuple(float(value) for value in motion),  # type: ignore[arg-type]
         )
 
 

@@ -90,10 +90,10 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
     names = _distinct_names(places) if labels is None else [label.strip() for label in labels]
     if len(names) != len(places):
         raise ConfigError(
-            f"--labels: got {len(names)} for {len(places)} runs; expected one for each, with commas between"
+            f"`labels`: got {len(names)} for {len(places)} runs; expected one for each, with commas between"
         )
     if not all(names) or len(set(names)) != len(names):
-        raise ConfigError(f"--labels: every run needs a label of its own, got {', '.join(map(repr, names))}")
+        raise ConfigError(f"`labels`: every run needs a label of its own, got {', '.join(map(repr, names))}")
     return [read_run(place, name) for place, name in zip(places, names, strict=True)]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import Picture, read_frames
 from reg_yolo.video.probing import VideoInfo
-from reg_yolo.video.sources import MediaFile, Source
+from reg_yolo.video.sources import Source
 
 # Asked with index and time; a new one is made for every video, and one for all chapters of a drive.
 Wanted = Callable[[int, float], bool]
@@ -44,27 +45,28 @@ class Unreadable:
     reason: str
 
 
-SourceItem = SourceFrame | Chapter | Hole | Unreadable
+SourceItem = SourceFrame | Chapter | Hole | Join | Unreadable
 
 
 def read_source(
-    media: Source, read_image: Callable[[Path], Picture | None], thinning: Callable[[], Wanted] | None = None
+    media: Source, read_image: Callable[[Path], Picture], thinning: Callable[[], Wanted] | None = None
 ) -> Iterator[SourceItem]:
     """Yield what a source holds: its images, then each video by itself, or a drive's chapters on one clock.
 
     Args:
         media: The source.
-        read_image: Decodes an image to BGR; None where it does not decode.
+        read_image: Decodes an image to BGR, or raises MediaError.
         thinning: Makes what decides which frames of a video are looked at.
     """
     videos = [file for file in media.files if file.kind == "video"]
     for file in (file for file in media.files if file.kind == "image"):
-        picture = read_image(file.path)
-        if picture is None:
-            yield Unreadable(file.path, _why_no_image(file))
-        else:
-            yield SourceFrame(file.path, 0, None, picture, None)
-            del picture
+        try:
+            picture = read_image(file.path)
+        except MediaError as error:
+            yield Unreadable(file.path, str(error))
+            continue
+        yield SourceFrame(file.path, 0, None, picture, None)
+        del picture
     drive, wanted = media.kind == "drive", thinning() if thinning else None
     extent = _Extent(0, 0.0)
     for file in videos:
@@ -76,12 +78,9 @@ def read_source(
                 yield Hole(str(file.path), extent.end_s, None, "unreadable", extent.next_index)
             yield Unreadable(file.path, str(error))
             continue
-        first, start_s = extent.next_index, extent.end_s
         if drive:
-            yield Chapter(file.path, first, start_s)
+            yield Chapter(file.path, extent.next_index, extent.end_s)
         yield from _video(file.path, info, wanted, extent)
-        extent.next_index = max(extent.next_index, first + (info.frame_count or 0))
-        extent.end_s = max(extent.end_s, start_s + (info.duration_s or 0.0))
         if not drive:
             extent, wanted = _Extent(0, 0.0), thinning() if thinning else None
 
@@ -105,17 +104,16 @@ def _video(path: Path, info: VideoInfo, wanted: Wanted | None, extent: _Extent) 
         if isinstance(item, Hole):
             end_s = None if item.end_s is None else start_s + item.end_s
             yield Hole(item.source, start_s + item.start_s, end_s, item.reason, first + item.frame)
+            if item.reason == "cut_off" and item.end_s is not None:
+                extent.end_s = max(extent.end_s, start_s + item.end_s)
+                lost = round((item.end_s - item.start_s) / period) if period else 0
+                extent.next_index = max(extent.next_index, first + item.frame + lost)
+            continue
+        if isinstance(item, Join):
+            yield Join(item.source, first + item.frame, start_s + item.time_s, item.jump_s)
             continue
         extent.next_index = first + item.index + 1
         extent.end_s = max(extent.end_s, start_s + item.time_s + period)
         if item.picture is not None:
             yield SourceFrame(path, first + item.index, start_s + item.time_s, item.picture, info)
         del item
-
-
-def _why_no_image(file: MediaFile) -> str:
-    try:
-        _ = file.size
-    except MediaError as error:
-        return str(error)
-    return f"{file.path} was skipped by Ultralytics' reader, although it decodes"

@@ -1,7 +1,8 @@
 """Turn what the user names as SOURCE into a list of images and videos, and look into them before anything starts."""
 
 import glob
-import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,15 @@ from reg_yolo.video.probing import probe_video as probe_video
 IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
-VIDEO_SUFFIXES = frozenset({"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"})
+# Those of Ultralytics, and what else cameras write that FFmpeg reads.
+VIDEO_SUFFIXES = frozenset(
+    {"asf", "avi", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "wmv", "webm"}
+    | {"3g2", "3gp", "f4v", "flv", "m2t", "m2ts", "m2v", "mod", "mts", "mxf", "ogv", "tod", "vob"}
+    | {"264", "265", "avc", "dav", "h264", "h265", "hevc"}
+)
+# GoPro's small copy of each video; read where it is named, but not next to the video itself in a folder.
+COPY_SUFFIXES = frozenset({"lrv"})
+_STREAM = re.compile(r"^(rtsp|rtsps|rtmp|rtmps|rtp|udp|srt)://", re.IGNORECASE)
 
 MediaKind = Literal["image", "video"]
 SourceKind = Literal["image", "video", "folder", "glob", "list", "drive"]
@@ -80,12 +89,31 @@ class Source:
         files: Its images, then its videos, each sorted by absolute path, as Ultralytics orders them; the videos of a
             drive in the order they were filmed.
         listed: The videos in the order of a list; empty otherwise.
+        skipped: What lies among the files and is not read, see `skipped_note`.
     """
 
     given: str
     kind: SourceKind
     files: tuple[MediaFile, ...]
     listed: tuple[Path, ...] = ()
+    skipped: tuple[Path, ...] = ()
+
+    @property
+    def skipped_note(self) -> str:
+        """How many files were skipped, by their suffixes; empty for none.
+
+        Example:
+            >>> Source("in", "folder", (), skipped=(Path("a.gpx"), Path("b.LRV"), Path("c.gpx"))).skipped_note
+            '3 files of other kinds (2 .gpx, 1 .lrv)'
+        """
+        if not self.skipped:
+            return ""
+        counts = Counter(path.suffix.lower() or "without suffix" for path in self.skipped)
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
+        rest = len(counts) - 8
+        count = len(self.skipped)
+        more = f" and {rest} more kinds" if rest > 0 else ""
+        return f"{count} file{'s' if count > 1 else ''} of other kinds ({kinds}{more})"
 
     @property
     def images(self) -> list[Path]:
@@ -104,14 +132,14 @@ class Source:
 
     @property
     def frame_count(self) -> int | None:
-        """Frames that the containers announce, and images; files that do not open count as none.
+        """About how many frames the containers hold, and images; files that do not open count as none.
 
-        None where a container does not say.
+        None where a container gives no idea.
         """
         total = 0
         for file in self.files:
             try:
-                count = 1 if file.kind == "image" else file.video.frame_count
+                count = 1 if file.kind == "image" else file.video.frames_about
             except MediaError:
                 continue
             if count is None:
@@ -156,10 +184,10 @@ def _resolved(source: str | Path | Sequence[str | Path]) -> Source:
         return _many(f"{names[0]} and {len(names) - 1} more" if names else "The list", "list", names, "")
     given = str(source)
     if "://" in given:
-        raise MediaError(f"{given} is an address; download the file first and name its path.")
+        raise _no_file(given)
     path = Path(given).expanduser().absolute()  # not resolve(): a link keeps its own name
     if path.is_dir():
-        names = glob.glob(os.path.join(glob.escape(str(path)), "*.*"))  # noqa: PTH118, PTH207
+        names = [str(entry) for entry in path.iterdir() if not entry.name.startswith(".")]
         return _many(given, "folder", names, _folder_hint(path))
     if path.is_file():
         if path.suffix.lower() == ".txt":
@@ -170,6 +198,13 @@ def _resolved(source: str | Path | Sequence[str | Path]) -> Source:
         if not names:
             raise MediaError(f"No file matches {given}.")
         return _many(given, "glob", names, "")
+    if given.isdecimal() or re.match(r"^/dev/video\d", given):
+        raise MediaError(
+            f"{given} is a camera; record first, such as with ffmpeg -f v4l2 -i /dev/video0 -t 60 drive.mkv, and name "
+            "the file"
+        )
+    if path.exists():
+        raise MediaError(f"{given} is a pipe, socket or device, expected a regular file")
     raise MediaError(f"{given} does not exist; expected an image, a video, a folder, a pattern or a .txt list.")
 
 
@@ -185,14 +220,29 @@ def as_drive(source: Source) -> Source:
         raise MediaError(f"{source.given} is no drive: expected the videos of one camera, without images.")
     known = {file.path: file for file in source.files}
     ordered = source.listed or chapter_order(source.videos)
-    return Source(source.given, "drive", tuple(known[path] for path in ordered))
+    return Source(source.given, "drive", tuple(known[path] for path in ordered), skipped=source.skipped)
+
+
+def _no_file(given: str) -> MediaError:
+    """Return what to say of an address, without a password that may stand in it."""
+    shown = re.sub(r"//[^/@]*@", "//", given)
+    if _STREAM.match(given):
+        return MediaError(
+            f"{shown} is a stream; record first, such as with ffmpeg -i ADDRESS -c copy -t 3600 drive.mkv, and name "
+            "the file"
+        )
+    return MediaError(f"{shown} is an address; download the file first and name its path.")
 
 
 def _kind_of(name: str) -> MediaKind | None:
     suffix = name.rpartition(".")[-1].lower()
     if suffix in IMAGE_SUFFIXES:
         return "image"
-    return "video" if suffix in VIDEO_SUFFIXES else None
+    return "video" if suffix in VIDEO_SUFFIXES | COPY_SUFFIXES else None
+
+
+def _is_copy(name: str) -> bool:
+    return name.rpartition(".")[-1].lower() in COPY_SUFFIXES
 
 
 def _single(given: str, path: Path) -> Source:
@@ -208,13 +258,25 @@ def _single(given: str, path: Path) -> Source:
 
 
 def _many(given: str, source_kind: SourceKind, names: list[str], hint: str) -> Source:
-    kinds = {name: kind for name in sorted(names) if (kind := _kind_of(name)) is not None and not Path(name).is_dir()}
+    kinds: dict[str, MediaKind] = {}
+    skipped = []
+    for name in sorted(names):
+        path = Path(name)
+        if path.is_dir():
+            continue
+        kind = _kind_of(name)
+        is_copy = source_kind != "list" and _is_copy(name) and not _is_copy(given)
+        # A link that leads nowhere is told later; a pipe or device would be waited for without end.
+        if kind is None or is_copy or (path.exists() and not path.is_file()):
+            skipped.append(path)
+        else:
+            kinds[name] = kind
     files = [MediaFile(Path(name), kind) for name, kind in kinds.items()]
     if not files:
         raise MediaError(f"{given} holds no image and no video{'; ' + hint if hint else ''}.")
     images_first = sorted(files, key=lambda file: file.kind == "video")
     listed = tuple(Path(name) for name in dict.fromkeys(names) if kinds.get(name) == "video")
-    return Source(given, source_kind, tuple(images_first), listed if source_kind == "list" else ())
+    return Source(given, source_kind, tuple(images_first), listed if source_kind == "list" else (), tuple(skipped))
 
 
 def _folder_hint(folder: Path) -> str:

@@ -38,7 +38,7 @@ def test_the_words_are_those_of_the_command() -> None:
     ("words", "message"),
     [
         (["--every", "often"], "--every: got 'often', expected"),
-        (["--every", "2m"], "--every 2m: metres need either --speed KM/H or --gpx FILE"),
+        (["--every", "2m"], "--every 2m: metres need either --speed KM/H or --gnss FILE"),
         (["--roi", "1,1,0,0"], "--roi: got '1,1,0,0'"),
         (["--precision", "f32", "--int8"], "--precision: got f32 next to --int8"),
         (["--shard", "9"], "--shard: got '9'"),

@@ -69,7 +69,7 @@ class ImageReport:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3) -> ImageReport:
+def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3, keypoints: int = 0) -> ImageReport:
     """Check one image and its label file.
 
     Args:
@@ -77,15 +77,19 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
         rules: The limits.
         classes: Number of classes.
         channels: What the data set's YAML says.
+        keypoints: Columns of keypoints behind a box, which are left out.
     """
     picture = read_image_facts(task.path, channels)
-    labels = read_label_file(task.label_path, classes)
+    labels = read_label_file(task.label_path, classes, keypoints)
     found: list[Finding] = []
     if picture.fault is not None:
         found.append(Finding("image-unreadable", task.split, task.path, None, picture.fault))
     if picture.stays_turned:
         message = f"EXIF orientation {picture.orientation} is passed over when it is read with {channels} channels"
         found.append(Finding("image-turned", task.split, task.path, None, message))
+    if picture.dark:
+        message = "the brightest of 65,536 values is below 4,096: scale it to all 16 bits, or save it with 8"
+        found.append(Finding("image-dark", task.split, task.path, None, message))
     counts: Counter[str] = Counter()
     for code, line, message in _label_faults(labels, rules, picture.size):
         counts[code] += 1

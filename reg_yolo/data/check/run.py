@@ -21,6 +21,7 @@ from reg_yolo.data.check.splits import (
     opencv_findings,
     orphan_findings,
     overlap_findings,
+    path_findings,
     shared_findings,
 )
 from reg_yolo.data.dataset.dataset_yaml import (
@@ -125,7 +126,13 @@ def check_dataset(
     for split, images in listed.items():
         for image in images:
             tasks.setdefault(image, ImageTask(image, label_path_for(image), split))
-    inspect = partial(check_image, rules=rules, classes=len(description.names), channels=description.channels)
+    inspect = partial(
+        check_image,
+        rules=rules,
+        classes=len(description.names),
+        channels=description.channels,
+        keypoints=description.keypoint_columns,
+    )
     reports: dict[Path, ImageReport] = {}
     samples: dict[int, list[tuple[int, str, int]]] = {}
     for report in parallel_map(inspect, list(tasks.values()), workers or available_cores()):
@@ -176,9 +183,7 @@ def write_check(
         from reg_yolo.data.check.class_sheets import write_class_sheets
 
         counts = [sum(column) for column in zip(*report.objects.values(), strict=True)]
-        written += write_class_sheets(
-            report.description.class_names, counts, report.samples, out / "sheets", workers, progress
-        )
+        written += write_class_sheets(report.description, counts, report.samples, out / "sheets", workers, progress)
     return written
 
 
@@ -238,6 +243,7 @@ def _between_images(
     found += opencv_findings()
     found += shared_findings(list(reports.values()), listed, overlapping)
     found += orphan_findings(description, listed)
+    found += path_findings(description)
     objects: dict[str, Counter[int]] = {}
     for split, images in listed.items():
         of_split = [reports[image] for image in images]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from reg_yolo.data.dataset.dataset_yaml import IMAGE_SUFFIXES, SPLITS, DatasetDescription, label_path_for
+from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, label_path_for
 from reg_yolo.data.dataset.findings import Finding
+from reg_yolo.data.dataset.image_finder import IMAGE_SUFFIXES
 from reg_yolo.data.images.near_identical import near_identical
 
 if TYPE_CHECKING:
@@ -148,6 +149,16 @@ def class_findings(
         if 0 < count < min_objects:
             message = f"class {class_id} {name!r} has {count} object{'' if count == 1 else 's'} in train"
             found.append(Finding("class-rare", "train", description.yaml_path, line, message))
+    return found
+
+
+def path_findings(description: DatasetDescription) -> list[Finding]:
+    """What the YAML says of another machine or another task: paths found elsewhere, keypoints that are left out."""
+    found = [Finding("path-elsewhere", "", description.yaml_path, None, note) for note in description.notes]
+    if description.keypoint_columns:
+        message = f"kpt_shape: the last {description.keypoint_columns} columns of a row are left out, its box is taken"
+        line = YamlLines(description.yaml_path).line("kpt_shape")
+        found.append(Finding("keypoints-left-out", "", description.yaml_path, line, message))
     return found
 
 

@@ -30,6 +30,7 @@ def plan_classes(
     rename: Mapping[str, str],
     drop: Iterable[str],
     order: Sequence[str] | None = None,
+    empty_roots: Sequence[str] = (),
 ) -> ClassPlan:
     """Decide the classes of the result.
 
@@ -38,6 +39,7 @@ def plan_classes(
         rename: New name by old name; several old names may get the same new one.
         drop: Old names to leave out.
         order: All classes of the result in their order; None keeps the source's order.
+        empty_roots: Classes that the source has left out itself; `drop` and `rename` may name them all the same.
 
     Raises:
         DataError: If `rename` or `drop` names a class that the source does not have, or the source has one that
@@ -47,7 +49,7 @@ def plan_classes(
     renamed = {_composed(old): _composed(new) for old, new in rename.items()}
     for parameter, names in (("rename", list(renamed)), ("drop", dropped)):
         for name in names:
-            if name not in found:
+            if name not in found and name not in empty_roots:
                 known = ", ".join(found) or "none"
                 hint = did_you_mean(name, found)
                 raise DataError(f"{parameter}: the source has no class {name!r}; it has {known}.{hint}")

@@ -87,7 +87,11 @@ class AnnotatedImage:
         objects: Its objects.
         normalized: Whether coordinates are fractions of the upright image instead of pixels (YOLO).
         missing: Why `source` is None.
-        left_out: What is labelled in it but is not among `objects`: a line, a row that cannot be read.
+        left_out: What is labelled in it but is not among `objects`: a line, a row that cannot be read; and what was
+            changed on the way.
+        detail: Details of `missing`.
+        unread: The image whose file of objects cannot be read; it is not one without objects.
+        agreeing: How many parts of `name` are those of the place where the image was found.
     """
 
     name: str
@@ -99,6 +103,9 @@ class AnnotatedImage:
     normalized: bool = False
     missing: str = ""
     left_out: list[Remark] = field(default_factory=list)
+    detail: str = ""
+    unread: Path | None = None
+    agreeing: int = 0
 
 
 @dataclass(slots=True)
@@ -111,6 +118,8 @@ class AnnotatedSet:
         images: The images, those without objects included.
         remarks: What the reader left out that hides nothing in an image.
         notes: Sentences about how the export was understood.
+        empty_roots: Classes that only stand above others and have no object, which are not among `class_names`.
+        images_lost: Images that the export names only by a file that cannot be read.
     """
 
     format_name: str
@@ -118,3 +127,5 @@ class AnnotatedSet:
     images: list[AnnotatedImage]
     remarks: list[Remark] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    empty_roots: list[str] = field(default_factory=list)
+    images_lost: int = 0

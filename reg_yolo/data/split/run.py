@@ -180,7 +180,7 @@ def _objects(images: Sequence[Path], description: DatasetDescription) -> dict[Pa
     """Return the objects of every class in every image, and refuse label files that cannot be read in full."""
     classes = len(description.names)
     found: dict[Path, Counts] = {}
-    for image, rows in read_sound_labels(images, classes):
+    for image, rows in read_sound_labels(images, classes, description.keypoint_columns):
         counted = Counter(row.class_id for row in rows)
         found[image] = np.array([counted[index] for index in range(classes)], dtype=np.float64)
     if not any(counted.any() for counted in found.values()):

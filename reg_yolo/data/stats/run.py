@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
-from reg_yolo.data.images.decoding import read_upright_size
+from reg_yolo.data.images.pixels import read_upright_size
 from reg_yolo.data.stats.sampling import SamplingEffect, sampling_effects
 from reg_yolo.errors import ConfigError, DataError
 
@@ -77,6 +77,7 @@ class DatasetStats:
         typical_size: Median width and height of the images in pixels; None where no image can be read.
         unread: Splits that the YAML names but that cannot be read, and why.
         sampling: By method, what sampling for rare classes would make of the training split.
+        remarks: What was guessed or left out (`DatasetDescription.remarks`).
     """
 
     data_yaml: Path
@@ -92,6 +93,7 @@ class DatasetStats:
     typical_size: tuple[int, int] | None
     unread: dict[str, str]
     sampling: dict[str, SamplingEffect]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def objects(self) -> list[int]:
@@ -215,7 +217,7 @@ def dataset_stats(
     for name, images in listed.items():
         split = splits[name] = SplitStats(len(images), [0] * classes, [0] * classes, [0] * classes)
         for image in images:
-            labels = read_label_file(label_path_for(image), classes)
+            labels = read_label_file(label_path_for(image), classes, description.keypoint_columns)
             split.bad_rows += len(labels.faults)
             split.repeated_rows += len(labels.repeated)
             split.objects_per_image.append(len(labels.rows))
@@ -258,6 +260,7 @@ def dataset_stats(
         None if not len(sizes) else (int(np.median(sizes[:, 0])), int(np.median(sizes[:, 1]))),
         unread,
         sampling_effects(train_classes, classes),
+        description.remarks,
     )
 
 

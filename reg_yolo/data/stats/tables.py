@@ -49,6 +49,7 @@ def _splits_table(stats: DatasetStats) -> str:
     headings = ["split", "images", "without objects", "objects", "per image: mean", "median", "most"]
     table = text_table([*headings, "bad rows", "repeated rows", "unreadable images"], rows)
     lines = [table, *(f"Not counted: {reason}" for reason in stats.unread.values())]
+    lines += [f"Note: {remark}" for remark in stats.remarks]
     if stats.typical_size is not None:
         lines.append("Typical image (median): {} x {} pixels".format(*stats.typical_size))
     if stats.imbalance_ratio is not None:

@@ -51,6 +51,8 @@ def predict(
     folder = new_run_folder(prediction.arguments, "predict", out)
     choice = prediction.choose(media)
     frames = 0
+    # Another run's, where there is one when this one has failed.
+    part = folder / "detections.jsonl.part"
 
     def count(frame: FrameDetections) -> None:
         nonlocal frames
@@ -58,7 +60,10 @@ def predict(
         if on_frame is not None:
             on_frame(frame)
 
-    with removed_on_failure(folder, kept=lambda: frames > 0), listening_for_signals() as asked_to_stop:
+    def is_kept() -> bool:
+        return frames > 0 or part.is_file()
+
+    with removed_on_failure(folder, kept=is_kept), listening_for_signals() as asked_to_stop:
         job = prediction.job(media, folder, choice, draw=prediction.settings.draw is not False)
         try:
             summary = run_job(job, count, asked_to_stop)

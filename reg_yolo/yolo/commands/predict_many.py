@@ -16,7 +16,7 @@ from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.cluster import Cluster, ClusterWork, run_on_cluster
 from reg_yolo.jobs.manifest import MANIFEST_FILE, Manifest, SourceRecord
 from reg_yolo.jobs.work_list import RunSettings, WorkSource, judge, list_sources, parse_shard
-from reg_yolo.jobs.work_loop import ProcessedSource, WorkLoop
+from reg_yolo.jobs.work_loop import ProcessedSource, WorkLoop, remove_stale_images
 from reg_yolo.signals import listening_for_signals
 from reg_yolo.video.sources import MediaFile, Source, resolve_source
 from reg_yolo.yolo.commands.many_progress import ManyProgress
@@ -35,12 +35,14 @@ class ManySummary:
         manifest_file: What became of each source, also of earlier runs and other shards.
         records: The sources of this run with their records; None for one that has none, as after a lost cluster.
         changed: Names of those that this run worked on, in whichever process.
+        removed: Names of those whose stored images were removed, as they were not blurred in the way of this run.
     """
 
     folder: Path
     manifest_file: Path
     records: Mapping[str, SourceRecord | None]
     changed: Sequence[str]
+    removed: Sequence[str] = ()
 
     @property
     def unfinished(self) -> list[str]:
@@ -48,7 +50,9 @@ class ManySummary:
         return [
             name
             for name, record in self.records.items()
-            if record is None or record.state != "done" or any(hole["reason"] == "unreadable" for hole in record.holes)
+            if record is None
+            or record.state != "done"
+            or any(hole.get("reason") == "unreadable" for hole in record.holes)
         ]
 
 
@@ -82,16 +86,19 @@ def predict_many(
         RegYoloError: If weights or source cannot be read, settings are wrong, or not one source is done.
         KeyboardInterrupt: After Ctrl-C or SIGTERM; what is finished stays.
     """
-    if options.get("gpx") is not None or (settings is not None and settings.gpx is not None):
-        raise ConfigError("`gpx`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     checked = read_settings(settings, **options)
+    if checked.gnss is not None:
+        raise ConfigError("`gnss`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     share = parse_shard(shard)
     media = resolve_source(source)
     prediction = Prediction(weights, checked)
     folder = _results_folder(prediction, media, out)
     sources = [item for item in list_sources(media, folder, drives=drives) if share.has(item.name)]
-    wanted = RunSettings(prediction.weights_sha256, prediction.settings_sha256, bool(checked.draw), retry)
+    wanted = RunSettings(
+        prediction.weights_sha256, prediction.settings_sha256, bool(checked.draw), retry, prediction.shown_digest
+    )
     folder.mkdir(parents=True, exist_ok=True)
+    removed = remove_stale_images(sources, folder, wanted)
     manifest = Manifest(folder / MANIFEST_FILE)
     before = dict(manifest.records)
     due = [item for item in sources if judge(item, manifest, wanted, before.get(item.name)).needed]
@@ -104,7 +111,7 @@ def predict_many(
         else:
             manifest = WorkLoop(folder, wanted, ProcessOne(prediction, stop), progress, stop).run(sources)
     records = {item.name: manifest.records.get(item.name) for item in sources}
-    summary = ManySummary(folder, manifest.path, records, [item.name for item in due])
+    summary = ManySummary(folder, manifest.path, records, [item.name for item in due], removed)
     _require_something(media, summary)
     return summary
 

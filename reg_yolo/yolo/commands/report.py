@@ -79,7 +79,7 @@ def report(
         RegYoloError: If a run is not finished, an image is not there, or the runs' data are gone.
     """
     if hardest < 0:
-        raise ConfigError(f"--hardest: got {hardest}, expected 0 or more")
+        raise ConfigError(f"`hardest`: got {hardest}, expected 0 or more")
     results = [_with_parameters(run, trust=trust) for run in read_runs(runs, labels)]
     tables = paper_tables(results, group=group)
     folder = new_run_folder({"task": "report"}, "report", out)

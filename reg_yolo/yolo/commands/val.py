@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 from ultralytics.utils import LOGGER
 
 from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.data.dataset.coco_ids import ID_FILE
 from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
+from reg_yolo.files import replace_text
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys
 from reg_yolo.yolo.upstream.offline import register_fonts
@@ -68,7 +71,7 @@ def val(
         RegYoloError: If weights or data are wrong, or do not belong together.
     """
     if min_precision is not None and not 0 < min_precision <= 1:
-        raise ConfigError(f"--min-precision must be above 0 and at most 1, got {min_precision:g}")
+        raise ConfigError(f"`min_precision`: got {min_precision:g}, expected a number above 0 and at most 1")
     own = check_own_keys(arguments, "val")
     detector = open_detector(weights, trust=trust)
     split = str(own.get("split", "val"))
@@ -95,6 +98,9 @@ def val(
             assert measured.sets is not None
             validator.sets = measured.sets
         metrics = validator(model=str(detector.path))
+        if (folder / "predictions.json").is_file():
+            names = {str(path): number for path, number in validator.image_ids().items()}
+            replace_text(folder / ID_FILE, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
         reports = validator.write_reports(folder, detector.path.name)
         thresholds = validator.class_thresholds()
         file = _keep_thresholds(detector.path, thresholds, measured.name, folder)

@@ -68,6 +68,8 @@ def check_split(description: DatasetDescription, split: str, task: str) -> None:
     scan.raise_for_problems()
     raise_for_undecodable(undecodable_images(description.images(split)), split)
     if split == "train":
+        for remark in description.remarks:
+            LOGGER.warning(f"{description.yaml_path}: {remark}")
         scan.raise_if_unlabelled()
     if scan.absent_classes and split == "val":
         LOGGER.warning(f"no label in the 'val' split for: {', '.join(scan.absent_classes)}; they stay unmeasured")

@@ -132,7 +132,7 @@ def export_to(
         target_folder.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(prefix=".export.", suffix=".part", dir=target_folder))
     except OSError as error:
-        raise ConfigError(f"{target_folder}: cannot be written to ({error.strerror}); use --out FOLDER") from error
+        raise ConfigError(f"{target_folder}: cannot be written to ({error.strerror}); write `out=FOLDER`") from error
     try:
         made = export_model(
             detector.path, workshop, kind, precision=precision, imgsz=imgsz, stem=detector.path.stem, **options

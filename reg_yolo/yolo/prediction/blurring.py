@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.errors import ConfigError, RegYoloError
+from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
+from reg_yolo.files import file_sha256
+from reg_yolo.video.privacy import MARGIN, MOST_CELLS
 from reg_yolo.yolo.prediction.networks import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
 from reg_yolo.yolo.weights.detector import Detector
@@ -104,6 +108,24 @@ def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool
         ids = None if None in names else [_class_id(detector, str(name)) for name in names]
         finders.append(PrivateFinder(detector, ids, device))
     return finders
+
+
+def blur_digest(given: Sequence[str | Path]) -> str:
+    """Return a digest of what `blur` makes unrecognisable: weights, classes, threshold and cells; empty for nothing.
+
+    Raises:
+        WeightsError: If weights cannot be read.
+    """
+    if not given:
+        return ""
+    parts = []
+    for weights, name in map(_split, map(str, given)):
+        try:
+            parts.append([file_sha256(Path(weights).expanduser()), name or ""])
+        except OSError as error:
+            raise WeightsError(f"`blur`: {weights} cannot be read: {error.strerror}") from None
+    text = json.dumps([sorted(parts), BLUR_CONFIDENCE, MARGIN, MOST_CELLS])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _split(word: str) -> tuple[str, str | None]:

@@ -139,9 +139,11 @@ def sample_pictures(media: Source, view: View) -> list[Picture]:
 
 def _picture(path: Path) -> Picture | None:
     try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         return None
+    # A TIFF of floating point keeps its numbers.
+    return picture if picture is not None and picture.dtype == np.uint8 else None
 
 
 def _frame(path: Path, share: float) -> Picture | None:

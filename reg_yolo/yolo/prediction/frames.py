@@ -15,6 +15,7 @@ from ultralytics.engine.results import Results
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.video.pipeline import Stage
 from reg_yolo.video.reading import SourceFrame, SourceItem, Unreadable
 from reg_yolo.video.tiles import Crop, View
@@ -55,7 +56,7 @@ class _Work:
     parts: list[_Part] = field(default_factory=list)
 
 
-PredictedItem = PredictedFrame | Chapter | Hole | Unreadable
+PredictedItem = PredictedFrame | Chapter | Hole | Join | Unreadable
 
 
 def predicted_frames(

@@ -6,20 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
-from ultralytics.utils.patches import imread
 
 from reg_yolo import __version__
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import CsvWriter, DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Unreadable, read_source
@@ -29,9 +29,11 @@ from reg_yolo.yolo.engines.choice import EngineChoice
 from reg_yolo.yolo.prediction.annotated import AnnotatedPictures
 from reg_yolo.yolo.prediction.blurring import PrivateFinder
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem, predicted_frames
+from reg_yolo.yolo.prediction.images import read_image
 from reg_yolo.yolo.prediction.settings import PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, tracked_frames
 from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 
 class _PartlyRead(Exception):
@@ -54,6 +56,7 @@ class PredictionSummary:
         thresholds: Confidence threshold by class name.
         failed: Files that could not be read, with the reason; the others are done.
         holes: Stretches of damaged videos that gave no frames; the rest of them is done.
+        joins: Places where the timestamps of a video start again and its time is carried on.
     """
 
     folder: Path
@@ -67,6 +70,7 @@ class PredictionSummary:
     thresholds: dict[str, float]
     failed: dict[Path, str]
     holes: list[Hole]
+    joins: list[Join] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,8 @@ def _header(job: PredictionJob) -> DetectionsHeader:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.settings.for_inventory:
+        extra["stored_thresholds"] = choose_thresholds(detector, None)
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:
@@ -159,6 +165,7 @@ def run_job(
     counts = dict.fromkeys(names, 0)
     failed: dict[Path, str] = {}
     holes: list[Hole] = []
+    joins: list[Join] = []
     job.folder.mkdir(parents=True, exist_ok=True)
     header = _header(job)
     # How many frames thinning leaves of a video nobody knows before.
@@ -166,7 +173,7 @@ def run_job(
     jsonl = DetectionsWriter(job.folder / "detections.jsonl", header)
     table = CsvWriter(job.folder / "detections.csv")
     pictures = AnnotatedPictures(job.folder, names, media, settings.step_s, job.finders)
-    items = read_source(media, imread, settings.thinning)
+    items = read_source(media, read_image, settings.thinning)
     bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
     with (
@@ -197,6 +204,9 @@ def run_job(
                 LOGGER.warning(f"Hole in {item}")
             else:
                 jsonl.write_event(item)
+                if isinstance(item, Join):
+                    joins.append(item)
+                    LOGGER.warning(f"Join in {item}; time goes on as if nothing lay between")
             del item
             if asked_to_stop.is_set():
                 raise KeyboardInterrupt
@@ -221,4 +231,5 @@ def run_job(
         thresholds=job.thresholds,
         failed=failed,
         holes=holes,
+        joins=joins,
     )

@@ -12,12 +12,12 @@ from ultralytics.utils.torch_utils import select_device
 from reg_yolo.files import file_sha256
 from reg_yolo.video.sources import Source
 from reg_yolo.yolo.engines.choice import EngineChoice
-from reg_yolo.yolo.prediction.blurring import PrivateFinder, open_finders
+from reg_yolo.yolo.prediction.blurring import PrivateFinder, blur_digest, open_finders
 from reg_yolo.yolo.prediction.engine import engine_for, open_chosen
 from reg_yolo.yolo.prediction.job import PredictionJob
 from reg_yolo.yolo.prediction.networks import default_batch, set_up
 from reg_yolo.yolo.prediction.predictors import make_predictor
-from reg_yolo.yolo.prediction.settings import WITHOUT_EFFECT, PredictSettings
+from reg_yolo.yolo.prediction.settings import WEAK_CONFIDENCE, WITHOUT_EFFECT, PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, warn_of_thinning
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.weights.opening import open_detector
@@ -47,6 +47,8 @@ class Prediction:
         self.detector = open_detector(weights, trust=settings.trust)
         check_class_filter(own.get("classes"), self.detector.class_names)
         self.thresholds = choose_thresholds(self.detector, settings.arguments.get("conf"))
+        if settings.for_inventory and settings.arguments.get("conf") is None:
+            self.thresholds = {name: min(value, WEAK_CONFIDENCE) for name, value in self.thresholds.items()}
         self.arguments: dict[str, Any] = {
             "imgsz": self.detector.imgsz,
             "rect": True,
@@ -79,6 +81,15 @@ class Prediction:
         arguments = {key: value for key, value in self.arguments.items() if key not in WITHOUT_EFFECT}
         effective = {**self.settings.effective, **arguments, "thresholds": self.thresholds}
         return hashlib.sha256(json.dumps(effective, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def shown_digest(self) -> str:
+        """Digest of everything that decides what is blurred in stored images; empty where nothing is.
+
+        Raises:
+            WeightsError: If the weights that find it cannot be read.
+        """
+        return blur_digest(self.settings.blur)
 
     def choose(self, media: Source, *, long: bool = False) -> EngineChoice:
         """Return what runs the network on a source.

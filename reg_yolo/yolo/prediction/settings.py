@@ -20,6 +20,11 @@ from reg_yolo.yolo.upstream.engine_kinds import PRECISIONS, engine_kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# What options were called before.
+FORMER_NAMES = {"gpx": "gnss", "gpx_offset": "gnss_offset"}
+# Confidence from which on detections are kept for an inventory, where weak ones that agree over frames count.
+WEAK_CONFIDENCE = 0.05
+
 # Ultralytics' arguments that leave the detections as they are.
 WITHOUT_EFFECT = frozenset(
     {"batch", "device", "model", "task", "mode", "verbose", "save", "save_dir", "project", "name", "exist_ok", "show"}
@@ -46,6 +51,10 @@ def _tile(value: str | int) -> str:
 
 def _several(value: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     return tuple(str(each) for each in ((value,) if isinstance(value, (str, Path)) else value))
+
+
+def _switched_on(value: bool) -> bool | None:
+    return True if value else None
 
 
 def _engine(value: str) -> str:
@@ -78,14 +87,16 @@ class PredictSettings:
     Attributes:
         every: Look at one frame every so many frames (`5`), seconds (`"0.2s"`) or metres of road (`"2m"`).
         speed: Constant speed in km/h, for `every` in metres.
-        gpx: GPX track, for `every` in metres.
-        gpx_offset: Time of the first frame in seconds after the track's first fix.
+        gnss: GPX track, for `every` in metres; `gpx` is understood, too.
+        gnss_offset: Time of the first frame in seconds after the track's first fix.
         roi: x1, y1, x2, y2 of what is looked at, in pixels, or in fractions of the frame if none is above 1.
         tiles: Size of tiles in pixels (`960`, `"960x540"`) that are looked at next to the whole, for small objects.
         polygons: Give masks as polygons too, next to their run lengths.
         track: True for identities over frames by the default tracker (or the one that `tracker` names), or a tracker's
             YAML; see docs/tracks.md.
         blur: Weights that find what must not be stored, each with `:CLASS` behind it or for all of their classes.
+        for_inventory: Keep weak detections, from a confidence of 0.05 on, and write records only: what a single frame
+            does not show for certain, several together may. `conf` says otherwise.
         engine: What runs the network: `auto` for the fastest installed one where the job is long enough to repay an
             export, or `pytorch`, `onnxruntime`, `openvino`, `tensorrt`.
         precision: `f32` for reproducible results, `f16`, `bf16`, `int8`; None for what the engine takes by itself.
@@ -105,13 +116,14 @@ class PredictSettings:
 
     every: str | int | None = field(default=None, metadata=_about(_every, changes=True, recorded=True))
     speed: float | None = field(default=None, metadata=_about(changes=True, recorded=True))
-    gpx: str | Path | None = field(default=None, metadata=_about(Path, changes=True, recorded=True))
-    gpx_offset: float = field(default=0.0, metadata=_about(changes=True))
+    gnss: str | Path | None = field(default=None, metadata=_about(Path, changes=True, recorded=True))
+    gnss_offset: float = field(default=0.0, metadata=_about(changes=True))
     roi: str | Sequence[float] | None = field(default=None, metadata=_about(_corners, changes=True, recorded=True))
     tiles: str | int | None = field(default=None, metadata=_about(_tile, changes=True, recorded=True))
     polygons: bool = field(default=False, metadata=_about(bool, changes=True))
     track: str | Path | bool | None = field(default=None, metadata=_about(changes=True))
     blur: Sequence[str | Path] = field(default=(), metadata=_about(_several, changes=False))
+    for_inventory: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
     engine: str = field(default="auto", metadata=_about(_engine, changes=True))
     precision: str | None = field(default=None, metadata=_about(_precision, changes=True))
     int8: bool = field(default=False, metadata=_about(bool, changes=True))
@@ -129,13 +141,15 @@ class PredictSettings:
         object.__setattr__(self, "arguments", check_own_keys(self.arguments, "predict"))
         if self.int8 and self.precision not in {None, "int8"}:
             raise ConfigError(f"`precision`: got {self.precision} next to `int8`; leave one of them out")
+        if self.for_inventory and self.arguments.get("save"):
+            raise ConfigError("`for_inventory`: writes records only; leave `save=true` out")
         # Read now, so that a mistake is told before anything is opened.
         _ = self.view, self.thinning, self.tracker
 
     @property
     def draw(self) -> bool | None:
         """Whether annotated images are stored; None where the user leaves it open."""
-        return self.arguments.get("save")
+        return False if self.for_inventory else self.arguments.get("save")
 
     @property
     def stride(self) -> int:
@@ -157,8 +171,8 @@ class PredictSettings:
             None if self.every is None else str(self.every),
             stride=self.stride,
             speed_kmh=self.speed,
-            gpx=None if self.gpx is None else Path(self.gpx),
-            gpx_offset_s=self.gpx_offset,
+            gnss=None if self.gnss is None else Path(self.gnss),
+            gnss_offset_s=self.gnss_offset,
         )
 
     @cached_property
@@ -181,8 +195,9 @@ class PredictSettings:
     def recorded(self) -> dict[str, Any]:
         """What the header of the detections file says about how the source was looked at."""
         values = {name: getattr(self, name) for name, option in OPTIONS.items() if option.metadata["recorded"]}
-        if self.gpx is not None:
-            values["gpx"] = Path(self.gpx).name
+        # The schema's own name.
+        gnss = values.pop("gnss")
+        values["gpx"] = None if gnss is None else Path(gnss).name
         given = {name: value for name, value in values.items() if value is not None}
         return given if self.stride == 1 else {"vid_stride": self.stride, **given}
 
@@ -198,10 +213,11 @@ class PredictSettings:
             for name, option in OPTIONS.items()
             if option.metadata["changes"] and (value := getattr(self, name)) is not None
         }
-        given["gpx"] = None if self.gpx is None else [file_sha256(Path(self.gpx)), self.gpx_offset]
+        given["gpx"] = None if self.gnss is None else [file_sha256(Path(self.gnss)), self.gnss_offset]
         given["tracker"] = None if self.tracker is None else dict(self.tracker.values)
         # Both are in the two above.
-        del given["gpx_offset"]
+        del given["gnss_offset"]
+        given.pop("gnss", None)
         given.pop("track", None)
         others = {name: value for name, value in self.arguments.items() if name not in WITHOUT_EFFECT}
         return {**others, "precision": None, **given}
@@ -226,6 +242,12 @@ def read_settings(settings: PredictSettings | None = None, **options: Any) -> Pr
         {'conf': 0.4}
     """
     start = settings or PredictSettings()
+    for former, name in FORMER_NAMES.items():
+        if options.get(former) is not None:
+            if options.get(name) is not None:
+                raise ConfigError(f"`{name}`: given twice, also as {former}; leave one of them out")
+            options[name] = options[former]
+        options.pop(former, None)
     own = {name: value for name, value in options.items() if name in OPTIONS}
     others = {name: value for name, value in options.items() if name not in OPTIONS}
     return replace(start, **own, arguments={**start.arguments, **others})

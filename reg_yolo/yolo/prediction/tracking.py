@@ -22,7 +22,7 @@ from ultralytics.utils import LOGGER, ROOT, IterableSimpleNamespace
 
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.config.yaml_text import read_yaml
-from reg_yolo.detections.detections import FrameDetections
+from reg_yolo.detections.detections import FrameDetections, Motion
 from reg_yolo.errors import ConfigError
 from reg_yolo.stored import damage_named, read_stored_text
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem
@@ -31,6 +31,8 @@ from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem
 DEFAULT_TRACKER = "botsort.yaml"
 TRACKERS = ("botsort", "bytetrack", "deepocsort", "fasttrack", "ocsort", "tracktrack")
 COMPENSATION = ("sparseOptFlow", "orb", "sift", "ecc", "none")
+# Between two frames no camera on a road zooms or turns more than this.
+_MOST_ZOOM = 2.0
 _SHIPPED = ROOT / "cfg" / "trackers"
 _LARGEST_YAML = 1 << 20
 
@@ -106,9 +108,28 @@ class DriveTracker:
             args=IterableSimpleNamespace(**settings.values, device=device)
         )
         self._before, self._highest = 0, 0
+        self._motion: Motion | None = None
+        self._watch_motion()
+
+    def _watch_motion(self) -> None:
+        """Keep what the tracker's own compensation of camera motion estimates; on this tracker alone."""
+        compensation = getattr(self._tracker, "gmc", None)
+        if compensation is None or compensation.method is None:
+            return
+        estimate = compensation.apply
+
+        def apply(picture: NDArray[np.uint8], detections: Any = None) -> NDArray[np.float64]:
+            affine = estimate(picture, detections)
+            # Upstream returns the identity for the first frame and where it estimates nothing, and anything at a cut.
+            scale = float(np.hypot(affine[0, 0], affine[1, 0]))
+            if not np.array_equal(affine, np.eye(2, 3)) and 1 / _MOST_ZOOM < scale < _MOST_ZOOM and affine[0, 0] > 0:
+                self._motion = tuple(float(value) for value in np.asarray(affine).ravel())  # type: ignore[assignment]
+            return affine
+
+        compensation.apply = apply
 
     def track(self, frame: FrameDetections, picture: NDArray[np.uint8]) -> FrameDetections:
-        """Return the frame with identities; objects that the tracker has not confirmed stay without one.
+        """Return the frame with identities and camera motion; objects that are not confirmed stay without identity.
 
         Args:
             frame: The next frame of the drive; frames without objects are to be given too.
@@ -116,7 +137,9 @@ class DriveTracker:
         """
         rows = [(*found.box_xyxy, found.confidence, found.class_id) for found in frame.detections]
         boxes = Boxes(np.array(rows, np.float32).reshape(-1, 6), (frame.height, frame.width))
+        self._motion = None
         tracked = self._tracker.update(boxes, picture)
+        frame = replace(frame, camera_motion=self._motion)
         if not len(tracked):
             return frame
         # Columns: box, identity, score, class, index of the detection.

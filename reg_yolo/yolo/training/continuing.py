@@ -69,6 +69,17 @@ class ContinuedTraining(AtomicCheckpoints):
             overrides["save_dir"] = str(run_folder_of(path) or path.absolute().parent)
         return reg
 
+    def take_over(self, path: Path, given: RegSettings) -> RegSettings:
+        """Open the checkpoint of a finished run that is extended, and return its loss.
+
+        The schedule is new, the criterion goes on as it was learned.
+
+        Raises:
+            ConfigError: If `given` is another loss.
+        """
+        self.stored = metadata_of(load_checkpoint_file(path, trust=self.trust))
+        return stored_settings(self.stored, given, path)
+
     # The data set -------------------------------------------------------------------------------------------------
 
     def note_data(self, resolved: ResolvedDataset) -> None:

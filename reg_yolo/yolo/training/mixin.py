@@ -44,7 +44,7 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
             `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
-            run their own code.
+            run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -120,6 +120,8 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
             self.reg = self.take_up(overrides, None if given is None else self.reg)
             given_sampling = None if given_sampling is None else self.sampling
             self.sampling = stored_sampling(self.stored, given_sampling, self.resumed_from)
+        elif self.settings.get("continues"):
+            self.reg = self.take_over(Path(str(self.settings["continues"])), self.reg)
         self.started_from = str(self.stored.get("model") or overrides.get("model") or "")
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])

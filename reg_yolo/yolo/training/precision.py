@@ -58,6 +58,7 @@ class Bfloat16Training(Host):
         bfloat16: Whether the run trains in bfloat16, on whatever device.
     """
 
+    model: Any
     stored: dict[str, Any]
     bfloat16: bool = False
 

@@ -61,6 +61,11 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     return saved
 
 
+def is_finished(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint is that of a run that has ended: without an optimizer, the EMA's weights only."""
+    return checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0
+
+
 def run_folder_of(last: Path) -> Path | None:
     """Return the run that a checkpoint lies in, which need not be the one that wrote it: runs are copied and moved."""
     return last.absolute().parent.parent if last.absolute().parent.name == "weights" else None
@@ -113,7 +118,8 @@ def require_something_left(checkpoint: Mapping[str, Any], path: Path, *, trust: 
     is_measured = found.get("optimizer") is None and "thresholds" in metadata_of(found)
     if is_stripped and is_measured and (folder / "per_class.json").is_file():
         raise WeightsError(
-            f"{path}: this run is finished, there is nothing to resume; start a new run from it with model={path}"
+            f"{path}: this run is finished, there is nothing to resume; extend it with epochs=N, N more than the "
+            f"{epochs_behind(checkpoint)} it has, or start a new run from it with model={path}"
         )
     return True
 

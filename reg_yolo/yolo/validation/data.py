@@ -81,10 +81,10 @@ def find_data(detector: Detector, data: str | Path | None) -> str | Path:
         return data if Path(data).is_file() else shipped_file(str(data), "datasets") or data
     trained_on = detector.trained_with.get("data")
     if not trained_on:
-        raise ConfigError(f"{detector.path} does not say what it was trained on; name a data set with --data DATA.yaml")
+        raise ConfigError(f"{detector.path} does not say what it was trained on; name a data set with `data=DATA.yaml`")
     if not Path(str(trained_on)).is_file():
         raise ConfigError(
-            f"{detector.path} was trained on {trained_on}, which is not here; name a data set with --data DATA.yaml"
+            f"{detector.path} was trained on {trained_on}, which is not here; name a data set with `data=DATA.yaml`"
         )
     return str(trained_on)
 

@@ -13,6 +13,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils import nms
 
+from reg_yolo.data.dataset.coco_ids import image_ids
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
 
@@ -30,6 +31,7 @@ class RegDetectionValidator(DetectionValidator):
 
     leave_if_asked: Callable[[], None] | None = None
     minimum_precision: float | None = None
+    _image_ids: dict[Path, int] | None = None
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch as upstream does."""
@@ -58,6 +60,21 @@ class RegDetectionValidator(DetectionValidator):
             end2end=self.end2end,
         )
         return [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in kept]
+
+    def pred_to_json(self, predn: dict[str, Tensor], pbatch: dict[str, Any]) -> None:
+        """Add an image's predictions to predictions.json, with the id that `convert --to coco` gives the image."""
+        before = len(self.jdict)
+        super().pred_to_json(predn, pbatch)
+        if not (self.is_coco or self.is_lvis):
+            number = self.image_ids()[Path(pbatch["im_file"])]
+            for entry in self.jdict[before:]:
+                entry["image_id"] = number
+
+    def image_ids(self) -> dict[Path, int]:
+        """Return the id of every image of the split by its path."""
+        if self._image_ids is None:
+            self._image_ids = image_ids([Path(image) for image in self.dataloader.dataset.im_files])
+        return self._image_ids
 
     def class_thresholds(self) -> ClassThresholds:
         """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""

@@ -129,6 +129,7 @@ def test_every_fault_is_found_once_with_its_place(faulty: Path, monkeypatch: pyt
     assert (report.count("error"), report.count("warning"), report.count("note")) == (9, 12, 2)
     # The others have tests of their own.
     apart = {"split-unreadable", "split-overlap", "split-unlabelled", "image-turned"}
+    apart |= {"image-dark", "keypoints-left-out", "path-elsewhere"}
     assert {finding.code for finding in report.findings} == CODES.keys() - apart
 
 

@@ -115,13 +115,8 @@ def test_a_split_that_is_named_and_not_there_is_noted(tmp_path: Path) -> None:
         convert(folder, tmp_path / "none")
 
 
-def test_labels_that_are_nowhere_and_keypoints_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_nowhere_are_refused(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path / "in")
     (folder / "labels/train/a.txt").unlink()
     with pytest.raises(DataError, match=r"none of 1 pictures has a label.*labels/train/a\.txt"):
-        convert(folder, tmp_path / "out")
-    write_yolo(folder)
-    with (folder / "data.yaml").open("a") as stream:
-        stream.write("kpt_shape: [4, 2]\n")
-    with pytest.raises(DataError, match="keypoints"):
         convert(folder, tmp_path / "out")

@@ -177,7 +177,7 @@ def test_which_sources_are_many(drives: Path, tmp_path: Path) -> None:
 
 
 def test_one_track_for_many_drives_is_refused(drives: Path, detector: Path) -> None:
-    with pytest.raises(ConfigError, match="`gpx`: belongs to one drive"):
+    with pytest.raises(ConfigError, match="`gnss`: belongs to one drive"):
         predict_many(detector, drives, gpx="track.gpx")
 
 

@@ -89,7 +89,7 @@ def test_wrong_data_is_refused_before_anything_is_exported(
     picture = own_rectangles.parent / "images/val/000.png"
     with pytest.raises(DataError, match="class 0 is 'pink'"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, data=other, device="cpu")
-    with pytest.raises(ConfigError, match="name a data set with --data"):
+    with pytest.raises(ConfigError, match=r"name a data set with `data=DATA\.yaml`"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, device="cpu")
     with pytest.raises(ConfigError, match="got f32 next to `int8`"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, precision="f32", device="cpu")

@@ -66,22 +66,23 @@ def test_each_option_says_whether_results_depend_on_it(tmp_path: Path) -> None:
         f'<gpx version="1.1" creator="t" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>{points}</trkseg></trk></gpx>'
     )
     base = {"every": "2m", "speed": 50.0}
-    along = {"every": "2m", "speed": None, "gpx": track}
+    along = {"every": "2m", "speed": None, "gnss": track}
     others = {
-        "every": {"every": "3m"}, "speed": {"speed": 60.0}, "gpx": along, "gpx_offset": {**along, "gpx_offset": 2.0},
+        "every": {"every": "3m"}, "speed": {"speed": 60.0}, "gnss": along, "gnss_offset": {**along, "gnss_offset": 2.0},
         "roi": {"roi": "0,0,1,0.5"}, "tiles": {"tiles": 64}, "polygons": {"polygons": True}, "track": {"track": True},
         "blur": {"blur": ("faces.pt",)}, "engine": {"engine": "pytorch"}, "precision": {"precision": "f32"},
         "int8": {"int8": True}, "data": {"data": "x.yaml"}, "trust": {"trust": True},
+        "for_inventory": {"for_inventory": True},
     }  # fmt: skip
     assert set(others) == set(OPTIONS)
     for name, options in others.items():
-        before = read_settings(**(along if name == "gpx_offset" else base))
+        before = read_settings(**(along if name == "gnss_offset" else base))
         changed = read_settings(**{**base, **options}).effective != before.effective
         assert changed == OPTIONS[name].metadata["changes"], name
     # The content of a track counts, not its name.
     renamed = track.rename(tmp_path / "b.gpx")
-    assert read_settings(**{**along, "gpx": renamed}).effective["gpx"][1] == 0.0
-    assert read_settings(**{**along, "gpx": renamed}).recorded == {"every": "2m", "gpx": "b.gpx"}
+    assert read_settings(**{**along, "gnss": renamed}).effective["gpx"][1] == 0.0
+    assert read_settings(**{**along, "gnss": renamed}).recorded == {"every": "2m", "gpx": "b.gpx"}
     assert read_settings(batch=4, device="cpu", save=True).effective == PredictSettings().effective
 
 

@@ -212,7 +212,7 @@ def test_tiles_find_what_is_too_small_in_the_whole_frame(
     ("settings", "message"),
     [
         ({"every": "2 miles"}, "`every`"),
-        ({"every": "2m"}, "`speed=KM/H` or `gpx=FILE`"),
+        ({"every": "2m"}, "`speed=KM/H` or `gnss=FILE`"),
         ({"roi": "1,2,3"}, "`roi`"),
         ({"tiles": "tiny"}, "`tiles`"),
         ({"every": 5, "vid_stride": 2}, "vid_stride"),

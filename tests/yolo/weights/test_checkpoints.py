@@ -180,7 +180,7 @@ def test_foreign_code_is_refused_unless_trusted(finished, tmp_path: Path) -> Non
     checkpoint["surprise"] = Foreign()
     file = tmp_path / "foreign.pt"
     torch.save(checkpoint, file)
-    with pytest.raises(WeightsError, match="--trust"):
+    with pytest.raises(WeightsError, match="`trust=True`"):
         load_checkpoint_file(file)
     assert type(load_checkpoint_file(file, trust=True)["surprise"]) is Foreign
 

@@ -8,10 +8,12 @@ from xml.etree.ElementTree import Element
 
 from reg_yolo.data.convert.formats.cvat_shapes import NO_AREA, SHAPES, shape_object, shapes_of
 from reg_yolo.data.convert.formats.cvat_tracks import read_tracks
-from reg_yolo.data.convert.formats.image_finder import ImageFinder
-from reg_yolo.data.convert.formats.reading import as_size, as_text, read_xml, split_of
+from reg_yolo.data.convert.formats.entries import BAD_OBJECT, bad_object_skipped, merge_entries, new_image
+from reg_yolo.data.convert.formats.reading import as_size, as_text, read_xml
 from reg_yolo.data.convert.formats.shapes import merge_groups
-from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, Remark
+from reg_yolo.data.dataset.image_finder import ImageFinder
+from reg_yolo.data.dataset.split_words import split_of
+from reg_yolo.data.objects.annotations import AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.errors import DataError
 
 
@@ -35,6 +37,7 @@ def read_cvat(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
         for image in result.images:
             for item in image.objects:
                 _add_class(result, item.class_name)
+    merge_entries(result)
     return result
 
 
@@ -43,15 +46,16 @@ def _read_images(document: Element, path: Path, result: AnnotatedSet, finder: Im
         where = f"{path}: image {element.get('id', index)}"
         name = as_text(element.get("name"), f"{where} name").replace("\\", "/")
         split = split_of(element.get("subset") or "")
-        source, missing = finder.find(name, path.parent, split)
-        if source is None:
-            source, missing = finder.find(f"images/{name}", path.parent, split)
+        found = finder.find(name, path.parent, split)
         size = as_size(element.get("width"), element.get("height"), where)
-        image = AnnotatedImage(name, path, source, size, split, missing=missing)
-        shapes = []
-        for shape, place, class_name in shapes_of(element, where):
-            if shape.tag in SHAPES:
-                shapes.append((_group(shape), shape_object(shape, class_name, f"{where} {place}", place)))
+        image = new_image(name, path, found, size, split)
+        shapes: list[tuple[str, ObjectAnnotation]] = []
+        for shape, place, class_name, fault in shapes_of(element, where):
+            if fault:
+                image.left_out.append(Remark("dropped", name, f"{place} ({fault})", "", BAD_OBJECT))
+            elif shape.tag in SHAPES:
+                with bad_object_skipped(image.left_out, name, place, f"{where} {place}", class_name):
+                    shapes.append((_group(shape), shape_object(shape, class_name, f"{where} {place}", place)))
             else:
                 # A tag says something of the image, not that something is in a place of it.
                 remarks = result.remarks if shape.tag == "tag" else image.left_out

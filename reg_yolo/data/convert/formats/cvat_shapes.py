@@ -22,14 +22,19 @@ NO_AREA = {"polyline": "a line has no area", "points": "points have no area", "c
 SHAPES = ("box", "polygon", "ellipse", "mask")
 
 
-def shapes_of(parent: Element, where: str) -> Iterator[tuple[Element, str, str]]:
-    """Yield the shapes, those without an area included, each with its place and class."""
+def shapes_of(parent: Element, where: str) -> Iterator[tuple[Element, str, str, str]]:
+    """Yield the shapes, those without an area included, each with its place, its class and what is wrong with that."""
     counts: defaultdict[str, int] = defaultdict(int)
     for element in parent:
         counts[element.tag] += 1
         place = f"{element.tag} {counts[element.tag]}"
         if element.tag in SHAPES or element.tag in NO_AREA:
-            yield element, place, as_text(element.get("label") or parent.get("label"), f"{where} {place} label")
+            try:
+                label = as_text(element.get("label") or parent.get("label"), f"{where} {place} label")
+            except DataError:
+                yield element, place, "", "it has no label"
+            else:
+                yield element, place, label, ""
 
 
 def shape_object(element: Element, class_name: str, where: str, place: str) -> ObjectAnnotation:

@@ -19,8 +19,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from reg_yolo.data.convert.formats.cvat_shapes import NO_AREA, read_points, shape_object, shapes_of
-from reg_yolo.data.convert.formats.image_finder import ImageFinder, walk_files
-from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text, split_of
+from reg_yolo.data.convert.formats.entries import bad_object_skipped
+from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text
+from reg_yolo.data.dataset.image_finder import ImageFinder, walk_files
+from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.objects.annotations import (
     AnnotatedImage,
     AnnotatedSet,
@@ -65,16 +67,19 @@ def read_tracks(document: Element, path: Path, root: Path, finder: ImageFinder, 
     for index, track in enumerate(document.iterfind("track")):
         number = track.get("id", str(index))
         where = f"{path}: track {number}"
-        name = as_text(track.get("label"), f"{where} label")
-        shapes = _track_shapes(track, where)
+        name, shapes = "", []
+        with bad_object_skipped(result.remarks, path.name, f"track {number}", where):
+            name = as_text(track.get("label"), f"{where} label")
+            shapes = _track_shapes(track, where, name, result.remarks, dense=dense)
         if shapes and not dense and shapes[-1][1].get("outside") != "1" and shapes[-1][0] < clip.stop:
             open_ended.append(number)
         for frame, element in _visible(shapes, clip, dense, where):
-            place = f"track {number}"
+            frame_name, place, at = f"{stem}_{frame:06d}", f"track {number}", f"{where} frame {frame}"
             if element.tag in NO_AREA:
-                left_out[frame].append(Remark("dropped", f"{stem}_{frame:06d}", place, name, NO_AREA[element.tag]))
-            else:
-                objects[frame].append(shape_object(element, name, f"{where} frame {frame}", place))
+                left_out[frame].append(Remark("dropped", frame_name, place, name, NO_AREA[element.tag]))
+                continue
+            with bad_object_skipped(left_out[frame], frame_name, place, at, name):
+                objects[frame].append(shape_object(element, name, at, place))
     if open_ended:
         shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
         result.notes.append(
@@ -86,6 +91,9 @@ def read_tracks(document: Element, path: Path, root: Path, finder: ImageFinder, 
     sources = _frame_sources(frames, clip, path, root, finder, result)
     for frame in frames:
         source = sources.get(frame)
+        if source is None and not objects[frame] and not left_out[frame]:
+            # Only the annotated frames of a video are kept often.
+            continue
         missing = "" if source else f"frame {frame} has no picture"
         image = AnnotatedImage(f"{stem}_{frame:06d}", path, source, clip.size, clip.split, missing=missing)
         image.objects, image.left_out = objects[frame], left_out[frame]
@@ -112,13 +120,19 @@ def _read_clip(document: Element, path: Path) -> _Clip:
     return _Clip(start, stop, step, picture, (value("source") or "").strip(), split_of(value("subset") or ""))
 
 
-def _track_shapes(track: Element, where: str) -> list[tuple[int, Element]]:
+def _track_shapes(
+    track: Element, where: str, name: str, remarks: list[Remark], *, dense: bool
+) -> list[tuple[int, Element]]:
+    """Return the shapes of a track by frame; a keyframe that cannot be read is skipped, and its neighbours joined."""
     shapes: dict[int, Element] = {}
-    for element, place, _ in shapes_of(track, where):
-        frame = as_number(element.get("frame"), f"{where} {place} frame")
-        if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
-            raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
-        shapes[int(frame)] = element
+    for element, place, _, _ in shapes_of(track, where):
+        with bad_object_skipped(remarks, where.rpartition(": ")[2], place, f"{where} {place}", name):
+            frame = as_number(element.get("frame"), f"{where} {place} frame")
+            if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
+                raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
+            if not dense and element.tag in ("box", "polygon", "ellipse"):
+                shape_object(element, name, f"{where} {place}", place)
+            shapes[int(frame)] = element
     return sorted(shapes.items())
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.data.objects.annotations import ObjectAnnotation, Ring
-from reg_yolo.data.objects.outlines import bounds, mask_rings
+from reg_yolo.data.objects.annotations import Box, ObjectAnnotation, Ring
+from reg_yolo.data.objects.outlines import bounds, mask_rings, ring_area
 
 _ELLIPSE_CORNERS = 36
 
@@ -22,6 +22,27 @@ def rotated(ring: Ring, degrees: float) -> Ring:
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.asarray((ring - centre) @ np.array([[cosine, sine], [-sine, cosine]]) + centre)
+
+
+def turned_box(box: Box, parts: Sequence[Ring], degrees: float) -> tuple[Box, Sequence[Ring]]:
+    """Return the upright box around a box that is turned about its middle, and the outline that goes with it.
+
+    Args:
+        box: Left, top, right, bottom before the turn.
+        parts: Outline of the object; one that only repeats the box is left out, any other is taken as it stands.
+        degrees: Clockwise on the screen.
+    """
+    if not degrees or not math.isfinite(degrees):
+        return box, parts
+    left, top, right, bottom = box
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    around = bounds([rotated(corners, degrees)])
+    if not parts:
+        return around, parts
+    area = (right - left) * (bottom - top)
+    if len(parts) == 1 and np.allclose(bounds(parts), box, atol=1) and abs(abs(ring_area(parts[0])) - area) < 1:
+        return around, ()
+    return box, parts
 
 
 def ellipse(centre: Ring, radii: Ring) -> Ring:
