@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from campaign_kills import contents, write_coco
+from campaign_kills import contents, split_words, write_coco
 from campaign_runner import NAMES, Bases, Outcome, Trial, run_cli, stream
 
 _NUMBERS = [b"-1", b"0", b"1e999", b"nan", b"99999999999999999999", b"-0.0", b"1e-320", b"0x7f", b"", b"'", b"\x00"]
@@ -66,13 +66,21 @@ def targets_of(bases: Bases) -> dict[str, Target]:
 
         shutil.copy(Path(ultralytics.__file__).parent / "cfg/trackers/botsort.yaml", folder / "tracker.yaml")
 
-    predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64", "--out", "made"]
-    quick: list[object] = [*predict, "conf=0.01", "--engine", "pytorch"]
+    def thresholds(folder: Path) -> None:
+        from reg_yolo.evaluation.thresholds import ClassThresholds
+        from reg_yolo.yolo.weights.checkpoints import write_thresholds
+
+        weights(folder)
+        write_thresholds(folder / "weights.pt", ClassThresholds("best_f1", dict.fromkeys(NAMES, 0.5)), "data.yaml")
+
+    predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64"]
+    predict += ["--out", "made", "--engine", "pytorch"]
+    quick: list[object] = [*predict, "conf=0.01"]
     return {
         "data.yaml": Target(data, "data/data.yaml", ["data", "check", "data/data.yaml"]),
         "label file": Target(data, "data/labels/*/*.txt", ["data", "check", "data/data.yaml"]),
         "image": Target(data, "data/images/*/*.png", ["data", "check", "data/data.yaml"]),
-        "statistics": Target(data, "data/labels/*/*.txt", ["data", "split", "data/data.yaml", "made", "--by", "image"]),
+        "labels to split": Target(data, "data/labels/*/*.txt", split_words("data/data.yaml")),
         "configuration": Target(config, "own.yaml", ["config", "own.yaml"]),
         "COCO export": Target(coco, "export/instances.json", ["data", "convert", "export", "made"]),
         "Labelme export": Target(_labelme, "export/*.json", ["data", "convert", "export", "made"]),
@@ -82,7 +90,7 @@ def targets_of(bases: Bases) -> dict[str, Target]:
         "weights": Target(weights, "weights.pt", quick, silent=True),
         "picture": Target(weights, "image.png", quick),
         "tracker": Target(tracker, "tracker.yaml", [*quick, "--track", "tracker.yaml"]),
-        "resumed run": Target(run, "run/*.csv", ["train", "--resume", "run", "device=cpu"]),
+        "thresholds": Target(thresholds, "weights.thresholds.json", predict),
     }
 
 
@@ -346,6 +354,6 @@ def _corpus(bases: Bases) -> dict[str, tuple[Callable[[Path], object], list[obje
         ),
         "a run that lies elsewhere": (run_with(other_folder), resume, any_way),
         "names that steer": (names, check, any_way),
-        "names in tables": (names, ["data", "stats", "data/data.yaml", "--out", "made"], any_way),
+        "names in tables": (names, ["data", "stats", "data/data.yaml"], any_way),
         "a file name that leads out": (leading_out, ["data", "convert", "export", "made"], any_way),
     }  # fmt: skip

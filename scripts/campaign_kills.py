@@ -37,12 +37,17 @@ class Job:
     broken: Callable[[Path], dict[str, str]]
 
 
+def split_words(data: Path | str) -> list[object]:
+    """Return the command that splits a data set whose every image is a drive of its own."""
+    return ["data", "split", data, "--pattern", "(.+)", "--val", 0.3, "--copy", "made", "--workers", 1]
+
+
 def jobs_of(bases: Bases) -> dict[str, Job]:
     """Return the commands that the trials cut off."""
     coco = bases.once("coco", lambda: write_coco(bases))
     made: dict[str, list[object]] = {
         "convert": ["data", "convert", coco, "made"],
-        "split": ["data", "split", bases.data, "made", "--by", "image", "--val", 0.3],
+        "split": split_words(bases.data),
         "tile": ["data", "tile", bases.data, "made", "--size", 64, "--workers", 1],
         "scenes": ["scenes", "made", "--images", 6, "--size", "160x96", "--workers", 1],
     }

@@ -50,7 +50,15 @@ class ClassThresholds:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ClassThresholds":
-        """Rebuild from `to_dict`'s data."""
+        """Rebuild from `to_dict`'s data.
+
+        Raises:
+            ValueError: If a threshold is not in [0, 1].
+            KeyError: If a key is missing. TypeError and AttributeError where a value is of another kind.
+        """
+        for name, value in data["values"].items():
+            if not 0 <= float(value) <= 1:
+                raise ValueError(f"threshold of {name}: {value} is not from 0 to 1")
         minimum = data.get("minimum_precision")
         return cls(
             criterion=str(data["criterion"]),

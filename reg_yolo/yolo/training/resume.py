@@ -62,8 +62,11 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
 
 
 def is_finished(checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether a checkpoint is that of a run that has ended: without an optimizer, the EMA's weights only."""
-    return checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0
+    """Return whether a checkpoint is that of a run that has ended: without an optimizer, the EMA's weights only.
+
+    Its epoch does not tell: it is -1 as well in a run that a signal stopped in its first epoch.
+    """
+    return checkpoint.get("optimizer") is None
 
 
 def run_folder_of(last: Path) -> Path | None:
@@ -81,7 +84,9 @@ def epochs_behind(checkpoint: Mapping[str, Any]) -> int:
 
 
 def last_is_best(checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether the epoch of this checkpoint is the best one of its run so far."""
+    """Return whether the epoch of this checkpoint is the best one of its run so far; a stripped one does not say."""
+    if checkpoint.get("optimizer") is None:
+        return False
     fitness = (checkpoint.get("train_metrics") or {}).get("fitness")
     return fitness is not None and fitness == checkpoint.get("best_fitness")
 

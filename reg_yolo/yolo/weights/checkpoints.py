@@ -37,6 +37,9 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
             f"{path}: no such file; expected Ultralytics weights such as runs/detect/train/weights/best.pt"
         )
     require_whole_archive(path)
+    if "'" in str(path):
+        # Upstream takes apostrophes out of the path and looks for another file.
+        raise WeightsError(f"{path}: Ultralytics opens no path with an apostrophe in it; rename the file or folder")
     try:
         checkpoint, _ = torch_safe_load(path, safe_only=not trust)
     except (TypeError, ModuleNotFoundError, AttributeError) as error:

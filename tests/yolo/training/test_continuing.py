@@ -14,7 +14,7 @@ import torch
 from ultralytics.utils import LOGGER
 
 from reg_yolo.config.loader import load_config
-from reg_yolo.errors import TrainingInterrupted, WeightsError
+from reg_yolo.errors import ConfigError, TrainingInterrupted, WeightsError
 from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.training import saving
 from reg_yolo.yolo.training.resume import epochs_behind, run_folder_of
@@ -190,6 +190,8 @@ def test_a_signal_in_the_first_epoch_repeats_it(rectangles: Path, tmp_path: Path
     folder = cut_off(rectangles, tmp_path / "run", stop_in_epoch(0))
     checkpoint = load_checkpoint_file(folder / "weights/last.pt")
     assert checkpoint["epoch"] == -1 and epochs_behind(checkpoint) == 0
+    with pytest.raises(ConfigError, match="is not finished"):
+        resume_with_overrides(folder, overrides=["epochs=5"])
     resume_with_overrides(folder)
     require_finished(folder)
 
@@ -220,11 +222,15 @@ def test_an_untouched_data_set_is_not_said_to_have_changed(
     assert not [text for text in said if "has changed" in text]
 
 
-def test_a_checkpoint_outside_of_a_run_goes_on_in_its_own_folder(stopped: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_outside_of_a_run_touches_no_other_folder(stopped: Path, tmp_path: Path) -> None:
     before = contents(stopped)
     shutil.copy(stopped / "weights/last.pt", tmp_path / "last.pt")
-    result = resume_with_overrides(tmp_path / "last.pt")
-    assert result.folder == tmp_path and epochs_in(tmp_path) == [1, 2]
+    with pytest.raises(ConfigError, match="lies outside of a run"):
+        resume_with_overrides(tmp_path / "last.pt")
+    from reg_yolo.yolo.training.trainers import RegDetectionTrainer
+
+    trainer = RegDetectionTrainer(overrides={"resume": str(tmp_path / "last.pt")})
+    assert Path(trainer.save_dir) == tmp_path
     assert contents(stopped) == before
 
 

@@ -127,3 +127,17 @@ def test_a_file_that_ends_early_is_refused(weights: Path, offset: float) -> None
     weights.write_bytes(content[: int(len(content) * offset)])
     with pytest.raises(WeightsError, match=r"weights\.pt"):
         load_checkpoint_file(weights)
+
+
+def test_an_apostrophe_in_the_path_is_said(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "somchai's"
+    folder.mkdir()
+    with pytest.raises(WeightsError, match="no path with an apostrophe"):
+        load_checkpoint_file(weights.rename(folder / "weights.pt"))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), float("inf")])
+def test_thresholds_out_of_range_name_the_file(weights: Path, value: float) -> None:
+    stored = {"thresholds": {"criterion": "best_f1", "values": {"red": value}}}
+    with pytest.raises(WeightsError, match=r"weights\.pt: .*threshold of red: .* is not from 0 to 1"):
+        read_thresholds(weights, stored)
