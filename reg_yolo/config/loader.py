@@ -31,17 +31,17 @@ def load_config(
     cwd: Path | None = None,
     above: Sequence[Layer] = (),
 ) -> RunConfig:
-    """Returns the settings of a run, resolved and validated; paths in it are absolute.
+    """Return the settings of a run, resolved and validated; paths in it are absolute.
 
     Args:
-        source: a YAML file, or the name of a shipped one such as `detect/yolov8n`.
+        source: A YAML file, or the name of a shipped one such as `detect/yolov8n`.
         overrides: `key=value` words that cover what the files say.
-        train_keys: the arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
-        cwd: folder that paths on the command line are relative to; None is the working directory.
-        above: further layers between the files and the command line, with paths relative to `cwd` too.
+        train_keys: The arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
+        cwd: Folder that paths on the command line are relative to; None is the working directory.
+        above: Further layers between the files and the command line, with paths relative to `cwd` too.
 
     Raises:
-        ConfigError: a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
+        ConfigError: If a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
     """
     folder = Path.cwd() if cwd is None else Path(cwd).absolute()
     layers = _read_chain(_find_source(str(source), folder), folder)
@@ -68,21 +68,21 @@ def load_config(
 
 
 def dump_config(config: RunConfig) -> str:
-    """Returns the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
+    """Return the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
     return dump_yaml(config.to_dict())
 
 
 def write_yaml_atomic(path: str | Path, values: Mapping[str, Any] | RunConfig, *, comment: str = "") -> None:
-    """Writes settings to a YAML file that is never seen half-written.
+    """Write settings to a YAML file that is never seen half-written.
 
     Args:
-        path: the file; its folder must exist.
-        values: plain data, or a whole configuration.
-        comment: text for the top of the file, without `#`.
+        path: The file; its folder must exist.
+        values: Plain data, or a whole configuration.
+        comment: Text for the top of the file, without `#`.
 
     Raises:
-        ConfigError: a value is not plain data.
-        OutputError: the file cannot be written.
+        ConfigError: If a value is not plain data.
+        OutputError: If the file cannot be written.
     """
     text = dump_yaml(values.to_dict() if isinstance(values, RunConfig) else dict(values))
     head = "".join(f"# {line}\n" for line in comment.splitlines())
@@ -102,7 +102,7 @@ def _find_source(source: str, folder: Path) -> Path:
 
 
 def _as_file(source: str, folder: Path) -> Path | None:
-    """Returns the file of a path or a shipped name; a file of the user's comes first."""
+    """Return the file of a path or a shipped name; a file of the user's comes first."""
     try:
         path = folder / Path(source).expanduser()
         if path.is_file():
@@ -115,7 +115,7 @@ def _as_file(source: str, folder: Path) -> Path | None:
 
 
 def _read_chain(first: Path, cwd: Path) -> list[Layer]:
-    """Returns the layers of a file and of what it extends, the base first."""
+    """Return the layers of a file and of what it extends, the base first."""
     layers: list[Layer] = []
     chain: list[Path] = []
     path = first
@@ -141,14 +141,14 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
 
 
 def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
-    """Returns the mapping that a YAML file holds, and the line of each key.
+    """Return the mapping that a YAML file holds, and the line of each key.
 
     Args:
-        path: the file.
-        name: what it is called in errors.
+        path: The file.
+        name: What it is called in errors.
 
     Raises:
-        ConfigError: it cannot be read, is no YAML mapping, or is a data-set YAML.
+        ConfigError: If it cannot be read, is no YAML mapping, or is a data-set YAML.
     """
     try:
         if path.stat().st_size > _LARGEST_FILE:
@@ -171,7 +171,7 @@ def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPa
 
 
 def _require_files(layers: Sequence[Layer], merged: Mapping[str, Any]) -> None:
-    """Refuses a path that leads nowhere, unless a later layer has replaced it."""
+    """Refuse a path that leads nowhere, unless a later layer has replaced it."""
     for index, layer in enumerate(layers):
         later = layers[index + 1 :]
         for path, message in layer.missing.items():

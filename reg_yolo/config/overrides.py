@@ -20,14 +20,14 @@ _KEY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 def read_overrides(overrides: Sequence[str], train_keys: Collection[str] | None = None) -> Layer:
-    """Reads `key=value` words into one layer; values are YAML, and of a key given twice the later one counts.
+    """Read `key=value` words into one layer; values are YAML, and of a key given twice the later one counts.
 
     Args:
-        overrides: words such as `epochs=3`, `reg.focal.gamma=1.5`, `reg=gfl`, `mask_classes=[sign, wall]`.
-        train_keys: every argument of Ultralytics; without them, any key that is not ours passes as one.
+        overrides: Words such as `epochs=3`, `reg.focal.gamma=1.5`, `reg=gfl`, `mask_classes=[sign, wall]`.
+        train_keys: Every argument of Ultralytics; without them, any key that is not ours passes as one.
 
     Raises:
-        ConfigError: a word is no `key=value`, a value is no YAML, or a key is unknown.
+        ConfigError: If a word is no `key=value`, a value is no YAML, or a key is unknown.
     """
     values: dict[str, Any] = {}
     for word in overrides:

@@ -27,7 +27,7 @@ class KeyedError(ValueError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Returns the candidate that `name` most likely means, or None when nothing is close.
+    """Return the candidate that `name` most likely means, or None when nothing is close.
 
     A dotted candidate also matches by its last part alone, so that `gamma` finds `reg.focal.gamma`.
     """
@@ -45,13 +45,13 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Returns ` Did you mean X?`, or nothing when no candidate is close."""
+    """Return ` Did you mean X?`, or nothing when no candidate is close."""
     found = nearest(name, candidates)
     return f" Did you mean {found}?" if found else ""
 
 
 def show_value(value: Any) -> str:
-    """Returns a value as YAML would spell it, shortened to one readable piece."""
+    """Return a value as YAML would spell it, shortened to one readable piece."""
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     try:
@@ -62,7 +62,7 @@ def show_value(value: Any) -> str:
 
 
 def show_path(path: KeyPath) -> str:
-    """Returns `reg.alpha.weights[2]` for ("reg", "alpha", "weights", 2)."""
+    """Return `reg.alpha.weights[2]` for ("reg", "alpha", "weights", 2)."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -70,7 +70,7 @@ def show_path(path: KeyPath) -> str:
 
 
 def schema_keys(schema: Mapping[str, Any]) -> list[str]:
-    """Returns every dotted key that a JSON schema names, sections and their keys."""
+    """Return every dotted key that a JSON schema names, sections and their keys."""
     keys: list[str] = []
 
     def walk(node: Mapping[str, Any], prefix: str) -> None:
@@ -90,14 +90,14 @@ def explain(
     where: Callable[[KeyPath], str] = lambda _path: "",
     other_keys: Iterable[str] = (),
 ) -> str:
-    """Returns the sentences for the first problems of a failed validation, one a line.
+    """Return the sentences for the first problems of a failed validation, one a line.
 
     Args:
-        error: what pydantic raised.
-        model: the model that was validated; its JSON schema tells what was expected.
-        prefix: where the model lies in the whole configuration.
-        where: gives ` (file:line)` or nothing for a key path.
-        other_keys: further valid names that an unknown key may have meant.
+        error: What pydantic raised.
+        model: The model that was validated; its JSON schema tells what was expected.
+        prefix: Where the model lies in the whole configuration.
+        where: Gives ` (file:line)` or nothing for a key path.
+        other_keys: Further valid names that an unknown key may have meant.
     """
     schema = model.model_json_schema()
     own_keys = [show_path((*prefix, key)) for key in schema_keys(schema)]
@@ -146,7 +146,7 @@ def _properties(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[s
 
 
 def _locate(location: tuple[int | str, ...], schema: Mapping[str, Any]) -> tuple[KeyPath, Mapping[str, Any]]:
-    """Follows an error's location as far as it names keys; pydantic appends the names of union members to it."""
+    """Follow an error's location as far as it names keys; pydantic appends the names of union members to it."""
     path: list[str | int] = []
     node: Mapping[str, Any] = schema
     for part in location:
@@ -176,7 +176,7 @@ def _hint(given: Any, choices: list[str]) -> str:
 
 
 def _expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Says in words which values a schema node takes."""
+    """Say in words which values a schema node takes."""
     node = _resolve(node, schema)
     if "anyOf" in node:
         return " or ".join(dict.fromkeys(_expected(option, schema) for option in node["anyOf"]))

@@ -71,10 +71,10 @@ class AlbumentationsSettings(Section):
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any] | str | None = None) -> AlbumentationsSettings:
-        """Returns the settings for a mapping as it stands under `albumentations:`, or for a preset's name.
+        """Return the settings for a mapping as it stands under `albumentations:`, or for a preset's name.
 
         Raises:
-            ConfigError: a key is unknown, or a value has the wrong type.
+            ConfigError: If a key is unknown, or a value has the wrong type.
         """
         try:
             return cls.model_validate({} if given is None else given)
@@ -82,7 +82,7 @@ class AlbumentationsSettings(Section):
             raise ConfigError(explain(error, cls, prefix=("albumentations",))) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every value as plain Python data, which `from_mapping` reads back to an equal object."""
+        """Return every value as plain Python data, which `from_mapping` reads back to an equal object."""
         return self.model_dump(mode="python")
 
     @property
@@ -167,7 +167,7 @@ class RunConfig(Section):
         return self
 
     def _check_model_name(self) -> None:
-        """Refuses a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
+        """Refuse a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
         known = _YOLOV8_NAME.fullmatch(self.model)
         if known is None or self.task == "semantic":
             return
@@ -180,7 +180,7 @@ class RunConfig(Section):
             raise KeyedError(("model",), f"{self.model} does not fit task {self.task}; expected {expected}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every value as plain Python data; keys of another task are left out."""
+        """Return every value as plain Python data; keys of another task are left out."""
         values = self.model_dump(mode="python")
         if self.task != "joint":
             del values["mask_classes"], values["lambda_seg"]
@@ -188,7 +188,7 @@ class RunConfig(Section):
 
 
 def json_schema() -> dict[str, Any]:
-    """Returns the JSON schema (draft 2020-12) of a configuration file, for editors and `reg-yolo config --schema`."""
+    """Return the JSON schema (draft 2020-12) of a configuration file, for editors and `reg-yolo config --schema`."""
     schema = RunConfig.model_json_schema()
     properties = {
         "extends": {

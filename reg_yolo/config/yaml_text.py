@@ -61,14 +61,14 @@ class YamlText:
 
 
 def read_yaml(text: str, name: str) -> YamlText:
-    """Reads one YAML document.
+    """Read one YAML document.
 
     Args:
-        text: the document; an empty one reads as None.
-        name: what the text is called in errors, a file's name as a rule.
+        text: The document; an empty one reads as None.
+        name: What the text is called in errors, a file's name as a rule.
 
     Raises:
-        ConfigError: a syntax error, a key given twice, a tag or merge key, or nesting without end.
+        ConfigError: If there is a syntax error, a key given twice, a tag or merge key, or nesting without end.
     """
     try:
         node = yaml.compose(text, Loader=_CoreLoader)
@@ -89,10 +89,10 @@ def read_yaml(text: str, name: str) -> YamlText:
 
 
 def dump_yaml(value: Any) -> str:
-    """Returns plain data as YAML that `read_yaml`, and any reader of YAML 1.1 or 1.2, reads back to the same data.
+    """Return plain data as YAML that `read_yaml`, and any reader of YAML 1.1 or 1.2, reads back to the same data.
 
     Raises:
-        ConfigError: something in it is not plain data.
+        ConfigError: If something in it is not plain data.
     """
     try:
         return yaml.dump(value, Dumper=_BothDumper, sort_keys=False, allow_unicode=True, width=120)

@@ -239,7 +239,7 @@ class ClassLossTerms:
 
         Args:
             own_logits: Tensor[P], logit of each positive's own class.
-            positives: labels and target scores.
+            positives: Labels and target scores.
         """
         if self.class_alpha.dual is not None:
             scores = positives.score.float()

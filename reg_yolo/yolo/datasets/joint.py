@@ -216,7 +216,7 @@ class JoinedDataset(YOLOConcatDataset):
 
 
 def _single_class(sets: JointSets, part: JointPart) -> torch.Tensor:
-    """What a set annotates once all classes are one: everything, or its images would teach what is not true."""
+    """Return what a set annotates once all classes are one: everything, or its images would teach what is not true."""
     missing = [name for name, known in zip(sets.class_names, part.annotated, strict=True) if not known]
     if missing:
         raise ConfigError(

@@ -90,7 +90,7 @@ def _content(row: LabelRow) -> bytes:
 
 
 def _shapes(image_paths: Sequence[str]) -> list[tuple[int, int]]:
-    """Height and width of every image as it is decoded, with its EXIF orientation applied."""
+    """Return the height and width of every image as it is decoded, with its EXIF orientation applied."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(_shape, image_paths))
 
