@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reg_yolo.config.problems import KeyPath, did_you_mean
+from reg_yolo.config.problems import KeyPath, did_you_mean, with_hint
 from reg_yolo.config.shipped import shipped_file, shipped_names
 
 _YOLOV8_STEMS = [
@@ -91,7 +91,7 @@ def absolute_paths(layer: Layer, folder: Path) -> Layer:
 
 
 def _existing(text: str, folder: Path) -> Path | None:
-    """Return the absolute path of an existing file, or None; text that no file system takes is no file."""
+    """Return the absolute path of an existing file, or None; text that no file system takes counts as missing."""
     try:
         path = (folder / Path(text).expanduser()).resolve()
         return path if text and path.is_file() else None
@@ -105,13 +105,14 @@ def _data_path(text: str, folder: Path, key: KeyPath, layer: Layer) -> str:
         return str(found)
     if "://" not in text:
         hint = did_you_mean(text, shipped_names("datasets"))
-        layer.missing[key] = f"no file {text} in {folder}, and no shipped data set of that name{{where}}.{hint}"
+        message = f"no file {text} in {folder}, and no shipped data set of that name{{where}}"
+        layer.missing[key] = with_hint(message, hint)
     return text
 
 
 def _model_path(text: str, folder: Path, layer: Layer) -> str:
     known = _STOCK_MODEL.fullmatch(text) or _OTHER_FAMILY.fullmatch(text)
-    # The name of a stock architecture never means a file beside it: detect/yolov8n.yaml is a configuration of ours.
+    # The name of a stock architecture never means a file next to it: detect/yolov8n.yaml is a configuration of ours.
     if known is not None and known["suffix"] == "yaml":
         return text
     found = _existing(text, folder)
@@ -119,6 +120,6 @@ def _model_path(text: str, folder: Path, layer: Layer) -> str:
         return str(found)
     if known is None and "://" not in text:
         names = [f"{stem}.{suffix}" for stem in _YOLOV8_STEMS for suffix in ("yaml", "pt")]
-        hint = did_you_mean(text, names) or " Expected a path, or a stock name such as yolov8n.yaml or yolov8n.pt."
-        layer.missing[("model",)] = f"no file {text} in {folder}{{where}}.{hint}"
+        hint = did_you_mean(text, names) or " Expected a path, or a stock name such as yolov8n.yaml or yolov8n.pt"
+        layer.missing[("model",)] = with_hint(f"no file {text} in {folder}{{where}}", hint)
     return text

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reg_yolo.config.layers import Layer, absolute_paths, place_of, value_at
 from reg_yolo.config.merging import merge_layers
 from reg_yolo.config.overrides import read_overrides
-from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path
+from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path, with_hint
 from reg_yolo.config.schema import RunConfig
 from reg_yolo.config.shipped import shipped_file, shipped_names
 from reg_yolo.config.train_arguments import read_arguments
@@ -62,7 +62,8 @@ def load_config(
         other_keys = [f"train.{name}" for name in known]
         raise ConfigError(explain(error, RunConfig, where=where, other_keys=other_keys)) from None
     except KeyedError as error:
-        raise ConfigError(f"{show_path(error.path)}: {error}{where(error.path)}.{error.hint}") from None
+        message = f"{show_path(error.path)}: {error}{where(error.path)}"
+        raise ConfigError(with_hint(message, error.hint)) from None
     _require_files(layers, merged)
     return config
 
@@ -94,11 +95,10 @@ def _find_source(source: str, folder: Path) -> Path:
     if path is not None:
         return path
     names = shipped_names()
-    hint = did_you_mean(source.removesuffix(".yaml"), names)
-    if not hint:
-        hint = f" Shipped are {', '.join(names)}."
+    hint = did_you_mean(source.removesuffix(".yaml"), names) or f" Shipped are {', '.join(names)}"
     shown = source if source.isprintable() and source else repr(source)
-    raise ConfigError(f"No configuration {shown}: no such file in {folder}, and no shipped one of that name.{hint}")
+    message = f"No configuration {shown}: no such file in {folder}, and no shipped one of that name"
+    raise ConfigError(with_hint(message, hint))
 
 
 def _as_file(source: str, folder: Path) -> Path | None:
@@ -108,7 +108,7 @@ def _as_file(source: str, folder: Path) -> Path | None:
         if path.is_file():
             return path.resolve()
         if source and path.is_dir() and shipped_file(source) is None:
-            raise ConfigError(f"{source} is a folder; expected a configuration, a YAML file.")
+            raise ConfigError(f"{source} is a folder; expected a configuration, a YAML file")
     except (OSError, ValueError, RuntimeError):
         return None
     return shipped_file(source)
@@ -123,7 +123,7 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         name = _display(path, cwd)
         shown = " -> ".join(_display(one, cwd) for one in [*chain, path])
         if path in chain:
-            raise ConfigError(f"extends: goes round in a circle: {shown}.")
+            raise ConfigError(f"extends: goes round in a circle: {shown}")
         chain.append(path)
         values, lines = read_yaml_file(path, name)
         base = values.pop("extends", None)
@@ -132,11 +132,12 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
             return layers
         place = layers[0].place(("extends",))
         if not isinstance(base, str) or not base:
-            raise ConfigError(f"extends: got {base!r}, expected one path or shipped name ({place}).")
+            raise ConfigError(f"extends: got {base!r}, expected one path or shipped name ({place})")
         found = _as_file(base, path.parent)
         if found is None:
             hint = did_you_mean(base.removesuffix(".yaml"), shipped_names())
-            raise ConfigError(f"extends: no file {base} in {path.parent} ({place}; chain: {shown} -> {base}).{hint}")
+            message = f"extends: no file {base} in {path.parent} ({place}; chain: {shown} -> {base})"
+            raise ConfigError(with_hint(message, hint))
         path = found
 
 
@@ -148,25 +149,25 @@ def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPa
         name: What it is called in errors.
 
     Raises:
-        ConfigError: If it cannot be read, is no YAML mapping, or is a data-set YAML.
+        ConfigError: If it cannot be read, is not a YAML mapping, or is a data-set YAML.
     """
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file.")
+            raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file")
         # Editors on Windows put a byte-order mark first.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError(f"{name} is not UTF-8 text; expected a configuration, a YAML file.") from None
+        raise ConfigError(f"{name} is not UTF-8 text; expected a configuration, a YAML file") from None
     except OSError as error:
-        raise ConfigError(f"Cannot read {name}: {error.strerror or error}.") from None
+        raise ConfigError(f"Cannot read {name}: {error.strerror or error}") from None
     document = read_yaml(text, name)
     values = document.value
     if values is None:
-        raise ConfigError(f"{name} is empty; expected task:, model:, data: and what else the run needs.")
+        raise ConfigError(f"{name} is empty; expected task:, model:, data: and what else the run needs")
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}: expected keys (task:, model:, data: ...), got {type(values).__name__}.")
+        raise ConfigError(f"{name}: expected keys (task:, model:, data: ...), got {type(values).__name__}")
     if "names" in values and "model" not in values and "extends" not in values:
-        raise ConfigError(f"{name} is a data-set YAML, not a configuration; give it as data={name}.")
+        raise ConfigError(f"{name} is a data-set YAML, not a configuration; give it as data={name}")
     return values, document.lines
 
 

@@ -50,6 +50,11 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     return f" Did you mean {found}?" if found else ""
 
 
+def with_hint(message: str, hint: str) -> str:
+    """Return the message, and the hint as a sentence of its own if there is one; no full stop at the end."""
+    return f"{message}.{hint}" if hint else message
+
+
 def show_value(value: Any) -> str:
     """Return a value as YAML would spell it, shortened to one readable piece."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -110,18 +115,18 @@ def explain(
         if problem["type"] == "extra_forbidden":
             unknown = show_path((*prefix, *problem["loc"]))
             hint = did_you_mean(unknown, [*own_keys, *other_keys])
-            sentence = f"{unknown}: unknown key{where((*prefix, *problem['loc']))}.{hint}"
+            sentence = with_hint(f"{unknown}: unknown key{where((*prefix, *problem['loc']))}", hint)
         elif problem["type"] == "missing":
             meaning = str(node.get("description") or _expected(node, schema)).rstrip(".")
-            sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}."
+            sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}"
         elif isinstance(cause, ValueError):
             hint = cause.hint if isinstance(cause, KeyedError) else ""
-            sentence = f"{key}: {cause}{where(full_path)}.{hint}"
+            sentence = with_hint(f"{key}: {cause}{where(full_path)}", hint)
         else:
             given = problem["input"]
             hint = _hint(given, _choices(node, schema))
             expected = _expected(node, schema)
-            sentence = f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}.{hint}"
+            sentence = with_hint(f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}", hint)
         sentences.setdefault(key if problem["type"] != "extra_forbidden" else sentence, sentence)
     lines = list(sentences.values())
     if len(lines) > _MOST_SHOWN:

@@ -24,7 +24,7 @@ _YOLOV8_NAME = re.compile(r"yolov8[nsmlx]?(?P<variant>[\w-]*)\.(yaml|pt)")
 
 
 class AlbumentationsSettings(Section):
-    """Image augmentation by Albumentations, beside Ultralytics' own (mosaic, colours, flips, geometry)."""
+    """Image augmentation by Albumentations, in addition to Ultralytics' own (mosaic, colours, flips, geometry)."""
 
     preset: Literal["none", "highway"] = Field(
         default="none",
@@ -156,10 +156,8 @@ class RunConfig(Section):
             twice = next(name for name in self.mask_classes if self.mask_classes.count(name) > 1)
             raise KeyedError(("mask_classes",), f"names the class {twice} twice")
         if self.train.get("cls_pw") and not self.reg.alpha.is_neutral:
-            message = "Ultralytics' class weights and ours (reg.alpha) are both on, and their product is no one's "
-            raise KeyedError(
-                ("train", "cls_pw"), message + "choice; leave out train.cls_pw, or set reg.alpha.scheme to none"
-            )
+            message = "Ultralytics' class weights and ours (reg.alpha) are both on, and would be multiplied; "
+            raise KeyedError(("train", "cls_pw"), message + "leave out train.cls_pw, or set reg.alpha.scheme to none")
         if self.train.get("rect") and not self.sampling.is_stock:
             message = "orders the images by shape, and sampling needs an order of its own; leave one of them out"
             raise KeyedError(("train", "rect"), message)

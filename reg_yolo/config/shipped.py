@@ -16,7 +16,7 @@ SHIPPED_WEIGHTS = "highway_yolov8n.pt"
 
 
 def shipped_folder(kind: Kind) -> Path:
-    """Return the folder of shipped files: inside an installed package, beside it in a clone.
+    """Return the folder of shipped files: inside an installed package, next to it in a clone.
 
     Raises:
         ConfigError: If the installation has lost them.
@@ -25,14 +25,14 @@ def shipped_folder(kind: Kind) -> Path:
     for folder in (package / "shipped" / _FOLDERS[kind], package.parent / _FOLDERS[kind]):
         if folder.is_dir():
             return folder
-    raise ConfigError(f"The shipped {kind} are missing beside {package}; install reg-yolo again.")
+    raise ConfigError(f"The shipped {kind} are missing next to {package}; install reg-yolo again")
 
 
 def shipped_names(kind: Kind = "configs") -> list[str]:
     """Return the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
     folder = shipped_folder(kind)
     names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-    # The plans lie among the configurations, and are none.
+    # The plans lie in a folder of the configurations, but are read by another command.
     return [name for name in names if kind != "configs" or not name.startswith("compare/")]
 
 
@@ -90,7 +90,7 @@ def write_shipped(destination: str | Path) -> list[Path]:
     present = [str(path) for path in copies if path.exists()]
     if present:
         shown = ", ".join(present[:3]) + (f" and {len(present) - 3} more" if len(present) > 3 else "")
-        raise ConfigError(f"Not overwritten: {shown}. Choose another folder, or move them away.")
+        raise ConfigError(f"Not overwritten: {shown}. Choose another folder, or move them away")
     written: list[Path] = []
     try:
         for path, source in copies.items():

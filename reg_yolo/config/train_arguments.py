@@ -26,7 +26,7 @@ _WORDS_FOR_TRUTH = {"on": True, "yes": True, "off": False, "no": False}
 
 
 def check_refused(train: Mapping[str, Any]) -> None:
-    """Refuse the arguments that are ours to set, and numbers that are none.
+    """Refuse the arguments that are ours to set, and numbers that are not finite.
 
     Raises:
         KeyedError: If an argument of `REFUSED` is given, or a number is not finite.

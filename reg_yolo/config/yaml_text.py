@@ -75,13 +75,13 @@ def read_yaml(text: str, name: str) -> YamlText:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = "; indent with spaces" if "'\\t'" in str(error.problem) else ""
-        raise ConfigError(f"{_at(name, mark)}: not valid YAML: {error.problem or error.context}{hint}.") from None
+        raise ConfigError(f"{_at(name, mark)}: not valid YAML: {error.problem or error.context}{hint}") from None
     except yaml.YAMLError as error:
         reason = str(getattr(error, "reason", error)).splitlines()[0]
-        raise ConfigError(f"{name}: not valid YAML: {reason}.") from None
+        raise ConfigError(f"{name}: not valid YAML: {reason}") from None
     except (RecursionError, ValueError):
         # PyYAML's scanner converts escapes such as \UFFFFFFFF unchecked.
-        raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an escape that is no character.") from None
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an escape that is not a character") from None
     if node is None:
         return YamlText(None)
     reader = _Reader(name)
@@ -98,7 +98,7 @@ def dump_yaml(value: Any) -> str:
         return yaml.dump(value, Dumper=_BothDumper, sort_keys=False, allow_unicode=True, width=120)
     except yaml.representer.RepresenterError as error:
         kind = type(error.args[1]).__name__ if len(error.args) > 1 else "an object"
-        raise ConfigError(f"{kind} cannot be written to YAML; expected numbers, text, lists and mappings.") from None
+        raise ConfigError(f"{kind} cannot be written to YAML; expected numbers, text, lists and mappings") from None
 
 
 class _Reader:
@@ -112,7 +112,7 @@ class _Reader:
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
         self.nodes += 1
         if len(path) > _DEEPEST or self.nodes > _MOST_NODES:
-            raise ConfigError(f"{self._place(node)}: nested too deeply or too large for a configuration.")
+            raise ConfigError(f"{self._place(node)}: nested too deeply or too large for a configuration")
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return {key: self.read(child, (*path, key)) for key, child in self._entries(node, path)}
@@ -120,20 +120,20 @@ class _Reader:
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
-        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken; write plain values.")
+        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken; write plain values")
 
     def _entries(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
         seen: set[str] = set()
         for key_node, child in node.value:
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
-                raise ConfigError(f"{self._place(key_node)}: a key must be a word.")
+                raise ConfigError(f"{self._place(key_node)}: a key must be a word")
             key = key_node.value
             full = show_path((*path, key))
             if key == "<<" and key_node.style is None:
-                raise ConfigError(f"{self._place(key_node)}: merge keys (<<) are not taken; use extends: FILE.")
+                raise ConfigError(f"{self._place(key_node)}: merge keys (<<) are not taken; use extends: FILE")
             if key in seen:
                 first = self.lines[(*path, key)]
-                raise ConfigError(f"{self._place(key_node)}: {full} is given twice (first on line {first}).")
+                raise ConfigError(f"{self._place(key_node)}: {full} is given twice (first on line {first})")
             seen.add(key)
             self.lines[(*path, key)] = key_node.start_mark.line + 1
             yield key, child
@@ -153,8 +153,8 @@ class _Reader:
             if tag == "float" and _FLOAT.match(text):
                 return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
-            raise ConfigError(f"{self._place(node)}: a number of {len(text)} digits is too long.") from None
-        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken here; write plain values.")
+            raise ConfigError(f"{self._place(node)}: a number of {len(text)} digits is too long") from None
+        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken here; write plain values")
 
     def _place(self, node: yaml.Node) -> str:
         return _at(self.name, node.start_mark)

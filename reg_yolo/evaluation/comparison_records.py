@@ -169,13 +169,13 @@ def content_differences(
 ) -> list[str]:
     """Return where a record's settings depart from the plan's, `reg.focal.gamma: 1.5, now 2.0`; empty where nowhere.
 
-    A setting that only one of them has is no difference at its default: it came to the program after the record.
+    A setting that only one of them has does not count at its default: it came to the program after the record.
     """
     left, right, usual = flattened(recorded), flattened(planned), flattened(defaults)
     found = []
     for key in dict.fromkeys([*left, *right]):
         values = [side.get(key, usual.get(key)) for side in (left, right)]
-        # The name of the loss is no setting: what it fills in is compared.
+        # The name of the loss does not count: what it fills in is compared.
         if values[0] != values[1] and key != "reg.preset":
             found.append(f"{key}: {values[0]!r}, now {values[1]!r}")
     return found

@@ -74,7 +74,7 @@ def balanced_l1_loss(
         pred: Tensor of any shape.
         target: Same shape.
         alpha: > 0, gain on small errors.
-        gamma: > 0, slope on large errors (Libra's symbol; the one gamma here that is no exponent).
+        gamma: > 0, slope on large errors (Libra's symbol; the one gamma here that is not an exponent).
         beta: > 0, threshold between small and large errors.
         reduction: "none", "mean" (over elements) or "sum".
 

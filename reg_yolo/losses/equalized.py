@@ -24,8 +24,9 @@ def equalized_focal_loss(
 ) -> Tensor:
     """Return the equalized focal loss e_c / gamma abs(y - p)^e_c BCE(z, y) (Li et al. 2022, eq. 3-4).
 
-    The exponent of class c is e_c = gamma + s (1 - g_c). With hard targets as printed; soft ones give the quality focal loss an exponent for each class. A class whose
-    positive and negative gradients balance, g_c = 1, has exponent gamma and factor 1: there it *is* the focal loss.
+    The exponent of class c is e_c = gamma + s (1 - g_c). With hard targets as printed; soft ones give the quality
+    focal loss an exponent for each class. A class whose positive and negative gradients balance, g_c = 1, has
+    exponent gamma and factor 1: there it *is* the focal loss.
 
     Args:
         pred_logits: Tensor[..., C].

@@ -33,7 +33,8 @@ def refined_generalized_focal_loss(
 ) -> Tensor:
     """Return the refined generalized focal loss (REG §2.1-2.5): alpha_c abs(y - p)^gamma BCE(z, y) g.
 
-    p and z are made uncertain as `uncertainty` says. Neutral arguments (no weights, gamma 0, no deviation) give binary cross-entropy, bit for bit.
+    p and z are made uncertain as `uncertainty` says. Neutral arguments (no weights, gamma 0, no deviation)
+    give binary cross-entropy, bit for bit.
 
     Args:
         pred_logits: Tensor[..., C].

@@ -52,7 +52,8 @@ def expected_quality_focal_loss(
 ) -> Tensor:
     """Return the expected quality focal loss E_q[abs(y - p)^gamma BCE(z, y)] (REG §2.6.4).
 
-    The expectation is under q = N(pred_logits, deviation^2), by Gauss-Hermite quadrature. For the way back two tensors of the logits' shape are kept, whatever `nodes` is.
+    The expectation is under q = N(pred_logits, deviation^2), by Gauss-Hermite quadrature. For the way back
+    two tensors of the logits' shape are kept, whatever `nodes` is.
 
     Args:
         pred_logits: Tensor of any shape, the mean of q.

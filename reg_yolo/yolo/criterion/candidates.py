@@ -90,7 +90,7 @@ def pairs_on_grids(boxes_xyxy: Tensor, points: Tensor, level_shapes: Sequence[tu
 
 
 def pairs_of_mask(inside: Tensor) -> CandidatePairs:
-    """Return the pairs of a dense mask, Tensor[M, A], for anchor points that are no regular grids."""
+    """Return the pairs of a dense mask, Tensor[M, A], for anchor points that are not regular grids."""
     rows, anchors = inside.nonzero(as_tuple=True)
     return CandidatePairs(inside.sum(1), rows, anchors)
 

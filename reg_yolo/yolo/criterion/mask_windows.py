@@ -36,7 +36,7 @@ class MaskWindow:
         image: Index of the image in the batch.
         rows: Slice of the positives.
         top, bottom, left, right: The window in mask pixels, `bottom` and `right` exclusive.
-        target: Tensor[1 or n, h, w], 1 on the object, 0 beside it.
+        target: Tensor[1 or n, h, w], 1 on the object, 0 elsewhere.
         inside: Bool Tensor[n, h, w], the pixels in each positive's own box; None where the window is the box.
         distance: Tensor like `target`, pixels to the object's nearest pixel; None where it is not asked for.
     """

@@ -27,10 +27,10 @@ class ComparedTraining(RegTraining):
 
     Random numbers start again from the seed before the model is built and before the first batch is drawn, so that
     neither hangs on what an arm's loss or sampling has drawn in between. Nothing is validated during training; the EMA
-    of the last epoch, last.pt, is evaluated once at the end, and there is no best.pt.
+    of the last epoch, last.pt, is evaluated once at the end, without a best.pt.
 
     Attributes:
-        reading: Held while the label files are read, which caches them beside the images.
+        reading: Held while the label files are read, which caches them next to the images.
         progress: Told how many epochs are done, in fractions, and how many there are.
         initial_weights: Digest of the weights before the first step.
         steps: Optimizer steps that were taken.

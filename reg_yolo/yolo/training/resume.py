@@ -25,7 +25,7 @@ def last_checkpoint(run_or_weights: Path) -> Path:
     """Return last.pt of a run directory, or the checkpoint itself.
 
     Raises:
-        WeightsError: If there is no such checkpoint.
+        WeightsError: If the checkpoint does not exist.
     """
     candidates = [run_or_weights]
     if run_or_weights.is_dir():

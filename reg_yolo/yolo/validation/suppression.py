@@ -64,7 +64,7 @@ class Suppression:
             agnostic: Whether boxes of different classes meet.
             multi_label: Whether a box may have several classes.
             max_det: Most detections of an image, the highest scores.
-            nc: Number of classes; 0 where there are no mask coefficients.
+            nc: Number of classes; 0 without mask coefficients.
             max_nms: Most candidates of an image, the highest scores.
             end2end: Whether the network has suppressed already.
 
