@@ -5,7 +5,12 @@ from collections.abc import Sequence
 
 
 def display_width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two."""
+    """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two.
+
+    Example:
+        >>> display_width("ป้าย"), display_width("道路")
+        (3, 4)
+    """
     width = 0
     for character in text:
         if unicodedata.category(character) in ("Mn", "Me", "Cf"):
@@ -15,7 +20,14 @@ def display_width(text: str) -> int:
 
 
 def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the table with columns padded to their widest cell, without a final line break."""
+    """Return the table with columns padded to their widest cell, without a final line break.
+
+    Example:
+        >>> print(text_table(["class", "AP"], [["sign", "0.61"], ["wall", "0.3"]]))
+        class    AP
+        sign   0.61
+        wall    0.3
+    """
     lines = [headings, *rows]
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(headings))]
     rendered = []
@@ -27,7 +39,14 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the table as Markdown, without a final line break."""
+    r"""Return the table as Markdown, without a final line break.
+
+    Example:
+        >>> print(markdown_table(["class", "AP"], [["bus_stop", "0.61"]]))
+        | class | AP |
+        |:---|---:|
+        | bus\_stop | 0.61 |
+    """
     escaped = [[escape_markdown(cell) for cell in line] for line in [headings, *rows]]
     return markdown_rows(escaped[0], escaped[1:])
 
@@ -46,7 +65,12 @@ def markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], text_c
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what would end a cell or start emphasis, as class names with underscores do."""
+    r"""Escape what would end a cell or start emphasis, as class names with underscores do.
+
+    Example:
+        >>> escape_markdown("bus_stop")
+        'bus\\_stop'
+    """
     for character in "\\|*_`":
         text = text.replace(character, f"\\{character}")
     return text

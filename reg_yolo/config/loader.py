@@ -31,7 +31,7 @@ def load_config(
     cwd: Path | None = None,
     above: Sequence[Layer] = (),
 ) -> RunConfig:
-    """Return the settings of a run, resolved and validated; paths in it are absolute.
+    r"""Return the settings of a run, resolved and validated; paths in it are absolute.
 
     Args:
         source: A YAML file, or the name of a shipped one such as `detect/yolov8n`.
@@ -42,6 +42,16 @@ def load_config(
 
     Raises:
         ConfigError: If a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "run.yaml"
+        ...     _ = file.write_text("model: yolov8n.yaml\ndata: highway_detect\nreg: gfl\n")
+        ...     config = load_config(file, ["reg.focal.gamma=1.5", "epochs=3"])
+        >>> config.reg.preset, config.reg.focal.gamma, config.train
+        ('gfl', 1.5, {'epochs': 3})
     """
     folder = Path.cwd() if cwd is None else Path(cwd).absolute()
     layers = _read_chain(_find_source(str(source), folder), folder)
@@ -69,7 +79,13 @@ def load_config(
 
 
 def dump_config(config: RunConfig) -> str:
-    """Return the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
+    """Return the settings as YAML with every value visible, which `load_config` reads back to an equal object.
+
+    Example:
+        >>> config = load_config("detect/yolov8n", ["epochs=3"])
+        >>> dump_config(config).splitlines()[0]
+        'task: detect'
+    """
     return dump_yaml(config.to_dict())
 
 

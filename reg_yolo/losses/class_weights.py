@@ -22,6 +22,10 @@ def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
     Raises:
         ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout; or `temper` is
             out of range.
+
+    Example:
+        >>> inverse_frequency_weights([900, 90, 10])
+        tensor([  1.1111,  11.1111, 100.0000])
     """
     values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
@@ -45,6 +49,10 @@ def balanced_weights(counts: Counts, temper: float = 1.0) -> Tensor:
 
     Raises:
         ValueError: As `inverse_frequency_weights`.
+
+    Example:
+        >>> balanced_weights([60, 30, 10])
+        tensor([0.5556, 1.1111, 3.3333])
     """
     values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
@@ -59,6 +67,10 @@ def imbalance_ratio(counts: Counts) -> float:
 
     Raises:
         ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout.
+
+    Example:
+        >>> imbalance_ratio([1500, 50])
+        30.0
     """
     values, _ = checked_counts(counts)
     present = values[values > 0]

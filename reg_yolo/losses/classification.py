@@ -35,6 +35,10 @@ def sigmoid_focal_loss(
 
     Raises:
         ValueError: If shapes differ, or alpha, gamma or reduction is out of range.
+
+    Example:
+        >>> sigmoid_focal_loss(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 1.0]))
+        tensor([4.3322e-02, 2.7321e-05])
     """
     z, y = _checked_pair(pred_logits, targets, "targets", gamma)
     loss = F.binary_cross_entropy_with_logits(z, y, reduction="none")
@@ -62,6 +66,10 @@ def quality_focal_loss(
 
     Raises:
         ValueError: If shapes differ, or gamma or reduction is out of range.
+
+    Example:
+        >>> quality_focal_loss(torch.zeros(3), torch.tensor([1.0, 0.5, 0.0]))
+        tensor([0.1733, 0.0000, 0.1733])
     """
     z, y = _checked_pair(pred_logits, target_scores, "target_scores", gamma)
     return reduce_loss(modulated_bce(z, y, gamma), reduction)
@@ -85,6 +93,10 @@ def varifocal_loss(
 
     Raises:
         ValueError: If shapes differ, or alpha, gamma or reduction is out of range.
+
+    Example:
+        >>> varifocal_loss(torch.zeros(3), torch.tensor([1.0, 0.5, 0.0]))
+        tensor([0.6931, 0.3466, 0.1300])
     """
     z, y = _checked_pair(pred_logits, target_scores, "target_scores", gamma)
     check_range("alpha", alpha, 0.0)
@@ -113,6 +125,10 @@ def softmax_focal_loss(
 
     Raises:
         ValueError: If shapes do not fit, or gamma or reduction is out of range.
+
+    Example:
+        >>> softmax_focal_loss(torch.zeros(1, 4), torch.tensor([2]))
+        tensor([0.7798])
     """
     check_range("gamma", gamma, 0.0)
     expected = (*pred_logits.shape[:1], *pred_logits.shape[2:])

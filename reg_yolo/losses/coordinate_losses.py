@@ -23,6 +23,10 @@ def smooth_l1_loss(pred: Tensor, target: Tensor, beta: float = 1.0, reduction: s
 
     Raises:
         ValueError: If shapes differ or beta is negative.
+
+    Example:
+        >>> smooth_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.1250, 1.5000])
     """
     check_range("beta", beta, 0.0)
     prediction, truth = _checked(pred, target)
@@ -43,6 +47,10 @@ def focal_l1_loss(pred: Tensor, target: Tensor, beta: float = 0.8, reduction: st
 
     Raises:
         ValueError: If shapes differ or beta is out of range.
+
+    Example:
+        >>> focal_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.3850, 1.2715])
     """
     # 1/e typed with four digits is to pass
     check_range("beta", beta, 1.0 / math.e - 1e-4, 1.0)
@@ -80,6 +88,10 @@ def balanced_l1_loss(
 
     Raises:
         ValueError: If shapes differ or a number is not positive.
+
+    Example:
+        >>> balanced_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.4006, 2.5786])
     """
     for name, value in (("alpha", alpha), ("gamma", gamma), ("beta", beta)):
         check_range(name, value, 1e-6)

@@ -24,6 +24,10 @@ def distribution_spread(pred_dist: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the last two dimensions are not (4, reg_max).
+
+    Example:
+        >>> distribution_spread(torch.zeros(4, 16))
+        tensor(0.5423)
     """
     check_last_dims("pred_dist", pred_dist, 4, None)
     mean, deviation = distribution_moments(pred_dist)
@@ -39,6 +43,10 @@ def distribution_moments(pred_dist: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Two Tensor[...], mean in [0, reg_max - 1] and deviation >= 0. The mean is what the head decodes as a distance.
+
+    Example:
+        >>> distribution_moments(torch.zeros(4, 16))
+        (tensor([7.5000, 7.5000, 7.5000, 7.5000]), tensor([4.6098, 4.6098, 4.6098, 4.6098]))
     """
     logits = at_least_float32(pred_dist)
     middle = 0.5 * (logits.shape[-1] - 1)

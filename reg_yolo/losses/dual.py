@@ -33,6 +33,12 @@ class DualClassWeights:
 
     Raises:
         ValueError: If a number is out of range.
+
+    Example:
+        >>> dual = DualClassWeights([60, 30, 10])
+        >>> dual.ascend(torch.tensor([60.0, 30.0, 90.0]), torch.tensor([60.0, 30.0, 10.0]))
+        >>> dual.weights()
+        tensor([0.5405, 1.0811, 3.5134])
     """
 
     def __init__(

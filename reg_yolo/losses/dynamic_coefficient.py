@@ -38,6 +38,10 @@ def dynamic_coefficient(
 
     Raises:
         ValueError: If a shape does not fit, `unit` is unknown, eps is negative, or strides are missing.
+
+    Example:
+        >>> dynamic_coefficient(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]), unit="diagonal")
+        tensor([1.0260])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     check_choice("unit", unit, UNITS)
@@ -72,6 +76,10 @@ def equilibrated_loss(class_losses: Tensor, coefficients: Tensor, reduction: str
 
     Raises:
         ValueError: If shapes differ.
+
+    Example:
+        >>> equilibrated_loss(torch.tensor([1.0, 1.0]), torch.tensor([3.0, 1.0]))
+        tensor([1.5000, 0.5000])
     """
     check_same_shape("class_losses", class_losses, "coefficients", coefficients)
     losses = at_least_float32(class_losses)

@@ -35,6 +35,10 @@ def eiou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
     Raises:
         ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> eiou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.8000])
     """
     return reduce_loss(_iou_and_eiou(pred_boxes, target_boxes)[1], reduction)
 
@@ -60,6 +64,10 @@ def focal_eiou_loss(
 
     Raises:
         ValueError: If a shape is not (N, 4), shapes differ or gamma is negative.
+
+    Example:
+        >>> focal_eiou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5657])
     """
     check_range("gamma", gamma, 0.0)
     iou, eiou = _iou_and_eiou(pred_boxes, target_boxes)
@@ -83,6 +91,10 @@ def focal_eiou_v1_loss(pred_boxes: Tensor, target_boxes: Tensor, beta: float = 0
 
     Raises:
         ValueError: If a shape is not (N, 4), the shapes differ or beta is out of range.
+
+    Example:
+        >>> focal_eiou_v1_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.6585])
     """
     _, eiou = _iou_and_eiou(pred_boxes, target_boxes)
     return focal_l1_loss(eiou, torch.zeros_like(eiou), beta, reduction)
@@ -106,6 +118,10 @@ def focal_eiou_star_loss(
 
     Raises:
         ValueError: If a shape is not (N, 4), the shapes differ, gamma is negative or `form` unknown.
+
+    Example:
+        >>> focal_eiou_star_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.3323])
     """
     check_range("gamma", gamma, 0.0)
     check_choice("form", form, ("clamped", "printed"))

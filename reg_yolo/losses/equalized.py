@@ -39,6 +39,10 @@ def equalized_focal_loss(
 
     Raises:
         ValueError: If a shape does not fit, gamma is not positive or s negative.
+
+    Example:
+        >>> equalized_focal_loss(torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([1.0, 0.5]))
+        tensor([[0.1733, 0.0325]])
     """
     z, y, exponent, factor = _prepared(pred_logits, target_scores, gradient_ratio, gamma, s)
     factor = factor if weight is None else factor * weight.detach().to(z.dtype)
@@ -57,6 +61,10 @@ def equalized_focal_slope(
     """Return the derivative of `equalized_focal_loss` by each logit, in closed form; arguments and errors as there.
 
     What `GradientRatio` adds up, without a backward pass.
+
+    Example:
+        >>> equalized_focal_slope(torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([1.0, 0.5]))
+        tensor([[-0.2983, -0.1209]])
     """
     z, y, exponent, factor = _prepared(pred_logits, target_scores, gradient_ratio, gamma, s)
     _, slope = value_and_slope(z, y, exponent)
@@ -72,6 +80,12 @@ class GradientRatio:
 
     Args:
         num_classes: C.
+
+    Example:
+        >>> ratio = GradientRatio(2)
+        >>> ratio.accumulate(torch.tensor([[2.0, 1.0], [2.0, 4.0]]))
+        >>> ratio.ratio()
+        tensor([1.0000, 0.2500])
     """
 
     def __init__(self, num_classes: int) -> None:

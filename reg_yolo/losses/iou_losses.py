@@ -31,6 +31,10 @@ def iou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") 
 
     Raises:
         ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> iou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5000])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     return reduce_loss(1.0 - intersection_over_union(pred, target)[0], reduction)
@@ -49,6 +53,10 @@ def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
     Raises:
         ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> giou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5000])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, union = intersection_over_union(pred, target)
@@ -70,6 +78,10 @@ def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
     Raises:
         ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> diou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5500])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, _ = intersection_over_union(pred, target)
@@ -92,6 +104,10 @@ def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
     Raises:
         ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> ciou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5532])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, _ = intersection_over_union(pred, target)
@@ -106,6 +122,10 @@ def aspect_ratio_term(pred_boxes: Tensor, target_boxes: Tensor) -> Tensor:
     """Return the aspect term v = 4/pi^2 (atan(w_gt/h_gt) - atan(w/h))^2 of CIoU (EIOU eq. 1-5), Tensor[N] in [0, 1].
 
     The paper's eq. 6 prints dv/dw and dv/dh with the wrong sign; the gradient here is autograd's.
+
+    Example:
+        >>> aspect_ratio_term(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.0420])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     return (4.0 / math.pi**2) * (_aspect_angle(target) - _aspect_angle(pred)).square()

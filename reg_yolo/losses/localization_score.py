@@ -73,6 +73,11 @@ def match_anchors(
 
     Raises:
         ValueError: If a shape does not fit, or alpha is out of range.
+
+    Example:
+        >>> anchors = torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 9], [40.0, 0, 50, 10]])
+        >>> match_anchors(anchors, torch.zeros(3, 1), anchors[:1], torch.tensor([0]))
+        tensor([ 0,  0, -1])
     """
     check_last_dims("anchors", anchors, None, 4)
     check_last_dims("target_boxes", target_boxes, None, 4)

@@ -24,6 +24,10 @@ def keep_hard_entries(weight: Tensor, pred_logits: Tensor, strength: float = 1.0
 
     Raises:
         ValueError: If the shape does not fit or strength is negative.
+
+    Example:
+        >>> keep_hard_entries(torch.tensor([0.2, 0.2]), torch.tensor([-4.0, 4.0]))
+        tensor([0.2144, 0.9856])
     """
     check_broadcast("weight", weight, pred_logits.shape)
     check_range("strength", strength, 0.0)
@@ -48,6 +52,11 @@ def mitigation_weights(counts: Counts, exponent: float = 0.5) -> Tensor:
     Raises:
         ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout; or `exponent` is
             negative.
+
+    Example:
+        >>> mitigation_weights([400, 100])
+        tensor([[1.0000, 0.5000],
+                [1.0000, 1.0000]])
     """
     values, dtype = checked_counts(counts)
     check_range("exponent", exponent, 0.0)

@@ -20,6 +20,11 @@ def reduce_loss(loss: Tensor, reduction: str, normalizer: Tensor | float | None 
 
     Raises:
         ValueError: If `reduction` is none of the three.
+
+    Example:
+        >>> import torch
+        >>> reduce_loss(torch.tensor([1.0, 3.0]), "mean", normalizer=8)
+        tensor(0.5000)
     """
     check_choice("reduction", reduction, REDUCTIONS)
     if reduction == "none":

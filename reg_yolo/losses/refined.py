@@ -56,6 +56,11 @@ def refined_generalized_focal_loss(
 
     Raises:
         ValueError: If a shape does not fit, gamma is negative, or a choice is unknown.
+
+    Example:
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[0.8, 0.0]])
+        >>> refined_generalized_focal_loss(logits, targets, class_weights=torch.tensor([2.0, 1.0]))
+        tensor([[0.2278, 0.2451]])
     """
     check_same_shape("pred_logits", pred_logits, "target_scores", target_scores)
     check_range("gamma", gamma, 0.0)
@@ -100,6 +105,11 @@ def entry_weight(
 
     Raises:
         ValueError: If a shape does not fit or a choice is unknown.
+
+    Example:
+        >>> targets, weights = torch.tensor([[0.8, 0.0]]), torch.tensor([2.0, 3.0])
+        >>> entry_weight(targets, weights, "positives", torch.tensor(0.5), "negatives")
+        tensor([[2.0000, 0.5000]])
     """
     check_choice("class_weights_on", class_weights_on, CLASS_WEIGHT_TARGETS)
     check_choice("spatial_scope", spatial_scope, SPATIAL_SCOPES)

@@ -25,6 +25,10 @@ def spatial_context_weight(distance: Tensor, beta: float, delta: float, floor: f
 
     Raises:
         ValueError: If `floor` is out of range, or beta or delta is not finite.
+
+    Example:
+        >>> spatial_context_weight(torch.tensor([0.0, 1.0, 4.0]), beta=3.0, delta=1.0, floor=0.1)
+        tensor([0.1000, 0.5000, 0.9999])
     """
     check_range("floor", floor, 0.0, 1.0)
     for name, value in (("beta", beta), ("delta", delta)):
@@ -62,6 +66,11 @@ def center_distance(
 
     Raises:
         ValueError: If a shape does not fit.
+
+    Example:
+        >>> points, boxes = torch.tensor([[10.0, 10.0], [30.0, 10.0]]), torch.tensor([[[0.0, 0.0, 20.0, 20.0]]])
+        >>> center_distance(points, boxes, torch.tensor([[0]]), torch.tensor([[True]]), num_classes=1).flatten()
+        tensor([0.0000, 1.4142])
     """
     boxes, groups = _valid_boxes(anchor_points, boxes_xyxy, labels, valid, num_classes)
     size = boxes[:, 2:] - boxes[:, :2]
@@ -98,6 +107,11 @@ def edge_distance(
 
     Raises:
         ValueError: If a shape does not fit.
+
+    Example:
+        >>> points, boxes = torch.tensor([[10.0, 10.0], [36.0, 10.0]]), torch.tensor([[[0.0, 0.0, 20.0, 20.0]]])
+        >>> edge_distance(points, boxes, torch.tensor([[0]]), torch.tensor([[True]]), 1, torch.full((2,), 8.0))[0, :, 0]
+        tensor([0., 2.])
     """
     strides = strides.detach().float().reshape(-1)
     if strides.shape != anchor_points.shape[:1]:

@@ -30,12 +30,21 @@ def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: s
 
     Raises:
         ValueError: If `mode` is unknown, or `deviation` is negative or does not broadcast.
+
+    Example:
+        >>> expected_probability(torch.tensor([2.0]), deviation=2.0), torch.tensor([2.0]).sigmoid()
+        (tensor([0.7768]), tensor([0.8808]))
     """
     return expected_logits(pred_logits, deviation, mode).sigmoid()
 
 
 def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
-    """Return the logits of `expected_probability`: the form that goes into a loss on logits. Same arguments."""
+    """Return the logits of `expected_probability`: the form that goes into a loss on logits. Same arguments.
+
+    Example:
+        >>> expected_logits(torch.tensor([2.0]), deviation=2.0)
+        tensor([1.2474])
+    """
     check_choice("mode", mode, UNCERTAINTY_MODES)
     if isinstance(deviation, Tensor):
         check_broadcast("deviation", deviation, pred_logits.shape)

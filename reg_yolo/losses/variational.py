@@ -30,6 +30,10 @@ def gaussian_kl(
 
     Raises:
         ValueError: If `prior_deviation` or a numeric `deviation` is not positive.
+
+    Example:
+        >>> gaussian_kl(torch.tensor([0.0, 1.0]), deviation=1.0)
+        tensor([0.0000, 0.5000])
     """
     tiny = torch.finfo(torch.float32).tiny
     check_range("prior_deviation", prior_deviation, tiny)
@@ -65,6 +69,10 @@ def expected_quality_focal_loss(
 
     Raises:
         ValueError: If shapes differ or a number is out of range.
+
+    Example:
+        >>> expected_quality_focal_loss(torch.zeros(1), 1.0, torch.ones(1), gamma=2.0)
+        tensor([0.3464])
     """
     check_same_shape("pred_logits", pred_logits, "target_scores", target_scores)
     check_range("gamma", gamma, 0.0)
@@ -103,6 +111,10 @@ def variational_free_energy(
 
     Raises:
         ValueError: If shapes differ or a number is out of range.
+
+    Example:
+        >>> variational_free_energy(torch.zeros(1), 1.0, torch.ones(1), gamma=2.0, prior_mean=-1.0)
+        tensor([0.8464])
     """
     check_range("kl_weight", kl_weight, 0.0)
     z = at_least_float32(pred_logits)

@@ -54,7 +54,8 @@ def balanced_nms(
         >>> scores, labels = torch.tensor([0.81, 0.80, 0.79]), torch.zeros(3)
         >>> balanced_nms(boxes, scores, labels, 0.5).indices
         tensor([1])
-        >>> torchvision.ops.nms(boxes, scores, 0.5)
+        >>> from torchvision.ops import nms
+        >>> nms(boxes, scores, 0.5)
         tensor([0])
     """
     if mode not in get_args(BalancedMode):

@@ -157,10 +157,10 @@ ERRORS_IN_FILE = [
     ("mask_classes: [sign]\n", "mask_classes: belongs to task joint, and task is detect; leave it out (a.yaml:3)"),
     ("lambda_seg: 2\n", "lambda_seg: belongs to task joint, and task is detect; leave it out (a.yaml:3)"),
     ("lambda_seg: -2\n", "lambda_seg: got -2, expected a number from 0 to 1000 (a.yaml:3)"),
-    ("albumentations: rain\n", 'albumentations.preset: got "rain", expected one of none, highway (a.yaml:3).'),
+    ("albumentations: rain\n", 'albumentations.preset: got "rain", expected one of none, highway (a.yaml:3)'),
     ("albumentations:\n  transforms: [Blur, 3]\n", "albumentations.transforms[1]: got 3, expected text or a mapping"),
     ("albumentations:\n  transforms: [{A: {}, B: {}}]\n", "albumentations.transforms[0]: got 2 names in one entry"),
-    ("albumentations: {mode: add}\n", 'albumentations.mode: got "add", expected one of extend, replace (a.yaml:3).'),
+    ("albumentations: {mode: add}\n", 'albumentations.mode: got "add", expected one of extend, replace (a.yaml:3)'),
     ("model: x\n", "a.yaml:3: model is given twice (first on line 1)"),
     ("train: {a: [}\n", "a.yaml:3: not valid YAML"),
 ]

@@ -89,7 +89,7 @@ WRONG = [
     ("reg.spatial.beta=200", "reg.spatial.beta: got 200, expected a number from -100 to 100 (command line)"),
     ("reg.focal=2", "reg.focal: got 2, expected a mapping of keys (command line)"),
     ("reg=regg", 'reg.preset: got "regg", expected one of stock, gfl, reg'),
-    ("lr0=fast", 'train.lr0: got "fast", expected a number such as 0.01 (command line).'),
+    ("lr0=fast", 'train.lr0: got "fast", expected a number such as 0.01 (command line)'),
     ("reg.uncertainty.mode=off", "Did you mean none?"),
     ("epochs", "'epochs' (command line): expected KEY=VALUE, such as epochs=3 or reg.focal.gamma=1.5"),
     ("=3", "'=3' (command line): expected KEY=VALUE"),

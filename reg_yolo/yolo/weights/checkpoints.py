@@ -1,8 +1,8 @@
 """Checkpoints: opened with the restricted loader, written by rename, with what must survive as plain Python data.
 
 The model in a checkpoint is a stock Ultralytics class. What our criterion and predictor need besides the weights lies
-as plain data under the key `reg_yolo` of the checkpoint and in the attribute of the same name on the model, so that copied
-weights behave the same and plain Ultralytics loads them without knowing us.
+as plain data under the key `reg_yolo` of the checkpoint and in the attribute of the same name on the model, so that
+copied weights behave the same and plain Ultralytics loads them without knowing us.
 """
 
 import io
