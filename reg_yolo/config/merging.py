@@ -27,7 +27,7 @@ def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return one `reg` section covered by another.
 
-    A layer that names a preset starts afresh: what earlier layers wrote below their own preset was meant for that one.
+    A layer that names a preset starts over: what earlier layers wrote below their own preset was meant for that one.
     Explicit class weights and a weighting scheme exclude each other, so the later one of the two removes the earlier.
     """
     if above.get("preset") is not None:
@@ -49,7 +49,7 @@ def _assign_section(reg: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_sampling(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one `sampling` section covered by another; a layer that names a method starts afresh from it."""
+    """Return one `sampling` section covered by another; a layer that names a method starts over from it."""
     return dict(above) if above.get("method") is not None else deep_merge(below, above)
 
 

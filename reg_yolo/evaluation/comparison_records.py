@@ -112,7 +112,7 @@ def read_record(path: Path) -> RunRecord:
     """Read a record.
 
     Raises:
-        ValueError: If the file is none, or of another schema.
+        ValueError: If the file is not a record, or of another schema.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
@@ -130,7 +130,7 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
     """Read all records of a folder.
 
     Returns:
-        The records, sorted by path, and a sentence for each file that is none.
+        The records, sorted by path, and a sentence for each file that is not a record.
     """
     records, faults = [], []
     for path in sorted((out / RECORDS).rglob("*.json")):
@@ -144,7 +144,7 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
 def find_record(
     out: Path, key: tuple[str, str, int], run_hash: str, content: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> RunRecord | None:
-    """Return the record of a run; None where there is none, or none that can be read.
+    """Return the record of a run; None where it is missing or cannot be read.
 
     Args:
         out: Folder of the comparison.

@@ -85,7 +85,7 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
     places = [_run_folder(Path(folder)) for folder in folders]
     twice = next((place for index, place in enumerate(places) if place in places[:index]), None)
     if twice is not None:
-        raise ConfigError(f"report: {twice} stands twice among the runs")
+        raise ConfigError(f"report: {twice} is given twice")
     names = _distinct_names(places) if labels is None else [label.strip() for label in labels]
     if len(names) != len(places):
         raise ConfigError(

@@ -169,7 +169,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         dense.view(-1)[place] = metrics[pair]
         best = dense.topk(self.topk, dim=1).indices
         best = best.add_(starts.unsqueeze(1)).view(-1)
-        # The places ascend as the pairs do. What is none of them is a point outside the object.
+        # The places ascend as the pairs do. Any other value is a point outside the object.
         found = torch.searchsorted(place, best).clamp_(max=len(place) - 1)
         return pair[found[place[found] == best]]
 

@@ -77,7 +77,7 @@ class Assignment:
         target_scores: Tensor[B, A, C], soft targets in [0, 1].
         normalizer: Scalar, max(sum of the targets, 1).
         has_mask: Tensor[P] bool, whether the positive's object has a mask; None in a task without masks.
-        ignored: Bool, broadcastable to [B, A, C]: entries about which nobody knows whether the object is there, classes
+        ignored: Bool, broadcastable to [B, A, C]: entries of which it is unknown whether the object is there, classes
             that an image's data set does not annotate and points that are neither positive nor background; None where
             there are none.
     """

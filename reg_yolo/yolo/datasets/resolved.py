@@ -84,7 +84,7 @@ def check_joint_split(sets: JointSets, split: str) -> None:
     if split == "train" and not any(sets.label_counts(split)[1]):
         raise DataError(
             f"No object of the training split has a mask of {', '.join(sets.mask_classes)}: all their rows are boxes; "
-            "use task detect, or label polygons."
+            "use task detect, or label polygons"
         )
 
 

@@ -55,7 +55,7 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     if changed:
         raise ConfigError(
             f"{path} was trained with another loss, and a resumed run keeps its loss: {'; '.join(changed)}. "
-            "Leave these keys out, or start a new run from these weights."
+            "Leave these keys out, or start a new run from these weights"
         )
     return saved
 

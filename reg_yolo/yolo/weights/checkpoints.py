@@ -42,7 +42,7 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         if "outside the supported" in str(error):
             raise WeightsError(
                 f"{path}: refused, since loading it would run code that is neither torch's nor Ultralytics'. "
-                "Pass --trust (trust=True from Python) only if you know who made it."
+                "Pass --trust (trust=True from Python) only if you know who made it"
             ) from error
         raise WeightsError(
             f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file"
