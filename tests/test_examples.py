@@ -13,6 +13,7 @@ import pytest
 
 from reg_yolo import losses, nms
 from reg_yolo.config import loader
+from reg_yolo.detections import read_detections
 
 PACKAGE = Path(loader.__file__).resolve().parents[1]
 # Rooms in which every module is tried, whether it has examples yet or not.
@@ -61,6 +62,7 @@ PUBLIC = [
     nms.soft_nms,
     loader.load_config,
     loader.dump_config,
+    read_detections,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Says in text what each preset computes, term by term, with the equations' numbers in the papers.
+"""Say in text what each preset computes, term by term, with the equations' numbers in the papers.
 
 Written from the resolved settings, so that it cannot fall behind them.
 """

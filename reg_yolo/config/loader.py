@@ -1,4 +1,4 @@
-"""Loads a configuration: a file or a shipped one, what it extends, and the command line above them."""
+"""Load a configuration: a file or a shipped one, what it extends, and the command line above them."""
 
 from __future__ import annotations
 

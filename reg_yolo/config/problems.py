@@ -1,4 +1,4 @@
-"""Turns a rejected value into one sentence: which key, what was given, what was expected, where, what may be meant."""
+"""Turn a rejected value into one sentence: which key, what was given, what was expected, where, what may be meant."""
 
 from __future__ import annotations
 

@@ -72,6 +72,11 @@ class RegSettings(Section):
 
         Raises:
             ConfigError: If a key is unknown, or a value has the wrong type or range.
+
+        Example:
+            >>> settings = RegSettings.from_mapping({"preset": "gfl", "focal": {"gamma": 1.5}})
+            >>> settings.focal.gamma, settings.spatial.enabled
+            (1.5, False)
         """
         try:
             return cls.model_validate({} if given is None else given)

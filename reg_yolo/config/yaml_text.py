@@ -1,4 +1,4 @@
-"""Reads YAML text into plain data and remembers on which line each key stands.
+"""Read YAML text into plain data and remember on which line each key stands.
 
 Scalars follow the core schema of YAML 1.2, not the 1.1 rules of PyYAML, because those read `1e-3` as text, `12:30` as
 750, `2024-09-07` as a date and the key `on` as true.
@@ -29,13 +29,13 @@ _FLOAT = re.compile(
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Composes nodes whose plain scalars are tagged by the core schema."""
+    """Loader that composes nodes whose plain scalars are tagged by the core schema."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  (PyYAML reads it from the class)
 
 
 class _BothDumper(yaml.SafeDumper):
-    """Quotes whatever this reader or one of YAML 1.1 would not read back as text."""
+    """Dumper that quotes whatever this reader or one of YAML 1.1 would not read back as text."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -102,7 +102,7 @@ def dump_yaml(value: Any) -> str:
 
 
 class _Reader:
-    """Converts composed nodes, with limits that keep aliases of aliases from exploding."""
+    """Converter of composed nodes, with limits that keep aliases of aliases from exploding."""
 
     def __init__(self, name: str) -> None:
         self.name = name

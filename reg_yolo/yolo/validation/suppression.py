@@ -19,7 +19,7 @@ SuppressionKind = Literal["stock", "soft", "balanced"]
 
 @dataclass
 class Suppression:
-    """Turns raw output into detections, as `ultralytics.utils.nms.non_max_suppression` does.
+    """Callable that turns raw output into detections, as `ultralytics.utils.nms.non_max_suppression` does.
 
     `stock` is that function. `balanced` and `soft` (Gaussian, sigma 0.5) start from the same candidates: its selection
     by confidence, class and number comes first.
