@@ -1,8 +1,8 @@
 """YOLOv8 for road assets with the Refined Generalized Focal Loss.
 
-This is the public face, with `reg_yolo.data`, `reg_yolo.detections`, `reg_yolo.scenes` and `reg_yolo.losses`; deeper
-modules are private. `reg_yolo.losses` stands on torch alone. The names below are imported when they are first used,
-because they bring Ultralytics with them.
+This is the public face, with `reg_yolo.data`, `reg_yolo.detections`, `reg_yolo.scenes`, `reg_yolo.inventory`,
+`reg_yolo.losses` and `reg_yolo.nms`; deeper modules are private. `reg_yolo.losses` stands on torch alone. The names
+below are imported when they are first used, because they bring Ultralytics with them.
 """
 
 from importlib import import_module

@@ -24,7 +24,15 @@ _LONGEST_STEM = 200
 
 
 def replace_text(target: Path, text: str) -> None:
-    """Replace a UTF-8 file with Unix line ends as a whole; see `replace_bytes`."""
+    """Replace a UTF-8 file with Unix line ends as a whole; see `replace_bytes`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     replace_text(Path(folder) / "notes.txt", "whole")
+        ...     (Path(folder) / "notes.txt").read_text()
+        'whole'
+    """
     replace_bytes(target, text.encode("utf-8"))
 
 
@@ -87,6 +95,14 @@ def whole_folder(out: Path) -> Iterator[Path]:
     Raises:
         DataError: If `out` is a file or holds something.
         OutputError: If it cannot be made.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with whole_folder(Path(folder) / "set") as temporary:
+        ...         replace_text(temporary / "data.yaml", "names: [sign]")
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['set']
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DataError(f"{out} exists already; name a folder that does not, or remove it first.")
@@ -132,7 +148,15 @@ def open_regular(path: Path | str) -> BinaryIO:
 
 
 def file_sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file (of all files inside, for an exported model that is a folder)."""
+    """Return the SHA-256 of a file (of all files inside, for an exported model that is a folder).
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     replace_text(Path(folder) / "a.txt", "")
+        ...     file_sha256(Path(folder) / "a.txt")[:8]
+        'e3b0c442'
+    """
     path = Path(path)
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:

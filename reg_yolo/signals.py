@@ -94,7 +94,14 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 @contextmanager
 def listening_for_signals() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once."""
+    """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once.
+
+    Example:
+        >>> with listening_for_signals() as stop:
+        ...     frames = [frame for frame in range(3) if not stop.is_set()]
+        >>> frames
+        [0, 1, 2]
+    """
     stop = StopRequest()
     with stop.listening():
         yield stop.event

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Sequence
 
 
 def display_width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two."""
+    """Return how many columns of a terminal `text` takes: Thai vowel signs take none, Chinese characters two.
+
+    Example:
+        >>> display_width("ป้าย"), display_width("道路")
+        (3, 4)
+    """
     width = 0
     for character in text:
         if unicodedata.category(character) in ("Mn", "Me", "Cf"):
@@ -17,7 +22,14 @@ def display_width(text: str) -> int:
 
 
 def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the table with columns padded to their widest cell, without a final line break."""
+    """Return the table with columns padded to their widest cell, without a final line break.
+
+    Example:
+        >>> print(text_table(["class", "AP"], [["sign", "0.61"], ["wall", "0.3"]]))
+        class    AP
+        sign   0.61
+        wall    0.3
+    """
     lines = [[visible(cell) for cell in line] for line in [headings, *rows]]
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(headings))]
     rendered = []
@@ -29,7 +41,14 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the table as Markdown, without a final line break."""
+    r"""Return the table as Markdown, without a final line break.
+
+    Example:
+        >>> print(markdown_table(["class", "AP"], [["bus_stop", "0.61"]]))
+        | class | AP |
+        |:---|---:|
+        | bus\_stop | 0.61 |
+    """
     escaped = [[escape_markdown(cell) for cell in line] for line in [headings, *rows]]
     return markdown_rows(escaped[0], escaped[1:])
 
@@ -48,7 +67,12 @@ def markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], text_c
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what would end a cell, start emphasis, a link or HTML, as class names with underscores do."""
+    r"""Escape what would end a cell, start emphasis, a link or HTML, as class names with underscores do.
+
+    Example:
+        >>> escape_markdown("bus_stop")
+        'bus\\_stop'
+    """
     text = visible(text)
     for character in "\\|*_`[]":
         text = text.replace(character, f"\\{character}")
@@ -56,7 +80,7 @@ def escape_markdown(text: str) -> str:
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Return a text with characters that steer a terminal or turn the order of writing as codes that can be read.
+    r"""Return a text with characters that steer a terminal or turn the order of writing as codes that can be read.
 
     Names of files and classes come from others, and may hold escape sequences that set a terminal's title, move its
     cursor or turn the direction of writing.

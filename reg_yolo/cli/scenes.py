@@ -13,7 +13,7 @@ from reg_yolo.errors import ConfigError
 
 def scenes(
     out: Annotated[Path, typer.Argument(help="Folder that is made.")],
-    images: Annotated[int, typer.Option(help="Number of still pictures.")] = 400,
+    images: Annotated[int, typer.Option(help="Number of still images.")] = 400,
     size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x384",
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     boxes: Annotated[
@@ -31,7 +31,7 @@ def scenes(
     both_directions: Annotated[bool, typer.Option("--both-directions", help="Drive: there and back.")] = False,
     gps_hz: Annotated[float, typer.Option(help="Drive: position fixes a second in the GPX tracks, 1 or 10.")] = 10.0,
 ) -> None:
-    """Make pictures, or a drive, of a procedural highway with the full truth beside them."""
+    """Make images, or a drive, of a procedural highway with the full ground truth."""
     width_height = _size(size)
     processes = workers or os.cpu_count() or 1
     if drive is not None:

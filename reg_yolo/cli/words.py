@@ -12,7 +12,7 @@ def config_and_overrides(words: Sequence[str], data: str | None = None) -> tuple
     """Split words into the configuration (the one without `=`) and the overrides; `--data` becomes one of them.
 
     Raises:
-        ConfigError: If more than one word is no KEY=VALUE.
+        ConfigError: If more than one word is not KEY=VALUE.
     """
     named = [word for word in words if "=" not in word]
     if len(named) > 1:
@@ -27,7 +27,7 @@ def train_arguments(words: Sequence[str]) -> dict[str, Any]:
     """Read words as Ultralytics' arguments (and `data`), with values parsed as YAML.
 
     Raises:
-        ConfigError: If a word is no KEY=VALUE, or its key is not one of Ultralytics'.
+        ConfigError: If a word is not KEY=VALUE, or its key is not one of Ultralytics'.
     """
     from ultralytics.utils import DEFAULT_CFG_DICT
 

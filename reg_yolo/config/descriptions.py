@@ -1,4 +1,4 @@
-"""Says in text what each preset computes, term by term, with the equations' numbers in the papers.
+"""Say in text what each preset computes, term by term, with the equations' numbers in the papers.
 
 Written from the resolved settings, so that it cannot fall behind them.
 """
@@ -38,7 +38,7 @@ BOX_LOSSES: dict[str, str] = {
 
 
 def describe_losses() -> str:
-    """Returns the text of `reg-yolo config --losses`: every preset with its terms, equations and where they stand."""
+    """Return the text of `reg-yolo config --losses`: every preset with its terms, equations and where they stand."""
     parts = [_SYMBOLS]
     for name in PRESETS:
         settings = RegSettings.from_mapping(name)
@@ -50,7 +50,7 @@ def describe_losses() -> str:
 
 
 def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
-    """Returns each active term of a loss as (what it is, what it computes and where that stands)."""
+    """Return each active term of a loss as (what it is, what it computes and where that stands)."""
     terms = [("class", _class_loss(settings))]
     for label, text in (
         ("alpha", _alpha(settings)),

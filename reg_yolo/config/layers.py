@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reg_yolo.config.problems import KeyPath, did_you_mean
+from reg_yolo.config.problems import KeyPath, did_you_mean, with_hint
 from reg_yolo.config.shipped import shipped_file, shipped_names
 
 _YOLOV8_STEMS = [
@@ -28,10 +28,10 @@ class Layer:
     """The settings that one source gives.
 
     Attributes:
-        values: nested plain data.
-        source: a file's name, or `command line`.
-        lines: the line of each key in a file.
-        missing: for a path that leads nowhere, what to say if no later layer replaces it.
+        values: Nested plain data.
+        source: A file's name, or `command line`.
+        lines: The line of each key in a file.
+        missing: For a path that leads nowhere, what to say if no later layer replaces it.
     """
 
     values: dict[str, Any]
@@ -40,17 +40,17 @@ class Layer:
     missing: dict[KeyPath, str] = field(default_factory=dict)
 
     def says(self, path: KeyPath) -> bool:
-        """Whether this layer gives a value for the key, or for a key under it."""
+        """Return whether this layer gives a value for the key, or for a key under it."""
         return value_at(self.values, path) is not ABSENT
 
     def place(self, path: KeyPath) -> str:
-        """Returns `file:line` of a key, or `command line`."""
+        """Return `file:line` of a key, or `command line`."""
         line = self.lines.get(path)
         return f"{self.source}:{line}" if line is not None else self.source
 
 
 def value_at(values: Any, path: KeyPath) -> Any:
-    """Returns the value that lies at a path, or ABSENT."""
+    """Return the value that lies at a path, or ABSENT."""
     for part in path:
         if isinstance(values, Mapping):
             values = values.get(str(part), ABSENT)
@@ -62,7 +62,7 @@ def value_at(values: Any, path: KeyPath) -> Any:
 
 
 def place_of(path: KeyPath, layers: Sequence[Layer]) -> str:
-    """Returns where a key was last given, as ` (file:line)`; for a key given nowhere, where its section stands."""
+    """Return where a key was last given, as ` (file:line)`; for a key given nowhere, where its section stands."""
     for length in range(len(path), 0, -1):
         for layer in reversed(layers):
             if layer.says(path[:length]):
@@ -71,7 +71,7 @@ def place_of(path: KeyPath, layers: Sequence[Layer]) -> str:
 
 
 def absolute_paths(layer: Layer, folder: Path) -> Layer:
-    """Returns the layer with `data`, `model` and weights given as existing files made absolute against `folder`."""
+    """Return the layer with `data`, `model` and weights given as existing files made absolute against `folder`."""
     values = dict(layer.values)
     data = values.get("data")
     if isinstance(data, Mapping):
@@ -91,7 +91,7 @@ def absolute_paths(layer: Layer, folder: Path) -> Layer:
 
 
 def _existing(text: str, folder: Path) -> Path | None:
-    """Returns the absolute path of an existing file, or None; text that no file system takes is no file."""
+    """Return the absolute path of an existing file, or None; text that no file system takes counts as missing."""
     try:
         path = (folder / Path(text).expanduser()).resolve()
         return path if text and path.is_file() else None
@@ -105,13 +105,14 @@ def _data_path(text: str, folder: Path, key: KeyPath, layer: Layer) -> str:
         return str(found)
     if "://" not in text:
         hint = did_you_mean(text, shipped_names("datasets"))
-        layer.missing[key] = f"no file {text} in {folder}, and no shipped data set of that name{{where}}.{hint}"
+        message = f"no file {text} in {folder}, and no shipped data set of that name{{where}}"
+        layer.missing[key] = with_hint(message, hint)
     return text
 
 
 def _model_path(text: str, folder: Path, layer: Layer) -> str:
     known = _STOCK_MODEL.fullmatch(text) or _OTHER_FAMILY.fullmatch(text)
-    # The name of a stock architecture never means a file beside it: detect/yolov8n.yaml is a configuration of ours.
+    # The name of a stock architecture never means a file next to it: detect/yolov8n.yaml is a configuration of ours.
     if known is not None and known["suffix"] == "yaml":
         return text
     found = _existing(text, folder)
@@ -119,6 +120,6 @@ def _model_path(text: str, folder: Path, layer: Layer) -> str:
         return str(found)
     if known is None and "://" not in text:
         names = [f"{stem}.{suffix}" for stem in _YOLOV8_STEMS for suffix in ("yaml", "pt")]
-        hint = did_you_mean(text, names) or " Expected a path, or a stock name such as yolov8n.yaml or yolov8n.pt."
-        layer.missing[("model",)] = f"no file {text} in {folder}{{where}}.{hint}"
+        hint = did_you_mean(text, names) or " Expected a path, or a stock name such as yolov8n.yaml or yolov8n.pt"
+        layer.missing[("model",)] = with_hint(f"no file {text} in {folder}{{where}}", hint)
     return text

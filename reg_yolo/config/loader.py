@@ -1,4 +1,4 @@
-"""Loads a configuration: a file or a shipped one, what it extends, and the command line above them."""
+"""Load a configuration: a file or a shipped one, what it extends, and the command line above them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reg_yolo.config.layers import Layer, absolute_paths, place_of, value_at
 from reg_yolo.config.merging import merge_layers
 from reg_yolo.config.overrides import read_overrides
-from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path
+from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path, with_hint
 from reg_yolo.config.schema import RunConfig
 from reg_yolo.config.shipped import shipped_file, shipped_names
 from reg_yolo.config.train_arguments import read_arguments
@@ -31,17 +31,27 @@ def load_config(
     cwd: Path | None = None,
     above: Sequence[Layer] = (),
 ) -> RunConfig:
-    """Returns the settings of a run, resolved and validated; paths in it are absolute.
+    r"""Return the settings of a run, resolved and validated; paths in it are absolute.
 
     Args:
-        source: a YAML file, or the name of a shipped one such as `detect/yolov8n`.
+        source: A YAML file, or the name of a shipped one such as `detect/yolov8n`.
         overrides: `key=value` words that cover what the files say.
-        train_keys: the arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
-        cwd: folder that paths on the command line are relative to; None is the working directory.
-        above: further layers between the files and the command line, with paths relative to `cwd` too.
+        train_keys: The arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
+        cwd: Folder that paths on the command line are relative to; None is the working directory.
+        above: Further layers between the files and the command line, with paths relative to `cwd` too.
 
     Raises:
-        ConfigError: a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
+        ConfigError: If a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "run.yaml"
+        ...     _ = file.write_text("model: yolov8n.yaml\ndata: highway_detect\nreg: gfl\n")
+        ...     config = load_config(file, ["reg.focal.gamma=1.5", "epochs=3"])
+        >>> config.reg.preset, config.reg.focal.gamma, config.train
+        ('gfl', 1.5, {'epochs': 3})
     """
     folder = Path.cwd() if cwd is None else Path(cwd).absolute()
     layers = _read_chain(_find_source(str(source), folder), folder)
@@ -62,7 +72,8 @@ def load_config(
         other_keys = [f"train.{name}" for name in known]
         raise ConfigError(explain(error, RunConfig, where=where, other_keys=other_keys)) from None
     except KeyedError as error:
-        raise ConfigError(f"{show_path(error.path)}: {error}{where(error.path)}.{error.hint}") from None
+        message = f"{show_path(error.path)}: {error}{where(error.path)}"
+        raise ConfigError(with_hint(message, error.hint)) from None
     _require_files(layers, merged)
     return config
 
@@ -89,21 +100,27 @@ def where_given(
 
 
 def dump_config(config: RunConfig) -> str:
-    """Returns the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
+    """Return the settings as YAML with every value visible, which `load_config` reads back to an equal object.
+
+    Example:
+        >>> config = load_config("detect/yolov8n", ["epochs=3"])
+        >>> dump_config(config).splitlines()[0]
+        'task: detect'
+    """
     return dump_yaml(config.to_dict())
 
 
 def write_yaml_atomic(path: str | Path, values: Mapping[str, Any] | RunConfig, *, comment: str = "") -> None:
-    """Writes settings to a YAML file that is never seen half-written.
+    """Write settings to a YAML file that is never seen half-written.
 
     Args:
-        path: the file; its folder must exist.
-        values: plain data, or a whole configuration.
-        comment: text for the top of the file, without `#`.
+        path: The file; its folder must exist.
+        values: Plain data, or a whole configuration.
+        comment: Text for the top of the file, without `#`.
 
     Raises:
-        ConfigError: a value is not plain data.
-        OutputError: the file cannot be written.
+        ConfigError: If a value is not plain data.
+        OutputError: If the file cannot be written.
     """
     text = dump_yaml(values.to_dict() if isinstance(values, RunConfig) else dict(values))
     head = "".join(f"# {line}\n" for line in comment.splitlines())
@@ -115,28 +132,27 @@ def _find_source(source: str, folder: Path) -> Path:
     if path is not None:
         return path
     names = shipped_names()
-    hint = did_you_mean(source.removesuffix(".yaml"), names)
-    if not hint:
-        hint = f" Shipped are {', '.join(names)}."
+    hint = did_you_mean(source.removesuffix(".yaml"), names) or f" Shipped are {', '.join(names)}"
     shown = source if source.isprintable() and source else repr(source)
-    raise ConfigError(f"No configuration {shown}: no such file in {folder}, and no shipped one of that name.{hint}")
+    message = f"No configuration {shown}: no such file in {folder}, and no shipped one of that name"
+    raise ConfigError(with_hint(message, hint))
 
 
 def _as_file(source: str, folder: Path) -> Path | None:
-    """Returns the file of a path or a shipped name; a file of the user's comes first."""
+    """Return the file of a path or a shipped name; a file of the user's comes first."""
     try:
         path = folder / Path(source).expanduser()
         if path.is_file():
             return path.resolve()
         if source and path.is_dir() and shipped_file(source) is None:
-            raise ConfigError(f"{source} is a folder; expected a configuration, a YAML file.")
+            raise ConfigError(f"{source} is a folder; expected a configuration, a YAML file")
     except (OSError, ValueError, RuntimeError):
         return None
     return shipped_file(source)
 
 
 def _read_chain(first: Path, cwd: Path) -> list[Layer]:
-    """Returns the layers of a file and of what it extends, the base first."""
+    """Return the layers of a file and of what it extends, the base first."""
     layers: list[Layer] = []
     chain: list[Path] = []
     path = first
@@ -144,7 +160,7 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         name = _display(path, cwd)
         shown = " -> ".join(_display(one, cwd) for one in [*chain, path])
         if path in chain:
-            raise ConfigError(f"extends: goes round in a circle: {shown}.")
+            raise ConfigError(f"extends: goes round in a circle: {shown}")
         chain.append(path)
         values, lines = read_yaml_file(path, name)
         base = values.pop("extends", None)
@@ -153,46 +169,47 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
             return layers
         place = layers[0].place(("extends",))
         if not isinstance(base, str) or not base:
-            raise ConfigError(f"extends: got {base!r}, expected one path or shipped name ({place}).")
+            raise ConfigError(f"extends: got {base!r}, expected one path or shipped name ({place})")
         found = _as_file(base, path.parent)
         if found is None:
             hint = did_you_mean(base.removesuffix(".yaml"), shipped_names())
-            raise ConfigError(f"extends: no file {base} in {path.parent} ({place}; chain: {shown} -> {base}).{hint}")
+            message = f"extends: no file {base} in {path.parent} ({place}; chain: {shown} -> {base})"
+            raise ConfigError(with_hint(message, hint))
         path = found
 
 
 def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
-    """Returns the mapping that a YAML file holds, and the line of each key.
+    """Return the mapping that a YAML file holds, and the line of each key.
 
     Args:
-        path: the file.
-        name: what it is called in errors.
+        path: The file.
+        name: What it is called in errors.
 
     Raises:
-        ConfigError: it cannot be read, is no YAML mapping, or is a data-set YAML.
+        ConfigError: If it cannot be read, is not a YAML mapping, or is a data-set YAML.
     """
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file.")
+            raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file")
         # Editors on Windows put a byte-order mark first.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError(f"{name} is not UTF-8 text; expected a configuration, a YAML file.") from None
+        raise ConfigError(f"{name} is not UTF-8 text; expected a configuration, a YAML file") from None
     except OSError as error:
-        raise ConfigError(f"Cannot read {name}: {error.strerror or error}.") from None
+        raise ConfigError(f"Cannot read {name}: {error.strerror or error}") from None
     document = read_yaml(text, name)
     values = document.value
     if values is None:
-        raise ConfigError(f"{name} is empty; expected task:, model:, data: and what else the run needs.")
+        raise ConfigError(f"{name} is empty; expected task:, model:, data: and what else the run needs")
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}: expected keys (task:, model:, data: ...), got {type(values).__name__}.")
+        raise ConfigError(f"{name}: expected keys (task:, model:, data: ...), got {type(values).__name__}")
     if "names" in values and "model" not in values and "extends" not in values:
-        raise ConfigError(f"{name} is a data-set YAML, not a configuration; give it as data={name}.")
+        raise ConfigError(f"{name} is a data-set YAML, not a configuration; give it as data={name}")
     return values, document.lines
 
 
 def _require_files(layers: Sequence[Layer], merged: Mapping[str, Any]) -> None:
-    """Refuses a path that leads nowhere, unless a later layer has replaced it."""
+    """Refuse a path that leads nowhere, unless a later layer has replaced it."""
     for index, layer in enumerate(layers):
         later = layers[index + 1 :]
         for path, message in layer.missing.items():

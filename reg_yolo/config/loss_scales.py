@@ -21,7 +21,7 @@ def scale_by_gamma(gamma: float, measured: Mapping[float, float]) -> float:
 
     Args:
         gamma: >= 0.
-        measured: factors by exponent, 0 the first.
+        measured: Factors by exponent, 0 the first.
     """
     known = sorted(measured)
     upper = next((g for g in known[1:] if g >= gamma), known[-1])

@@ -10,7 +10,7 @@ SHORT_FORMS = {"reg": "preset", "albumentations": "preset", "sampling": "method"
 
 
 def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `below` covered by `above`: mappings are merged key by key, everything else is replaced, lists too.
+    """Return `below` covered by `above`: mappings are merged key by key, everything else is replaced, lists too.
 
     A null above a mapping changes nothing, because `train:` with every line below it commented out reads as null.
     """
@@ -25,9 +25,9 @@ def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 
 
 def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns one `reg` section covered by another.
+    """Return one `reg` section covered by another.
 
-    A layer that names a preset starts afresh: what earlier layers wrote below their own preset was meant for that one.
+    A layer that names a preset starts over: what earlier layers wrote below their own preset was meant for that one.
     Explicit class weights and a weighting scheme exclude each other, so the later one of the two removes the earlier.
     """
     if above.get("preset") is not None:
@@ -44,17 +44,17 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 
 def _assign_section(reg: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the assigner's section where it is given by its kind alone, so that a later layer adds to it."""
+    """Return the assigner's section where it is given by its kind alone, so that a later layer adds to it."""
     return {"assign": {"kind": reg["assign"]}} if isinstance(reg.get("assign"), str) else {}
 
 
 def merge_sampling(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns one `sampling` section covered by another; a layer that names a method starts afresh from it."""
+    """Return one `sampling` section covered by another; a layer that names a method starts over from it."""
     return dict(above) if above.get("method") is not None else deep_merge(below, above)
 
 
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns one whole configuration covered by another.
+    """Return one whole configuration covered by another.
 
     Some sections may be given by one word (`SHORT_FORMS`). A layer that names two data sets
     side by side starts without the `mask_classes` of earlier ones: without any, they are those of its segmentation set.

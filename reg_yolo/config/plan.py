@@ -87,10 +87,10 @@ class PlanSettings(Section):
         if self.reference not in self.arms:
             raise KeyedError(("reference",), f"there is no arm {self.reference}; the arms are {', '.join(self.arms)}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise KeyedError(("seeds",), "a seed stands twice; runs with one seed are equal")
+            raise KeyedError(("seeds",), "a seed is given twice; runs with one seed are equal")
         unknown = [name for name in self.family.arms or () if name not in self.arms or name == self.reference]
         if unknown:
-            raise KeyedError(("family", "arms"), f"{unknown[0]} is no arm beside the reference")
+            raise KeyedError(("family", "arms"), f"{unknown[0]} is not an arm, or is the reference")
         left_out = [name for name in self.family.endpoints if name not in self.endpoints]
         if left_out and "family" in self.model_fields_set:
             raise KeyedError(("family", "endpoints"), f"{left_out[0]} is not among endpoints")

@@ -1,4 +1,4 @@
-"""Turns a rejected value into one sentence: which key, what was given, what was expected, where, what may be meant."""
+"""Turn a rejected value into one sentence: which key, what was given, what was expected, where, what may be meant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KeyedError(ValueError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Returns the candidate that `name` most likely means, or None when nothing is close.
+    """Return the candidate that `name` most likely means, or None when nothing is close.
 
     A dotted candidate also matches by its last part alone, so that `gamma` finds `reg.focal.gamma`.
     """
@@ -45,13 +45,18 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Returns ` Did you mean X?`, or nothing when no candidate is close."""
+    """Return ` Did you mean X?`, or nothing when no candidate is close."""
     found = nearest(name, candidates)
     return f" Did you mean {found}?" if found else ""
 
 
+def with_hint(message: str, hint: str) -> str:
+    """Return the message, and the hint as a sentence of its own if there is one; no full stop at the end."""
+    return f"{message}.{hint}" if hint else message
+
+
 def show_value(value: Any) -> str:
-    """Returns a value as YAML would spell it, shortened to one readable piece."""
+    """Return a value as YAML would spell it, shortened to one readable piece."""
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     try:
@@ -62,7 +67,7 @@ def show_value(value: Any) -> str:
 
 
 def show_path(path: KeyPath) -> str:
-    """Returns `reg.alpha.weights[2]` for ("reg", "alpha", "weights", 2)."""
+    """Return `reg.alpha.weights[2]` for ("reg", "alpha", "weights", 2)."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -70,7 +75,7 @@ def show_path(path: KeyPath) -> str:
 
 
 def schema_keys(schema: Mapping[str, Any]) -> list[str]:
-    """Returns every dotted key that a JSON schema names, sections and their keys."""
+    """Return every dotted key that a JSON schema names, sections and their keys."""
     keys: list[str] = []
 
     def walk(node: Mapping[str, Any], prefix: str) -> None:
@@ -90,14 +95,14 @@ def explain(
     where: Callable[[KeyPath], str] = lambda _path: "",
     other_keys: Iterable[str] = (),
 ) -> str:
-    """Returns the sentences for the first problems of a failed validation, one a line.
+    """Return the sentences for the first problems of a failed validation, one a line.
 
     Args:
-        error: what pydantic raised.
-        model: the model that was validated; its JSON schema tells what was expected.
-        prefix: where the model lies in the whole configuration.
-        where: gives ` (file:line)` or nothing for a key path.
-        other_keys: further valid names that an unknown key may have meant.
+        error: What pydantic raised.
+        model: The model that was validated; its JSON schema tells what was expected.
+        prefix: Where the model lies in the whole configuration.
+        where: Gives ` (file:line)` or nothing for a key path.
+        other_keys: Further valid names that an unknown key may have meant.
     """
     schema = model.model_json_schema()
     own_keys = [show_path((*prefix, key)) for key in schema_keys(schema)]
@@ -110,18 +115,18 @@ def explain(
         if problem["type"] == "extra_forbidden":
             unknown = show_path((*prefix, *problem["loc"]))
             hint = did_you_mean(unknown, [*own_keys, *other_keys])
-            sentence = f"{unknown}: unknown key{where((*prefix, *problem['loc']))}.{hint}"
+            sentence = with_hint(f"{unknown}: unknown key{where((*prefix, *problem['loc']))}", hint)
         elif problem["type"] == "missing":
             meaning = str(node.get("description") or _expected(node, schema)).rstrip(".")
-            sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}."
+            sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}"
         elif isinstance(cause, ValueError):
             hint = cause.hint if isinstance(cause, KeyedError) else ""
-            sentence = f"{key}: {cause}{where(full_path)}.{hint}"
+            sentence = with_hint(f"{key}: {cause}{where(full_path)}", hint)
         else:
             given = problem["input"]
             hint = _hint(given, _choices(node, schema))
             expected = _expected(node, schema)
-            sentence = f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}.{hint}"
+            sentence = with_hint(f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}", hint)
         sentences.setdefault(key if problem["type"] != "extra_forbidden" else sentence, sentence)
     lines = list(sentences.values())
     if len(lines) > _MOST_SHOWN:
@@ -146,7 +151,7 @@ def _properties(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[s
 
 
 def _locate(location: tuple[int | str, ...], schema: Mapping[str, Any]) -> tuple[KeyPath, Mapping[str, Any]]:
-    """Follows an error's location as far as it names keys; pydantic appends the names of union members to it."""
+    """Follow an error's location as far as it names keys; pydantic appends the names of union members to it."""
     path: list[str | int] = []
     node: Mapping[str, Any] = schema
     for part in location:
@@ -176,7 +181,7 @@ def _hint(given: Any, choices: list[str]) -> str:
 
 
 def _expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Says in words which values a schema node takes."""
+    """Say in words which values a schema node takes."""
     node = _resolve(node, schema)
     if "anyOf" in node:
         return " or ".join(dict.fromkeys(_expected(option, schema) for option in node["anyOf"]))

@@ -68,10 +68,15 @@ class RegSettings(Section):
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any] | str | None = None) -> RegSettings:
-        """Returns the settings for a mapping as it stands under `reg:`, or for a preset's name; None is preset `reg`.
+        """Return the settings for a mapping as it stands under `reg:`, or for a preset's name; None is preset `reg`.
 
         Raises:
-            ConfigError: a key is unknown, or a value has the wrong type or range.
+            ConfigError: If a key is unknown, or a value has the wrong type or range.
+
+        Example:
+            >>> settings = RegSettings.from_mapping({"preset": "gfl", "focal": {"gamma": 1.5}})
+            >>> settings.focal.gamma, settings.spatial.enabled
+            (1.5, False)
         """
         try:
             return cls.model_validate({} if given is None else given)
@@ -79,7 +84,7 @@ class RegSettings(Section):
             raise ConfigError(explain(error, cls, prefix=("reg",))) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every value as plain Python data, which `from_mapping` reads back to an equal object."""
+        """Return every value as plain Python data, which `from_mapping` reads back to an equal object."""
         return self.model_dump(mode="python")
 
     @property
@@ -131,12 +136,12 @@ class RegSettings(Section):
 
 
 def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping[str, Any]) -> list[str]:
-    """Returns one line for each dotted key in which two losses differ, `reg.focal.gamma: 1.5, now 2.0`.
+    """Return one line for each dotted key in which two losses differ, `reg.focal.gamma: 1.5, now 2.0`.
 
     The preset's name does not count: the same values under another name are the same loss.
 
     Raises:
-        ConfigError: one of them is not a valid `reg` section.
+        ConfigError: If one of them is not a valid `reg` section.
     """
     left, right = (
         _flatten((given if isinstance(given, RegSettings) else RegSettings.from_mapping(given)).to_dict())

@@ -24,7 +24,7 @@ _YOLOV8_NAME = re.compile(r"yolov8[nsmlx]?(?P<variant>[\w-]*)\.(yaml|pt)")
 
 
 class AlbumentationsSettings(Section):
-    """Image augmentation by Albumentations, beside Ultralytics' own (mosaic, colours, flips, geometry)."""
+    """Image augmentation by Albumentations, in addition to Ultralytics' own (mosaic, colours, flips, geometry)."""
 
     preset: Literal["none", "highway"] = Field(
         default="none",
@@ -71,10 +71,10 @@ class AlbumentationsSettings(Section):
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any] | str | None = None) -> AlbumentationsSettings:
-        """Returns the settings for a mapping as it stands under `albumentations:`, or for a preset's name.
+        """Return the settings for a mapping as it stands under `albumentations:`, or for a preset's name.
 
         Raises:
-            ConfigError: a key is unknown, or a value has the wrong type.
+            ConfigError: If a key is unknown, or a value has the wrong type.
         """
         try:
             return cls.model_validate({} if given is None else given)
@@ -82,7 +82,7 @@ class AlbumentationsSettings(Section):
             raise ConfigError(explain(error, cls, prefix=("albumentations",))) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every value as plain Python data, which `from_mapping` reads back to an equal object."""
+        """Return every value as plain Python data, which `from_mapping` reads back to an equal object."""
         return self.model_dump(mode="python")
 
     @property
@@ -156,10 +156,8 @@ class RunConfig(Section):
             twice = next(name for name in self.mask_classes if self.mask_classes.count(name) > 1)
             raise KeyedError(("mask_classes",), f"names the class {twice} twice")
         if self.train.get("cls_pw") and not self.reg.alpha.is_neutral:
-            message = "Ultralytics' class weights and ours (reg.alpha) are both on, and their product is no one's "
-            raise KeyedError(
-                ("train", "cls_pw"), message + "choice; leave out train.cls_pw, or set reg.alpha.scheme to none"
-            )
+            message = "Ultralytics' class weights and ours (reg.alpha) are both on, and would be multiplied; "
+            raise KeyedError(("train", "cls_pw"), message + "leave out train.cls_pw, or set reg.alpha.scheme to none")
         if self.train.get("rect") and not self.sampling.is_stock:
             message = "orders the images by shape, and sampling needs an order of its own; leave one of them out"
             raise KeyedError(("train", "rect"), message)
@@ -167,7 +165,7 @@ class RunConfig(Section):
         return self
 
     def _check_model_name(self) -> None:
-        """Refuses a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
+        """Refuse a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
         known = _YOLOV8_NAME.fullmatch(self.model)
         if known is None or self.task == "semantic":
             return
@@ -180,7 +178,7 @@ class RunConfig(Section):
             raise KeyedError(("model",), f"{self.model} does not fit task {self.task}; expected {expected}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every value as plain Python data; keys of another task are left out."""
+        """Return every value as plain Python data; keys of another task are left out."""
         values = self.model_dump(mode="python")
         if self.task != "joint":
             del values["mask_classes"], values["lambda_seg"]
@@ -188,7 +186,7 @@ class RunConfig(Section):
 
 
 def json_schema() -> dict[str, Any]:
-    """Returns the JSON schema (draft 2020-12) of a configuration file, for editors and `reg-yolo config --schema`."""
+    """Return the JSON schema (draft 2020-12) of a configuration file, for editors and `reg-yolo config --schema`."""
     schema = RunConfig.model_json_schema()
     properties = {
         "extends": {

@@ -16,38 +16,38 @@ SHIPPED_WEIGHTS = "highway_yolov8n.pt"
 
 
 def shipped_folder(kind: Kind) -> Path:
-    """Returns the folder of shipped files: inside an installed package, beside it in a clone.
+    """Return the folder of shipped files: inside an installed package, next to it in a clone.
 
     Raises:
-        ConfigError: the installation has lost them.
+        ConfigError: If the installation has lost them.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "shipped" / _FOLDERS[kind], package.parent / _FOLDERS[kind]):
         if folder.is_dir():
             return folder
-    raise ConfigError(f"The shipped {kind} are missing beside {package}; install reg-yolo again.")
+    raise ConfigError(f"The shipped {kind} are missing next to {package}; install reg-yolo again")
 
 
 def shipped_names(kind: Kind = "configs") -> list[str]:
-    """Returns the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
+    """Return the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
     folder = shipped_folder(kind)
     names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-    # The plans lie among the configurations, and are none.
+    # The plans lie in a folder of the configurations, but are read by another command.
     return [name for name in names if kind != "configs" or not name.startswith("compare/")]
 
 
 def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
-    """Returns the shipped file of a name, given with or without `.yaml`, or None."""
+    """Return the shipped file of a name, given with or without `.yaml`, or None."""
     stem = name.removesuffix(".yaml")
     return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
 
 
 def config_for_model(model: str, task: str | None = None) -> str:
-    """Returns the name of the shipped configuration that a model trains with where none is named: `TASK/MODEL`.
+    """Return the name of the shipped configuration that a model trains with where none is named: `TASK/MODEL`.
 
     Args:
-        model: a model YAML or weights; the scale letter and `-seg` in its name count, whatever else stands there.
-        task: the task, if it is known; None goes by the name.
+        model: A model YAML or weights; the scale letter and `-seg` in its name count, whatever else stands there.
+        task: The task, if it is known; None goes by the name.
 
     Example:
         >>> config_for_model("yolov8s-seg.pt"), config_for_model("runs/best.pt")
@@ -60,7 +60,7 @@ def config_for_model(model: str, task: str | None = None) -> str:
 
 
 def shipped_weights(name: str | Path) -> Path | None:
-    """Returns the shipped checkpoint that a bare name means (`demo`, or its file name), or None.
+    """Return the shipped checkpoint that a bare name means (`demo`, or its file name), or None.
 
     A file of that name in the working directory is the user's own and comes first; that is the caller's to look for.
     """
@@ -73,13 +73,13 @@ def shipped_weights(name: str | Path) -> Path | None:
 
 
 def write_shipped(destination: str | Path) -> list[Path]:
-    """Copies every shipped file to `destination`/configs and `destination`/datasets, which refer to each other.
+    """Copy every shipped file to `destination`/configs and `destination`/datasets, which refer to each other.
 
     Returns:
         The files written.
 
     Raises:
-        ConfigError: a file of that name is there already (nothing is written then), or writing fails.
+        ConfigError: If a file of that name is there already (nothing is written then), or writing fails.
     """
     target = Path(destination)
     copies = {
@@ -90,7 +90,7 @@ def write_shipped(destination: str | Path) -> list[Path]:
     present = [str(path) for path in copies if path.exists()]
     if present:
         shown = ", ".join(present[:3]) + (f" and {len(present) - 3} more" if len(present) > 3 else "")
-        raise ConfigError(f"Not overwritten: {shown}. Choose another folder, or move them away.")
+        raise ConfigError(f"Not overwritten: {shown}. Choose another folder, or move them away")
     written: list[Path] = []
     try:
         for path, source in copies.items():

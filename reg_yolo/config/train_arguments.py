@@ -26,10 +26,10 @@ _WORDS_FOR_TRUTH = {"on": True, "yes": True, "off": False, "no": False}
 
 
 def check_refused(train: Mapping[str, Any]) -> None:
-    """Refuses the arguments that are ours to set, and numbers that are none.
+    """Refuse the arguments that are ours to set, and numbers that are not finite.
 
     Raises:
-        KeyedError: an argument of `REFUSED` is given, or a number is not finite.
+        KeyedError: If an argument of `REFUSED` is given, or a number is not finite.
     """
     for key, value in train.items():
         if key in REFUSED:
@@ -39,18 +39,18 @@ def check_refused(train: Mapping[str, Any]) -> None:
 
 
 def read_arguments(train: Mapping[str, Any], known: Mapping[str, object], own_keys: list[str]) -> dict[str, Any]:
-    """Checks names and rough types against Ultralytics' defaults; ranges are its own business.
+    """Check names and rough types against Ultralytics' defaults; ranges are its own business.
 
     Args:
-        train: the arguments as written.
-        known: every valid argument with its default.
-        own_keys: our dotted keys, which a misspelt argument may have meant as well.
+        train: The arguments as written.
+        known: Every valid argument with its default.
+        own_keys: Our dotted keys, which a misspelt argument may have meant as well.
 
     Returns:
         The arguments, with `on`, `yes`, `off` and `no` read as booleans where the default is one.
 
     Raises:
-        KeyedError: an argument is unknown, or text or a boolean stands where the default is a number.
+        KeyedError: If an argument is unknown, or text or a boolean stands where the default is a number.
     """
     check_refused(train)
     checked: dict[str, Any] = {}

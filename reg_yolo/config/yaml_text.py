@@ -1,4 +1,4 @@
-"""Reads YAML text into plain data and remembers on which line each key stands.
+"""Read YAML text into plain data and remember on which line each key stands.
 
 Scalars follow the core schema of YAML 1.2, not the 1.1 rules of PyYAML, because those read `1e-3` as text, `12:30` as
 750, `2024-09-07` as a date and the key `on` as true.
@@ -29,13 +29,13 @@ _FLOAT = re.compile(
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Composes nodes whose plain scalars are tagged by the core schema."""
+    """Loader that composes nodes whose plain scalars are tagged by the core schema."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  (PyYAML reads it from the class)
 
 
 class _BothDumper(yaml.SafeDumper):
-    """Quotes whatever this reader or one of YAML 1.1 would not read back as text."""
+    """Dumper that quotes whatever this reader or one of YAML 1.1 would not read back as text."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -61,29 +61,29 @@ class YamlText:
 
 
 def read_yaml(text: str, name: str, *, number_keys: bool = False, most_nodes: int = MOST_NODES) -> YamlText:
-    """Reads one YAML document.
+    """Read one YAML document.
 
     Args:
-        text: the document; an empty one reads as None.
-        name: what the text is called in errors, a file's name as a rule.
-        number_keys: take whole numbers as keys too, as the class names of a data set have them.
-        most_nodes: how many values it may hold, with aliases written out.
+        text: The document; an empty one reads as None.
+        name: What the text is called in errors, a file's name as a rule.
+        number_keys: Take whole numbers as keys too, as the class names of a data set have them.
+        most_nodes: How many values it may hold, with aliases written out.
 
     Raises:
-        ConfigError: a syntax error, a key given twice, a tag or merge key, or nesting without end.
+        ConfigError: If there is a syntax error, a key given twice, a tag or merge key, or nesting without end.
     """
     try:
         node = yaml.compose(text, Loader=_CoreLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = "; indent with spaces" if "'\\t'" in str(error.problem) else ""
-        raise ConfigError(f"{_at(name, mark)}: not valid YAML: {error.problem or error.context}{hint}.") from None
+        raise ConfigError(f"{_at(name, mark)}: not valid YAML: {error.problem or error.context}{hint}") from None
     except yaml.YAMLError as error:
         reason = str(getattr(error, "reason", error)).splitlines()[0]
-        raise ConfigError(f"{name}: not valid YAML: {reason}.") from None
+        raise ConfigError(f"{name}: not valid YAML: {reason}") from None
     except (RecursionError, ValueError):
         # PyYAML's scanner converts escapes such as \UFFFFFFFF unchecked.
-        raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an escape that is no character.") from None
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an escape that is not a character") from None
     if node is None:
         return YamlText(None)
     reader = _Reader(name, number_keys, most_nodes)
@@ -91,20 +91,20 @@ def read_yaml(text: str, name: str, *, number_keys: bool = False, most_nodes: in
 
 
 def dump_yaml(value: Any) -> str:
-    """Returns plain data as YAML that `read_yaml`, and any reader of YAML 1.1 or 1.2, reads back to the same data.
+    """Return plain data as YAML that `read_yaml`, and any reader of YAML 1.1 or 1.2, reads back to the same data.
 
     Raises:
-        ConfigError: something in it is not plain data.
+        ConfigError: If something in it is not plain data.
     """
     try:
         return yaml.dump(value, Dumper=_BothDumper, sort_keys=False, allow_unicode=True, width=120)
     except yaml.representer.RepresenterError as error:
         kind = type(error.args[1]).__name__ if len(error.args) > 1 else "an object"
-        raise ConfigError(f"{kind} cannot be written to YAML; expected numbers, text, lists and mappings.") from None
+        raise ConfigError(f"{kind} cannot be written to YAML; expected numbers, text, lists and mappings") from None
 
 
 class _Reader:
-    """Converts composed nodes, with limits that keep aliases of aliases from exploding."""
+    """Converter of composed nodes, with limits that keep aliases of aliases from exploding."""
 
     def __init__(self, name: str, number_keys: bool = False, most_nodes: int = MOST_NODES) -> None:
         self.name = name
@@ -115,7 +115,7 @@ class _Reader:
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
         self.nodes += 1
         if len(path) > _DEEPEST or self.nodes > self.most_nodes:
-            raise ConfigError(f"{self._place(node)}: nested too deeply or too large for a configuration.")
+            raise ConfigError(f"{self._place(node)}: nested too deeply or too large for a configuration")
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return {key: self.read(child, (*path, key)) for key, child in self._entries(node, path)}
@@ -123,7 +123,7 @@ class _Reader:
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
-        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken; write plain values.")
+        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken; write plain values")
 
     def _entries(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[Any, yaml.Node]]:
         seen: set[str] = set()
@@ -132,14 +132,14 @@ class _Reader:
                 yield self._scalar(key_node), child
                 continue
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
-                raise ConfigError(f"{self._place(key_node)}: a key must be a word.")
+                raise ConfigError(f"{self._place(key_node)}: a key must be a word")
             key = key_node.value
             full = show_path((*path, key))
             if key == "<<" and key_node.style is None:
-                raise ConfigError(f"{self._place(key_node)}: merge keys (<<) are not taken; use extends: FILE.")
+                raise ConfigError(f"{self._place(key_node)}: merge keys (<<) are not taken; use extends: FILE")
             if key in seen:
                 first = self.lines[(*path, key)]
-                raise ConfigError(f"{self._place(key_node)}: {full} is given twice (first on line {first}).")
+                raise ConfigError(f"{self._place(key_node)}: {full} is given twice (first on line {first})")
             seen.add(key)
             self.lines[(*path, key)] = key_node.start_mark.line + 1
             yield key, child
@@ -159,8 +159,8 @@ class _Reader:
             if tag == "float" and _FLOAT.match(text):
                 return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
-            raise ConfigError(f"{self._place(node)}: a number of {len(text)} digits is too long.") from None
-        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken here; write plain values.")
+            raise ConfigError(f"{self._place(node)}: a number of {len(text)} digits is too long") from None
+        raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken here; write plain values")
 
     def _place(self, node: yaml.Node) -> str:
         return _at(self.name, node.start_mark)

@@ -47,6 +47,10 @@ def chapter_order(paths: Sequence[Path]) -> list[Path]:
 
     Raises:
         MediaError: If the names are of several kinds, such as those of a front and a rear camera.
+
+    Example:
+        >>> [path.name for path in chapter_order([Path("GX020012.MP4"), Path("GX010012.MP4")])]
+        ['GX010012.MP4', 'GX020012.MP4']
     """
     kinds = {_kind(path): path for path in reversed(paths)}
     if len(kinds) > 1:

@@ -210,6 +210,18 @@ def read_detections(path: str | Path, *, tolerate_cut: bool = False) -> Detectio
 
     Raises:
         DataError: If the file is missing, of another schema or malformed (with the line), here or while iterating.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> header = DetectionsHeader(
+        ...     "road.mp4", ("sign",), "best.pt", "0" * 64, "pytorch", "f32", (640, 640), "cpu", {"sign": 0.25}, "0.1.0"
+        ... )
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "detections.jsonl"
+        ...     with DetectionsWriter(file, header) as writer:
+        ...         writer.write(FrameDetections("road.mp4", 0, 0.0, 1280, 720))
+        ...     [(frame.frame, len(frame.detections)) for frame in read_detections(file)]
+        [(0, 0)]
     """
     return DetectionsReader(Path(path), tolerate_cut)
 

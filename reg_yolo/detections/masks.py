@@ -28,6 +28,10 @@ def encode_mask(mask: NDArray[Any]) -> dict[str, Any]:
 
     Returns:
         ``{"size": [H, W], "counts": text}``, as a `Detection` carries it.
+
+    Example:
+        >>> encode_mask(np.array([[0, 1], [0, 1]], bool))
+        {'size': [2, 2], 'counts': '22'}
     """
     return encode_masks([mask])[0]
 
@@ -81,6 +85,10 @@ def decode_mask(mask: Mapping[str, Any], size: tuple[int, int] | None = None) ->
 
     Raises:
         ValueError: If the runs do not add up to the frame, or the size is not known.
+
+    Example:
+        >>> decode_mask({"size": [2, 2], "counts": "22"}).tolist()
+        [[False, True], [False, True]]
     """
     height, width = (int(value) for value in (mask.get("size") or size or (0, 0)))
     if height < 1 or width < 1:
@@ -127,6 +135,10 @@ def mask_polygons(mask: Mapping[str, Any] | NDArray[Any]) -> list[list[float]]:
 
     Returns:
         Lists of x1, y1, x2, y2 ... in pixels, at least three points each, to 2 decimals; empty for an empty mask.
+
+    Example:
+        >>> mask_polygons(np.ones((2, 3), bool))
+        [[0.25, 0.25, 0.25, 1.75, 2.75, 1.75, 2.75, 0.25]]
     """
     if isinstance(mask, Mapping):
         encoded = {"size": mask["size"], "counts": mask["counts"]}

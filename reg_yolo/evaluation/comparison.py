@@ -129,7 +129,7 @@ class ClassRow:
         objects: Objects that were evaluated.
         rare: Whether it counts as rare.
         by_arm: Mean over seeds for each arm.
-        differences: By arm beside the reference, the paired difference.
+        differences: By arm other than the reference, the paired difference.
     """
 
     name: str

@@ -44,7 +44,7 @@ ENDPOINTS = {
 def rare_classes(classes: Sequence[ClassFigures], named: Sequence[str] | None = None) -> tuple[str, ...]:
     """Return the rare classes: those named, or those under a third of the median count in training.
 
-    Classes without a training object are no part of the median, and not rare.
+    Classes without a training object are left out of the median, and not rare.
     """
     if named is not None:
         return tuple(named)

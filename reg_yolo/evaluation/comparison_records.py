@@ -113,7 +113,7 @@ def read_record(path: Path) -> RunRecord:
     """Read a record.
 
     Raises:
-        ValueError: If the file is none, or of another schema.
+        ValueError: If the file is not a record, or of another schema.
     """
     content = read_stored_json(path)
     if content.get("schema") != SCHEMA:
@@ -131,7 +131,7 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
     """Read all records of a folder.
 
     Returns:
-        The records, sorted by path, and a sentence for each file that is none.
+        The records, sorted by path, and a sentence for each file that is not a record.
     """
     records, faults = [], []
     for path in sorted((out / RECORDS).rglob("*.json")):
@@ -145,7 +145,7 @@ def read_records(out: Path) -> tuple[list[RunRecord], list[str]]:
 def find_record(
     out: Path, key: tuple[str, str, int], run_hash: str, content: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> RunRecord | None:
-    """Return the record of a run; None where there is none, or none that can be read.
+    """Return the record of a run; None where it is missing or cannot be read.
 
     Args:
         out: Folder of the comparison.
@@ -170,13 +170,13 @@ def content_differences(
 ) -> list[str]:
     """Return where a record's settings depart from the plan's, `reg.focal.gamma: 1.5, now 2.0`; empty where nowhere.
 
-    A setting that only one of them has is no difference at its default: it came to the program after the record.
+    A setting that only one of them has does not count at its default: it came to the program after the record.
     """
     left, right, usual = flattened(recorded), flattened(planned), flattened(defaults)
     found = []
     for key in dict.fromkeys([*left, *right]):
         values = [side.get(key, usual.get(key)) for side in (left, right)]
-        # The name of the loss is no setting: what it fills in is compared.
+        # The name of the loss does not count: what it fills in is compared.
         if values[0] != values[1] and key != "reg.preset":
             found.append(f"{key}: {values[0]!r}, now {values[1]!r}")
     return found

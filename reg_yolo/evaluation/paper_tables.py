@@ -190,7 +190,7 @@ def _table(name: str, title: str, entries: Sequence[Measured], group: bool) -> P
     if name.startswith("table3") and any(run.task == "joint" for run, _ in entries):
         notes.append("Of a joint run, the classes that have masks, at the confidence that is best for all its classes.")
     if any(result.is_rare for _, report in entries for result in report.classes):
-        notes.append("Some classes have fewer than 20 instances; the means hang on them as much as on the others.")
+        notes.append("Some classes have fewer than 20 instances; the means depend on them as much as on the others.")
     unfound = [run.label for run, report in entries if any(_nothing_found(result) for result in report.classes)]
     if unfound:
         notes.append(

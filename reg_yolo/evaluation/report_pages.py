@@ -1,4 +1,4 @@
-"""The pages of a report: tables, chart and panel as one Markdown file and as one HTML file with its pictures inside."""
+"""The pages of a report: tables, chart and panel as one Markdown file and as one HTML file with its images inside."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ img { max-width: 100%; }
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a report.
+    """An image of a report.
 
     Attributes:
         title: Stands above it.
-        file_name: Where it lies beside the Markdown page.
+        file_name: Where it lies next to the Markdown page.
         content: The file's bytes for the HTML page.
         media_type: Such as ``image/png``.
         text: Sentences that say what it shows.
@@ -45,7 +45,7 @@ class Picture:
 def markdown_page(
     title: str, tables: Sequence[PaperTable], by_class: Sequence[PaperTable], pictures: Sequence[Picture]
 ) -> str:
-    """Return the report as Markdown; the pictures are named, not part of it."""
+    """Return the report as Markdown; the images are linked, not part of it."""
     parts = [f"# {escape_markdown(title)}", *(table.as_markdown().rstrip() for table in tables)]
     for picture in pictures:
         heading = escape_markdown(picture.title)

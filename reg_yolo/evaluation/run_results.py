@@ -78,15 +78,15 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
         labels: One for each run; by default the names of the folders, with as many parents as tell them apart.
 
     Raises:
-        ConfigError: If there is no run, a run stands twice, or the labels do not fit.
-        DataError: If a folder is no run, or its final validation is missing.
+        ConfigError: If no run is given, a run is given twice, or the labels do not fit.
+        DataError: If a folder is not a run, or its final validation is missing.
     """
     if not folders:
         raise ConfigError("report: no run named; expected folders such as runs/detect/train")
     places = [_run_folder(Path(folder)) for folder in folders]
     twice = next((place for index, place in enumerate(places) if place in places[:index]), None)
     if twice is not None:
-        raise ConfigError(f"report: {twice} stands twice among the runs")
+        raise ConfigError(f"report: {twice} is given twice")
     names = _distinct_names(places) if labels is None else [label.strip() for label in labels]
     if len(names) != len(places):
         raise ConfigError(
@@ -101,7 +101,7 @@ def read_run(folder: Path, label: str) -> RunResult:
     """Read one finished run.
 
     Raises:
-        DataError: If the folder is no run, a file in it is damaged, or its final validation is missing.
+        DataError: If the folder is not a run, a file in it is damaged, or its final validation is missing.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the directory of a run such as runs/detect/train")
@@ -178,7 +178,7 @@ def _read_report(folder: Path, name: str) -> DetectionReport:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML mapping; empty where there is no such file.
+    """Return a YAML mapping; empty where the file does not exist.
 
     Raises:
         DataError: If the file is damaged.
@@ -196,7 +196,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _trained_epochs(path: Path) -> int | None:
-    """Return the last epoch of a results.csv; None where there is no such file or it says nothing."""
+    """Return the last epoch of a results.csv; None where the file does not exist or says nothing."""
     if not path.is_file():
         return None
     with damage_named(path, "a table of epochs", "restore it from a copy, or train again"):

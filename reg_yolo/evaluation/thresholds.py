@@ -76,7 +76,7 @@ def best_f1_thresholds(
 ) -> ClassThresholds:
     """Choose for each class the confidence of its best F1.
 
-    With few objects F1 is flat around its maximum, and either end of the flat part hangs on a single detection;
+    With few objects F1 is flat around its maximum, and either end of the flat part depends on a single detection;
     the middle of the stretch within 0.001 of the maximum is taken.
 
     Args:

@@ -36,11 +36,11 @@ def minimum_over_class_boxes(
         groups: Tensor[M], image x C + class of each box.
         batch_size: B.
         num_classes: C.
-        squared_axis_distance: the distance, one axis at a time.
+        squared_axis_distance: The distance, one axis at a time.
         level_shapes: (rows, columns) of each level, or None for scattered points.
 
     Raises:
-        ValueError: the levels do not add up to A points.
+        ValueError: If the levels do not add up to A points.
     """
     points = len(anchor_points)
     if level_shapes is not None and sum(rows * columns for rows, columns in level_shapes) != points:

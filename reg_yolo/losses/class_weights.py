@@ -9,18 +9,23 @@ from reg_yolo.losses.checks import Counts, check_range, checked_counts
 
 
 def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
-    """Inverse class frequency alpha_c = N_total / N_c (REG A.8, eq. 1).
+    """Return the inverse class frequency alpha_c = N_total / N_c (REG A.8, eq. 1).
 
     Args:
-        counts: annotations per class, Tensor[C] or a sequence of C numbers >= 0.
-        temper: in [0, 1]. 1 is the printed form. Below 1 (ours) the weight is alpha_c ** temper, renormalised so that
+        counts: Annotations per class, Tensor[C] or a sequence of C numbers >= 0.
+        temper: In [0, 1]. 1 is the printed form. Below 1 (ours) the weight is alpha_c ** temper, renormalised so that
             sum_c N_c alpha_c = N_total: the same as `balanced_weights` with that temper. 0 gives all ones.
 
     Returns:
         Tensor[C] of positive weights; a class without annotations gets the present classes' mean weight.
 
     Raises:
-        ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout; `temper` out of range.
+        ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout; or `temper` is
+            out of range.
+
+    Example:
+        >>> inverse_frequency_weights([900, 90, 10])
+        tensor([  1.1111,  11.1111, 100.0000])
     """
     values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
@@ -32,18 +37,22 @@ def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
 
 
 def balanced_weights(counts: Counts, temper: float = 1.0) -> Tensor:
-    """Inverse class frequency with annotation-weighted mean 1, alpha_c = N_total / (C N_c) (REG A.10.2).
+    """Return the inverse class frequency with annotation-weighted mean 1, alpha_c = N_total / (C N_c) (REG A.10.2).
 
     Args:
-        counts: annotations per class, Tensor[C] or a sequence of C numbers >= 0. C and N_total count present classes.
-        temper: in [0, 1]. 1 is the printed form; below 1 (ours) alpha_c ** temper, renormalised so that
+        counts: Annotations per class, Tensor[C] or a sequence of C numbers >= 0. C and N_total count present classes.
+        temper: In [0, 1]. 1 is the printed form; below 1 (ours) alpha_c ** temper, renormalised so that
             sum_c N_c alpha_c = N_total; 0 gives all ones.
 
     Returns:
         Tensor[C] of positive weights; a class without annotations gets the present classes' mean weight.
 
     Raises:
-        ValueError: as `inverse_frequency_weights`.
+        ValueError: As `inverse_frequency_weights`.
+
+    Example:
+        >>> balanced_weights([60, 30, 10])
+        tensor([0.5556, 1.1111, 3.3333])
     """
     values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
@@ -51,13 +60,17 @@ def balanced_weights(counts: Counts, temper: float = 1.0) -> Tensor:
 
 
 def imbalance_ratio(counts: Counts) -> float:
-    """Ratio of the most to the least frequent present class, N_max / N_min (REG A.10.4).
+    """Return the ratio of the most to the least frequent present class, N_max / N_min (REG A.10.4).
 
     Args:
-        counts: annotations per class, Tensor[C] or a sequence of C numbers >= 0.
+        counts: Annotations per class, Tensor[C] or a sequence of C numbers >= 0.
 
     Raises:
-        ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout.
+        ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout.
+
+    Example:
+        >>> imbalance_ratio([1500, 50])
+        30.0
     """
     values, _ = checked_counts(counts)
     present = values[values > 0]

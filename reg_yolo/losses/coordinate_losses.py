@@ -13,16 +13,20 @@ from reg_yolo.losses.reduction import reduce_loss
 
 
 def smooth_l1_loss(pred: Tensor, target: Tensor, beta: float = 1.0, reduction: str = "none") -> Tensor:
-    """SmoothL1: x^2 / (2 beta) for x < beta, x - beta / 2 above, x = abs(pred - target) (Girshick 2015, eq. 3).
+    """Return SmoothL1: x^2 / (2 beta) for x < beta, x - beta / 2 above, x = abs(pred - target) (Girshick 2015, eq. 3).
 
     Args:
-        pred: tensor of any shape.
-        target: same shape.
-        beta: threshold >= 0; 0 is the L1 loss.
+        pred: Tensor of any shape.
+        target: Same shape.
+        beta: Threshold >= 0; 0 is the L1 loss.
         reduction: "none", "mean" (over elements) or "sum".
 
     Raises:
-        ValueError: shapes differ or beta is negative.
+        ValueError: If shapes differ or beta is negative.
+
+    Example:
+        >>> smooth_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.1250, 1.5000])
     """
     check_range("beta", beta, 0.0)
     prediction, truth = _checked(pred, target)
@@ -30,19 +34,23 @@ def smooth_l1_loss(pred: Tensor, target: Tensor, beta: float = 1.0, reduction: s
 
 
 def focal_l1_loss(pred: Tensor, target: Tensor, beta: float = 0.8, reduction: str = "none") -> Tensor:
-    """FocalL1 (EIOU eq. 8-9) of x = abs(pred - target).
+    """Return FocalL1 (EIOU eq. 8-9) of x = abs(pred - target).
 
     -alpha x^2 (2 ln(beta x) - 1) / 4 for x <= 1, -alpha ln(beta) x + C above, with alpha = e beta (largest slope 1)
     and C = (2 alpha ln beta + alpha) / 4, which joins both pieces in value and slope.
 
     Args:
-        pred: tensor of any shape.
-        target: same shape.
-        beta: in [1/e, 1]; smaller suppresses large errors less.
+        pred: Tensor of any shape.
+        target: Same shape.
+        beta: In [1/e, 1]; smaller suppresses large errors less.
         reduction: "none", "mean" (over elements) or "sum".
 
     Raises:
-        ValueError: shapes differ or beta is out of range.
+        ValueError: If shapes differ or beta is out of range.
+
+    Example:
+        >>> focal_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.3850, 1.2715])
     """
     # 1/e typed with four digits is to pass
     check_range("beta", beta, 1.0 / math.e - 1e-4, 1.0)
@@ -65,21 +73,25 @@ def balanced_l1_loss(
     beta: float = 1.0,
     reduction: str = "none",
 ) -> Tensor:
-    """BalancedL1 of Libra R-CNN (Pang et al. 2019, eq. 9; EIOU §5.4.3) of x = abs(pred - target).
+    """Return the BalancedL1 of Libra R-CNN (Pang et al. 2019, eq. 9; EIOU §5.4.3) of x = abs(pred - target).
 
     alpha / b (b x / beta + 1) ln(b x / beta + 1) beta - alpha x for x < beta, gamma x + gamma beta / b - alpha beta
     above, with b = exp(gamma / alpha) - 1.
 
     Args:
-        pred: tensor of any shape.
-        target: same shape.
+        pred: Tensor of any shape.
+        target: Same shape.
         alpha: > 0, gain on small errors.
-        gamma: > 0, slope on large errors (Libra's symbol; the one gamma here that is no exponent).
+        gamma: > 0, slope on large errors (Libra's symbol; the one gamma here that is not an exponent).
         beta: > 0, threshold between small and large errors.
         reduction: "none", "mean" (over elements) or "sum".
 
     Raises:
-        ValueError: shapes differ or a number is not positive.
+        ValueError: If shapes differ or a number is not positive.
+
+    Example:
+        >>> balanced_l1_loss(torch.tensor([0.5, 2.0]), torch.zeros(2))
+        tensor([0.4006, 2.5786])
     """
     for name, value in (("alpha", alpha), ("gamma", gamma), ("beta", beta)):
         check_range(name, value, 1e-6)

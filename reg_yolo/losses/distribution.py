@@ -13,7 +13,7 @@ BLOCK = 8400
 
 
 def distribution_spread(pred_dist: Tensor) -> Tensor:
-    """Spread of a DFL box distribution: the mean over its four sides of sd_k / (E_k + 1).
+    """Return the spread of a DFL box distribution: the mean over its four sides of sd_k / (E_k + 1).
 
     Args:
         pred_dist: Tensor[..., 4, reg_max], logits over the bins 0 .. reg_max - 1 of the left, top, right, bottom side.
@@ -23,7 +23,11 @@ def distribution_spread(pred_dist: Tensor) -> Tensor:
         Tensor[...] >= 0; 0 where every side is certain.
 
     Raises:
-        ValueError: the last two dimensions are not (4, reg_max).
+        ValueError: If the last two dimensions are not (4, reg_max).
+
+    Example:
+        >>> distribution_spread(torch.zeros(4, 16))
+        tensor(0.5423)
     """
     check_last_dims("pred_dist", pred_dist, 4, None)
     mean, deviation = distribution_moments(pred_dist)
@@ -31,7 +35,7 @@ def distribution_spread(pred_dist: Tensor) -> Tensor:
 
 
 def distribution_moments(pred_dist: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of DFL distributions, in bins.
+    """Return the mean and standard deviation of DFL distributions, in bins.
 
     Args:
         pred_dist: Tensor[..., reg_max] logits. A head's raw Tensor[B, 4 reg_max, A] goes in as
@@ -39,6 +43,10 @@ def distribution_moments(pred_dist: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Two Tensor[...], mean in [0, reg_max - 1] and deviation >= 0. The mean is what the head decodes as a distance.
+
+    Example:
+        >>> distribution_moments(torch.zeros(4, 16))
+        (tensor([7.5000, 7.5000, 7.5000, 7.5000]), tensor([4.6098, 4.6098, 4.6098, 4.6098]))
     """
     logits = at_least_float32(pred_dist)
     middle = 0.5 * (logits.shape[-1] - 1)

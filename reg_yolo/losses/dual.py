@@ -25,14 +25,20 @@ class DualClassWeights:
     A plain object: no parameters, no buffers, nothing that training code moves, averages or saves behind its back.
 
     Args:
-        counts: annotations per class, C numbers >= 0.
+        counts: Annotations per class, C numbers >= 0.
         step_size: > 0, of the ascent on the mean loss.
-        pull: in [0, 1], share of the prior in each step (geometric).
-        momentum: in [0, 1), of the average that stands in for classes missing from a batch.
+        pull: In [0, 1], share of the prior in each step (geometric).
+        momentum: In [0, 1), of the average that stands in for classes missing from a batch.
         limit: >= 1, the largest factor between a class's weight and its balanced weight.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> dual = DualClassWeights([60, 30, 10])
+        >>> dual.ascend(torch.tensor([60.0, 30.0, 90.0]), torch.tensor([60.0, 30.0, 10.0]))
+        >>> dual.weights()
+        tensor([0.5405, 1.0811, 3.5134])
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class DualClassWeights:
             class_scores: Tensor[C], target scores y_c summed alike; 0 where the class is missing from the batch.
 
         Raises:
-            ValueError: a shape is not (C,).
+            ValueError: If a shape is not (C,).
         """
         for name, tensor in (("class_losses", class_losses), ("class_scores", class_scores)):
             if tensor.shape != self._counts.shape:
@@ -107,7 +113,7 @@ class DualClassWeights:
         """Continue from `state_dict()`'s result; settings stay those of the constructor.
 
         Raises:
-            ValueError: the state is of another number of classes, or lacks an entry.
+            ValueError: If the state is of another number of classes, or lacks an entry.
         """
         for key in ("counts", "log_alpha", "mean_loss"):
             if key not in state or len(state[key]) != len(self._counts):

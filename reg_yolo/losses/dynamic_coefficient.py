@@ -20,14 +20,14 @@ def dynamic_coefficient(
     strides: Tensor | None = None,
     eps: float = 1e-6,
 ) -> Tensor:
-    """Dynamic coefficient lambda = 1 / (sigmoid(rho^2) + tanh(abs(w/h - w_gt/h_gt)) + eps) (CLE eq. 2).
+    """Return the dynamic coefficient lambda = 1 / (sigmoid(rho^2) + tanh(abs(w/h - w_gt/h_gt)) + eps) (CLE eq. 2).
 
     Large where the box fits: the class loss of a well-placed box counts more.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
         target_boxes: Tensor[N, 4], xyxy in pixels.
-        unit: what rho, the distance of the centres, is measured in. The paper names none. "stride": cells of the
+        unit: What rho, the distance of the centres, is measured in. The paper names none. "stride": cells of the
             anchor point's level. "diagonal": the target box's diagonal, which leaves the term nearly constant.
             "pixels": the printed numbers, saturated from about 2 pixels on.
         strides: Tensor[N] or [N, 1], pixels per cell, > 0; needed for "stride", unused otherwise.
@@ -37,7 +37,11 @@ def dynamic_coefficient(
         Tensor[N] in (1/2, 2], without gradient.
 
     Raises:
-        ValueError: a shape does not fit, `unit` is unknown, eps is negative, or strides are missing.
+        ValueError: If a shape does not fit, `unit` is unknown, eps is negative, or strides are missing.
+
+    Example:
+        >>> dynamic_coefficient(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]), unit="diagonal")
+        tensor([1.0260])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     check_choice("unit", unit, UNITS)
@@ -59,7 +63,7 @@ def dynamic_coefficient(
 
 
 def equilibrated_loss(class_losses: Tensor, coefficients: Tensor, reduction: str = "none") -> Tensor:
-    """Class losses of the positives weighted by normalised coefficients lambda'_i L_i (CLE eq. 3-4).
+    """Return the class losses of the positives weighted by normalised coefficients lambda'_i L_i (CLE eq. 3-4).
 
     lambda'_i = lambda_i sum_j L_j / sum_j lambda_j L_j leaves the sum's value as it was and moves its gradient to the
     boxes that fit. Neither lambda nor the ratio carries a gradient: with a live ratio the gradient of the sum is that
@@ -71,7 +75,11 @@ def equilibrated_loss(class_losses: Tensor, coefficients: Tensor, reduction: str
         reduction: "none", "mean" (over N) or "sum".
 
     Raises:
-        ValueError: shapes differ.
+        ValueError: If shapes differ.
+
+    Example:
+        >>> equilibrated_loss(torch.tensor([1.0, 1.0]), torch.tensor([3.0, 1.0]))
+        tensor([1.5000, 0.5000])
     """
     check_same_shape("class_losses", class_losses, "coefficients", coefficients)
     losses = at_least_float32(class_losses)

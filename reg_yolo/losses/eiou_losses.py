@@ -21,7 +21,7 @@ from reg_yolo.losses.reduction import reduce_loss
 
 
 def eiou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Efficient IoU loss (EIOU eq. 7): DIoU + (w - w_gt)^2 / w_c^2 + (h - h_gt)^2 / h_c^2.
+    """Return the efficient IoU loss (EIOU eq. 7): DIoU + (w - w_gt)^2 / w_c^2 + (h - h_gt)^2 / h_c^2.
 
     w_c and h_c are the size of the enclosing box ("h^w" in the paper is a misprint of w^c).
 
@@ -34,7 +34,11 @@ def eiou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
         Tensor[N] in [0, 4], or a scalar.
 
     Raises:
-        ValueError: a shape is not (N, 4), or the shapes differ.
+        ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> eiou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.8000])
     """
     return reduce_loss(_iou_and_eiou(pred_boxes, target_boxes)[1], reduction)
 
@@ -47,19 +51,23 @@ def focal_eiou_loss(
     weight_gradient: bool = False,
     reduction: str = "none",
 ) -> Tensor:
-    """Focal-EIoU: IoU^gamma EIoU, its mean normalised by the sum of the weights (EIOU eq. 10-11).
+    """Return Focal-EIoU: IoU^gamma EIoU, its mean normalised by the sum of the weights (EIOU eq. 10-11).
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
         target_boxes: Tensor[N, 4], xyxy in pixels.
-        gamma: exponent >= 0; 0 is EIoU.
+        gamma: Exponent >= 0; 0 is EIoU.
         target_scores: Tensor[N] >= 0, a further weight s of each pair (the assigner's in YOLO), or None for 1.
-        weight_gradient: let the gradient flow through IoU^gamma too. The paper does not say that it stops it; with
+        weight_gradient: Let the gradient flow through IoU^gamma too. The paper does not say that it stops it; with
             it, the loss of a box that overlaps a little falls when the overlap is lost.
         reduction: "none" gives s W L, "sum" its sum, "mean" sum(s W L) / sum(s W), 0 where all weights are 0.
 
     Raises:
-        ValueError: a shape is not (N, 4), shapes differ or gamma is negative.
+        ValueError: If a shape is not (N, 4), shapes differ or gamma is negative.
+
+    Example:
+        >>> focal_eiou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5657])
     """
     check_range("gamma", gamma, 0.0)
     iou, eiou = _iou_and_eiou(pred_boxes, target_boxes)
@@ -73,16 +81,20 @@ def focal_eiou_loss(
 
 
 def focal_eiou_v1_loss(pred_boxes: Tensor, target_boxes: Tensor, beta: float = 0.8, reduction: str = "none") -> Tensor:
-    """Focal-EIoU v1: FocalL1 of the EIoU loss (EIOU §4.2), which the paper found not to work well.
+    """Return Focal-EIoU v1: FocalL1 of the EIoU loss (EIOU §4.2), which the paper found not to work well.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
         target_boxes: Tensor[N, 4], xyxy in pixels.
-        beta: as in `focal_l1_loss`, in [1/e, 1].
+        beta: As in `focal_l1_loss`, in [1/e, 1].
         reduction: "none", "mean" or "sum".
 
     Raises:
-        ValueError: a shape is not (N, 4), the shapes differ or beta is out of range.
+        ValueError: If a shape is not (N, 4), the shapes differ or beta is out of range.
+
+    Example:
+        >>> focal_eiou_v1_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.6585])
     """
     _, eiou = _iou_and_eiou(pred_boxes, target_boxes)
     return focal_l1_loss(eiou, torch.zeros_like(eiou), beta, reduction)
@@ -91,12 +103,12 @@ def focal_eiou_v1_loss(pred_boxes: Tensor, target_boxes: Tensor, beta: float = 0
 def focal_eiou_star_loss(
     pred_boxes: Tensor, target_boxes: Tensor, gamma: float = 0.5, form: str = "clamped", reduction: str = "none"
 ) -> Tensor:
-    """Focal-EIoU*: -(1 - IoU)^gamma log(IoU / EIoU) (EIOU §5.4.4).
+    """Return Focal-EIoU*: -(1 - IoU)^gamma log(IoU / EIoU) (EIOU §5.4.4).
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
         target_boxes: Tensor[N, 4], xyxy in pixels.
-        gamma: exponent >= 0.
+        gamma: Exponent >= 0.
         form: "clamped" (ours) limits the logarithm to [-10, 10] and stops the gradient through (1 - IoU)^gamma;
             "printed" does neither, and is unbounded in both directions (IoU -> 0 and EIoU -> 0).
         reduction: "none", "mean" or "sum".
@@ -105,7 +117,11 @@ def focal_eiou_star_loss(
         Tensor[N], negative where EIoU < IoU, or a scalar.
 
     Raises:
-        ValueError: a shape is not (N, 4), the shapes differ, gamma is negative or `form` unknown.
+        ValueError: If a shape is not (N, 4), the shapes differ, gamma is negative or `form` unknown.
+
+    Example:
+        >>> focal_eiou_star_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.3323])
     """
     check_range("gamma", gamma, 0.0)
     check_choice("form", form, ("clamped", "printed"))

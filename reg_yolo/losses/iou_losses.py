@@ -19,7 +19,7 @@ from reg_yolo.losses.reduction import reduce_loss
 
 
 def iou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """IoU loss 1 - IoU (EIOU eq. 1-5).
+    """Return the IoU loss 1 - IoU (EIOU eq. 1-5).
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -30,14 +30,18 @@ def iou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") 
         Tensor[N] in [0, 1], or a scalar. Disjoint boxes have loss 1 and no gradient.
 
     Raises:
-        ValueError: a shape is not (N, 4), or the shapes differ.
+        ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> iou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5000])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     return reduce_loss(1.0 - intersection_over_union(pred, target)[0], reduction)
 
 
 def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Generalised IoU loss 1 - IoU + (enclosing - union) / enclosing (EIOU eq. 1-5), equal to torchvision's.
+    """Return the generalised IoU loss 1 - IoU + (enclosing - union) / enclosing (EIOU eq. 1-5), equal to torchvision's.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -48,7 +52,11 @@ def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
         Tensor[N] in [0, 2], or a scalar.
 
     Raises:
-        ValueError: a shape is not (N, 4), or the shapes differ.
+        ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> giou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5000])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, union = intersection_over_union(pred, target)
@@ -58,7 +66,7 @@ def giou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Distance IoU loss 1 - IoU + rho^2(centres) / diagonal^2 (EIOU eq. 1-5 without v), equal to torchvision's.
+    """Return distance IoU loss 1 - IoU + rho^2(centres) / diagonal^2 (EIOU eq. 1-5 without v), equal to torchvision's.
 
     Args:
         pred_boxes: Tensor[N, 4], xyxy in pixels.
@@ -69,7 +77,11 @@ def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
         Tensor[N] in [0, 2], or a scalar.
 
     Raises:
-        ValueError: a shape is not (N, 4), or the shapes differ.
+        ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> diou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5500])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, _ = intersection_over_union(pred, target)
@@ -78,7 +90,7 @@ def diou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none") -> Tensor:
-    """Complete IoU loss: DIoU + a v with the aspect term v and a = v / (1 - IoU + v) (EIOU eq. 1-5).
+    """Return the complete IoU loss: DIoU + a v with the aspect term v and a = v / (1 - IoU + v) (EIOU eq. 1-5).
 
     The weight a carries no gradient. Equal to torchvision's.
 
@@ -91,7 +103,11 @@ def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
         Tensor[N] >= 0, or a scalar.
 
     Raises:
-        ValueError: a shape is not (N, 4), or the shapes differ.
+        ValueError: If a shape is not (N, 4), or the shapes differ.
+
+    Example:
+        >>> ciou_loss(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.5532])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     iou, _ = intersection_over_union(pred, target)
@@ -103,9 +119,13 @@ def ciou_loss(pred_boxes: Tensor, target_boxes: Tensor, reduction: str = "none")
 
 
 def aspect_ratio_term(pred_boxes: Tensor, target_boxes: Tensor) -> Tensor:
-    """Aspect-ratio term v = 4/pi^2 (atan(w_gt/h_gt) - atan(w/h))^2 of CIoU (EIOU eq. 1-5), Tensor[N] in [0, 1].
+    """Return the aspect term v = 4/pi^2 (atan(w_gt/h_gt) - atan(w/h))^2 of CIoU (EIOU eq. 1-5), Tensor[N] in [0, 1].
 
     The paper's eq. 6 prints dv/dw and dv/dh with the wrong sign; the gradient here is autograd's.
+
+    Example:
+        >>> aspect_ratio_term(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]]))
+        tensor([0.0420])
     """
     pred, target = checked_pair(pred_boxes, target_boxes)
     return (4.0 / math.pi**2) * (_aspect_angle(target) - _aspect_angle(pred)).square()

@@ -16,7 +16,7 @@ BACKGROUND_IOU = 0.4
 def localization_score(
     class_scores: Tensor, pred_boxes: Tensor, target_boxes: Tensor, alpha: float = 0.75
 ) -> tuple[Tensor, Tensor]:
-    """Score s = alpha p + (1 - alpha) intersection / min(area, area_gt), and the IoU (CLE eq. 5-6).
+    """Return the score s = alpha p + (1 - alpha) intersection / min(area, area_gt), and the IoU (CLE eq. 5-6).
 
     A tiny box inside an object has an intersection over the smaller area of 1, so s alone tells little of the place.
 
@@ -24,13 +24,13 @@ def localization_score(
         class_scores: Tensor[N] in [0, 1], p of the target's class.
         pred_boxes: Tensor[N, 4], xyxy in pixels: anchors, or what is predicted at an anchor point.
         target_boxes: Tensor[N, 4], xyxy in pixels.
-        alpha: share of p, in [0, 1].
+        alpha: Share of p, in [0, 1].
 
     Returns:
         s and IoU, Tensor[N] in [0, 1] each; 0 overlap for boxes without area.
 
     Raises:
-        ValueError: a shape does not fit, or alpha is out of range.
+        ValueError: If a shape does not fit, or alpha is out of range.
 
     Example:
         >>> boxes = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 20]])
@@ -65,14 +65,19 @@ def match_anchors(
         class_scores: Tensor[A, C] in [0, 1].
         target_boxes: Tensor[N, 4], xyxy in pixels.
         target_labels: Tensor[N] int64 in [0, C).
-        alpha: share of p in s, in [0, 1].
-        threshold: lowest s that makes an anchor positive.
+        alpha: Share of p in s, in [0, 1].
+        threshold: Lowest s that makes an anchor positive.
 
     Returns:
         Tensor[A] int64: the ground truth of a positive, -1 for background, -2 for an anchor that is left out.
 
     Raises:
-        ValueError: a shape does not fit, or alpha is out of range.
+        ValueError: If a shape does not fit, or alpha is out of range.
+
+    Example:
+        >>> anchors = torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 9], [40.0, 0, 50, 10]])
+        >>> match_anchors(anchors, torch.zeros(3, 1), anchors[:1], torch.tensor([0]))
+        tensor([ 0,  0, -1])
     """
     check_last_dims("anchors", anchors, None, 4)
     check_last_dims("target_boxes", target_boxes, None, 4)

@@ -24,15 +24,15 @@ BLOCK = 32768
 def modulated_bce(
     pred_logits: Tensor, target_scores: Tensor, gamma: float | Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """Elementwise weight * abs(y - sigmoid(z)) ** gamma * BCE(z, y); gradient to the logits alone.
+    """Return the elementwise weight * abs(y - sigmoid(z)) ** gamma * BCE(z, y); gradient to the logits alone.
 
     gamma = 0 without a weight is torch's own binary_cross_entropy_with_logits, bit for bit.
 
     Args:
         pred_logits: Tensor of any shape, float32 or float64.
-        target_scores: same shape and dtype, in [0, 1].
-        gamma: exponent >= 0, or exponents > 0 of the logits' shape and dtype.
-        weight: broadcasts to `pred_logits`, or None for 1.
+        target_scores: Same shape and dtype, in [0, 1].
+        gamma: Exponent >= 0, or exponents > 0 of the logits' shape and dtype.
+        weight: Broadcasts to `pred_logits`, or None for 1.
     """
     if not isinstance(gamma, Tensor) and gamma == 0.0:
         loss = F.binary_cross_entropy_with_logits(pred_logits, target_scores, reduction="none")
@@ -51,9 +51,9 @@ def value_and_slope(
 
     Args:
         pred_logits: Tensor of any shape, float32 or float64.
-        target_scores: same shape and dtype, in [0, 1].
-        gamma: exponent >= 0, or exponents > 0 that broadcast to the logits.
-        with_slope: whether the derivative is wanted; None comes in its place otherwise.
+        target_scores: Same shape and dtype, in [0, 1].
+        gamma: Exponent >= 0, or exponents > 0 that broadcast to the logits.
+        with_slope: Whether the derivative is wanted; None comes in its place otherwise.
     """
     p = pred_logits.sigmoid()
     error = p - target_scores

@@ -23,7 +23,11 @@ def keep_hard_entries(weight: Tensor, pred_logits: Tensor, strength: float = 1.0
         Tensor of the shape of `pred_logits` in [0, 1], without gradient.
 
     Raises:
-        ValueError: the shape does not fit or strength is negative.
+        ValueError: If the shape does not fit or strength is negative.
+
+    Example:
+        >>> keep_hard_entries(torch.tensor([0.2, 0.2]), torch.tensor([-4.0, 4.0]))
+        tensor([0.2144, 0.9856])
     """
     check_broadcast("weight", weight, pred_logits.shape)
     check_range("strength", strength, 0.0)
@@ -33,20 +37,26 @@ def keep_hard_entries(weight: Tensor, pred_logits: Tensor, strength: float = 1.0
 
 
 def mitigation_weights(counts: Counts, exponent: float = 0.5) -> Tensor:
-    """Weights M[c, c'] = min(1, N_c' / N_c)^exponent of negatives of class c' at positives of class c (Seesaw eq. 4).
+    """Return M[c, c'] = min(1, N_c' / N_c)^exponent, weights of negatives of class c' at positives of c (Seesaw eq. 4).
 
     A frequent class's objects push a rare class down less; a frequent class feels those of a rare one in full. Seesaw's
     own counts grow over the training, these are the training split's.
 
     Args:
-        counts: annotations per class, Tensor[C] or a sequence of C numbers >= 0.
+        counts: Annotations per class, Tensor[C] or a sequence of C numbers >= 0.
         exponent: >= 0; 0 gives all ones. Seesaw uses 0.8.
 
     Returns:
         Tensor[C, C] in [0, 1], 1 on the diagonal; 1 too for a class without annotations, which is to be pushed down.
 
     Raises:
-        ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout; exponent is negative.
+        ValueError: If `counts` is not one-dimensional, is negative, not finite or zero throughout; or `exponent` is
+            negative.
+
+    Example:
+        >>> mitigation_weights([400, 100])
+        tensor([[1.0000, 0.5000],
+                [1.0000, 1.0000]])
     """
     values, dtype = checked_counts(counts)
     check_range("exponent", exponent, 0.0)

@@ -18,11 +18,11 @@ def guarded_power(base: Tensor, gamma: float) -> Tensor:
     multiplies it by zero, which happens at p = y. For gamma = 0 the result is 1, also at base = 0.
 
     Args:
-        base: tensor of any shape, values >= 0.
-        gamma: exponent >= 0.
+        base: Tensor of any shape, values >= 0.
+        gamma: Exponent >= 0.
 
     Raises:
-        ValueError: gamma is negative or NaN.
+        ValueError: If gamma is negative or NaN.
     """
     check_range("gamma", gamma, 0.0)
     if gamma == 0.0:

@@ -15,11 +15,16 @@ def reduce_loss(loss: Tensor, reduction: str, normalizer: Tensor | float | None 
     Args:
         loss: Tensor of any shape, also empty.
         reduction: "none" returns `loss` itself, "sum" its sum, "mean" its sum over `normalizer`.
-        normalizer: what "mean" divides by, >= 0; the number of elements if None. Where it is 0 the result is a
+        normalizer: What "mean" divides by, >= 0; the number of elements if None. Where it is 0 the result is a
             differentiable zero, never NaN.
 
     Raises:
-        ValueError: `reduction` is none of the three.
+        ValueError: If `reduction` is none of the three.
+
+    Example:
+        >>> import torch
+        >>> reduce_loss(torch.tensor([1.0, 3.0]), "mean", normalizer=8)
+        tensor(0.5000)
     """
     check_choice("reduction", reduction, REDUCTIONS)
     if reduction == "none":

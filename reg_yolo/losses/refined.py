@@ -31,21 +31,22 @@ def refined_generalized_focal_loss(
     form: str = "soft",
     reduction: str = "none",
 ) -> Tensor:
-    """Refined generalized focal loss (REG §2.1-2.5): alpha_c abs(y - p)^gamma BCE(z, y) g, p and z made uncertain.
+    """Return the refined generalized focal loss (REG §2.1-2.5): alpha_c abs(y - p)^gamma BCE(z, y) g.
 
-    Neutral arguments (no weights, gamma 0, no deviation) give binary cross-entropy, bit for bit.
+    p and z are made uncertain as `uncertainty` says. Neutral arguments (no weights, gamma 0, no deviation)
+    give binary cross-entropy, bit for bit.
 
     Args:
         pred_logits: Tensor[..., C].
-        target_scores: same shape, soft targets y in [0, 1]; an entry is positive where y > 0.
+        target_scores: Same shape, soft targets y in [0, 1]; an entry is positive where y > 0.
         class_weights: Tensor[C] alpha_c >= 0, or None for 1.
         class_weights_on: "positives" weights the entries with y > 0 only, "all" both signs.
-        gamma: exponent >= 0.
+        gamma: Exponent >= 0.
         spatial_weight: g >= 0, broadcasts to `pred_logits`, or None for 1.
         spatial_scope: "negatives" keeps g = 1 where y > 0 (ours: with beta > 0 the printed weight switches the
             positives off), "all" is printed.
         deviation: s of `expected_probability`, or None for certain logits. Gradient flows into it where it has one.
-        uncertainty: mode of `expected_probability`.
+        uncertainty: Mode of `expected_probability`.
         form: "soft" as above (§2.1 as printed has no label in it). "printed" is A.10.2 with its indicator:
             -alpha_c (1 - p)^gamma log(p) g where y > 0, and 0 elsewhere.
         reduction: "none", "sum", or "mean": over max(sum y, 1) for "soft", over the positive entries for "printed".
@@ -54,7 +55,12 @@ def refined_generalized_focal_loss(
         Tensor of the shape of `pred_logits`, or a scalar. Neither weight carries a gradient.
 
     Raises:
-        ValueError: a shape does not fit, gamma is negative, or a choice is unknown.
+        ValueError: If a shape does not fit, gamma is negative, or a choice is unknown.
+
+    Example:
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[0.8, 0.0]])
+        >>> refined_generalized_focal_loss(logits, targets, class_weights=torch.tensor([2.0, 1.0]))
+        tensor([[0.2278, 0.2451]])
     """
     check_same_shape("pred_logits", pred_logits, "target_scores", target_scores)
     check_range("gamma", gamma, 0.0)
@@ -85,20 +91,25 @@ def entry_weight(
     spatial_weight: Tensor | None,
     spatial_scope: str,
 ) -> Tensor | None:
-    """Weight alpha_c g of each entry, on the signs that it applies to; None where everything is 1.
+    """Return the weight alpha_c g of each entry, on the signs that it applies to; None where everything is 1.
 
     Args:
         target_scores: Tensor[..., C], positive where > 0.
         class_weights: Tensor[C] or None.
         class_weights_on: "positives" or "all".
-        spatial_weight: broadcasts to `target_scores`, or None.
+        spatial_weight: Broadcasts to `target_scores`, or None.
         spatial_scope: "negatives" or "all".
 
     Returns:
         Tensor that broadcasts to `target_scores`, without gradient, or None.
 
     Raises:
-        ValueError: a shape does not fit or a choice is unknown.
+        ValueError: If a shape does not fit or a choice is unknown.
+
+    Example:
+        >>> targets, weights = torch.tensor([[0.8, 0.0]]), torch.tensor([2.0, 3.0])
+        >>> entry_weight(targets, weights, "positives", torch.tensor(0.5), "negatives")
+        tensor([[2.0000, 0.5000]])
     """
     check_choice("class_weights_on", class_weights_on, CLASS_WEIGHT_TARGETS)
     check_choice("spatial_scope", spatial_scope, SPATIAL_SCOPES)

@@ -12,19 +12,23 @@ from reg_yolo.losses.class_minimum import minimum_over_class_boxes
 
 
 def spatial_context_weight(distance: Tensor, beta: float, delta: float, floor: float = 0.0) -> Tensor:
-    """Spatial-contextual weight g = sigmoid(beta (d - delta)) (REG §2.3), not below `floor`.
+    """Return the spatial-contextual weight g = sigmoid(beta (d - delta)) (REG §2.3), not below `floor`.
 
     Args:
-        distance: tensor of any shape, >= 0; infinity where the image has no object of the class.
-        beta: slope. > 0 grows with distance (§2.3), < 0 falls with it (the order claimed in A.4), 0 gives 0.5.
-        delta: distance at which g = 0.5, in the unit of `distance`.
-        floor: smallest weight, in [0, 1]. With beta < 0 an absent class would otherwise never be pushed down.
+        distance: Tensor of any shape, >= 0; infinity where the image has no object of the class.
+        beta: Slope. > 0 grows with distance (§2.3), < 0 falls with it (the order claimed in A.4), 0 gives 0.5.
+        delta: Distance at which g = 0.5, in the unit of `distance`.
+        floor: Smallest weight, in [0, 1]. With beta < 0 an absent class would otherwise never be pushed down.
 
     Returns:
         Tensor of the shape of `distance`, in [floor, 1].
 
     Raises:
-        ValueError: floor out of range, or beta or delta not finite.
+        ValueError: If `floor` is out of range, or beta or delta is not finite.
+
+    Example:
+        >>> spatial_context_weight(torch.tensor([0.0, 1.0, 4.0]), beta=3.0, delta=1.0, floor=0.1)
+        tensor([0.1000, 0.5000, 0.9999])
     """
     check_range("floor", floor, 0.0, 1.0)
     for name, value in (("beta", beta), ("delta", delta)):
@@ -43,15 +47,15 @@ def center_distance(
     *,
     level_shapes: Sequence[tuple[int, int]] | None = None,
 ) -> Tensor:
-    """Distance from each anchor point to the nearest box centre of each class, over half that box's diagonal.
+    """Return the distance of each anchor point to the nearest box centre of each class, over half the box's diagonal.
 
     1.0 is the distance of a corner, whatever the box's size. The minimum is over the *normalised* distances.
 
     Args:
         anchor_points: Tensor[A, 2], x and y in pixels.
         boxes_xyxy: Tensor[B, N, 4], ground truth in pixels, padded.
-        labels: integer Tensor[B, N] (or [B, N, 1]), classes in [0, num_classes); padding may hold anything.
-        valid: boolean Tensor[B, N] (or [B, N, 1]), False on padding.
+        labels: Integer Tensor[B, N] (or [B, N, 1]), classes in [0, num_classes); padding may hold anything.
+        valid: Boolean Tensor[B, N] (or [B, N, 1]), False on padding.
         num_classes: C.
         level_shapes: (rows, columns) of each feature level, if the anchor points are regular grids level after level,
             rows first, as in YOLO heads. The result is the same and comes several times faster.
@@ -61,7 +65,12 @@ def center_distance(
         out as [B, C, A], as a head's raw scores are: `.contiguous()` where that matters.
 
     Raises:
-        ValueError: a shape does not fit.
+        ValueError: If a shape does not fit.
+
+    Example:
+        >>> points, boxes = torch.tensor([[10.0, 10.0], [30.0, 10.0]]), torch.tensor([[[0.0, 0.0, 20.0, 20.0]]])
+        >>> center_distance(points, boxes, torch.tensor([[0]]), torch.tensor([[True]]), num_classes=1).flatten()
+        tensor([0.0000, 1.4142])
     """
     boxes, groups = _valid_boxes(anchor_points, boxes_xyxy, labels, valid, num_classes)
     size = boxes[:, 2:] - boxes[:, :2]
@@ -87,17 +96,22 @@ def edge_distance(
     *,
     level_shapes: Sequence[tuple[int, int]] | None = None,
 ) -> Tensor:
-    """Distance from each anchor point to the border of the nearest box of each class, in strides; 0 inside a box.
+    """Return the distance of each anchor point to the border of the nearest box of each class, in strides; 0 inside.
 
     Args:
-        anchor_points, boxes_xyxy, labels, valid, num_classes, level_shapes: as for `center_distance`.
+        anchor_points, boxes_xyxy, labels, valid, num_classes, level_shapes: As for `center_distance`.
         strides: Tensor[A] or [A, 1], pixels per cell of each anchor point's level, > 0.
 
     Returns:
         Tensor[B, A, C], as `center_distance`.
 
     Raises:
-        ValueError: a shape does not fit.
+        ValueError: If a shape does not fit.
+
+    Example:
+        >>> points, boxes = torch.tensor([[10.0, 10.0], [36.0, 10.0]]), torch.tensor([[[0.0, 0.0, 20.0, 20.0]]])
+        >>> edge_distance(points, boxes, torch.tensor([[0]]), torch.tensor([[True]]), 1, torch.full((2,), 8.0))[0, :, 0]
+        tensor([0., 2.])
     """
     strides = strides.detach().float().reshape(-1)
     if strides.shape != anchor_points.shape[:1]:

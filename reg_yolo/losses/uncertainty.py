@@ -16,7 +16,7 @@ SMALLEST_DEVIATION = 1e-6
 
 
 def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
-    """Expected probability p-hat of an uncertain prediction (REG §2.5).
+    """Return the expected probability p-hat of an uncertain prediction (REG §2.5).
 
     Args:
         pred_logits: Tensor of any shape, logits z; p = sigmoid(z).
@@ -29,13 +29,22 @@ def expected_probability(pred_logits: Tensor, deviation: Tensor | float, mode: s
         Tensor of the shape of `pred_logits`, in [0, 1]. Both live modes pull towards 0.5.
 
     Raises:
-        ValueError: `mode` is unknown, or `deviation` is negative or does not broadcast.
+        ValueError: If `mode` is unknown, or `deviation` is negative or does not broadcast.
+
+    Example:
+        >>> expected_probability(torch.tensor([2.0]), deviation=2.0), torch.tensor([2.0]).sigmoid()
+        (tensor([0.7768]), tensor([0.8808]))
     """
     return expected_logits(pred_logits, deviation, mode).sigmoid()
 
 
 def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = "logit_normal") -> Tensor:
-    """Logits of `expected_probability`: the form that goes into a loss on logits. Same arguments."""
+    """Return the logits of `expected_probability`: the form that goes into a loss on logits. Same arguments.
+
+    Example:
+        >>> expected_logits(torch.tensor([2.0]), deviation=2.0)
+        tensor([1.2474])
+    """
     check_choice("mode", mode, UNCERTAINTY_MODES)
     if isinstance(deviation, Tensor):
         check_broadcast("deviation", deviation, pred_logits.shape)
@@ -53,7 +62,7 @@ def expected_logits(pred_logits: Tensor, deviation: Tensor | float, mode: str = 
 
 
 def _truncated_normal_logits(z: Tensor, deviation: Tensor) -> Tensor:
-    """Logits of p + s (phi(a) - phi(b)) / (Phi(b) - Phi(a)) with a = -p/s, b = (1-p)/s."""
+    """Return the logits of p + s (phi(a) - phi(b)) / (Phi(b) - Phi(a)) with a = -p/s, b = (1-p)/s."""
     s = deviation.clamp_min(SMALLEST_DEVIATION)
     # The mean is symmetric, m(1 - p) = 1 - m(p). With p <= 0.5 the exponents below are <= 0 and nothing overflows.
     upper = z > 0

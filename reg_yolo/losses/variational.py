@@ -18,18 +18,22 @@ from reg_yolo.losses.reduction import reduce_loss
 def gaussian_kl(
     mean: Tensor, deviation: Tensor | float, prior_mean: Tensor | float = 0.0, prior_deviation: float = 1.0
 ) -> Tensor:
-    """Kullback-Leibler divergence of N(mean, deviation^2) from N(prior_mean, prior_deviation^2), closed form.
+    """Return the Kullback-Leibler divergence of N(mean, deviation^2) from N(prior_mean, prior_deviation^2).
 
     Args:
         mean: Tensor of any shape.
-        deviation, prior_mean: numbers or tensors that broadcast to `mean`; a deviation is > 0.
-        prior_deviation: number > 0.
+        deviation, prior_mean: Numbers or tensors that broadcast to `mean`; a deviation is > 0.
+        prior_deviation: Number > 0.
 
     Returns:
         Tensor of the shape of `mean`, >= 0, and 0 where both Gaussians are the same.
 
     Raises:
-        ValueError: `prior_deviation` or a numeric `deviation` is not positive.
+        ValueError: If `prior_deviation` or a numeric `deviation` is not positive.
+
+    Example:
+        >>> gaussian_kl(torch.tensor([0.0, 1.0]), deviation=1.0)
+        tensor([0.0000, 0.5000])
     """
     tiny = torch.finfo(torch.float32).tiny
     check_range("prior_deviation", prior_deviation, tiny)
@@ -50,20 +54,25 @@ def expected_quality_focal_loss(
     nodes: int = 8,
     reduction: str = "none",
 ) -> Tensor:
-    """Expected quality focal loss E_q[abs(y - p)^gamma BCE(z, y)] under q = N(pred_logits, deviation^2) (REG §2.6.4).
+    """Return the expected quality focal loss E_q[abs(y - p)^gamma BCE(z, y)] (REG §2.6.4).
 
-    By Gauss-Hermite quadrature. For the way back two tensors of the logits' shape are kept, whatever `nodes` is.
+    The expectation is under q = N(pred_logits, deviation^2), by Gauss-Hermite quadrature. For the way back
+    two tensors of the logits' shape are kept, whatever `nodes` is.
 
     Args:
         pred_logits: Tensor of any shape, the mean of q.
         deviation: > 0, a number or a tensor that broadcasts to `pred_logits`.
-        target_scores: the shape of `pred_logits`, in [0, 1].
-        gamma: exponent >= 0.
-        nodes: points of the quadrature.
+        target_scores: The shape of `pred_logits`, in [0, 1].
+        gamma: Exponent >= 0.
+        nodes: Points of the quadrature.
         reduction: "none", "mean" (over elements) or "sum".
 
     Raises:
-        ValueError: shapes differ or a number is out of range.
+        ValueError: If shapes differ or a number is out of range.
+
+    Example:
+        >>> expected_quality_focal_loss(torch.zeros(1), 1.0, torch.ones(1), gamma=2.0)
+        tensor([0.3464])
     """
     check_same_shape("pred_logits", pred_logits, "target_scores", target_scores)
     check_range("gamma", gamma, 0.0)
@@ -88,7 +97,7 @@ def variational_free_energy(
     nodes: int = 8,
     reduction: str = "none",
 ) -> Tensor:
-    """Free energy F(q) = E_q[L] + kl_weight KL(q, prior) (REG §2.6.4), with L the quality focal loss.
+    """Return the free energy F(q) = E_q[L] + kl_weight KL(q, prior) (REG §2.6.4), with L the quality focal loss.
 
     q = N(pred_logits, deviation^2) on the logit. The paper names neither q's form nor the prior: both Gaussian here.
     With kl_weight 1, F(q) >= -log E_prior[exp(-L)].
@@ -96,12 +105,16 @@ def variational_free_energy(
     Args:
         pred_logits: Tensor of any shape, the mean of q.
         deviation: > 0, a number or a tensor that broadcasts to `pred_logits`.
-        target_scores, gamma, nodes, reduction: as for `expected_quality_focal_loss`.
-        prior_mean, prior_deviation: of the prior on the logit.
+        target_scores, gamma, nodes, reduction: As for `expected_quality_focal_loss`.
+        prior_mean, prior_deviation: Of the prior on the logit.
         kl_weight: >= 0; 1 is the printed form.
 
     Raises:
-        ValueError: shapes differ or a number is out of range.
+        ValueError: If shapes differ or a number is out of range.
+
+    Example:
+        >>> variational_free_energy(torch.zeros(1), 1.0, torch.ones(1), gamma=2.0, prior_mean=-1.0)
+        tensor([0.8464])
     """
     check_range("kl_weight", kl_weight, 0.0)
     z = at_least_float32(pred_logits)
@@ -138,7 +151,7 @@ class _ExpectedLoss(torch.autograd.Function):
 
 @functools.lru_cache(maxsize=8)
 def gauss_hermite(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Points and weights for expectations under N(0, 1), exact for polynomials of degree 2 nodes - 1.
+    """Return points and weights for expectations under N(0, 1), exact for polynomials of degree 2 nodes - 1.
 
     Golub and Welsch: eigenvalues of the Jacobi matrix, squared first components of its eigenvectors.
     """

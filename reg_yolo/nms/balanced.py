@@ -39,14 +39,14 @@ def balanced_nms(
         scores: Tensor[N], in [0, 1].
         labels: Tensor[N], whole numbers; boxes of different labels do not meet. For several images at once give
             image * classes + class.
-        iou_threshold: in [0, 1].
+        iou_threshold: In [0, 1].
         mode: "closeness" or "printed".
 
     Returns:
         The survivors by descending s_nms, with their scores as they were.
 
     Raises:
-        ValueError: a shape does not fit, the threshold is outside [0, 1], or `mode` is unknown.
+        ValueError: If a shape does not fit, the threshold is outside [0, 1], or `mode` is unknown.
 
     Example:
         >>> import torch
@@ -54,7 +54,8 @@ def balanced_nms(
         >>> scores, labels = torch.tensor([0.81, 0.80, 0.79]), torch.zeros(3)
         >>> balanced_nms(boxes, scores, labels, 0.5).indices
         tensor([1])
-        >>> torchvision.ops.nms(boxes, scores, 0.5)
+        >>> from torchvision.ops import nms
+        >>> nms(boxes, scores, 0.5)
         tensor([0])
     """
     if mode not in get_args(BalancedMode):

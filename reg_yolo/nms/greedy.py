@@ -14,8 +14,8 @@ def greedy_nms(boxes: Tensor, scores: Tensor, groups: Tensor, group_count: int, 
         boxes: Tensor[N, 4] float64, xyxy with x1 <= x2 and y1 <= y2.
         scores: Tensor[N] float64.
         groups: Tensor[N] int64 in [0, group_count).
-        group_count: number of groups.
-        iou_threshold: a box that overlaps a kept one by more is suppressed.
+        group_count: Number of groups.
+        iou_threshold: A box that overlaps a kept one by more is suppressed.
 
     Returns:
         Tensor[K] int64.

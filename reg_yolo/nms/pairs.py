@@ -39,7 +39,7 @@ def overlapping_pairs(
         boxes: Tensor[N, 4] float64, xyxy with x1 <= x2 and y1 <= y2.
         groups: Tensor[N] int64 in [0, group_count).
         references: Tensor[R] int64, rows of the references.
-        iou_threshold: in [0, 1].
+        iou_threshold: In [0, 1].
 
     Yields:
         Number of the reference in [0, R), row of the box: Tensor[P] each.

@@ -40,15 +40,15 @@ def soft_nms(
         labels: Tensor[N], whole numbers; boxes of different labels do not meet.
         method: "gaussian" or "linear".
         sigma: > 0, for "gaussian".
-        iou_threshold: in [0, 1], for "linear".
+        iou_threshold: In [0, 1], for "linear".
         score_threshold: >= 0; what falls to it or below is left out.
-        max_candidates: the highest-scoring so many are taken, the work grows with their square.
+        max_candidates: The highest-scoring so many are taken, the work grows with their square.
 
     Returns:
         The survivors by descending lowered score, with that score.
 
     Raises:
-        ValueError: a shape does not fit, a number is out of its range, or `method` is unknown.
+        ValueError: If a shape does not fit, a number is out of its range, or `method` is unknown.
 
     Example:
         >>> import torch

@@ -57,7 +57,7 @@ class Candidates:
         """Return the sound boxes among those given.
 
         Raises:
-            ValueError: a shape does not fit, or the threshold is outside [0, 1].
+            ValueError: If a shape does not fit, or the threshold is outside [0, 1].
         """
         count = len(boxes_xyxy)
         if boxes_xyxy.shape != (count, 4):

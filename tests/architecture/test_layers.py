@@ -28,7 +28,7 @@ EXCLUSIVE = {
 }
 # A file of more lines is read twice before it grows; one above the limit is two ideas.
 NOTED, LARGEST = 300, 400
-LARGEST_LOSS = 150
+LARGEST_LOSS = 165
 MOST_MODULES = 24
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "core.py", "common.py", "misc.py"}
 

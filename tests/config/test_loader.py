@@ -18,6 +18,7 @@ MINIMAL = "model: yolov8n.yaml\ndata: roads.yaml\n"
 def refusal(source: object, *overrides: str, cwd: Path, train_keys: dict[str, Any] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
         load_config(str(source), overrides, cwd=cwd, train_keys=train_keys)
+    assert not str(caught.value).endswith(".")
     return str(caught.value)
 
 
@@ -131,7 +132,7 @@ def test_words_for_truth_become_booleans_where_the_default_is_one(write: Write, 
 
 
 ERRORS_IN_FILE = [
-    ("reg:\n  focal: {gamma: -1}\n", "reg.focal.gamma: got -1, expected a number from 0 to 10 (a.yaml:4)."),
+    ("reg:\n  focal: {gamma: -1}\n", "reg.focal.gamma: got -1, expected a number from 0 to 10 (a.yaml:4)"),
     ("reg:\n  focal:\n    gama: 1\n", "reg.focal.gama: unknown key (a.yaml:5). Did you mean reg.focal.gamma?"),
     ("epochs: 3\n", "epochs: unknown key (a.yaml:3). Did you mean train.epochs?"),
     ("regs: {}\n", "regs: unknown key (a.yaml:3). Did you mean reg?"),
@@ -140,27 +141,27 @@ ERRORS_IN_FILE = [
         "train: {lambda_seg: 3}\n",
         "train.lambda_seg: not an argument of Ultralytics; write lambda_seg: at",
     ),
-    ("train: {epochs: ten}\n", 'train.epochs: got "ten", expected a number such as 100 (a.yaml:3).'),
-    ("train: {lr0: true}\n", "train.lr0: got true, expected a number such as 0.01 (a.yaml:3)."),
-    ("train: {lr0: .nan}\n", "train.lr0: got .nan, expected a finite number (a.yaml:3)."),
-    ("train: [1]\n", "train: got [1], expected a mapping of keys (a.yaml:3)."),
-    ("train: {model: x.pt}\n", "train.model: not taken here; write model: at the top level (a.yaml:3)."),
+    ("train: {epochs: ten}\n", 'train.epochs: got "ten", expected a number such as 100 (a.yaml:3)'),
+    ("train: {lr0: true}\n", "train.lr0: got true, expected a number such as 0.01 (a.yaml:3)"),
+    ("train: {lr0: .nan}\n", "train.lr0: got .nan, expected a finite number (a.yaml:3)"),
+    ("train: [1]\n", "train: got [1], expected a mapping of keys (a.yaml:3)"),
+    ("train: {model: x.pt}\n", "train.model: not taken here; write model: at the top level (a.yaml:3)"),
     ("train: {mode: val}\n", "train.mode: not taken here; the command decides it"),
-    ("train: {resume: true}\n", "train.resume: not taken here; use reg-yolo train --resume RUN (a.yaml:3)."),
+    ("train: {resume: true}\n", "train.resume: not taken here; use reg-yolo train --resume RUN (a.yaml:3)"),
     ("train: {save_dir: x}\n", "train.save_dir: not taken here; use project and name"),
-    ("train: {trainer: x}\n", "train.trainer: not taken here; task: at the top level chooses the trainer (a.yaml:3)."),
+    ("train: {trainer: x}\n", "train.trainer: not taken here; task: at the top level chooses the trainer (a.yaml:3)"),
     ("train: {augmentations: []}\n", "train.augmentations: not taken here; write albumentations: at the top level"),
     ("train: {cls_pw: 0.5}\n", "train.cls_pw: Ultralytics' class weights and ours (reg.alpha) are both on"),
     ("task: detct\n", 'task: got "detct", expected one of detect, segment, joint, semantic (a.yaml:3). Did you mean'),
-    ("task: segment\n", "model: yolov8n.yaml does not fit task segment; expected yolov8n-seg.yaml (a.yaml:1)."),
-    ("mask_classes: [sign]\n", "mask_classes: belongs to task joint, and task is detect; leave it out (a.yaml:3)."),
-    ("lambda_seg: 2\n", "lambda_seg: belongs to task joint, and task is detect; leave it out (a.yaml:3)."),
-    ("lambda_seg: -2\n", "lambda_seg: got -2, expected a number from 0 to 1000 (a.yaml:3)."),
-    ("albumentations: rain\n", 'albumentations.preset: got "rain", expected one of none, highway (a.yaml:3).'),
+    ("task: segment\n", "model: yolov8n.yaml does not fit task segment; expected yolov8n-seg.yaml (a.yaml:1)"),
+    ("mask_classes: [sign]\n", "mask_classes: belongs to task joint, and task is detect; leave it out (a.yaml:3)"),
+    ("lambda_seg: 2\n", "lambda_seg: belongs to task joint, and task is detect; leave it out (a.yaml:3)"),
+    ("lambda_seg: -2\n", "lambda_seg: got -2, expected a number from 0 to 1000 (a.yaml:3)"),
+    ("albumentations: rain\n", 'albumentations.preset: got "rain", expected one of none, highway (a.yaml:3)'),
     ("albumentations:\n  transforms: [Blur, 3]\n", "albumentations.transforms[1]: got 3, expected text or a mapping"),
     ("albumentations:\n  transforms: [{A: {}, B: {}}]\n", "albumentations.transforms[0]: got 2 names in one entry"),
-    ("albumentations: {mode: add}\n", 'albumentations.mode: got "add", expected one of extend, replace (a.yaml:3).'),
-    ("model: x\n", "a.yaml:3: model is given twice (first on line 1)."),
+    ("albumentations: {mode: add}\n", 'albumentations.mode: got "add", expected one of extend, replace (a.yaml:3)'),
+    ("model: x\n", "a.yaml:3: model is given twice (first on line 1)"),
     ("train: {a: [}\n", "a.yaml:3: not valid YAML"),
 ]
 
@@ -189,7 +190,7 @@ def test_an_error_in_a_base_names_the_base(write: Write, tmp_path: Path) -> None
 def test_what_is_missing_is_said_to_be(write: Write, tmp_path: Path) -> None:
     write("a.yaml", "task: detect\n")
     message = refusal("a.yaml", cwd=tmp_path)
-    assert "model: missing (a.yaml). Expected: A YOLOv8 model YAML (from scratch), or a .pt (fine-tuning)." in message
+    assert "model: missing (a.yaml). Expected: A YOLOv8 model YAML (from scratch), or a .pt (fine-tuning)" in message
     assert "data: missing (a.yaml). Expected: A data YAML" in message
 
 
@@ -201,7 +202,7 @@ def test_files_that_are_not_there_are_named_with_the_folder_they_were_looked_for
     assert "(a.yaml:2)" in refusal("a.yaml", cwd=tmp_path)
     write("b.yaml", MINIMAL.replace("yolov8n.yaml", "runs/best.pt"))
     message = refusal("b.yaml", cwd=tmp_path)
-    assert message.startswith(f"model: no file runs/best.pt in {tmp_path} (b.yaml:1).")
+    assert message.startswith(f"model: no file runs/best.pt in {tmp_path} (b.yaml:1)")
     write("c.yaml", MINIMAL.replace("yolov8n", "yolo8n"))
     assert "Did you mean yolov8n.yaml?" in refusal("c.yaml", cwd=tmp_path)
     message = refusal("a.yaml", "data=highway_detec", cwd=tmp_path)
@@ -221,22 +222,22 @@ def test_a_missing_file_of_a_base_is_no_matter_once_replaced(write: Write, tmp_p
 def test_sources_that_are_no_configuration(write: Write, tmp_path: Path) -> None:
     assert "Did you mean detect/yolov8n?" in refusal("detect/yolo8n", cwd=tmp_path)
     message = refusal("qqqq", cwd=tmp_path)
-    assert message.startswith(f"No configuration qqqq: no such file in {tmp_path}, and no shipped one of that name.")
+    assert message.startswith(f"No configuration qqqq: no such file in {tmp_path}, and no shipped one of that name")
     assert "detect/yolov8n" in message
     assert "Shipped are" in message
     write("sub/a.yaml", "")
-    assert refusal("sub", cwd=tmp_path) == "sub is a folder; expected a configuration, a YAML file."
+    assert refusal("sub", cwd=tmp_path) == "sub is a folder; expected a configuration, a YAML file"
     assert "sub/a.yaml is empty" in refusal("sub/a.yaml", cwd=tmp_path)
     write("comment.yaml", "# nothing here\n")
     assert "comment.yaml is empty" in refusal("comment.yaml", cwd=tmp_path)
     write("list.yaml", "- 1\n")
-    assert refusal("list.yaml", cwd=tmp_path) == "list.yaml: expected keys (task:, model:, data: ...), got list."
+    assert refusal("list.yaml", cwd=tmp_path) == "list.yaml: expected keys (task:, model:, data: ...), got list"
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     assert refusal("bytes.yaml", cwd=tmp_path).startswith("bytes.yaml is not UTF-8 text")
     (tmp_path / "big.yaml").write_text("a: 1\n" + "#" * 1_000_001)
     assert refusal("big.yaml", cwd=tmp_path).startswith("big.yaml is larger than 1 MB")
     assert refusal("roads.yaml", cwd=tmp_path) == (
-        "roads.yaml is a data-set YAML, not a configuration; give it as data=roads.yaml."
+        "roads.yaml is a data-set YAML, not a configuration; give it as data=roads.yaml"
     )
     assert "No configuration '\\x00'" in refusal("\0", cwd=tmp_path)
     assert "No configuration ''" in refusal("", cwd=tmp_path)
@@ -252,7 +253,7 @@ def test_inheritance_that_goes_wrong_shows_the_chain(write: Write, tmp_path: Pat
     write("a.yaml", "extends: b.yaml\n")
     write("b.yaml", "extends: c.yaml\n")
     write("c.yaml", "extends: a.yaml\n")
-    expected = "extends: goes round in a circle: a.yaml -> b.yaml -> c.yaml -> a.yaml."
+    expected = "extends: goes round in a circle: a.yaml -> b.yaml -> c.yaml -> a.yaml"
     assert refusal("a.yaml", cwd=tmp_path) == expected
     write("own.yaml", "extends: own.yaml\n")
     assert "own.yaml -> own.yaml" in refusal("own.yaml", cwd=tmp_path)
@@ -263,7 +264,7 @@ def test_inheritance_that_goes_wrong_shows_the_chain(write: Write, tmp_path: Pat
     assert message != refusal("a.yaml", cwd=tmp_path)
     assert refusal("a.yaml", cwd=tmp_path).endswith("Did you mean detect/yolov8n?")
     write("d.yaml", "extends: [a.yaml]\n")
-    assert "extends: got ['a.yaml'], expected one path or shipped name (d.yaml:1)." in refusal("d.yaml", cwd=tmp_path)
+    assert "extends: got ['a.yaml'], expected one path or shipped name (d.yaml:1)" in refusal("d.yaml", cwd=tmp_path)
 
 
 def test_what_is_dumped_loads_to_the_same_settings(write: Write, tmp_path: Path) -> None:

@@ -89,9 +89,9 @@ def test_data_given_beside_the_plan_replaces_its_sets(write: Any, tmp_path: Path
 REFUSED = {
     "seeds: [0, 1]": {
         "seeds: [0, 1]\nendpoinst: [map50]": r"endpoinst: unknown key \(plan.yaml:4\). Did you mean endpoints\?",
-        "seeds: [0, 0]": r"seeds: a seed stands twice.*\(plan.yaml:3\)",
+        "seeds: [0, 0]": r"seeds: a seed is given twice.*\(plan.yaml:3\)",
         "seeds: []": "seeds: ",
-        "seeds: [0, 1]\nfamily: {arms: [blunt]}": r"family.arms: blunt is no arm beside the reference \(plan.yaml:4\)",
+        "seeds: [0, 1]\nfamily: {arms: [blunt]}": r"arms: blunt is not an arm, or is the reference \(plan.yaml:4\)",
         "seeds: [0, 1]\nfamily: {sets: [night]}": r"family.sets: there is no set night",
         "seeds: [0, 1]\nendpoints: [map50]\nfamily: {endpoints: [rare_ap]}": "family.endpoints: rare_ap is not among",
         "seeds: [0, 1]\nendpoints: [map60]": r"map60.*one of map50_95.*Did you mean map50\?",

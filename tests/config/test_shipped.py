@@ -120,7 +120,7 @@ def test_an_installed_package_uses_its_own_copies(tmp_path: Path, monkeypatch: p
 
 def test_a_broken_installation_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "__file__", str(tmp_path / "reg_yolo/config/shipped.py"))
-    with pytest.raises(ConfigError, match=r"The shipped configs are missing beside .*; install reg-yolo again"):
+    with pytest.raises(ConfigError, match=r"The shipped configs are missing next to .*; install reg-yolo again"):
         shipped_folder("configs")
 
 

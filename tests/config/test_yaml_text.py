@@ -57,20 +57,20 @@ def test_nothing_reads_as_none(text: str) -> None:
 
 WRONG = [
     ("a: 1\nb: [1, 2\nc: 3\n", "x:3: not valid YAML"),
-    ("a:\n\tb: 1\n", "x:2: not valid YAML: found character '\\t' that cannot start any token; indent with spaces."),
-    ("a: 1\nb: 2\na: 3\n", "x:3: a is given twice (first on line 1)."),
-    ("reg:\n  focal: {gamma: 1, gamma: 2}\n", "x:2: reg.focal.gamma is given twice (first on line 2)."),
+    ("a:\n\tb: 1\n", "x:2: not valid YAML: found character '\\t' that cannot start any token; indent with spaces"),
+    ("a: 1\nb: 2\na: 3\n", "x:3: a is given twice (first on line 1)"),
+    ("reg:\n  focal: {gamma: 1, gamma: 2}\n", "x:2: reg.focal.gamma is given twice (first on line 2)"),
     ("a: !!python/object:os.system {}\n", "x:1: the tag tag:yaml.org,2002:python/object:os.system is not taken"),
     ("a: !!int abc\n", "x:1: the tag tag:yaml.org,2002:int is not taken here"),
-    ("a: &b {x: 1}\nc:\n  <<: *b\n", "x:3: merge keys (<<) are not taken; use extends: FILE."),
-    ("1: a\n", "x:1: a key must be a word."),
-    ("? [a]\n: 1\n", "x:1: a key must be a word."),
+    ("a: &b {x: 1}\nc:\n  <<: *b\n", "x:3: merge keys (<<) are not taken; use extends: FILE"),
+    ("1: a\n", "x:1: a key must be a word"),
+    ("? [a]\n: 1\n", "x:1: a key must be a word"),
     ("a: 1\n---\nb: 2\n", "not valid YAML: but found another document"),
     ("a: *b\n", "x:1: not valid YAML: found undefined alias 'b'"),
     ("&a [*a]", "nested too deeply"),
     ("[" * 3000, "nested too deeply"),
     ("a: \x00", "not valid YAML: special characters are not allowed"),
-    (f"a: {'1' * 5000}", "x:1: a number of 5000 digits is too long."),
+    (f"a: {'1' * 5000}", "x:1: a number of 5000 digits is too long"),
 ]
 
 
@@ -78,7 +78,7 @@ WRONG = [
 def test_errors_name_file_and_line(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_yaml(text, "x")
-    assert message in str(caught.value)
+    assert message in str(caught.value) and not str(caught.value).endswith(".")
 
 
 def test_aliases_of_aliases_do_not_explode() -> None:

@@ -65,7 +65,7 @@ def test_labels(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             read_runs(runs, labels)
-    with pytest.raises(ConfigError, match="stands twice"):
+    with pytest.raises(ConfigError, match="is given twice"):
         read_runs([runs[0], f"{runs[0]}/"])
     with pytest.raises(ConfigError, match="no run named"):
         read_runs([])

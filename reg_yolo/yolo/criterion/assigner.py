@@ -54,10 +54,10 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
 
         Args:
             scores: Tensor[B, A, C], predicted probabilities.
-            boxes_at: decodes the boxes of some anchor points; called once, on points inside a ground truth.
+            boxes_at: Decodes the boxes of some anchor points; called once, on points inside a ground truth.
             points: Tensor[A, 2], anchor points in pixels.
-            truth: the labelled objects.
-            level_shapes: rows and columns of each level where the points are regular grids; None compares every
+            truth: The labelled objects.
+            level_shapes: Rows and columns of each level where the points are regular grids; None compares every
                 point with every object.
         """
         if self.topk2 != self.topk or scores.device.type not in self.sparse_on:
@@ -92,8 +92,8 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             scores: Tensor[B, A, C], predicted probabilities.
             boxes: Tensor[B, A, 4], predicted boxes, xyxy in pixels.
             points: Tensor[A, 2], anchor points in pixels.
-            truth: the labelled objects.
-            extra: what upstream passes through to its overlaps.
+            truth: The labelled objects.
+            extra: What upstream passes through to its overlaps.
         """
         labels, _, targets, has_object, object_index, *ignored = self(
             scores, boxes, points, truth.labels, truth.boxes, truth.valid, **extra
@@ -169,7 +169,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         dense.view(-1)[place] = metrics[pair]
         best = dense.topk(self.topk, dim=1).indices
         best = best.add_(starts.unsqueeze(1)).view(-1)
-        # The places ascend as the pairs do. What is none of them is a point outside the object.
+        # The places ascend as the pairs do. Any other value is a point outside the object.
         found = torch.searchsorted(place, best).clamp_(max=len(place) - 1)
         return pair[found[place[found] == best]]
 

@@ -1,4 +1,4 @@
-"""The box branch: upstream's CIoU and DFL, or another box loss of the papers beside the same DFL."""
+"""The box branch: upstream's CIoU and DFL, or another box loss of the papers with the same DFL."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _box_loss(
     elif settings.loss in PLAIN_LOSSES:
         each = PLAIN_LOSSES[settings.loss](pred, target)
     else:
-        # REG-blog on the distances to the four sides in strides, unclipped: DFL beside it learns the clipped ones.
+        # REG-blog on the distances to the four sides in strides, unclipped: the DFL next to it learns the clipped ones.
         pred_ltrb, target_ltrb = (
             torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), 1) for boxes in (pred, target)
         )

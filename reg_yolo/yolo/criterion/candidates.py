@@ -64,7 +64,7 @@ def pairs_on_grids(boxes_xyxy: Tensor, points: Tensor, level_shapes: Sequence[tu
     Args:
         boxes_xyxy: Tensor[M, 4], pixels.
         points: Tensor[A, 2], pixels: regular grids level after level, rows first, as in YOLO heads.
-        level_shapes: rows and columns of each level, which add up to A.
+        level_shapes: Rows and columns of each level, which add up to A.
     """
     low, high = boxes_xyxy[:, :2].unsqueeze(-1), boxes_xyxy[:, 2:].unsqueeze(-1)
     widths, row_pieces, first_pieces = [], [], []
@@ -90,7 +90,7 @@ def pairs_on_grids(boxes_xyxy: Tensor, points: Tensor, level_shapes: Sequence[tu
 
 
 def pairs_of_mask(inside: Tensor) -> CandidatePairs:
-    """Return the pairs of a dense mask, Tensor[M, A], for anchor points that are no regular grids."""
+    """Return the pairs of a dense mask, Tensor[M, A], for anchor points that are not regular grids."""
     rows, anchors = inside.nonzero(as_tuple=True)
     return CandidatePairs(inside.sum(1), rows, anchors)
 

@@ -112,7 +112,7 @@ class ClassLossTerms:
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given.
 
-        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory. Beside
+        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory. Next to
         it comes the divergence from the prior, summed over the positives, where the free energy has one.
         """
         with torch.autocast(device_type=head.class_logits.device.type, enabled=False):
@@ -239,7 +239,7 @@ class ClassLossTerms:
 
         Args:
             own_logits: Tensor[P], logit of each positive's own class.
-            positives: labels and target scores.
+            positives: Labels and target scores.
         """
         if self.class_alpha.dual is not None:
             scores = positives.score.float()

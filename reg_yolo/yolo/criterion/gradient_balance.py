@@ -19,7 +19,7 @@ POSITIVE, NEGATIVE, BOX = "gradient/positive", "gradient/negative", "gradient/bo
 def watch_gradients(head: HeadOutput, positives: Positives, terms: EpochTerms) -> None:
     """Record the summed absolute gradients by class and box logits once this output's loss is differentiated.
 
-    A gradient that is no number, as a loss scaler meets now and then, counts as 0.
+    A gradient that is not finite, as a loss scaler meets now and then, counts as 0.
     """
 
     def of_classes(gradient: Tensor) -> None:

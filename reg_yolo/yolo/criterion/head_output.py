@@ -23,7 +23,7 @@ class HeadOutput:
         anchor_points: Tensor[A, 2], in strides.
         strides: Tensor[A, 1], pixels.
         image_size: Tensor[2], height and width in pixels.
-        level_shapes: rows and columns of each feature level.
+        level_shapes: Rows and columns of each feature level.
         decode: upstream's decoding of box logits.
     """
 

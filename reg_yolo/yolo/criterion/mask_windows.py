@@ -36,8 +36,8 @@ class MaskWindow:
         image: Index of the image in the batch.
         rows: Slice of the positives.
         top, bottom, left, right: The window in mask pixels, `bottom` and `right` exclusive.
-        target: Tensor[1 or n, h, w], 1 on the object, 0 beside it.
-        inside: bool Tensor[n, h, w], the pixels in each positive's own box; None where the window is the box.
+        target: Tensor[1 or n, h, w], 1 on the object, 0 elsewhere.
+        inside: Bool Tensor[n, h, w], the pixels in each positive's own box; None where the window is the box.
         distance: Tensor like `target`, pixels to the object's nearest pixel; None where it is not asked for.
     """
 
@@ -128,7 +128,7 @@ def distance_to_mask(masks: Tensor, reach: float = math.inf) -> Tensor:
     """Return each pixel's Euclidean distance to the nearest pixel of its mask; infinity where a mask has none.
 
     Args:
-        masks: bool Tensor[n, H, W].
+        masks: Bool Tensor[n, H, W].
         reach: A distance above this may come out larger than it is, though never as small as this: on a GPU the work
             grows with it.
 

@@ -38,7 +38,7 @@ class StockScale:
             targets: Sum of the targets, a scalar; over all ranks at least 1 for the factor to be kept.
 
         Returns:
-            Stock over ours, both summed over ranks; 1 where one of them is no number or ours is 0.
+            Stock over ours, both summed over ranks; 1 where one of them is not finite or ours is 0.
         """
         values = torch.stack((stock, ours, targets)).float()
         if distributed.is_available() and distributed.is_initialized():

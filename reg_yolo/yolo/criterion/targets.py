@@ -72,12 +72,12 @@ class Assignment:
     """Ground truth, positives, and the soft targets made of both.
 
     Attributes:
-        truth: the labelled objects.
-        positives: the anchor points that answer for one.
+        truth: The labelled objects.
+        positives: The anchor points that answer for one.
         target_scores: Tensor[B, A, C], soft targets in [0, 1].
-        normalizer: scalar, max(sum of the targets, 1).
+        normalizer: Scalar, max(sum of the targets, 1).
         has_mask: Tensor[P] bool, whether the positive's object has a mask; None in a task without masks.
-        ignored: bool, broadcastable to [B, A, C]: entries about which nobody knows whether the object is there, classes
+        ignored: Bool, broadcastable to [B, A, C]: entries of which it is unknown whether the object is there, classes
             that an image's data set does not annotate and points that are neither positive nor background; None where
             there are none.
     """

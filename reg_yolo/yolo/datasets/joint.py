@@ -61,7 +61,7 @@ def build_joint_dataset(
     ]
     if mode == "train" and not any(len(label["cls"]) for dataset in built for label in dataset.labels):
         files = " and ".join(str(part.description.yaml_path) for part in parts)
-        raise DataError(f"{files}: the '{split}' split has no labelled object, so there is nothing to learn.")
+        raise DataError(f"{files}: the '{split}' split has no labelled object, so there is nothing to learn")
     return built[0] if len(built) == 1 else JoinedDataset(built, args, rect=rect)
 
 
@@ -216,11 +216,11 @@ class JoinedDataset(YOLOConcatDataset):
 
 
 def _single_class(sets: JointSets, part: JointPart) -> torch.Tensor:
-    """What a set annotates once all classes are one: everything, or its images would teach what is not true."""
+    """Return what a set annotates once all classes are one: everything, or its images would teach what is not true."""
     missing = [name for name, known in zip(sets.class_names, part.annotated, strict=True) if not known]
     if missing:
         raise ConfigError(
             f"single_cls makes one class of all, but {part.description.yaml_path} does not annotate "
-            f"{', '.join(missing)}, which would be background on its images; leave single_cls out."
+            f"{', '.join(missing)}, which would be background on its images; leave single_cls out"
         )
     return torch.tensor([True])

@@ -1,7 +1,7 @@
 """Label files of the joint task as Ultralytics' data sets hold labels in memory.
 
-Upstream drops an image whose label file mixes boxes and polygons, and keeps what it read in a `labels.cache` beside the
-labels. Here the rows come from our own reader, and no cache is read or written.
+Upstream drops an image whose label file mixes boxes and polygons, and keeps what it read in a `labels.cache` next to
+the labels. Here the rows come from our own reader, and no cache is read or written.
 
 A box-only object has an empty outline in `segments`, everywhere: that is the one mark that it has no mask.
 """
@@ -90,7 +90,7 @@ def _content(row: LabelRow) -> bytes:
 
 
 def _shapes(image_paths: Sequence[str]) -> list[tuple[int, int]]:
-    """Height and width of every image as it is decoded, with its EXIF orientation applied."""
+    """Return the height and width of every image as it is decoded, with its EXIF orientation applied."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(_shape, image_paths))
 

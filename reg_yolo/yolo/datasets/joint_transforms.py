@@ -1,6 +1,6 @@
 """Ultralytics' augmentations for images on which some objects have a mask and others only a box.
 
-Upstream knows two kinds of image: all objects with an outline, or none. With outlines, it makes every box anew from
+Upstream knows two kinds of image: all objects with an outline, or none. With outlines, it computes every box again from
 the outline, keeps smaller remainders, and paints every object into the masks. Here a box-only object takes the way of
 upstream's detection pipeline and an object with an outline the way of its segmentation pipeline, in one image:
 

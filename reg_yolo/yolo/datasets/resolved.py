@@ -46,7 +46,7 @@ def resolve_dataset(
         folder: Where the rewritten YAML (and image lists, if the set has them) go.
         splits: The splits that have to be there.
         check: Read every label row and every image header of `splits` first.
-        task: Decides whether polygon rows may stand beside box rows.
+        task: Decides whether polygon rows may stand next to box rows.
 
     Raises:
         DataError: If the YAML, a split, a label row or an image is wrong.
@@ -86,7 +86,7 @@ def check_joint_split(sets: JointSets, split: str) -> None:
     if split == "train" and not any(sets.label_counts(split)[1]):
         raise DataError(
             f"No object of the training split has a mask of {', '.join(sets.mask_classes)}: all their rows are boxes; "
-            "use task detect, or label polygons."
+            "use task detect, or label polygons"
         )
 
 

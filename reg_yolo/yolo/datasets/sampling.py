@@ -146,7 +146,7 @@ def draw_partners_alike(dataset: Any) -> None:
         dataset: One of upstream's or ours that augments; of joined sets each draws within itself, as upstream does.
 
     Raises:
-        RegYoloError: If there is no such transform; upstream has them in every training pipeline, switched off or on.
+        RegYoloError: If the pipeline lacks them; upstream has them in every training pipeline, switched off or on.
     """
     for part in getattr(dataset, "datasets", [dataset]):
         recent = RecentDraws(part)

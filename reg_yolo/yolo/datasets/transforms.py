@@ -78,7 +78,7 @@ def prove_augmentations(dataset: Any, expected: Sequence[Mapping[str, Any]] | No
 def draw_transforms(dataset: Any, augmentations: Sequence[Mapping[str, Any]] | None, folder: Path) -> None:
     """Write a sheet on which each requested transform is forced once on a training image.
 
-    Draws from images read anew, and with random states of its own, so that it does not change what is trained on.
+    Draws from images read again, and with random states of its own, so that it does not change what is trained on.
     """
     if not augmentations:
         return

@@ -1,4 +1,4 @@
-"""A training run that can be compared: its start and its draws hang on the seed alone, and its end is measured once."""
+"""A training run that can be compared: start and draws depend on the seed alone, and its end is measured once."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ComparedTraining(RegTraining):
     """Mix-in that stands before one of our trainers.
 
     Random numbers start again from the seed before the model is built and before the first batch is drawn, so that
-    neither hangs on what an arm's loss or sampling has drawn in between. Nothing is validated during training; the EMA
-    of the last epoch, last.pt, is evaluated once at the end, and there is no best.pt.
+    neither depends on what an arm's loss or sampling has drawn in between. Nothing is validated during training; the
+    EMA of the last epoch, last.pt, is evaluated once at the end, without a best.pt.
 
     Attributes:
-        reading: Held while the label files are read, which caches them beside the images.
+        reading: Held while the label files are read, which caches them next to the images.
         progress: Told how many epochs are done, in fractions, and how many there are.
         initial_weights: Digest of the weights before the first step.
         steps: Optimizer steps that were taken.
@@ -57,7 +57,7 @@ class ComparedTraining(RegTraining):
         return self._draws.hexdigest()[:16]
 
     def get_model(self, *arguments: Any, **named: Any) -> nn.Module:
-        """Build the model as upstream does, from random numbers that hang on the seed alone."""
+        """Build the model as upstream does, from random numbers that depend on the seed alone."""
         self._start_draws()
         return super().get_model(*arguments, **named)
 

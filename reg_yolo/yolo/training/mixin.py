@@ -216,7 +216,7 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
     # The criterion ----------------------------------------------------------------------------------------------
 
     def set_class_weights(self) -> None:
-        """Hang the REG criterion on the model; runs after the loaders exist and before the EMA copies the model."""
+        """Attach the REG criterion to the model; runs after the loaders exist and before the EMA copies the model."""
         if self.args.cls_pw and not self.reg.alpha.is_neutral:
             raise RegYoloError(
                 f"cls_pw={self.args.cls_pw} and reg.alpha.scheme={self.reg.alpha.scheme} would weight the classes "

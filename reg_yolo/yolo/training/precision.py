@@ -26,7 +26,7 @@ NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
 def cpu_computes_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16: AVX512-BF16 or AMX (x86), BF16 (Arm)."""
+    """Return whether this processor has instructions for bfloat16: AVX512-BF16 or AMX (x86), BF16 (Arm)."""
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
         return any(capabilities.get(name) for name in NATIVE_BFLOAT16)

@@ -26,7 +26,7 @@ def last_checkpoint(run_or_weights: Path) -> Path:
     """Return last.pt of a run directory, or the checkpoint itself.
 
     Raises:
-        WeightsError: If there is no such checkpoint.
+        WeightsError: If the checkpoint does not exist.
     """
     candidates = [run_or_weights]
     if run_or_weights.is_dir():
@@ -56,7 +56,7 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     if changed:
         raise ConfigError(
             f"{path} was trained with another loss, and a resumed run keeps its loss: {'; '.join(changed)}. "
-            "Leave these keys out, or start a new run from these weights."
+            "Leave these keys out, or start a new run from these weights"
         )
     return saved
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written beside and renamed, with our metadata and the thresholds of the final validation."""
+"""Checkpoints of a run: written whole and renamed, with our metadata and the thresholds of the final validation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AtomicCheckpoints(Host):
     in_final_evaluation: bool = False
 
     def metadata(self) -> dict[str, Any]:
-        """Return what must survive beside the weights, as plain Python data."""
+        """Return what must survive besides the weights, as plain Python data."""
         return {
             "format": 1,
             "task": self.task_name,

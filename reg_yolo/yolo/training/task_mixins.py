@@ -122,7 +122,7 @@ class JointTraining(SegmentationTraining):
         if not outlined:
             raise DataError(
                 "No object of the training split has a mask once `classes` and `fraction` have been applied; widen "
-                "them, or use task detect."
+                "them, or use task detect"
             )
         return [outlined[index] for index in range(self.data["nc"])]
 

@@ -11,21 +11,21 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import select_device
 
-from reg_yolo.config.problems import KeyedError, did_you_mean
+from reg_yolo.config.problems import KeyedError, did_you_mean, with_hint
 from reg_yolo.config.train_arguments import REFUSED, read_arguments
 from reg_yolo.errors import ConfigError
 
 SMALLEST_IMGSZ = 32
 OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
 SPLITS = ("train", "val", "test")
-# What upstream's predictor returns instead of detections, or stores past the place where pictures are blurred.
-_STORED_PICTURES = "pictures are stored in one place only, where they are blurred first"
+# What upstream's predictor returns instead of detections, or stores past the place where images are blurred.
+_STORED_IMAGES = "images are stored in one place only, where they are blurred first"
 NOT_FOR_PREDICT = {
     "source": "it is the second word",
     "embed": "it returns features, not objects",
-    "save_crop": _STORED_PICTURES,
-    "save_frames": _STORED_PICTURES,
-    "visualize": _STORED_PICTURES,
+    "save_crop": _STORED_IMAGES,
+    "save_frames": _STORED_IMAGES,
+    "visualize": _STORED_IMAGES,
     "show": "it opens no windows",
     "save_txt": "detections.jsonl has everything in it",
 }
@@ -47,7 +47,8 @@ def check_own_keys(arguments: Mapping[str, Any], command: str) -> dict[str, Any]
     """
     for key in arguments:
         if key not in DEFAULT_CFG_DICT:
-            raise ConfigError(f"{key}: not an argument of Ultralytics.{did_you_mean(key, DEFAULT_CFG_DICT)}")
+            message = f"{key}: not an argument of Ultralytics"
+            raise ConfigError(with_hint(message, did_you_mean(key, DEFAULT_CFG_DICT)))
         if command == "predict" and key in NOT_FOR_PREDICT:
             raise ConfigError(f"{key}: not taken by predict, since {NOT_FOR_PREDICT[key]}; leave it out")
         if key in REFUSED:
@@ -55,7 +56,7 @@ def check_own_keys(arguments: Mapping[str, Any], command: str) -> dict[str, Any]
     try:
         return read_arguments(arguments, DEFAULT_CFG_DICT, [])
     except KeyedError as error:
-        raise ConfigError(f"{error.path[-1]}: {error}.{error.hint}") from None
+        raise ConfigError(with_hint(f"{error.path[-1]}: {error}", error.hint)) from None
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -77,7 +78,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key}: got {value}, expected {lowest} or more")
     if checked.optimizer.lower() not in {name.lower() for name in OPTIMIZERS}:
         hint = did_you_mean(checked.optimizer, OPTIMIZERS)
-        raise ConfigError(f"optimizer: got {checked.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}.{hint}")
+        message = f"optimizer: got {checked.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}"
+        raise ConfigError(with_hint(message, hint))
     if checked.split not in SPLITS:
         raise ConfigError(f"split: got {checked.split!r}, expected one of {', '.join(SPLITS)}")
     check_device(checked.device)
@@ -93,7 +95,7 @@ def check_class_filter(classes: Any, class_names: Sequence[str]) -> None:
         class_names: In the order of their indices.
 
     Raises:
-        ConfigError: If one is no index of a class.
+        ConfigError: If one is not the index of a class.
     """
     for index in [] if classes is None else classes if isinstance(classes, (list, tuple)) else [classes]:
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(class_names):

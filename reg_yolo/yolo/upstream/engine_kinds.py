@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from reg_yolo.config.problems import did_you_mean
+from reg_yolo.config.problems import did_you_mean, with_hint
 from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.upstream.environment import without_usage_data
 
@@ -66,9 +66,8 @@ def engine_kind(name: str) -> EngineKind:
     """
     known = _ALIASES.get(name.lower(), name.lower())
     if known not in KINDS:
-        raise ConfigError(
-            f"engine: got {name!r}, expected auto, {', '.join(KINDS)}.{did_you_mean(name, ['auto', *KINDS])}"
-        )
+        message = f"engine: got {name!r}, expected auto, {', '.join(KINDS)}"
+        raise ConfigError(with_hint(message, did_you_mean(name, ["auto", *KINDS])))
     return KINDS[known]
 
 
@@ -141,7 +140,7 @@ def precisions_of(kind: EngineKind, device: torch.device) -> tuple[str, ...]:
 
 
 def candidates(device: torch.device, precision: str | None) -> list[EngineKind]:
-    """Return the engines beside PyTorch that are installed and have the precision on the device, likeliest first.
+    """Return the engines other than PyTorch that are installed and have the precision on the device, likeliest first.
 
     On x86 processors OpenVINO leads, on others and on accelerators the order is a guess that the measurement corrects.
     """

@@ -33,7 +33,7 @@ def register_fonts() -> None:
     """
     from matplotlib import font_manager, rcParams
 
-    # Upstream passes over files that are no longer there.
+    # Upstream skips files that are no longer there.
     known = [font.fname for font in font_manager.fontManager.ttflist if Path(font.fname).is_file()]
     for name in UPSTREAM_FONTS:
         if (Path(USER_CONFIG_DIR) / name).exists() or any(name in file for file in known):

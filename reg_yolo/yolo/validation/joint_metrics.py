@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ultralytics.utils.metrics import DetMetrics, SegmentMetrics, ap_per_class
 
-# What masks have of their own, beside `tp_m`: the boxes' predictions and objects are more than theirs.
+# What masks have of their own, besides `tp_m`: the boxes' predictions and objects are more than theirs.
 MASK_STATS = ("conf_m", "pred_cls_m", "target_cls_m", "target_img_m")
 
 

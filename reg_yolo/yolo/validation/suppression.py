@@ -19,7 +19,7 @@ SuppressionKind = Literal["stock", "soft", "balanced"]
 
 @dataclass
 class Suppression:
-    """Turns raw output into detections, as `ultralytics.utils.nms.non_max_suppression` does.
+    """Callable that turns raw output into detections, as `ultralytics.utils.nms.non_max_suppression` does.
 
     `stock` is that function. `balanced` and `soft` (Gaussian, sigma 0.5) start from the same candidates: its selection
     by confidence, class and number comes first.
@@ -58,21 +58,21 @@ class Suppression:
         Args:
             prediction: Tensor[B, 4 + nc + M, A]: boxes as centre and size in pixels, class scores, and M mask
                 coefficients; or a sequence that begins with it.
-            conf_thres: a score must be above it; under `soft` the lowered score too.
-            iou_thres: boxes that overlap by more are one cluster; unused by `soft`.
-            classes: the classes that count; None for all.
-            agnostic: whether boxes of different classes meet.
-            multi_label: whether a box may have several classes.
-            max_det: most detections of an image, the highest scores.
-            nc: number of classes; 0 where there are no mask coefficients.
-            max_nms: most candidates of an image, the highest scores.
-            end2end: whether the network has suppressed already.
+            conf_thres: A score must be above it; under `soft` the lowered score too.
+            iou_thres: Boxes that overlap by more are one cluster; unused by `soft`.
+            classes: The classes that count; None for all.
+            agnostic: Whether boxes of different classes meet.
+            multi_label: Whether a box may have several classes.
+            max_det: Most detections of an image, the highest scores.
+            nc: Number of classes; 0 without mask coefficients.
+            max_nms: Most candidates of an image, the highest scores.
+            end2end: Whether the network has suppressed already.
 
         Returns:
             B times Tensor[K, 6 + M]: xyxy in pixels, score, class, mask coefficients; the highest score first.
 
         Raises:
-            ConfigError: the output is suppressed already, and the kind is not `stock`.
+            ConfigError: If the output is suppressed already, and the kind is not `stock`.
         """
         raw: Tensor = prediction if isinstance(prediction, Tensor) else prediction[0]
         if self.kind == "stock":

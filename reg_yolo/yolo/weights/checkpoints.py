@@ -1,8 +1,8 @@
 """Checkpoints: opened with the restricted loader, written by rename, with what must survive as plain Python data.
 
-The model in a checkpoint is a stock Ultralytics class. What our criterion and predictor need beside the weights lies as
-plain data under the key `reg_yolo` of the checkpoint and in the attribute of the same name on the model, so that copied
-weights behave the same and plain Ultralytics loads them without knowing us.
+The model in a checkpoint is a stock Ultralytics class. What our criterion and predictor need besides the weights lies
+as plain data under the key `reg_yolo` of the checkpoint and in the attribute of the same name on the model, so that
+copied weights behave the same and plain Ultralytics loads them without knowing us.
 """
 
 import io
@@ -46,7 +46,7 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         if "outside the supported" in str(error):
             raise WeightsError(
                 f"{path}: refused, since loading it would run code that is neither torch's nor Ultralytics'. "
-                "Write `trust=True` only if you know who made it."
+                "Write `trust=True` only if you know who made it"
             ) from error
         raise WeightsError(
             f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file"
@@ -93,13 +93,13 @@ def write_checkpoint(checkpoint: Mapping[str, Any], paths: Iterable[Path]) -> No
 
 
 def thresholds_file(weights: Path | str) -> Path:
-    """Return the path of the thresholds that `val` leaves beside a weights file, or beside an export under its name."""
+    """Return the path of the thresholds that `val` leaves next to a weights file or an export, under its name."""
     weights = Path(weights)
     return weights.with_name(f"{weights.stem if weights.suffix == '.pt' else weights.name}.thresholds.json")
 
 
 def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str, folder: Path | None = None) -> Path:
-    """Write thresholds beside `weights` (or into `folder`), bound to that very file by its hash; return the file."""
+    """Write thresholds next to `weights` (or into `folder`), bound to that very file by its hash; return the file."""
     path = thresholds_file(weights)
     path = path if folder is None else folder / path.name
     content = {
@@ -116,10 +116,10 @@ def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str
 def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[ClassThresholds, str] | None:
     """Return the thresholds that belong to a weights file, and the file that held them.
 
-    Those beside it go before those inside it; a file beside it that belongs to other weights is passed over.
+    Those next to it go before those inside it; a file next to it that belongs to other weights is skipped.
 
     Raises:
-        WeightsError: If the file beside the weights is damaged.
+        WeightsError: If the file next to the weights is damaged.
     """
     path = thresholds_file(weights)
     if path.is_file():

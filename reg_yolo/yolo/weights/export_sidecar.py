@@ -95,7 +95,7 @@ def _parsed(value: Any) -> Any:
 
 
 def sidecar_of(exported: Path) -> Path:
-    """Return the path of an export's sidecar: inside a folder, beside a file."""
+    """Return the path of an export's sidecar: inside a folder, next to a file."""
     return exported / SIDECAR_NAME if exported.is_dir() else exported.with_name(f"{exported.name}.{SIDECAR_NAME}")
 
 
@@ -150,7 +150,7 @@ def read_sidecar(exported: Path) -> dict[str, Any] | None:
         if fault:
             raise ValueError(fault)
     if bound is not None and bound != file_sha256(exported):
-        LOGGER.warning(f"{path} belongs to another export and is passed over; `reg-yolo export` makes it anew")
+        LOGGER.warning(f"{path} belongs to another export and is skipped; `reg-yolo export` writes it again")
         return None
     return content
 

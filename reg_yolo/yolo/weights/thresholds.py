@@ -25,9 +25,9 @@ def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
             raise ConfigError(f"conf: got {conf!r}, expected a number from 0 to 1")
         return dict.fromkeys(names, float(conf))
     found = read_thresholds(weights, detector.metadata)
-    beside = thresholds_file(weights)
-    if beside.is_file() and (found is None or found[1] != str(beside)):
-        LOGGER.warning(f"{beside} belongs to other weights and is passed over; `reg-yolo val` makes it anew")
+    adjacent = thresholds_file(weights)
+    if adjacent.is_file() and (found is None or found[1] != str(adjacent)):
+        LOGGER.warning(f"{adjacent} belongs to other weights and is skipped; `reg-yolo val` writes it again")
     if found is None:
         LOGGER.info(f"No thresholds stored with {weights}: {DEFAULT_CONFIDENCE} for every class")
         return dict.fromkeys(names, DEFAULT_CONFIDENCE)
