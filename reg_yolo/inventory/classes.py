@@ -21,26 +21,28 @@ class ClassShape:
         geometry: `point`, `line` (guardrails: start and end) or `span` (across the road).
         anchor: Where in the box's width it stands: its `centre`, or the side that is `outer`, away from the road, as
             the shaft of a lamp pole whose arm reaches over the road.
-        on_ground: Whether its lower edge stands on the ground.
+        length_m: Its extent along the road, 0 for what is flat or slim: what is seen of a building is its nearer end.
+        loose: Whether only its upper edge is to be trusted: stairs and ramps surround a bridge.
         is_sign: Whether it is named from its front only, so that it faces those who saw it.
         span_from_m: A point whose lower edge is this high above the road spans it.
     """
 
     geometry: str = POINT
     anchor: str = CENTRE
-    on_ground: bool = False
+    length_m: float = 0.0
+    loose: bool = False
     is_sign: bool = False
     span_from_m: float = 4.4
 
 
 _KEYWORDS = (
-    (("guardrail", "guard_rail", "barrier", "fence", "kerb", "curb", "rail"), ClassShape(LINE, on_ground=True)),
-    (("bridge", "gantry"), ClassShape(SPAN)),
-    (("single_arm_pole", "lamp", "streetlight", "street_light", "lighting_pole"), ClassShape(POINT, OUTER, True)),
-    (("sign", "board", "chevron", "speedlimit", "stop", "warning"), ClassShape(POINT, is_sign=True)),
-    (("pole", "post", "pavilion", "shelter", "tree", "cabinet", "hydrant"), ClassShape(POINT, on_ground=True)),
+    (("guardrail", "guard_rail", "barrier", "fence", "kerb", "curb", "rail"), ClassShape(LINE)),
+    (("bridge",), ClassShape(SPAN, length_m=2.5, loose=True)),
+    (("gantry",), ClassShape(SPAN)),
+    (("single_arm_pole", "lamp", "streetlight", "street_light", "lighting_pole"), ClassShape(POINT, OUTER)),
+    (("pavilion", "shelter", "building", "bus_stop"), ClassShape(POINT, length_m=4.0)),
+    (("sign", "board", "chevron", "speedlimit", "warning"), ClassShape(POINT, is_sign=True)),
 )
-_EXACT = {"bus_stop": ClassShape(POINT, on_ground=True), "stop_sign": ClassShape(POINT, is_sign=True)}
 
 
 def shape_of(name: str, stated: dict[str, ClassShape] | None = None) -> ClassShape:
@@ -53,13 +55,11 @@ def shape_of(name: str, stated: dict[str, ClassShape] | None = None) -> ClassSha
     if stated and name in stated:
         return stated[name]
     plain = name.lower().replace(" ", "_").replace("-", "_")
-    if plain in _EXACT:
-        return _EXACT[plain]
     return next((shape for words, shape in _KEYWORDS if any(word in plain for word in words)), ClassShape())
 
 
 def read_shapes(path: Path) -> dict[str, ClassShape]:
-    """Read a YAML file of classes: `name: {geometry: line, anchor: centre, on_ground: true}`.
+    """Read a YAML file of classes: `name: {geometry: line, anchor: centre, length_m: 2}`.
 
     Raises:
         ConfigError: If it cannot be read or says what is not known.
@@ -81,7 +81,7 @@ def read_shapes(path: Path) -> dict[str, ClassShape]:
         for key, value in values.items():
             if key in choices and value not in choices[key]:
                 raise ConfigError(f"{path}: {name}: {key} must be one of {', '.join(choices[key])}, got {value!r}")
-            if key in ("on_ground", "is_sign") and not isinstance(value, bool):
+            if key in ("loose", "is_sign") and not isinstance(value, bool):
                 raise ConfigError(f"{path}: {name}: {key} must be true or false, got {value!r}")
         shapes[str(name)] = ClassShape(**values)
     return shapes

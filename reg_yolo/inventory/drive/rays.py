@@ -43,6 +43,18 @@ class Rays:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def take(self, rows: IntArray | NDArray[np.bool_]) -> Rays:
+        """Return the chosen rows."""
+        return Rays(
+            self.frame[rows],
+            self.sides[rows],
+            self.seen[rows],
+            self.sigma[rows],
+            self.track[rows],
+            self.look[rows],
+            self.votes[rows],
+        )
+
 
 def build_rays(looks: DriveLooks, camera: Camera) -> Rays:
     """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one."""

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
-from reg_yolo.inventory.solve.problem import EAST, GLOBALS, NORTH, PER_OBJECT, Problem
+from reg_yolo.inventory.solve.elimination import Eliminated
+from reg_yolo.inventory.solve.problem import GLOBALS, PER_OBJECT, Problem
 
 FloatArray = NDArray[np.float64]
 
 _FREEDOM = 4.0
 _STEPS = 14
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Adjusted:
         camera: Yaw, pitch, focal factor and clock offset, shape (4,), and their deviations.
         camera_sigma: Shape (4,).
         turns, nods: At the knots, radians.
-        objects: East, north, upper and lower edge against the lens, width, shape (N, 5).
+        objects: East, north, upper and lower edge against the lens, width, length, shape (N, 6).
         covariance: Of east and north, shape (N, 2, 2), the vehicle's way taken as true.
         residuals: Shape (K, 4), in deviations of a side.
         noise: Estimated factor of the sides' deviations.
@@ -51,7 +50,7 @@ def adjust(problem: Problem, objects: FloatArray, camera: FloatArray | None = No
 
     Args:
         problem: What is known.
-        objects: First guesses, shape (N, 5).
+        objects: First guesses, shape (N, 6).
         camera: First guess of the camera's unknowns and knots, as `start_of` gives it from an earlier solution.
     """
     x = np.zeros(problem.size)
@@ -64,7 +63,7 @@ def adjust(problem: Problem, objects: FloatArray, camera: FloatArray | None = No
         normal, gradient = _normal(problem, x, parts, scaled, noise)
         while True:
             damped = normal + sparse.diags(damping * normal.diagonal())
-            trial = x - splu(sparse.csc_matrix(damped), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(gradient)
+            trial = x - Eliminated(damped, problem.knots, problem.objects).solve(gradient)
             new_cost, new_parts, new_scaled = _cost(problem, trial, noise)
             if new_cost <= cost or damping > 1e6:
                 break
@@ -80,7 +79,7 @@ def adjust(problem: Problem, objects: FloatArray, camera: FloatArray | None = No
         elif change < 1e-4 * max(cost, 1.0) and step > 8:
             break
     normal, _ = _normal(problem, x, parts, scaled, noise)
-    covariance, camera_sigma = _covariances(problem, normal)
+    covariance, camera_sigma = Eliminated(normal, problem.knots, problem.objects).covariances()
     knots = problem.knots
     return Adjusted(
         x[:GLOBALS],
@@ -120,22 +119,3 @@ def _normal(
     prior, pull = problem.prior_terms(x)
     gradient = pull - rows.T @ (scaled * np.sqrt(weight)).ravel()
     return sparse.csr_matrix(rows.T @ rows + prior), gradient
-
-
-def _covariances(problem: Problem, normal: sparse.csr_matrix) -> tuple[FloatArray, FloatArray]:
-    """Return the covariance of each object's place (N, 2, 2) and the deviations of the camera's unknowns."""
-    factor = splu(sparse.csc_matrix(normal), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    columns = np.stack([problem.object_columns(EAST), problem.object_columns(NORTH)], 1).ravel()
-    blocks = np.empty((len(columns), 2))
-    for start in range(0, len(columns), _BATCH):
-        chosen = columns[start : start + _BATCH]
-        unit = np.zeros((problem.size, len(chosen)))
-        unit[chosen, np.arange(len(chosen))] = 1.0
-        solved = factor.solve(unit)
-        own = problem.first_object + PER_OBJECT * ((chosen - problem.first_object) // PER_OBJECT)
-        blocks[start : start + _BATCH, 0] = solved[own + EAST, np.arange(len(chosen))]
-        blocks[start : start + _BATCH, 1] = solved[own + NORTH, np.arange(len(chosen))]
-    unit = np.zeros((problem.size, GLOBALS))
-    unit[np.arange(GLOBALS), np.arange(GLOBALS)] = 1.0
-    camera = np.sqrt(np.abs(np.diag(factor.solve(unit)[:GLOBALS])))
-    return blocks.reshape(-1, 2, 2), camera

@@ -1,7 +1,8 @@
 """What is solved for a pass: objects, and what the vehicle's smoothed way does not know about the camera.
 
-Each side of a box is a plane through the lens. An object is upright and flat, facing the camera: its place (2), the
-heights of its upper and lower edge against the lens (2) and its width. The camera has, for the whole pass, a turn and a
+Each side of a box is a plane through the lens. An object is upright and faces the camera: its place (2), the heights of
+its upper and lower edge against the lens (2), its width, and its length along the view, which is near 0 but for
+buildings and bridges: what is seen of those is their nearer end. The camera has, for the whole pass, a turn and a
 nod against the way travelled, a factor of its focal length and an offset of its clock; and turns and nods that change
 along the way, as knots joined by straight lines with a first-order Gauss-Markov prior.
 """
@@ -20,8 +21,8 @@ IntArray = NDArray[np.int64]
 
 GLOBALS = 4
 YAW, PITCH, FOCAL, CLOCK = range(GLOBALS)
-PER_OBJECT = 5
-EAST, NORTH, UPPER, LOWER, WIDTH = range(PER_OBJECT)
+PER_OBJECT = 6
+EAST, NORTH, UPPER, LOWER, WIDTH, LENGTH = range(PER_OBJECT)
 KNOT_M = 15.0
 
 
@@ -48,15 +49,13 @@ class Views:
 
 @dataclass(frozen=True)
 class Priors:
-    """Standard deviations of the camera's unknowns, and of the heights of feet on the ground.
+    """Standard deviations of what is common to a pass.
 
     Attributes:
         yaw, pitch: Radians, for the whole pass.
         focal: Of the focal length as a share of it.
         clock_s: Of the clock offset.
         pitch_knots: Radians, along the way.
-        lens_m: Height of the lens above the road.
-        ground_m: By which the ground at an object's foot may lie off the road's plane.
         knot_length_m: Way over which turns and nods forget themselves.
     """
 
@@ -64,9 +63,7 @@ class Priors:
     pitch: float
     focal: float
     clock_s: float
-    lens_m: float
     pitch_knots: float = math.radians(0.2)
-    ground_m: float = 0.6
     knot_length_m: float = 60.0
 
 
@@ -89,22 +86,28 @@ class Sights:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Where the objects' widths lie.
+    """Where the sides of the objects lie.
 
     Attributes:
         left, right: Left and right side against the object's own place, in widths, shape (N,).
-        grounded: Whether the lower edge stands on the ground, shape (N,).
+        deep: Depth of each side against the object's own place, in lengths, shape (N, 4).
+        length_m: Expected length along the view, shape (N,).
     """
 
     left: FloatArray
     right: FloatArray
-    grounded: NDArray[np.bool_]
+    deep: FloatArray
+    length_m: FloatArray
+
+    def take(self, rows: IntArray | list[int]) -> Anchors:
+        """Return the anchors of some objects."""
+        return Anchors(self.left[rows], self.right[rows], self.deep[rows], self.length_m[rows])
 
 
 class Problem:
     """Residuals, Jacobian and prior of a pass, for a vector of unknowns.
 
-    The order of unknowns is: yaw, pitch, focal factor, clock; turns at the knots; nods at the knots; five an object.
+    The order of unknowns is: yaw, pitch, focal factor, clock; turns at the knots; nods at the knots; six an object.
     """
 
     def __init__(self, views: Views, sights: Sights, anchors: Anchors, priors: Priors) -> None:
@@ -138,18 +141,20 @@ class Problem:
         apart = values[:, :2] - self.views.position_m[frame] - self._drift * x[CLOCK]
         sin, cos = np.sin(heading), np.cos(heading)
         across = apart[:, 0] * cos - apart[:, 1] * sin
-        depth = np.maximum(apart[:, 0] * sin + apart[:, 1] * cos, 0.5)
-        left = (across + self.anchors.left[at] * values[:, WIDTH]) / depth
-        right = (across + self.anchors.right[at] * values[:, WIDTH]) / depth
-        plain = np.stack([left, -values[:, UPPER] / depth, right, -values[:, LOWER] / depth], 1)
+        middle = apart[:, 0] * sin + apart[:, 1] * cos
+        depth = np.maximum(middle[:, None] + self.anchors.deep[at] * values[:, LENGTH, None], 0.5)
+        left = across + self.anchors.left[at] * values[:, WIDTH]
+        right = across + self.anchors.right[at] * values[:, WIDTH]
+        plain = np.stack([left, -values[:, UPPER], right, -values[:, LOWER]], 1) / depth
         predicted = plain * (1 + x[FOCAL])
         predicted[:, 1::2] += nod[:, None]
-        return predicted, {"sin": sin, "cos": cos, "across": across, "depth": depth, "plain": plain, "values": values}
+        parts = {"sin": sin, "cos": cos, "across": across, "middle": middle, "depth": depth, "plain": plain}
+        return predicted, parts
 
     def jacobian(self, x: FloatArray, parts: dict[str, FloatArray]) -> sparse.csr_matrix:
         """Return the Jacobian of the predictions, shape (4K, size), rows in the order look by look."""
         at, frame, count = self.sights.object, self.sights.frame, len(self.sights.object)
-        sin, cos, across, depth, plain = (parts[name] for name in ("sin", "cos", "across", "depth", "plain"))
+        sin, cos, across, middle, plain = (parts[name] for name in ("sin", "cos", "across", "middle", "plain"))
         scale = 1 + x[FOCAL]
         columns, entries, rows = [], [], []
         own = self.first_object + PER_OBJECT * at
@@ -157,11 +162,11 @@ class Problem:
         rate = self.views.turn_rate[frame]
         for side in range(4):
             flat = side % 2 == 0
-            value = plain[:, side]
+            value, depth = plain[:, side], parts["depth"][:, side]
             # Moving the object east or north changes how far to the right and how deep it lies.
             east = ((cos if flat else 0.0) - value * sin) / depth
             north = ((-sin if flat else 0.0) - value * cos) / depth
-            turn = (-1 - value * across / depth) if flat else (-value * across / depth)
+            turn = ((-middle if flat else 0.0) - value * across) / depth
             edge = (self.anchors.left if side == 0 else self.anchors.right)[at] / depth if flat else -1 / depth
             edge_column = own + (WIDTH if flat else (UPPER if side == 1 else LOWER))
             clock = turn * rate - (east * drift[:, 0] + north * drift[:, 1])
@@ -171,6 +176,7 @@ class Problem:
                 (own + EAST, east * scale),
                 (own + NORTH, north * scale),
                 (edge_column, edge * scale),
+                (own + LENGTH, -value * self.anchors.deep[at, side] / depth * scale),
                 (first + self._low, bend * scale * (1 - self._share)),
                 (first + self._low + 1, bend * scale * self._share),
                 (np.full(count, YAW if flat else PITCH), bend * scale),
@@ -200,8 +206,8 @@ class Problem:
         weights[:, WIDTH] = 1e-3
         weights[:, [EAST, NORTH]] = 1e-8
         weights[:, [UPPER, LOWER]] = 1e-2
-        weights[self.anchors.grounded, LOWER] = priors.ground_m**-2
-        mean[self.object_columns(LOWER)[self.anchors.grounded]] = -priors.lens_m
+        weights[:, LENGTH] = (0.4 * self.anchors.length_m + 0.02) ** -2.0
+        mean[self.object_columns(LENGTH)] = self.anchors.length_m
         parts.append(sparse.diags(weights.ravel()))
         return sparse.csr_matrix(sparse.block_diag(parts)), mean
 
