@@ -48,7 +48,7 @@ class Camera:
     yaw_deg: float = 0.0
     lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     readout_s: float = 0.0
-    focal_sigma: float = 0.03
+    focal_sigma: float = 0.012
     yaw_sigma_deg: float = 1.5
     pitch_sigma_deg: float = 1.0
 
@@ -119,7 +119,7 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
         values[key] = int(values[key])
     plain = Camera.from_field_of_view(values["width"], values["height"], hfov_deg)
     if "focal_px" in values:
-        plain = replace(plain, focal_sigma=0.03, yaw_sigma_deg=1.5 if "yaw_deg" in values else 3.0)
+        plain = replace(plain, focal_sigma=0.012, yaw_sigma_deg=1.5 if "yaw_deg" in values else 3.0)
         plain = replace(plain, pitch_sigma_deg=1.0 if "pitch_deg" in values else 3.0)
     camera = replace(plain, **values)
     if not (math.isfinite(camera.focal_px) and camera.focal_px > 0):

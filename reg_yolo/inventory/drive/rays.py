@@ -13,7 +13,8 @@ from reg_yolo.inventory.drive.looks import DriveLooks
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_BORDER_PX = 2.0
+_BORDER_SHARE = 0.0125
+"""Of the frame's width: a side this near to the border may be the border's, as boxes are never exact."""
 _SAME_BOX_IOU = 0.7
 
 
@@ -73,7 +74,8 @@ def build_rays(looks: DriveLooks, camera: Camera) -> Rays:
     ]
     sides = np.stack([camera.normalized(point)[:, k % 2] for k, point in enumerate(points)], 1)
     limits = np.array([looks.width, looks.height])
-    seen = np.concatenate([boxes[:, :2] > _BORDER_PX, boxes[:, 2:] < limits - _BORDER_PX], 1)
+    margin = max(2.0, _BORDER_SHARE * looks.width)
+    seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)
     return Rays(
         looks.of_frame[rows],
         sides,
