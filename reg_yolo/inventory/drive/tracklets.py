@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.solve.sizes import ClassSizes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,6 +34,8 @@ _SHAPE_SIGMA = 0.04
 _HIDDEN, _HIDDEN_COST = 3.0, 3.0
 _RHO, _RHO_SIGMA = 0.03, 0.03
 _RHO_MIN = 1 / 400
+_HIDDEN_SHARE = 0.12
+"""Of a box's height that may be hidden as it is first seen."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def follow(
     track_m: FloatArray,
     time_s: FloatArray,
     sigma_tangent: float,
+    sizes: ClassSizes,
 ) -> list[Tracklet]:
     """Join the looks of a pass.
 
@@ -95,9 +99,11 @@ def follow(
         frames: Rows of the frames to go through, in the order of time; looks of other frames are left alone.
         position_m, heading_rad, track_m, time_s: Of the camera by frame: easting and northing, view direction.
         sigma_tangent: Deviation of a box's side as a tangent.
+        sizes: What is known of the classes' heights, which turn a box into a distance.
     """
     starts = np.searchsorted(rays.frame, np.arange(len(position_m) + 1))
     noise = _noise(rays, sigma_tangent)
+    inverse = _inverse_distances(rays, sizes, sigma_tangent)
     followed, done = _Followed(rays.votes.shape[1]), []
     for frame in frames:
         rows = np.arange(starts[frame], starts[frame + 1])
@@ -115,7 +121,7 @@ def follow(
         if len(followed) and len(rows):
             new = _assign(followed, rays, noise, rows, where, view, float(track_m[frame]), float(time_s[frame]))
         if len(new):
-            _begin(followed, rays, noise, new, where, view, float(track_m[frame]), float(time_s[frame]))
+            _begin(followed, rays, noise, inverse, new, where, view, float(track_m[frame]), float(time_s[frame]))
     return done + _finish(followed, np.ones(len(followed), np.bool_))
 
 
@@ -129,6 +135,18 @@ def _noise(rays: Rays, sigma_tangent: float) -> FloatArray:
     together[np.ix_([0, 2], [0, 2])] = _YAW_SIGMA**2
     together[np.ix_([1, 3], [1, 3])] = _PITCH_SIGMA**2
     return np.asarray(np.eye(4) * variance[:, None] + together)
+
+
+def _inverse_distances(rays: Rays, sizes: ClassSizes, sigma_tangent: float) -> FloatArray:
+    """First guess of each ray's inverse depth and its deviation, shape (M, 2): from its height where that is known."""
+    main = rays.votes.argmax(axis=1)
+    height = np.maximum(rays.sides[:, 3] - rays.sides[:, 1], 1e-4)
+    whole = rays.seen[:, 1] & rays.seen[:, 3] & np.isfinite(sizes.height_m[main])
+    guess = height / np.nan_to_num(sizes.height_m[main], nan=1.0)
+    relative = np.sqrt(np.minimum(sizes.spread[main], 9.0) ** 2 + 2 * (sigma_tangent / height) ** 2 + _HIDDEN_SHARE**2)
+    rho = np.where(whole, guess, _RHO)
+    sigma = np.where(whole, np.minimum(guess * relative, 2 * _RHO_SIGMA), _RHO_SIGMA)
+    return np.stack([np.maximum(rho, _RHO_MIN), np.maximum(sigma, 1e-3)], 1)
 
 
 def _predict(followed: _Followed, where: FloatArray, view: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -216,6 +234,7 @@ def _begin(
     followed: _Followed,
     rays: Rays,
     noise: FloatArray,
+    inverse: FloatArray,
     rows: IntArray,
     where: FloatArray,
     view: float,
@@ -225,10 +244,10 @@ def _begin(
     count = len(rows)
     covariance = np.zeros((count, 5, 5))
     covariance[:, 1:, 1:] = noise[rows]
-    covariance[:, 0, 0] = _RHO_SIGMA**2
+    covariance[:, 0, 0] = inverse[rows, 1] ** 2
     followed.origin = np.concatenate([followed.origin, np.repeat(where[None], count, 0)])
     followed.heading = np.concatenate([followed.heading, np.full(count, view)])
-    started = np.concatenate([np.full((count, 1), _RHO), rays.sides[rows]], 1)
+    started = np.concatenate([inverse[rows, :1], rays.sides[rows]], 1)
     followed.state = np.concatenate([followed.state, started])
     followed.covariance = np.concatenate([followed.covariance, covariance])
     followed.votes = np.concatenate([followed.votes, rays.votes[rows]])

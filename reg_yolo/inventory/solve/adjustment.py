@@ -103,8 +103,7 @@ def _cost(problem: Problem, x: FloatArray, noise: float) -> tuple[float, dict[st
     scaled = (problem.sights.sides - predicted) / (problem.sights.sigma * noise)
     scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
     loss = 0.5 * (_FREEDOM + 1) * np.log1p(scaled**2 / _FREEDOM).sum()
-    _, pull = problem.prior_terms(x)
-    return float(loss + 0.5 * (x - problem._prior_mean) @ pull), parts, scaled
+    return float(loss) + problem.prior_cost(x), parts, scaled
 
 
 def _normal(

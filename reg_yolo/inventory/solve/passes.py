@@ -15,6 +15,7 @@ from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
 from reg_yolo.inventory.solve.problem import PER_OBJECT, Anchors, Priors, Problem, Sights, Views
+from reg_yolo.inventory.solve.sizes import ClassSizes, learn_sizes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -23,7 +24,7 @@ _SHAPE_SIGMA = 0.02
 _NOD_SIGMA = math.radians(0.12)
 _FAR_M = 250.0
 _ROUNDS = 2
-_LOOSE = np.array([5.0, 1.0, 5.0, 20.0])
+_LOOSE = np.array([2.0, 1.0, 2.0, 3.0])
 """By how much the sides of a loose object (left, top, right, bottom) are trusted less."""
 
 
@@ -77,10 +78,11 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         options: How.
     """
     sigma = _sigma(rays, options.sigma_tangent)
+    sizes = ClassSizes.unknown(rays.votes.shape[1])
 
     def found(some: Rays) -> tuple[list[IntArray], FloatArray]:
         tracklets = follow(
-            some, frames, views.position_m, views.heading_rad, views.track_m, time_s, options.sigma_tangent
+            some, frames, views.position_m, views.heading_rad, views.track_m, time_s, options.sigma_tangent, sizes
         )
         groups = [tracklet.rows for tracklet in tracklets]
         places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
@@ -88,23 +90,27 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
 
     groups, objects = found(rays)
     solved: Adjusted | None = None
-    for step in range(_ROUNDS + 1):
+    for step in range(_ROUNDS + 2):
         if not groups:
             break
-        anchors = _anchors(rays, views, groups, objects, options.shapes)
+        anchors = _anchors(rays, views, groups, objects, options.shapes, sizes)
         problem = Problem(views, _sights(rays, sigma, groups, options.shapes), anchors, options.priors)
         solved = adjust(problem, objects, None if solved is None else start_of(solved))
-        if step == _ROUNDS:
-            return _finished(rays, groups, solved)
-        members = join_fragments(groups, rays.frame, solved.objects, solved.covariance, _votes(rays, groups))
+        done = _finished(rays, groups, solved)
+        if step == _ROUNDS + 1:
+            return done
+        looks = np.array([len(rows) for rows in groups])
+        sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
+        if step == 0:
+            # With the classes' heights known, a box tells its distance, and everything is followed from the start.
+            groups, objects = found(rays)
+            continue
+        members = join_fragments(groups, rays.frame, solved.objects, solved.covariance, done.votes)
         leaders = [max(some, key=lambda n: len(groups[n])) for some in members]
         groups = [np.sort(np.concatenate([groups[n] for n in some])) for some in members]
-        objects = solved.objects[leaders]
-        anchors = anchors.take(leaders)
+        objects, anchors = solved.objects[leaders], anchors.take(leaders)
         x = np.concatenate([start_of(solved), objects.ravel()])
-        groups = look_again(
-            rays, sigma, views, frames, groups, anchors, options.priors, x, _votes(rays, groups)
-        )
+        groups = look_again(rays, sigma, views, frames, groups, anchors, options.priors, x, _votes(rays, groups))
         kept = [n for n, rows in enumerate(groups) if len(rows)]
         groups, objects = [groups[n] for n in kept], objects[kept]
         taken = np.zeros(len(rays), np.bool_)
@@ -140,7 +146,12 @@ def _votes(rays: Rays, groups: list[IntArray]) -> FloatArray:
 
 
 def _anchors(
-    rays: Rays, views: Views, groups: list[IntArray], objects: FloatArray, shapes: tuple[ClassShape, ...]
+    rays: Rays,
+    views: Views,
+    groups: list[IntArray],
+    objects: FloatArray,
+    shapes: tuple[ClassShape, ...],
+    sizes: ClassSizes,
 ) -> Anchors:
     """Where each object's width lies: around its place, or from it towards the road."""
     classes = _votes(rays, groups).argmax(axis=1)
@@ -155,7 +166,9 @@ def _anchors(
         deep[n, 0 if is_right else 2] = 0.5
         if shapes[classes[n]].anchor == OUTER:
             left[n], right[n] = (-1.0, 0.0) if is_right else (0.0, 1.0)
-    return Anchors(left, right, deep, np.array([shapes[class_id].length_m for class_id in classes]))
+    length = np.array([shapes[class_id].length_m for class_id in classes])
+    height = np.nan_to_num(sizes.height_m[classes], nan=1.0)
+    return Anchors(left, right, deep, length, height, height * sizes.spread[classes])
 
 
 def _first_guesses(rays: Rays, views: Views, groups: list[IntArray], places: FloatArray) -> FloatArray:

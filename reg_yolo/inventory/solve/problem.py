@@ -24,6 +24,7 @@ YAW, PITCH, FOCAL, CLOCK = range(GLOBALS)
 PER_OBJECT = 6
 EAST, NORTH, UPPER, LOWER, WIDTH, LENGTH = range(PER_OBJECT)
 KNOT_M = 15.0
+_UPPER_M, _UPPER_SIGMA_M, _LOWER_SIGMA_M = 3.0, 6.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,26 @@ class Anchors:
         left, right: Left and right side against the object's own place, in widths, shape (N,).
         deep: Depth of each side against the object's own place, in lengths, shape (N, 4).
         length_m: Expected length along the view, shape (N,).
+        height_m, height_sigma_m: What the class tells of the height, shape (N,); an infinite deviation says nothing.
     """
 
     left: FloatArray
     right: FloatArray
     deep: FloatArray
     length_m: FloatArray
+    height_m: FloatArray
+    height_sigma_m: FloatArray
 
     def take(self, rows: IntArray | list[int]) -> Anchors:
         """Return the anchors of some objects."""
-        return Anchors(self.left[rows], self.right[rows], self.deep[rows], self.length_m[rows])
+        return Anchors(
+            self.left[rows],
+            self.right[rows],
+            self.deep[rows],
+            self.length_m[rows],
+            self.height_m[rows],
+            self.height_sigma_m[rows],
+        )
 
 
 class Problem:
@@ -124,7 +135,7 @@ class Problem:
         np.add.at(sums, sights.object, views.velocity_mps[sights.frame])
         counts = np.maximum(np.bincount(sights.object, minlength=self.objects), 1)
         self._drift = views.velocity_mps[sights.frame] - (sums / counts[:, None])[sights.object]
-        self._prior, self._prior_mean = self._build_prior()
+        self._prior, self._prior_mean, self._prior_pull = self._build_prior()
 
     def object_columns(self, which: int) -> IntArray:
         """Return the columns of one of the objects' unknowns, shape (N,)."""
@@ -193,9 +204,14 @@ class Problem:
 
     def prior_terms(self, x: FloatArray) -> tuple[sparse.csr_matrix, FloatArray]:
         """Return the prior's precision matrix and its gradient at x."""
-        return self._prior, self._prior @ (x - self._prior_mean)
+        return self._prior, self._prior @ (x - self._prior_mean) - self._prior_pull
 
-    def _build_prior(self) -> tuple[sparse.csr_matrix, FloatArray]:
+    def prior_cost(self, x: FloatArray) -> float:
+        """Return the prior's part of the cost, up to a constant."""
+        apart = x - self._prior_mean
+        return float(0.5 * apart @ (self._prior @ apart) - self._prior_pull @ apart)
+
+    def _build_prior(self) -> tuple[sparse.csr_matrix, FloatArray, FloatArray]:
         priors, knots = self.priors, self.knots
         mean = np.zeros(self.size)
         parts = [sparse.diags([priors.yaw**-2, priors.pitch**-2, priors.focal**-2, priors.clock_s**-2])]
@@ -205,11 +221,26 @@ class Problem:
         weights = np.zeros((self.objects, PER_OBJECT))
         weights[:, WIDTH] = 1e-3
         weights[:, [EAST, NORTH]] = 1e-8
-        weights[:, [UPPER, LOWER]] = 1e-2
+        # Road furniture is no taller than houses: far away, where rays hardly cross, this keeps it from running off.
+        weights[:, UPPER], weights[:, LOWER] = _UPPER_SIGMA_M**-2, _LOWER_SIGMA_M**-2
+        mean[self.object_columns(UPPER)] = _UPPER_M
         weights[:, LENGTH] = (0.4 * self.anchors.length_m + 0.02) ** -2.0
         mean[self.object_columns(LENGTH)] = self.anchors.length_m
-        parts.append(sparse.diags(weights.ravel()))
-        return sparse.csr_matrix(sparse.block_diag(parts)), mean
+        tall = self.anchors.height_sigma_m**-2.0
+        upper, lower = np.arange(self.objects) * PER_OBJECT + UPPER, np.arange(self.objects) * PER_OBJECT + LOWER
+        together = sparse.csr_matrix(
+            (
+                np.concatenate([tall, tall, -tall, -tall]),
+                (np.concatenate([upper, lower, upper, lower]), np.concatenate([upper, lower, lower, upper])),
+            ),
+            shape=(weights.size, weights.size),
+        )
+        parts.append(sparse.diags(weights.ravel()) + together)
+        # The height's prior pulls at the difference of both edges; what it expects joins the other priors' pull.
+        pull = np.zeros(self.size)
+        pull[self.object_columns(UPPER)] = tall * (self.anchors.height_m - (_UPPER_M - 0.0))
+        pull[self.object_columns(LOWER)] = -pull[self.object_columns(UPPER)]
+        return sparse.csr_matrix(sparse.block_diag(parts)), mean, pull
 
 
 def _gauss_markov(count: int, keep: float) -> sparse.csr_matrix:
