@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.passes import PassObjects
@@ -19,7 +20,8 @@ from reg_yolo.inventory.solve.problem import Views
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-FEATURES = ("looks", "way", "confidence", "misfit", "density", "purity", "unsure", "near")
+_RIVAL_M = 8.0
+FEATURES = ("looks", "way", "confidence", "misfit", "density", "purity", "unsure", "near", "rival")
 WEIGHTS: Mapping[str, float] = {
     "bias": -3.0,
     "looks": 1.6,
@@ -30,6 +32,7 @@ WEIGHTS: Mapping[str, float] = {
     "purity": 1.0,
     "unsure": -0.5,
     "near": 0.0,
+    "rival": -2.0,
     "passes": 1.5,
 }
 
@@ -42,12 +45,14 @@ def pass_features(
     views: Views,
     frames: IntArray,
     distance: FloatArray,
+    rival: float,
 ) -> dict[str, float]:
     """Return what the probability is judged by, for one object of a pass.
 
     `looks` and `way` are logarithms of the number of looks and of the metres between first and last; `density` is the
     share of the frames between those in which it was seen; `purity` the share of its main class in the votes; `unsure`
-    the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance.
+    the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance; `rival` the share of
+    its frames in which a like object close by, seen more often, was not seen: then it may be that object's own.
     """
     seen_in = rays.frame[rows]
     order = np.searchsorted(views.track_m[frames], views.track_m[seen_in])
@@ -63,7 +68,23 @@ def pass_features(
         "purity": float(votes.max() / max(votes.sum(), 1e-9)),
         "unsure": math.log(max(min(spread, 50.0), 0.05)),
         "near": math.log(max(float(distance.min()), 1.0)),
+        "rival": rival,
     }
+
+
+def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
+    """Return each object's `rival`, shape (N,)."""
+    found = np.zeros(len(objects))
+    if len(objects) < 2:
+        return found
+    main = objects.votes.argmax(axis=1)
+    frames = [set(rays.frame[rows].tolist()) for rows in objects.rows]
+    for i, j in cKDTree(objects.values[:, :2]).query_pairs(_RIVAL_M):
+        if main[i] != main[j]:
+            continue
+        weak, strong = (i, j) if len(objects.rows[i]) < len(objects.rows[j]) else (j, i)
+        found[weak] = max(found[weak], 1 - len(frames[weak] & frames[strong]) / len(frames[weak]))
+    return found
 
 
 def probability(features: Sequence[Mapping[str, float]], weights: Mapping[str, float] = WEIGHTS) -> float:

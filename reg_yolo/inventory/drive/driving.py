@@ -13,7 +13,7 @@ from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import LINE, ClassShape
 from reg_yolo.inventory.drive.looks import DriveLooks
 from reg_yolo.inventory.drive.rays import Rays, build_rays
-from reg_yolo.inventory.existence import pass_features
+from reg_yolo.inventory.existence import pass_features, rivals
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.positions.trajectory import Poses, Trajectory
@@ -103,7 +103,8 @@ def run_drive(task: DriveTask) -> DriveResult:
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
     objects = solve_pass(own, views, task.time_s, frames, options)
-    sightings = [_sighting(task, own, objects, n, views, poses, frames) for n in range(len(objects))]
+    close = rivals(own, objects)
+    sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n]) for n in range(len(objects))]
     camera = _camera_estimate(task, objects)
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame]))
     if len(lines):
@@ -154,7 +155,14 @@ def _used_frames(task: DriveTask, poses: Poses, counts: Counter[str]) -> IntArra
 
 
 def _sighting(
-    task: DriveTask, rays: Rays, objects: PassObjects, n: int, views: Views, poses: Poses, frames: IntArray
+    task: DriveTask,
+    rays: Rays,
+    objects: PassObjects,
+    n: int,
+    views: Views,
+    poses: Poses,
+    frames: IntArray,
+    rival: float,
 ) -> Sighting:
     rows = objects.rows[n]
     seen_in = rays.frame[rows]
@@ -183,7 +191,7 @@ def _sighting(
         float(task.time_s[seen_in].min()),
         float(task.time_s[seen_in].max()),
         len(np.unique(seen_in)),
-        pass_features(rays, rows, objects, n, views, frames, distance),
+        pass_features(rays, rows, objects, n, views, frames, distance, float(rival)),
         details={
             "source": task.looks.sources[int(rays.frame[best])],
             "frame": int(task.looks.frame[rays.frame[best]]),

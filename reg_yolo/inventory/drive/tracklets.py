@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _GATE = 16.0
-_NEW_COST = 22.0
+_NEW_COST = 20.0
 _WRONG_CLASS = 6.0
 _SAME_TRACK = -5.0
 _OTHER_TRACK = 1.5
@@ -31,7 +31,7 @@ _YAW_SIGMA = math.radians(0.25)
 _PITCH_SIGMA = math.radians(0.25)
 _SHAPE_SIGMA = 0.04
 """Deviation of a side as a share of the box: parts are hidden, and nothing is quite flat."""
-_HIDDEN, _HIDDEN_COST = 3.0, 3.0
+_HIDDEN, _HIDDEN_COST = 3.0, 4.5
 _RHO, _RHO_SIGMA = 0.03, 0.03
 _RHO_MIN = 1 / 400
 _HIDDEN_SHARE = 0.12

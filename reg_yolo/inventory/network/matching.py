@@ -17,8 +17,9 @@ from reg_yolo.inventory.network.sightings import Sighting
 
 FloatArray = NDArray[np.float64]
 
-_REACH_M = (11.0, 7.0, 5.0)
-_GATE = (5.0, 6.0, 7.5)
+_REACH_M = (12.0, 9.0, 7.0)
+_WIDE_M = 12.0
+"""What is wider than this spans the road; its distance is known less well, and it has no neighbour near."""
 _FRONT = math.cos(math.radians(80))
 
 
@@ -35,14 +36,14 @@ def match_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting]) -
     shifted = fit_drives(drives, sightings, groups)
     if len(drives) < 2:
         return groups, shifted
-    for reach, gate in zip(_REACH_M, _GATE, strict=True):
+    for reach in _REACH_M:
         places = np.array([sighting.place_m for sighting in sightings]) + shifted.moved_m
-        groups = _grouped(sightings, places, reach, gate)
+        groups = _grouped(sightings, places, reach)
         shifted = fit_drives(drives, sightings, groups)
     return groups, shifted
 
 
-def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float, gate: float) -> list[list[int]]:
+def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) -> list[list[int]]:
     """Add drive by drive to the objects found so far."""
     groups: list[list[int]] = []
     by_drive: dict[int, list[int]] = {}
@@ -53,11 +54,11 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float, ga
             groups = [[n] for n in members]
             continue
         middles = np.array([places[group].mean(axis=0) for group in groups])
-        near = cKDTree(middles).query_ball_point(places[members], reach)
+        near = cKDTree(middles).query_ball_point(places[members], 2.5 * reach)
         costs = {}
         for row, candidates in enumerate(near):
             for column in candidates:
-                cost = _cost(sightings, places, members[row], groups[column], gate)
+                cost = _cost(sightings, places, members[row], groups[column], reach)
                 if cost is not None:
                     costs[row, column] = cost
         taken = _one_to_one(costs, len(members), len(groups), reach)
@@ -70,7 +71,7 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float, ga
 
 
 def _cost(
-    sightings: Sequence[Sighting], places: FloatArray, number: int, group: list[int], gate: float
+    sightings: Sequence[Sighting], places: FloatArray, number: int, group: list[int], reach: float
 ) -> float | None:
     new, old = sightings[number], sightings[group[0]]
     names = set(new.votes) | set(old.votes)
@@ -87,11 +88,13 @@ def _cost(
     if ratio > 0.9:
         return None
     apart = places[number] - places[group].mean(axis=0)
-    spread = new.covariance + old.covariance + np.eye(2) * (0.15 * gate) ** 2
-    distance = float(apart @ np.linalg.solve(spread, apart))
-    if float(np.hypot(*apart)) > gate and distance > 9.2:
+    spread = new.covariance + old.covariance + np.eye(2) * (reach / 3) ** 2
+    distance = math.sqrt(float(apart @ np.linalg.solve(spread, apart)))
+    limit = reach * (2.5 if min(new.width_m, old.width_m) > _WIDE_M else 1.0)
+    if float(np.hypot(*apart)) > limit or distance > 3.0:
         return None
-    return float(np.hypot(*apart)) + 2.0 * ratio + 2.0 * (1 - alike)
+    # In deviations rather than metres, so that two unsure ones may be further apart; in all less than `reach`.
+    return reach * distance / 3.5 + 2.0 * ratio + 2.0 * (1 - alike)
 
 
 def _one_to_one(costs: dict[tuple[int, int], float], rows: int, columns: int, unmatched: float) -> dict[int, int]:

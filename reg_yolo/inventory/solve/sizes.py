@@ -12,7 +12,7 @@ from reg_yolo.inventory.solve.problem import LOWER, UPPER
 FloatArray = NDArray[np.float64]
 
 _ENOUGH = 4
-_MIN_SPREAD = 0.12
+_MIN_SPREAD = 0.06
 
 
 @dataclass(frozen=True)
