@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, data, exporting, prediction, reports, scenes, training
+from reg_yolo.cli import configuration, data, exporting, inventory, prediction, reports, scenes, training
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(inventory.app, name="inventory")
 
 
 def main(arguments: list[str] | None = None) -> None:
