@@ -23,17 +23,17 @@ IntArray = NDArray[np.int64]
 _RIVAL_M = 8.0
 FEATURES = ("looks", "way", "confidence", "misfit", "density", "purity", "unsure", "near", "rival")
 WEIGHTS: Mapping[str, float] = {
-    "bias": -3.0,
-    "looks": 1.6,
-    "way": 0.3,
-    "confidence": 2.0,
-    "misfit": -0.3,
-    "density": 1.5,
-    "purity": 1.0,
-    "unsure": -0.5,
-    "near": 0.0,
-    "rival": -2.0,
-    "passes": 1.5,
+    "bias": -11.499,
+    "looks": 0.0,
+    "way": 1.194,
+    "confidence": 4.711,
+    "misfit": -0.087,
+    "density": 5.864,
+    "purity": 2.791,
+    "unsure": -3.008,
+    "near": 0.631,
+    "rival": -2.762,
+    "passes": 0.388,
 }
 
 
@@ -46,10 +46,12 @@ def pass_features(
     frames: IntArray,
     distance: FloatArray,
     rival: float,
+    usual: float,
 ) -> dict[str, float]:
     """Return what the probability is judged by, for one object of a pass.
 
-    `looks` and `way` are logarithms of the number of looks and of the metres between first and last; `density` is the
+    `confidence` is the mean confidence less the drive's `usual` one: detectors differ in what they call sure. `looks` and
+    `way` are logarithms of the number of looks and of the metres between first and last; `density` is the
     share of the frames between those in which it was seen; `purity` the share of its main class in the votes; `unsure`
     the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance; `rival` the share of
     its frames in which a like object close by, seen more often, was not seen: then it may be that object's own.
@@ -62,7 +64,7 @@ def pass_features(
     return {
         "looks": math.log(len(rows)),
         "way": math.log1p(float(np.ptp(views.track_m[seen_in]))),
-        "confidence": float(votes.sum() / len(rows)),
+        "confidence": float(votes.sum() / len(rows)) - usual,
         "misfit": float(min(objects.misfit[n], 10.0)),
         "density": len(np.unique(seen_in)) / between,
         "purity": float(votes.max() / max(votes.sum(), 1e-9)),

@@ -104,7 +104,8 @@ def run_drive(task: DriveTask) -> DriveResult:
     own = rays.take(points)
     objects = solve_pass(own, views, task.time_s, frames, options)
     close = rivals(own, objects)
-    sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n]) for n in range(len(objects))]
+    usual = float(np.median(task.looks.confidence)) if len(task.looks) else 0.0
+    sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
     camera = _camera_estimate(task, objects)
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame]))
     if len(lines):
@@ -163,6 +164,7 @@ def _sighting(
     poses: Poses,
     frames: IntArray,
     rival: float,
+    usual: float,
 ) -> Sighting:
     rows = objects.rows[n]
     seen_in = rays.frame[rows]
@@ -191,7 +193,7 @@ def _sighting(
         float(task.time_s[seen_in].min()),
         float(task.time_s[seen_in].max()),
         len(np.unique(seen_in)),
-        pass_features(rays, rows, objects, n, views, frames, distance, float(rival)),
+        pass_features(rays, rows, objects, n, views, frames, distance, float(rival), usual),
         details={
             "source": task.looks.sources[int(rays.frame[best])],
             "frame": int(task.looks.frame[rays.frame[best]]),
