@@ -24,7 +24,7 @@ def build(
     hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees where no camera is given.")] = 70.0,
     classes: Annotated[Path | None, typer.Option(help="YAML of the classes' geometry: point, line or span.")] = None,
     crs: Annotated[str, typer.Option(help="Coordinates of the GeoPackage, such as EPSG:32647.")] = "EPSG:4326",
-    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.5,
+    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
     position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
     side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
     route: Annotated[Path | None, typer.Option(help="route.geojson: axis with chainage for the linear reference.")] = None,

@@ -48,7 +48,7 @@ class Camera:
     yaw_deg: float = 0.0
     lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     readout_s: float = 0.0
-    focal_sigma: float = 0.012
+    focal_sigma: float = 0.004
     yaw_sigma_deg: float = 1.5
     pitch_sigma_deg: float = 1.0
 
@@ -56,7 +56,7 @@ class Camera:
     def from_field_of_view(cls, width: int, height: int, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
         """Return a camera known by its horizontal field of view alone; the drive refines it."""
         focal = width / 2 / math.tan(math.radians(hfov_deg) / 2)
-        return cls(width, height, focal, focal_sigma=0.1, yaw_sigma_deg=3.0, pitch_sigma_deg=3.0)
+        return cls(width, height, focal, focal_sigma=0.05, yaw_sigma_deg=3.0, pitch_sigma_deg=3.0)
 
     def with_focal(self, focal_px: float) -> Camera:
         """Return the same camera with another focal length."""
@@ -119,7 +119,7 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
         values[key] = int(values[key])
     plain = Camera.from_field_of_view(values["width"], values["height"], hfov_deg)
     if "focal_px" in values:
-        plain = replace(plain, focal_sigma=0.012, yaw_sigma_deg=1.5 if "yaw_deg" in values else 3.0)
+        plain = replace(plain, focal_sigma=0.004, yaw_sigma_deg=1.5 if "yaw_deg" in values else 3.0)
         plain = replace(plain, pitch_sigma_deg=1.0 if "pitch_deg" in values else 3.0)
     camera = replace(plain, **values)
     if not (math.isfinite(camera.focal_px) and camera.focal_px > 0):
