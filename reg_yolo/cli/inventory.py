@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -27,7 +29,9 @@ def build(
     min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
     position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
     side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
-    route: Annotated[Path | None, typer.Option(help="route.geojson: axis with chainage for the linear reference.")] = None,
+    route: Annotated[
+        Path | None, typer.Option(help="route.geojson: axis with chainage for the linear reference.")
+    ] = None,
     previous: Annotated[Path | None, typer.Option(help="Earlier inventory.geojson whose ids are kept.")] = None,
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""

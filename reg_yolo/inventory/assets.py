@@ -151,7 +151,7 @@ def name_assets(assets: Sequence[Asset], projection: LocalProjection, kept: Mapp
         kept: Ids from an earlier inventory, by position in `assets`.
     """
     taken = set(kept.values())
-    middles = projection.to_degrees(np.array([asset.middle_m for asset in assets])) if assets else []
+    middles = projection.to_degrees(np.array([asset.middle_m for asset in assets]).reshape(-1, 2))
     for number, asset in enumerate(assets):
         if number in kept:
             asset.asset_id = kept[number]

@@ -127,7 +127,9 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
     counts["objects below the probability"] = len(everything) - len(assets)
     assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
     name_assets(assets, projection, {})
-    tell(f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out")
+    tell(
+        f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
+    )
     return Inventory(projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests))
 
 
@@ -175,7 +177,9 @@ def _task(
     if fixes.names:
         fixes, looks, start = _by_names(fixes, looks)
     else:
-        start = find_start(looks.sources[0], (options.starts or (None,) * (number + 1))[number], options.syncs, options.time_base)
+        start = find_start(
+            looks.sources[0], (options.starts or (None,) * (number + 1))[number], options.syncs, options.time_base
+        )
     tell(f"{name}: time from {start.source}")
     trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))
     times = start.times(looks.time_s)
@@ -196,7 +200,9 @@ def _by_names(fixes: Fixes, looks: DriveLooks) -> tuple[Fixes, DriveLooks, Start
     place = {Path(name).name: time for name, time in zip(fixes.names, time_s.tolist(), strict=True)}
     times = np.array([place.get(Path(source).name, float("nan")) for source in looks.sources])
     if not np.isfinite(times).any():
-        raise DataError(f"{fixes.source} names no image of {looks.files[0]}; its first is {Path(looks.sources[0]).name}")
+        raise DataError(
+            f"{fixes.source} names no image of {looks.files[0]}; its first is {Path(looks.sources[0]).name}"
+        )
     ordered = replace(fixes, time_s=time_s, names=())
     return ordered, replace(looks, time_s=times), Start(0.0, 1e-3, f"the file names in {fixes.source}")
 
@@ -206,10 +212,10 @@ def _estimates(result: DriveResult) -> str:
     if "focal_px" not in camera:
         return "nothing to refine the camera by"
     known = camera["clock_sigma_s"] < 0.08
-    clock = f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
-    return (
-        f"focal {camera['focal_px']:.0f} px, yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees, {clock}"
+    clock = (
+        f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
     )
+    return f"focal {camera['focal_px']:.0f} px, yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees, {clock}"
 
 
 def _pieces(result: DriveResult) -> list[FloatArray]:

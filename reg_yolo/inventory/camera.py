@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -74,15 +75,9 @@ class Camera:
             import cv2
 
             matrix = np.array([[self.focal_px, 0, centre[0]], [0, self.focal_px, centre[1]], [0, 0, 1.0]])
-            points = cv2.undistortPointsIter(
-                np.asarray(pixels, np.float64).reshape(-1, 1, 2),
-                matrix,
-                np.array(self.distortion),
-                np.eye(3),
-                np.eye(3),
-                (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9),
-            )
-            plain = points.reshape(-1, 2)
+            points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+            plain = cv2.undistortPoints(points, matrix, np.array(self.distortion), criteria=criteria).reshape(-1, 2)
         else:
             plain = (np.asarray(pixels, np.float64) - centre) / self.focal_px
         roll = math.radians(self.roll_deg)
@@ -129,7 +124,7 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
     return camera
 
 
-def _value(path: Path, key: str, value: object) -> object:
+def _value(path: Path, key: str, value: Any) -> Any:
     lengths = {"distortion": 5, "lever_arm_m": 3}
     if key in lengths:
         if not isinstance(value, list) or not all(_is_number(entry) for entry in value) or len(value) > lengths[key]:

@@ -90,7 +90,9 @@ def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_bas
             try:
                 pairs.append((float(video), parse_time(moment, time_base)))
             except ValueError:
-                raise ConfigError(f"--sync: expected VIDEO_S=TIME such as 12.5=2024-05-01T03:00:12Z, got {sync!r}") from None
+                raise ConfigError(
+                    f"--sync: expected VIDEO_S=TIME such as 12.5=2024-05-01T03:00:12Z, got {sync!r}"
+                ) from None
         video_s, true_s = np.array(pairs).T
         if len(pairs) == 1 or np.ptp(video_s) <= 0:
             return Start(float((true_s - video_s).mean()), _STATED_SIGMA_S, "--sync")

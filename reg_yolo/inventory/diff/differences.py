@@ -163,7 +163,9 @@ def compare(old: Sequence[Known], new: Sequence[Known], within_m: float) -> list
             unclaimed = [k for k in others if new[k].class_name == one.class_name and k in left_new]
             rows.append(_row("ambiguous" if unclaimed and state == "moved" else state, one, new[j], apart))
         elif i in near:
-            rows.append(_row("reclassified", one, new[near[i]], float(np.linalg.norm(places[0][i] - places[1][near[i]]))))
+            rows.append(
+                _row("reclassified", one, new[near[i]], float(np.linalg.norm(places[0][i] - places[1][near[i]])))
+            )
         else:
             rows.append(_row("missing", one, None, None))
     rows += [_row("new", None, new[j], None) for j in left_new if j not in set(near.values())]

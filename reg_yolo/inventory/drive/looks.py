@@ -166,9 +166,7 @@ def _finished(
     )
 
 
-def _row(
-    path: Path, record: dict[str, object], key: str, length: int, missing: tuple[float, ...]
-) -> Sequence[float]:
+def _row(path: Path, record: dict[str, object], key: str, length: int, missing: tuple[float, ...]) -> Sequence[float]:
     value = record.get(key)
     if value is None:
         return missing

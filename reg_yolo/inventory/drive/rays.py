@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,7 @@ def _leaders(looks: DriveLooks) -> IntArray:
     """For each look the row of the most confident look that covers the same object in its frame."""
     leader = np.arange(len(looks))
     starts = np.searchsorted(looks.of_frame, np.arange(looks.frames + 1))
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in itertools.pairwise(starts):
         if end - start < 2:
             continue
         boxes = looks.xyxy[start:end]

@@ -1,7 +1,7 @@
 """Looks at one object over the frames of a pass, joined by where their rays must lie.
 
-Each object in sight is followed by an extended Kalman filter in inverse-depth form (Civera, Davison and Montiel, *Inverse
-depth parametrization for monocular SLAM*, IEEE T-RO 24, 2008): inverse depth, and the tangents of the four sides of its
+Each object in sight is followed by an extended Kalman filter in inverse-depth form (Civera, Davison and Montiel,
+*Inverse depth parametrization for monocular SLAM*, IEEE T-RO 24, 2008): inverse depth, and the tangents of the four sides of its
 box as first seen. The known motion of the vehicle says where it appears next, whether frames are 0.1 or
 10 m apart; looks are assigned to objects one to one. Trackers' identities and classes shift the odds only.
 """
@@ -208,7 +208,13 @@ def _assign(
         0.0,
         np.where(followed.track[:, None] == rays.track[rows][None], _SAME_TRACK, _OTHER_TRACK),
     )
-    cost = distance + _HIDDEN_COST * hidden.sum(-1) + 10 * np.clip(place, 0, 0.5)[:, None] + np.where(share, 0.0, _WRONG_CLASS) + hint
+    cost = (
+        distance
+        + _HIDDEN_COST * hidden.sum(-1)
+        + 10 * np.clip(place, 0, 0.5)[:, None]
+        + np.where(share, 0.0, _WRONG_CLASS)
+        + hint
+    )
     gated = (distance > _GATE) | (hidden.sum(-1) > 2) | (depth[:, None] < 0.02)
     cost = np.where(gated, 1e3, cost)
     padded = np.concatenate([cost, np.full((len(rows), len(rows)), _NEW_COST)], axis=0)

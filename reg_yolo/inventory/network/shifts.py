@@ -63,7 +63,9 @@ class Shifted:
     clock_sigmas_s: FloatArray
 
 
-def fit_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting], groups: Sequence[Sequence[int]]) -> Shifted:
+def fit_drives(
+    drives: Sequence[DriveErrors], sightings: Sequence[Sighting], groups: Sequence[Sequence[int]]
+) -> Shifted:
     """Solve the drives' errors and the objects' places.
 
     Args:
@@ -84,7 +86,8 @@ def fit_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting], gro
     spread = np.linalg.inv(own)
     weighted = sparse.block_diag(list(inverses), format="csr") @ errors
     gather = sparse.csr_matrix(
-        (np.ones(2 * len(sightings)), (_pairs(owner), np.arange(2 * len(sightings)))), shape=(2 * count, 2 * len(sightings))
+        (np.ones(2 * len(sightings)), (_pairs(owner), np.arange(2 * len(sightings)))),
+        shape=(2 * count, 2 * len(sightings)),
     )
     mixed = sparse.csr_matrix(gather @ weighted)
     weights = sparse.csr_matrix(sparse.block_diag(list(spread), format="csr") @ mixed)
@@ -107,7 +110,9 @@ def fit_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting], gro
     unit[layout.clocks, np.arange(len(drives))] = 1.0
     clock_sigmas = np.sqrt(np.diag(factor.solve(unit)[layout.clocks]))
     moved = -(errors @ solved).reshape(-1, 2)
-    return Shifted(alone - (weights @ solved).reshape(-1, 2), covariances, moved, solved[layout.clocks], clock_sigmas)
+    return Shifted(
+        alone - (weights @ solved).reshape(-1, 2), np.asarray(covariances), moved, solved[layout.clocks], clock_sigmas
+    )
 
 
 def _pairs(rows: NDArray[np.int64]) -> NDArray[np.int64]:

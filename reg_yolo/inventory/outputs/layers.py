@@ -27,8 +27,8 @@ FloatArray = NDArray[np.float64]
 
 _INTEGERS = {"observations", "passes", "best_frame"}
 _TEXTS = {
-    "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id", "source",
-    "method", "class_votes", "reviewed_by",
+    "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
+    "source", "method", "class_votes", "reviewed_by",
 }  # fmt: skip
 _LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
 
@@ -106,7 +106,7 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: Mappin
     temporary = path.with_name(f".{path.name}.part.gpkg")
     temporary.unlink(missing_ok=True)
     try:
-        layers = [layer for layer in layers_of(inventory, mapping)]
+        layers = layers_of(inventory, mapping)
         for layer in layers:
             write_layer(temporary, layer, crs, "GPKG")
         _add_styles(temporary, [layer.name for layer in layers])
@@ -188,9 +188,10 @@ def _add_styles(path: Path, layers: Sequence[str]) -> None:
     connection = sqlite3.connect(path)
     try:
         connection.execute(
-            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, f_table_schema TEXT, "
-            "f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT, "
-            "useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT, update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"
+            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, "
+            "f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, "
+            "styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT, "
+            "update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"
         )
         connection.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change) "
@@ -198,8 +199,9 @@ def _add_styles(path: Path, layers: Sequence[str]) -> None:
         )
         for layer in layers:
             connection.execute(
-                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
-                "styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '')",
+                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
+                "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
+                "VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '')",
                 (layer, layer, STYLES[layer]),
             )
         connection.commit()

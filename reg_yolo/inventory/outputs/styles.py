@@ -4,14 +4,17 @@ from __future__ import annotations
 
 _HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _POINT = (
-    _HEAD + '<qgis version="3.28" styleCategories="Symbology|Labeling"><renderer-v2 type="singleSymbol" enableorderby="0">'
-    '<symbols><symbol type="marker" name="0" alpha="1"><layer class="SimpleMarker" enabled="1" pass="0"><Option type="Map">'
+    _HEAD
+    + '<qgis version="3.28" styleCategories="Symbology|Labeling"><renderer-v2 type="singleSymbol" enableorderby="0">'
+    '<symbols><symbol type="marker" name="0" alpha="1">'
+    '<layer class="SimpleMarker" enabled="1" pass="0"><Option type="Map">'
     '<Option name="color" type="QString" value="{colour},255"/><Option name="name" type="QString" value="circle"/>'
     '<Option name="outline_color" type="QString" value="255,255,255,255"/>'
     '<Option name="size" type="QString" value="2.6"/></Option></layer></symbol></symbols></renderer-v2></qgis>'
 )
 _LINE = (
-    _HEAD + '<qgis version="3.28" styleCategories="Symbology|Labeling"><renderer-v2 type="singleSymbol" enableorderby="0">'
+    _HEAD
+    + '<qgis version="3.28" styleCategories="Symbology|Labeling"><renderer-v2 type="singleSymbol" enableorderby="0">'
     '<symbols><symbol type="line" name="0" alpha="1"><layer class="SimpleLine" enabled="1" pass="0"><Option type="Map">'
     '<Option name="line_color" type="QString" value="{colour},255"/>'
     '<Option name="line_width" type="QString" value="{width}"/></Option></layer></symbol></symbols></renderer-v2></qgis>'

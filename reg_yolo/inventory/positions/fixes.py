@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Fixes:
     def take(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Fixes:
         """Return the chosen fixes."""
         rows = np.arange(len(self))[kept]
-        angles = {
+        angles: dict[str, Any] = {
             name: None if (values := getattr(self, name)) is None else values[rows]
             for name in ("heading_deg", "pitch_deg", "roll_deg")
         }
@@ -84,6 +85,7 @@ class Fixes:
         """Build from lists; unknown columns become NaN, and fix types -1."""
         count = len(time_s)
         unknown = [float("nan")] * count
+        columns: dict[str, Any] = {name: np.asarray(values, np.float64) for name, values in (angles or {}).items()}
         return cls(
             np.asarray(time_s, np.float64),
             np.asarray(longitude_deg, np.float64),
@@ -94,7 +96,7 @@ class Fixes:
             np.asarray(segment if segment is not None else [0] * count, np.int64),
             source,
             names,
-            **{name: np.asarray(values, np.float64) for name, values in (angles or {}).items()},
+            **columns,
         )
 
 

@@ -38,7 +38,7 @@ def read_nmea(path: Path) -> Fixes:
                 quality[cells[1]] = (3 if int(cells[6] or 0) else 0, _number(cells[8]), _number(cells[9]))
             elif cells[0][2:] == "RMC":
                 moment = datetime.strptime(cells[9] + cells[1].split(".")[0], "%d%m%y%H%M%S").replace(tzinfo=UTC)
-                seconds = moment.timestamp() + float("0." + (cells[1].split(".") + ["0"])[1])
+                seconds = moment.timestamp() + float("0." + [*cells[1].split("."), "0"][1])
                 place = _degrees(cells[5], cells[6]), _degrees(cells[3], cells[4])
                 found.append((cells[1], seconds, *place, cells[2] == "A"))
         except (ValueError, IndexError):

@@ -18,8 +18,8 @@ FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
     "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes", "chainage",
-    "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source", "best_frame",
-    "class_votes",
+    "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
+    "best_frame", "class_votes",
 )  # fmt: skip
 _CHI_95 = 2.4477
 _CORNERS = 24

@@ -77,12 +77,14 @@ class Score:
             f"{self.double * share:.1f} double, {misplaced * share:.1f} misplaced by more than 5 m"
         ]
         if len(self.errors_m):
-            grades = ", ".join(f"{100 * float((self.errors_m <= grade).mean()):.0f} % within {grade:g} m" for grade in _GRADES)
+            grades = ", ".join(
+                f"{100 * float((self.errors_m <= grade).mean()):.0f} % within {grade:g} m" for grade in _GRADES
+            )
             lines.append(f"position: {grades}")
             lines.append(f"error: median {np.median(self.errors_m):.2f} m, p90 {np.quantile(self.errors_m, 0.9):.2f} m")
         lines.append(
-            f"recall {self.recall:.3f}, precision {self.precision:.3f}, duplicates removed {self.duplicates_removed:.3f}, "
-            f"strict one-to-one {self.strict:.3f}"
+            f"recall {self.recall:.3f}, precision {self.precision:.3f}, "
+            f"duplicates removed {self.duplicates_removed:.3f}, strict one-to-one {self.strict:.3f}"
         )
         if np.isfinite(self.line_overlap):
             lines.append(f"line overlap {self.line_overlap:.3f}")
@@ -115,7 +117,12 @@ def score_files(built: Path, truth: Path, within_m: float = 10.0, seen: set[str]
 
 
 def _scored(
-    ours: list[Known], true: list[Known], projection: LocalProjection, within_m: float, seen: set[str] | None, overlap: float
+    ours: list[Known],
+    true: list[Known],
+    projection: LocalProjection,
+    within_m: float,
+    seen: set[str] | None,
+    overlap: float,
 ) -> Score:
     places = [_metres(some, projection) for some in (ours, true)]
     pairs: dict[int, int] = {}
@@ -152,9 +159,7 @@ def _line_classes(path: Path) -> set[str]:
     }
 
 
-def _overlap(
-    built: Path, truth: Path, classes: set[str], projection: LocalProjection, seen: set[str] | None
-) -> float:
+def _overlap(built: Path, truth: Path, classes: set[str], projection: LocalProjection, seen: set[str] | None) -> float:
     """Length that both sides share, over the length that either has."""
     ours, true = _lines(built, classes, projection, None), _lines(truth, classes, projection, seen)
     everything = _lines(truth, classes, projection, None)
@@ -174,7 +179,11 @@ def _lines(path: Path, classes: set[str], projection: LocalProjection, seen: set
     for feature in json.loads(path.read_text(encoding="utf-8-sig"))["features"]:
         values = feature.get("properties") or {}
         name = str(values.get("asset_id") or feature.get("id"))
-        if values.get("class") in classes and feature["geometry"]["type"] == "LineString" and (not seen or name in seen):
+        if (
+            values.get("class") in classes
+            and feature["geometry"]["type"] == "LineString"
+            and (not seen or name in seen)
+        ):
             degrees = np.array([point[:2] for point in feature["geometry"]["coordinates"]])
             found.append(shapely.LineString(projection.to_metres(degrees[:, 0], degrees[:, 1])))
     return found

@@ -77,7 +77,7 @@ class Eliminated:
             for i in range(2):
                 for j in range(2):
                     blocks[chosen, i, j] += spread[at + i, at + j]
-        return blocks, camera
+        return np.asarray(blocks), np.asarray(camera)
 
 
 def _blocks(matrix: sparse.spmatrix, count: int) -> FloatArray:

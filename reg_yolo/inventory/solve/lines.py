@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,9 @@ class LineFinder:
             sigma.append(prior_sigma)
             weights = 1 / np.array(sigma)
             used = np.abs(np.array(design)).sum(axis=0) > 0
-            answer = np.linalg.lstsq(np.array(design)[:, used] * weights[:, None], np.array(right) * weights, rcond=None)[0]
+            answer = np.linalg.lstsq(
+                np.array(design)[:, used] * weights[:, None], np.array(right) * weights, rcond=None
+            )[0]
             solved = np.full(3, np.nan)
             solved[used] = answer
             # A line does not change sides.
@@ -171,18 +173,20 @@ class LineFinder:
     def _stretches(self, ends: _Ends) -> list[IntArray]:
         """Rows of the boxes that show one line: side by side in a frame they are two, one after the other maybe one."""
         track = self.views.track_m[self.rays.frame]
-        groups: list[dict[str, object]] = []
+        groups: list[dict[str, Any]] = []
         for row in range(len(self.rays)):
             reach = float(ends.start[row])
             best, best_cost = None, 1e9
             for group in groups:
                 if group["side"] != ends.side[row] or group["frame"] == self.rays.frame[row]:
                     continue
-                if track[row] - float(group["track"]) > 30.0:  # type: ignore[arg-type]
+                if track[row] - float(group["track"]) > 30.0:
                     continue
-                previous = self.rays.sides[int(group["last"])]  # type: ignore[call-overload]
-                cost = float(np.abs(previous - self.rays.sides[row]).sum()) + 0.01 * (track[row] - float(group["track"]))  # type: ignore[arg-type]
-                start = float(group["start"])  # type: ignore[arg-type]
+                previous = self.rays.sides[int(group["last"])]
+                cost = float(np.abs(previous - self.rays.sides[row]).sum()) + 0.01 * (
+                    track[row] - float(group["track"])
+                )
+                start = float(group["start"])
                 if math.isfinite(reach) and math.isfinite(start) and reach - start > 60.0:
                     continue
                 if cost < best_cost:
@@ -193,7 +197,7 @@ class LineFinder:
                      "start": reach, "rows": [row]}
                 )  # fmt: skip
                 continue
-            best["rows"].append(row)  # type: ignore[attr-defined]
+            best["rows"].append(row)
             best["frame"], best["track"], best["last"] = self.rays.frame[row], track[row], row
             if math.isfinite(reach):
                 best["start"] = reach

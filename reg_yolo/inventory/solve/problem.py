@@ -216,8 +216,8 @@ class Problem:
         mean = np.zeros(self.size)
         parts = [sparse.diags([priors.yaw**-2, priors.pitch**-2, priors.focal**-2, priors.clock_s**-2])]
         heading = float(np.median(self.views.heading_sigma)) if len(self.views.heading_sigma) else math.radians(0.5)
-        for sigma in (heading, priors.pitch_knots):
-            parts.append(_gauss_markov(knots, math.exp(-KNOT_M / priors.knot_length_m)) / sigma**2)
+        line = _gauss_markov(knots, math.exp(-KNOT_M / priors.knot_length_m))
+        parts += [line / heading**2, line / priors.pitch_knots**2]
         weights = np.zeros((self.objects, PER_OBJECT))
         weights[:, WIDTH] = 1e-3
         weights[:, [EAST, NORTH]] = 1e-8
