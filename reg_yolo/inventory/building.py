@@ -215,7 +215,8 @@ def _estimates(result: DriveResult) -> str:
     clock = (
         f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
     )
-    return f"focal {camera['focal_px']:.0f} px, yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees, {clock}"
+    angles = f"yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees"
+    return f"focal {camera['focal_px']:.0f} px, {angles}, {clock}"
 
 
 def _pieces(result: DriveResult) -> list[FloatArray]:

@@ -53,8 +53,8 @@ def pass_features(
     `looks` and `way` are logarithms of the number of looks and of the metres between first and last; `confidence` is
     the mean confidence less the drive's `usual` one, as detectors differ in what they call sure; `density` is the share
     of the frames between first and last look in which it was seen; `purity` the share of its main class in the votes;
-    `unsure` the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance; `rival` the
-    share of its frames in which a like object close by, seen more often, was not seen: then it may be that object's own.
+    `unsure` the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance; `rival`
+    the share of its frames in which a like object close by, seen more often, was not seen: it may be that object.
     """
     seen_in = rays.frame[rows]
     order = np.searchsorted(views.track_m[frames], views.track_m[seen_in])

@@ -26,7 +26,6 @@ class DriveLooks:
         sources: File of each frame, shape (F,).
         frame: Index of each frame in its file, shape (F,).
         time_s: Time of each frame on the video's clock, shape (F,); NaN for images.
-        motion: Camera motion from the frame before, a 2x3 affine in pixels, shape (F, 6); NaN where not stored.
         of_frame: Row of the frame that each look belongs to, shape (M,), not falling.
         class_id, track: Shape (M,); a track of -1 is none.
         confidence: Shape (M,).
@@ -43,7 +42,6 @@ class DriveLooks:
     sources: tuple[str, ...]
     frame: IntArray
     time_s: FloatArray
-    motion: FloatArray
     of_frame: IntArray
     class_id: IntArray
     track: IntArray
@@ -68,7 +66,6 @@ class _Columns:
     sources: list[str] = field(default_factory=list)
     frame: list[int] = field(default_factory=list)
     time_s: list[float] = field(default_factory=list)
-    motion: list[Sequence[float]] = field(default_factory=list)
     of_frame: list[int] = field(default_factory=list)
     class_id: list[int] = field(default_factory=list)
     track: list[int] = field(default_factory=list)
@@ -78,7 +75,6 @@ class _Columns:
     seen: set[tuple[str, int]] = field(default_factory=set)
 
 
-_NO_MOTION = (float("nan"),) * 6
 _NO_SIGMA = (float("nan"),) * 4
 
 
@@ -121,7 +117,6 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             columns.sources.append(frame.source)
             columns.frame.append(frame.frame)
             columns.time_s.append(float("nan") if frame.time_s is None else frame.time_s + offset)
-            columns.motion.append(_row(path, record, "camera_motion", 6, _NO_MOTION))
             for found, stored in zip(frame.detections, record["detections"], strict=True):
                 columns.of_frame.append(row)
                 columns.class_id.append(class_ids[found.class_name])
@@ -153,7 +148,6 @@ def _finished(
         tuple(columns.sources),
         np.array(columns.frame, np.int64),
         np.array(columns.time_s, np.float64),
-        np.array(columns.motion, np.float64).reshape(-1, 6),
         np.array(columns.of_frame, np.int64),
         np.array(columns.class_id, np.int64),
         np.array(columns.track, np.int64),

@@ -1,8 +1,8 @@
 """Looks at one object over the frames of a pass, joined by where their rays must lie.
 
 Each object in sight is followed by an extended Kalman filter in inverse-depth form (Civera, Davison and Montiel,
-*Inverse depth parametrization for monocular SLAM*, IEEE T-RO 24, 2008): inverse depth, and the tangents of the four sides of its
-box as first seen. The known motion of the vehicle says where it appears next, whether frames are 0.1 or
+*Inverse depth parametrization for monocular SLAM*, IEEE T-RO 24, 2008): inverse depth, and the tangents of the four
+sides of its box as first seen. The known motion of the vehicle says where it appears next, whether frames are 0.1 or
 10 m apart; looks are assigned to objects one to one. Trackers' identities and classes shift the odds only.
 """
 

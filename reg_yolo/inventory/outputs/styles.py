@@ -15,9 +15,11 @@ _POINT = (
 _LINE = (
     _HEAD
     + '<qgis version="3.28" styleCategories="Symbology|Labeling"><renderer-v2 type="singleSymbol" enableorderby="0">'
-    '<symbols><symbol type="line" name="0" alpha="1"><layer class="SimpleLine" enabled="1" pass="0"><Option type="Map">'
+    '<symbols><symbol type="line" name="0" alpha="1"><layer class="SimpleLine" enabled="1" pass="0">'
+    '<Option type="Map">'
     '<Option name="line_color" type="QString" value="{colour},255"/>'
-    '<Option name="line_width" type="QString" value="{width}"/></Option></layer></symbol></symbols></renderer-v2></qgis>'
+    '<Option name="line_width" type="QString" value="{width}"/></Option></layer></symbol></symbols>'
+    "</renderer-v2></qgis>"
 )
 
 STYLES = {
