@@ -194,6 +194,13 @@ class Problem:
                 (np.full(count, FOCAL), value),
                 (np.full(count, CLOCK), clock * scale),
             ]
+            if not flat:
+                # A turn also brings an object beside the view nearer or farther.
+                terms += [
+                    (GLOBALS + self._low, turn * scale * (1 - self._share)),
+                    (GLOBALS + self._low + 1, turn * scale * self._share),
+                    (np.full(count, YAW), turn * scale),
+                ]
             for column, entry in terms:
                 columns.append(column)
                 entries.append(entry)
