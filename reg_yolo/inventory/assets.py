@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.classes import LINE, POINT, SPAN, ClassShape, shape_of
 from reg_yolo.inventory.existence import probability
@@ -21,11 +24,12 @@ from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
 
+_ONE_POST_M = 1.0
 COLUMNS = (
     "asset_id", "class", "geometry_kind", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
     "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "track_m",
     "route", "chainage_m", "chainage", "offset_m", "side", "support_id", "source", "best_frame",
-    "camera_longitude", "camera_latitude", "method", "class_votes", "reviewed_by",
+    "camera_longitude", "camera_latitude", "method", "class_votes",
 )  # fmt: skip
 """Columns of every output, in their order."""
 
@@ -137,9 +141,26 @@ def _asset(
         "method": best.details["method"],
         "class_votes": ", ".join(f"{key} {value:.1f}" for key, value in votes.most_common()),
     }
-    asset = Asset(name, kind, points, covariance, probability([one.features for one in some]), values)
-    asset.values["_xyxy"], asset.values["_row"] = best.details["xyxy"], best.details["row"]
-    return asset
+    return Asset(name, kind, points, covariance, probability([one.features for one in some]), values)
+
+
+def mark_supports(assets: Sequence[Asset], shapes: Mapping[str, ClassShape]) -> None:
+    """Give signs that stand within a metre of each other one `support_id`: they hang on one post.
+
+    Args:
+        assets: Named ones.
+        shapes: Geometry of their classes.
+    """
+    signs = [asset for asset in assets if asset.kind == POINT and shape_of(asset.class_name, dict(shapes)).is_sign]
+    if len(signs) < 2:
+        return
+    pairs = cKDTree(np.array([asset.middle_m for asset in signs])).query_pairs(_ONE_POST_M, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), pairs.reshape(-1, 2).T), shape=(len(signs),) * 2)
+    _, label = connected_components(graph, directed=False)
+    for post in set(label[pairs.ravel()].tolist()):
+        together = [signs[n] for n in np.flatnonzero(label == post)]
+        for asset in together:
+            asset.values["support_id"] = f"post-{min(one.asset_id for one in together)}"
 
 
 def name_assets(assets: Sequence[Asset], projection: LocalProjection, kept: Mapping[int, str]) -> None:

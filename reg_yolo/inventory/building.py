@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.inventory.assets import Asset, assemble, name_assets
+from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
 from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
 from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
 from reg_yolo.inventory.drive.driving import DriveResult, DriveTask, run_drive
@@ -68,6 +68,7 @@ class Inventory:
         notes: What the user should read, line by line.
         counts: What was used and dropped.
         digests: Of the weights that made the detections.
+        shapes: Geometry of the classes.
     """
 
     projection: LocalProjection
@@ -76,6 +77,7 @@ class Inventory:
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     digests: tuple[str, ...] = ()
+    shapes: dict[str, ClassShape] = field(default_factory=dict)
 
 
 def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _line: None) -> Inventory:
@@ -127,10 +129,11 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
     counts["objects below the probability"] = len(everything) - len(assets)
     assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
     name_assets(assets, projection, {})
+    mark_supports(assets, shapes)
     tell(
         f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
     )
-    return Inventory(projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests))
+    return Inventory(projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes)
 
 
 def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:

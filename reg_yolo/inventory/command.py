@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reg_yolo.errors import DataError
 from reg_yolo.files import make_folder
-from reg_yolo.inventory.assets import name_assets
+from reg_yolo.inventory.assets import mark_supports, name_assets
 from reg_yolo.inventory.building import BuildOptions, Inventory, build_inventory
 from reg_yolo.inventory.diff.differences import Known, match_known, read_known
 from reg_yolo.inventory.outputs.layers import write_csv, write_geojson, write_geopackage
@@ -45,6 +45,7 @@ def build_into(
     if known:
         kept = _kept_ids(inventory, known)
         name_assets(inventory.assets, inventory.projection, kept)
+        mark_supports(inventory.assets, inventory.shapes)
         say(f"{len(kept)} of {len(inventory.assets)} assets keep the id of {previous}")
     make_folder(out)
     write_geopackage(out / "inventory.gpkg", inventory, crs, mapping)

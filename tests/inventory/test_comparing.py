@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.assets import Asset
+from reg_yolo.inventory.assets import Asset, mark_supports
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.diff.differences import Known, compare, read_known
 from reg_yolo.inventory.projection import LocalProjection
@@ -56,6 +56,15 @@ def test_a_route_of_another_road_is_refused(tmp_path: Path) -> None:
         add_reference(
             [], LocalProjection(102.0, 14.0), route, [[np.array([[900.0, 0.0], [900.0, 50.0], [900.0, 90.0]])]]
         )
+
+
+def test_boards_on_one_post_share_it() -> None:
+    places = ((0.0, 0.0), (0.3, 0.2), (40.0, 0.0))
+    signs = [Asset("warning_sign", "point", np.array([place]), np.eye(2), 1.0) for place in places]
+    for n, sign in enumerate(signs):
+        sign.asset_id = f"s{n}"
+    mark_supports(signs, {})
+    assert [sign.values.get("support_id") for sign in signs] == ["post-s0", "post-s0", None]
 
 
 def test_chainage_text() -> None:

@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 _INTEGERS = {"observations", "passes", "best_frame"}
 _TEXTS = {
     "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
-    "source", "method", "class_votes", "reviewed_by",
+    "source", "method", "class_votes",
 }  # fmt: skip
 _LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
 
