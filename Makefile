@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fast clean
+.PHONY: setup demo test lint fast nightly campaign clean
 
 setup: $(BIN)/reg-yolo
 
@@ -30,6 +30,14 @@ test: lint
 # Without what trains or builds: under a minute, for the edit loop.
 fast: setup
 	$(BIN)/python -m pytest -q -m "not slow"
+
+# Kills, signals, full disks, mutated and hostile inputs; ends with an error where something was lost. Ten minutes for
+# every night, with other moments each time; the whole campaign takes about an hour of a quiet core.
+nightly: setup
+	nice -n 19 $(BIN)/python scripts/campaign.py --minutes 10 --seed $$(date +%j)
+
+campaign: setup
+	nice -n 19 $(BIN)/python scripts/campaign.py $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) build dist runs demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,13 +1,17 @@
 """A function over many small items in several processes, in order, with a bounded number of them under way."""
 
+import math
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import connection
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -18,9 +22,47 @@ Result = TypeVar("Result")
 _UNDER_WAY = 4
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may use: those that taskset and a container's share of time leave it.
+
+    Args:
+        root: Where the files of the system are.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A share of one and a half cores keeps two busy three quarters of the time.
+    return min([allowed, *(max(1, math.ceil(share)) for share in _shares_of_time(root))])
+
+
+def _shares_of_time(root: Path) -> Iterator[float]:
+    """Yield the cores' worth of time that each control group above this process grants it (Linux, version 1 or 2)."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "sys/fs/cgroup" / controllers
+        group = base / path.lstrip("/")
+        # In a container the path may be the host's, and the container's own group is the top.
+        for folder in {group, *group.parents, base}:
+            if folder.is_relative_to(base):
+                yield from _share_in(folder)
+
+
+def _share_in(folder: Path) -> Iterator[float]:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            quota, period = (file.read_text(encoding="ascii") for file in files)
+        # `max`, in version 1 -1, is no limit.
+        if float(quota) > 0 and float(period) > 0:
+            yield float(quota) / float(period)
+    except (OSError, ValueError):
+        return
 
 
 def parallel_map(
@@ -40,7 +82,7 @@ def parallel_map(
         return
     # Spawned, not forked: the caller may have threads (torch, OpenCV) that a fork would freeze.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, -(-len(items) // chunk)), mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(min(workers, -(-len(items) // chunk)), mp_context=context, initializer=start_worker)
     waiting: deque[Future[list[Result]]] = deque()
     chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
     try:
@@ -69,10 +111,24 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
+def _end_with_parent() -> None:
+    """Let this worker process end when the one that started it is gone, killed for instance: it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_leave, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_and_leave(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def start_worker() -> None:
+    """Prepare a worker process of a pool: one thread of OpenCV, no Ctrl-C of its own, gone when its parent is."""
     # Where it cannot be held back.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    _end_with_parent()
 
 
 def _run_chunk(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

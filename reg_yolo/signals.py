@@ -1,42 +1,41 @@
-"""Leaving a run on SIGTERM or Ctrl-C with a checkpoint that `train --resume` continues from."""
+"""One way to hear Ctrl-C and SIGTERM: they are noted, and the work looks between two frames or two batches.
+
+Acting inside the handler could tear a frame apart that is just being written, or cut an optimizer step in half.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-
-from ultralytics.utils import LOGGER
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class TrainingInterrupted(BaseException):
-    """A signal ended the run after it had saved; no error, and not to be caught as one.
+class StopRequest:
+    """Whether a signal has asked the work to end.
 
     Attributes:
-        last: The checkpoint to resume from.
+        event: Set by the first signal.
+        signal_name: Its name, such as `SIGTERM`; empty until then.
     """
 
-    def __init__(self, last: Path, signal_name: str) -> None:
-        """Name the checkpoint and the signal."""
-        super().__init__(f"{signal_name}: saved {last}; continue with: reg-yolo train --resume {last}")
-        self.last = last
+    def __init__(self, announce: Callable[[str], None] | None = None) -> None:
+        """Start with no signal received.
 
-
-class Interruption:
-    """Remembers that a signal asked the run to end; the run looks between two batches.
-
-    Acting inside the handler could cut an optimizer step in half.
-    """
-
-    def __init__(self) -> None:
-        """Start with no signal received."""
-        self.requested = False
+        Args:
+            announce: Called with the name of the first signal.
+        """
+        self.event = threading.Event()
         self.signal_name = ""
+        self._announce = announce
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal was received."""
+        return self.event.is_set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -53,8 +52,49 @@ class Interruption:
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self.requested:
-            # The second Ctrl-C is impatience: leave at once, the last complete checkpoint stays.
+            # The second one is impatience: leave at once.
             raise KeyboardInterrupt
-        self.requested = True
         self.signal_name = signal.Signals(number).name
-        LOGGER.info(f"{self.signal_name} received: saving after the current batch")
+        self.event.set()
+        if self._announce is not None:
+            self._announce(self.signal_name)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end, by SIGTERM or because its terminal is gone; half-made folders are removed first."""
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the block as Ctrl-C does, so that what cleans up does so.
+
+    Signals that are ignored stay so (`nohup`). Whoever listens on its own inside the block takes over from this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        # Once is enough: a second one would cut the cleaning short. Ctrl-C still does.
+        signal.signal(number, signal.SIG_IGN)
+        raise Terminated(signal.Signals(number).name)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in previous.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def listening_for_signals() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets; a second one interrupts at once."""
+    stop = StopRequest()
+    with stop.listening():
+        yield stop.event

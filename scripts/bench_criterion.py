@@ -128,18 +128,30 @@ def check_equal(expected: tuple[Tensor, ...], actual: tuple[Tensor, ...]) -> Non
             raise SystemExit("the neutral criterion differs from the stock one: there is nothing to compare")
 
 
+def milliseconds(call: Callable[[], Any], device: torch.device) -> float:
+    """Return how long one call takes; on a GPU by events, from its first kernel to its last."""
+    if device.type != "cuda":
+        started = time.perf_counter()
+        call()
+        return 1000.0 * (time.perf_counter() - started)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
+
+
 def interleaved(calls: dict[str, Callable[[], Any]], repeats: int, device: torch.device) -> dict[str, list[float]]:
     """Return milliseconds of every call in every repeat; the order rotates, the first two repeats are not counted."""
     names = list(calls)
     times: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(repeats + 2):
         for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
-            started = time.perf_counter()
-            calls[name]()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            elapsed = milliseconds(calls[name], device)
             if repeat >= 2:
-                times[name].append(1000.0 * (time.perf_counter() - started))
+                times[name].append(elapsed)
     return times
 
 
@@ -149,8 +161,8 @@ def ratio_text(ours: list[float], stock: list[float]) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def measure(case: Case, device: torch.device, repeats: int, seed: int) -> str:
-    """Return the table row of one case."""
+def on_device(case: Case, device: torch.device, seed: int = 0) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return predictions, whose boxes and scores want a gradient, and labels."""
     generator = torch.Generator().manual_seed(seed)
     batch = make_batch(case, generator)
     preds = make_predictions(case, batch, generator)
@@ -159,12 +171,22 @@ def measure(case: Case, device: torch.device, repeats: int, seed: int) -> str:
         "feats": [feat.to(device) for feat in preds["feats"]],
         **{key: preds[key].to(device).requires_grad_() for key in ("boxes", "scores")},
     }
-    model = head_like_model(device)
-    criteria: dict[str, Any] = {
+    return preds, batch
+
+
+def all_criteria(model: nn.Module) -> dict[str, Any]:
+    """Return Ultralytics' criterion, ours with every term off, and ours with every term on."""
+    return {
         "stock": v8DetectionLoss(model),
         "neutral": RegDetectionLoss(model, RegSettings.from_mapping("stock"), CLASS_COUNTS),
         "everything": RegDetectionLoss(model, RegSettings.from_mapping(EVERYTHING_ON), CLASS_COUNTS),
     }
+
+
+def measure(case: Case, device: torch.device, repeats: int, seed: int) -> str:
+    """Return the table row of one case."""
+    preds, batch = on_device(case, device, seed)
+    criteria = all_criteria(head_like_model(device))
     calls = {name: (lambda c=criterion: forward_and_backward(c, preds, batch)) for name, criterion in criteria.items()}
     check_equal(calls["stock"](), calls["neutral"]())
     gc.collect()

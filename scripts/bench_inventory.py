@@ -33,7 +33,7 @@ from reg_yolo.inventory.positions.gpx import read_gpx
 from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.scenes.gnss import NoiseModel, correlated_noise, draw_constants
+from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4

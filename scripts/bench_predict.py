@@ -34,16 +34,15 @@ from reg_yolo.drawing.annotate import Annotator
 from reg_yolo.scenes import write_drive, write_stills
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.privacy import release
+from reg_yolo.video.probing import probe_video
 from reg_yolo.video.reading import SourceFrame
-from reg_yolo.video.sources import probe_video
 from reg_yolo.video.tiles import Crop
 from reg_yolo.video.writer import AnnotatedVideoWriter
 from reg_yolo.yolo.engines.choice import EngineChoice
-from reg_yolo.yolo.prediction.frames import detections_of
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
-from reg_yolo.yolo.prediction.networks import available_cores
-from reg_yolo.yolo.prediction.task_predictors import make_predictor
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.prediction.networks import available_cores, prepare, set_up
+from reg_yolo.yolo.prediction.predictors import make_predictor
+from reg_yolo.yolo.prediction.results import detections_of
+from reg_yolo.yolo.weights.opening import open_detector
 from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 # After reg_yolo.yolo, which sets Ultralytics' defaults before its first import.
@@ -61,11 +60,12 @@ OURS = {
 }
 
 
-def make_video(folder: Path, loops: int) -> Path:
+def make_video(folder: Path, loops: int, *, km: float = 0.25, size: tuple[int, int] = SIZE, workers: int = 1) -> Path:
     """Return a drive along the embedded highway as H.264, its frames repeated."""
-    frames = pictures_of(write_drive(folder / "drive", km=0.25, size=SIZE, seed=7).videos["forward"][0])
+    drive = write_drive(folder / "drive", km=km, size=size, seed=7, workers=workers)
+    frames = pictures_of(drive.videos["forward"][0])
     target = folder / "road.mp4"
-    with AnnotatedVideoWriter(target, *SIZE, 30.0) as writer:
+    with AnnotatedVideoWriter(target, *size, 30.0) as writer:
         for _ in range(loops):
             for picture in frames:
                 writer.write(release(picture))
@@ -78,13 +78,13 @@ def pictures_of(video: Path, most: int = 1000) -> list[np.ndarray]:
     return [frame.picture for frame in frames if frame.picture is not None]
 
 
-def upstream(model: Path, imgsz: int, folder: Path) -> Callable[[Path], float]:
+def upstream(model: Path, imgsz: int, folder: Path, device: str = "cpu") -> Callable[[Path], float]:
     """Return a call that runs upstream's `predict` with its defaults over a video and gives frames/s."""
     network = YOLO(model, task="detect")
 
     def run(video: Path) -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        options = {"save": True, "imgsz": imgsz, "project": str(folder), "device": "cpu", "verbose": False}
+        options = {"save": True, "imgsz": imgsz, "project": str(folder), "device": device, "verbose": False}
         results = network.predict(source=str(video), stream=True, **options)
         started = time.perf_counter()
         count = sum(1 for _ in results)
@@ -93,12 +93,12 @@ def upstream(model: Path, imgsz: int, folder: Path) -> Callable[[Path], float]:
     return run
 
 
-def ours(weights: Path, imgsz: int, folder: Path, **options: Any) -> Callable[[Path], float]:
+def ours(weights: Path, imgsz: int, folder: Path, device: str = "cpu", **options: Any) -> Callable[[Path], float]:
     """Return a call that runs our `predict` over a video and gives frames/s."""
 
     def run(video: Path) -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        summary = reg_yolo.predict(weights, video, out=folder, imgsz=imgsz, device="cpu", **options)
+        summary = reg_yolo.predict(weights, video, out=folder, imgsz=imgsz, device=device, **options)
         return summary.frames / summary.seconds
 
     return run
@@ -114,19 +114,21 @@ def processor_ms(call: Callable[[Any], Any], items: list[Any]) -> tuple[float, l
     return 1000.0 * (time.process_time() - started) / (len(items) - WARM_UP_FRAMES), results
 
 
-def stage_times(weights: Path, choice: EngineChoice, video: Path, imgsz: int, folder: Path) -> dict[str, float]:
+def stage_times(
+    weights: Path, choice: EngineChoice, video: Path, imgsz: int, folder: Path, device: str = "cpu"
+) -> dict[str, float]:
     """Return milliseconds of processor time a frame by stage, each alone and on one thread."""
     torch.set_num_threads(1)
     detector = open_detector(weights)
     thresholds = choose_thresholds(detector)
     predictor = make_predictor(
         detector,
-        {"imgsz": imgsz, "rect": True, "conf": min(thresholds.values()), "device": "cpu", "task": "detect",
+        {"imgsz": imgsz, "rect": True, "conf": min(thresholds.values()), "device": device, "task": "detect",
          "mode": "predict", "model": str(weights), "save": False, "verbose": False, "save_dir": str(folder)},
         list(thresholds.values()),
     )  # fmt: skip
     single = {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": 1} if choice.engine == "openvino" else {}
-    predictor.model = choice.open(torch.device("cpu"), **single)
+    predictor.model = choice.open(torch.device(device), **single)
     predictor.device = predictor.model.device
     set_up(predictor)
     info = probe_video(video)
@@ -136,7 +138,7 @@ def stage_times(weights: Path, choice: EngineChoice, video: Path, imgsz: int, fo
     times["prepare"], batches = processor_ms(lambda picture: prepare(predictor, [picture]), pictures)
     with torch.inference_mode():
         times["infer"], outputs = processor_ms(predictor.inference, batches)
-        whole = Crop(0, 0, *SIZE)
+        whole = Crop(0, 0, info.width, info.height)
 
         def suppress(item: tuple[Any, Any, Any, int]) -> Any:
             raw, batch, picture, index = item
@@ -153,7 +155,7 @@ def stage_times(weights: Path, choice: EngineChoice, video: Path, imgsz: int, fo
     times["draw"], _ = processor_ms(
         lambda pair: annotator.annotate(pair[0], pair[1], in_place=True), list(zip(pictures, found, strict=True))
     )
-    with AnnotatedVideoWriter(folder / "bench.mp4", *SIZE, 30.0) as writer:
+    with AnnotatedVideoWriter(folder / "bench.mp4", info.width, info.height, 30.0) as writer:
         times["encode"], _ = processor_ms(lambda picture: writer.write(release(picture, in_place=True)), pictures)
     return times
 

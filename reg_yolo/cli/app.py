@@ -11,8 +11,11 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import configuration, data, exporting, inventory, prediction, reports, scenes, training
+from reg_yolo.cli import compare, configuration, data, exporting, inventory, prediction, reports, scenes, training
+from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
+from reg_yolo.cli.speech import watch_log
+from reg_yolo.signals import terminated_like_interrupted
 
 app = typer.Typer(
     name="reg-yolo",
@@ -49,13 +52,14 @@ for command in (
     configuration.config,
     training.train,
     training.val,
-    prediction.predict,
+    compare.compare,
     reports.report,
     exporting.export,
     scenes.scenes,
     scenes.demo,
 ):
     app.command()(command)
+app.command(cls=PanelledCommand)(prediction.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(inventory.app, name="inventory")
 
@@ -65,13 +69,15 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    watch_log()
     try:
-        code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
+        with terminated_like_interrupted():
+            code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
         if code == INTERRUPTED:
             # Typer turns Ctrl-C into this code without a word.
             report_failure(KeyboardInterrupt())
     except BaseException as error:
-        code = report_failure(error, debug=debug)
+        code = report_failure(error, debug=debug, options=option_words(app, words))
     sys.exit(code or 0)
 
 

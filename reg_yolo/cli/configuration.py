@@ -40,7 +40,7 @@ def config(
         typer.echo(describe_losses())
         return
     name, overrides = config_and_overrides(words or [])
-    if name is None:
+    if not words:
         from reg_yolo.config.shipped import shipped_names
 
         raise ConfigError(f"config: no configuration named; shipped are {', '.join(shipped_names())}")

@@ -25,7 +25,11 @@ def convert(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is made.")],
     source_format: Annotated[
-        str | None, typer.Option("--format", help="coco, cvat, labelme, voc or yolo, where it is not recognised.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="coco, cvat, labelme, voc, yolo, label-studio, via, datumaro, createml or masks, if not recognised.",
+        ),
     ] = None,
     to: Annotated[str, typer.Option(help="What is written: yolo or coco.")] = "yolo",
     rows: Annotated[
@@ -53,14 +57,20 @@ def convert(
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if anything would be dropped that was not asked for.")
     ] = False,
+    max_unpacked_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--max-unpacked-gb", min=0, help="GB that a zip may unpack to.  [default: 2, or 100 times the zip]"
+        ),
+    ] = None,
 ) -> None:
-    """Turn a COCO, CVAT, Labelme, Pascal VOC or YOLO export into one data set."""
+    """Turn an annotation tool's export into one data set."""
+    from reg_yolo.data import convert_dataset
     from reg_yolo.data.convert.classes import parse_renames, read_class_order
-    from reg_yolo.data.convert.run import convert as run
 
     renames, order = parse_renames(rename or []), read_class_order(classes)
     with progress_bar("convert") as progress:
-        summary = run(
+        summary = convert_dataset(
             source,
             out,
             source_format=source_format,
@@ -76,11 +86,12 @@ def convert(
             exif=exif,
             link=link,
             strict=strict,
+            max_unpacked_gb=max_unpacked_gb,
             progress=progress,
         )
     typer.echo(summary.as_text())
-    if summary.pictures_lost:
-        typer.echo(f"Partly done: pictures that could not be used: {summary.pictures_lost}", err=True)
+    if summary.images_lost:
+        typer.echo(f"Partly done: pictures that could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 

@@ -9,15 +9,16 @@ from typing import Any
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.speech import say
 from reg_yolo.errors import ConfigError
 
 
-def predict_each(weights: Path, source: str, *, out: Path | None, **options: Any) -> None:
+def predict_each(weights: Path, source: Any, *, out: Path | None, **options: Any) -> None:
     """Run weights over every source that needs it, show what became of each, and leave with the code that says so.
 
     Args:
         weights: As for `predict`.
-        source: A folder, a glob pattern or a text list.
+        source: A folder, a glob pattern or a text list, or the `Source` that it stands for.
         out: Folder for the results.
         options: As for `predict_many`.
     """
@@ -25,13 +26,21 @@ def predict_each(weights: Path, source: str, *, out: Path | None, **options: Any
     from reg_yolo.yolo.commands.predict_many import predict_many
 
     summary = predict_many(weights, source, out=out, **options)
-    typer.echo(final_table(summary.records))
-    typer.echo(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    say(final_table(summary.records))
+    say(f"Detections: {summary.folder / 'detections'}\nManifest:   {summary.manifest_file}")
+    if summary.removed:
+        say(
+            f"Removed: stored images of {len(summary.removed)} sources, which were not blurred as asked for now: "
+            + ", ".join(summary.removed[:5])
+        )
+    skipped = getattr(source, "skipped_note", "")
+    if skipped:
+        say(f"Skipped: {skipped}")
     for name in summary.unfinished:
         record = summary.records[name]
-        typer.echo(f"error: {finished_line(record) if record else name + ': not done'}", err=True)
+        say(f"error: {finished_line(record) if record else name + ': not done'}", err=True)
     if summary.unfinished:
-        typer.echo(f"Partly done: {len(summary.unfinished)} of {len(summary.records)} sources are not whole", err=True)
+        say(f"Partly done: {len(summary.unfinished)} of {len(summary.records)} sources are not whole", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -50,5 +59,5 @@ def tracker_among(words: Sequence[str], *, asked: bool) -> tuple[bool | str, lis
     """
     named = [word for word in words if asked and "=" not in word and word.lower().endswith((".yaml", ".yml"))]
     if len(named) > 1:
-        raise ConfigError(f"--track: takes one tracker, got {' and '.join(named)}")
+        raise ConfigError(f"`track`: takes one tracker, got {' and '.join(named)}")
     return (named[0] if named else asked), [word for word in words if word not in named]

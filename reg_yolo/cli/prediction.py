@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.many_files import predict_each, tracker_among
+from reg_yolo.cli.speech import say
 from reg_yolo.cli.words import train_arguments
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, MediaError
+
+_INPUT, _LOOKING, _ENGINE, _OUTPUT, _MANY = "Input", "Looking", "Engine", "Output", "Many files"
 
 
+def _option(panel: str, name: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+# The parameters bear the names that they have in Python, by which errors speak of them.
 def predict(
     weights: Annotated[
         Path,
@@ -26,120 +35,140 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Ultralytics' arguments: conf=0.4, imgsz=960, save=false."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     drive: Annotated[
-        bool, typer.Option("--drive", help="The videos of SOURCE are the chapters of one drive: frames and time go on.")
+        bool,
+        _option(_INPUT, "--as-one-drive", "The videos of SOURCE are chapters of one drive: frames and time go on."),
     ] = False,
+    drives: Annotated[
+        bool, _option(_INPUT, "--drive-per-folder", "The videos of each folder are chapters of one drive, by name.")
+    ] = False,
+    old_drive: Annotated[bool, typer.Option("--drive", hidden=True)] = False,
+    old_drives: Annotated[bool, typer.Option("--drives", hidden=True)] = False,
+    trust: Annotated[bool, _option(_INPUT, "--trust", "Load checkpoints that run code of their own.")] = False,
     every: Annotated[
-        str | None, typer.Option(help="Look at one frame every 5 frames (5), 0.2 seconds (0.2s) or 2 metres (2m).")
+        str | None,
+        _option(_LOOKING, "--every", "Look at one frame every 5 frames (5), 0.2 seconds (0.2s) or 2 metres (2m)."),
     ] = None,
-    speed: Annotated[float | None, typer.Option(help="Constant speed in km/h, for --every in metres.")] = None,
-    gpx: Annotated[Path | None, typer.Option(help="GPX track, for --every in metres.")] = None,
-    gpx_offset: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time of the first frame after the track's first fix.")
-    ] = 0.0,
+    speed: Annotated[
+        float | None, _option(_LOOKING, "--speed", "Constant speed in km/h, for --every in metres.")
+    ] = None,
+    gnss: Annotated[Path | None, _option(_LOOKING, "--gnss", "GPX track, for --every in metres (also --gpx).")] = None,
+    gnss_offset: Annotated[
+        float | None,
+        _option(_LOOKING, "--gnss-offset", "Time of the first frame after the track's first fix.", "SECONDS"),
+    ] = None,
     roi: Annotated[
         str | None,
-        typer.Option(metavar="X1,Y1,X2,Y2", help="Look at this part only, as fractions (0,0.3,1,0.9) or in pixels."),
+        _option(_LOOKING, "--roi", "Look at this part only, as fractions (0,0.3,1,0.9) or in pixels.", "X1,Y1,X2,Y2"),
     ] = None,
     tiles: Annotated[
         str | None,
-        typer.Option(metavar="PIXELS", help="Look at tiles of this size, too (960 or 960x540), for small objects."),
+        _option(_LOOKING, "--tiles", "Look at tiles of this size, too (960 or 960x540), for small objects.", "PIXELS"),
     ] = None,
+    track: Annotated[
+        bool, _option(_LOOKING, "--track", "Give objects identities over frames; a tracker's YAML may stand behind it.")
+    ] = False,
+    old_gpx: Annotated[Path | None, typer.Option("--gpx", hidden=True)] = None,
+    old_gpx_offset: Annotated[float | None, typer.Option("--gpx-offset", hidden=True)] = None,
+    for_inventory: Annotated[
+        bool,
+        _option(
+            _LOOKING,
+            "--for-inventory",
+            "Keep weak detections too (from 0.05) and write records only, for `inventory build`.",
+        ),
+    ] = False,
+    out: Annotated[Path | None, _option(_OUTPUT, "--out", "Folder for the results.")] = None,
     blur: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="WEIGHTS[:CLASS]", help="Blur what these weights find before anything is stored; repeatable."
+        _option(
+            _OUTPUT,
+            "--blur",
+            "Blur what these weights find before anything is stored; repeatable.",
+            "WEIGHTS[:CLASS]",
         ),
     ] = None,
     polygons: Annotated[
-        bool, typer.Option("--polygons", help="Write masks as polygons too, beside their run lengths.")
+        bool, _option(_OUTPUT, "--polygons", "Write masks as polygons too, next to their run lengths.")
     ] = False,
-    track: Annotated[
-        bool,
-        typer.Option("--track", help="Give objects identities over frames; a tracker's YAML may stand behind it."),
-    ] = False,
-    drives: Annotated[
-        bool, typer.Option("--drives", help="The videos of each folder are the chapters of one drive, by name.")
-    ] = False,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the i-th of n shares of the sources.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Take up again what was set aside after failing.")] = False,
-    cluster: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Spread sources over a Ray cluster: auto, local or HOST:PORT.")
+    engine: Annotated[
+        str | None, _option(_ENGINE, "--engine", "auto (default), pytorch, onnxruntime, openvino or tensorrt.")
     ] = None,
-    cluster_cpus: Annotated[float, typer.Option(help="Cores for each source on the cluster.")] = 1.0,
-    cluster_gpus: Annotated[float, typer.Option(help="GPUs for each source on the cluster.")] = 0.0,
-    engine: Annotated[str, typer.Option(help="auto, pytorch, onnxruntime, openvino or tensorrt.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="f32 (reproducible), f16, bf16 or int8.")] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
-    data: Annotated[str | None, typer.Option("--data", help="Data-set YAML that INT8 is calibrated on.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+    precision: Annotated[str | None, _option(_ENGINE, "--precision", "f32 (reproducible), f16, bf16 or int8.")] = None,
+    int8: Annotated[bool, _option(_ENGINE, "--int8", "Quantise to INT8 and say what it costs in mAP.")] = False,
+    data: Annotated[str | None, _option(_ENGINE, "--data", "Data-set YAML that INT8 is calibrated on.")] = None,
+    shard: Annotated[str | None, _option(_MANY, "--shard", "Do the i-th of n shares of the sources.", "I/N")] = None,
+    retry: Annotated[bool, _option(_MANY, "--retry", "Take up again what was set aside after failing.")] = False,
+    cluster: Annotated[
+        str | None,
+        _option(_MANY, "--cluster", "Spread sources over a Ray cluster: auto, local or HOST:PORT.", "ADDRESS"),
+    ] = None,
+    cpus: Annotated[float, _option(_MANY, "--cluster-cpus", "Cores for each source on the cluster (1).")] = 1.0,
+    gpus: Annotated[float, _option(_MANY, "--cluster-gpus", "GPUs for each source on the cluster (0).")] = 0.0,
 ) -> None:
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
+    typed = dict(locals())
     from reg_yolo.yolo.upstream.environment import prepare_environment
 
-    tracker: bool | str = track
+    drive, drives = drive or old_drive, drives or old_drives
     if source is not None:
-        tracker, behind = tracker_among([source, *(words or [])], asked=track)
+        typed["track"], behind = tracker_among([source, *(words or [])], asked=track)
         source, words = (behind[0], behind[1:]) if behind else (None, [])
     if source is None:
         if str(weights) != "demo":
             raise ConfigError(f"predict: no source after {weights}; expected an image, a video, a folder or a pattern")
         source = str(make_drive(Path("runs") / "demo_drive"))
     prepare_environment([str(weights), source], trust=trust)
+    from reg_yolo.video.sources import resolve_source
+    from reg_yolo.yolo.commands.predict import OPTIONS
+    from reg_yolo.yolo.commands.predict_many import is_many
     from reg_yolo.yolo.upstream.arguments import check_own_keys
 
     # Before the call, which has parameters of its own with some of these names.
-    given = train_arguments(words or [])
-    named = data or given.pop("data", None)
-    arguments = check_own_keys(given, "predict")
+    arguments = train_arguments(words or [])
+    data_word = {"data": arguments.pop("data")} if "data" in arguments else {}
     options = {
-        "trust": trust,
-        "every": every,
-        "speed": speed,
-        "gpx": gpx,
-        "gpx_offset": gpx_offset,
-        "roi": roi,
-        "tiles": tiles,
-        "blur": blur or (),
-        "track": tracker,
-        "polygons": polygons,
-        "engine": engine,
-        "precision": precision,
-        "int8": int8,
-        "data": named,
-        **arguments,
+        **check_own_keys(arguments, "predict"),
+        **data_word,
+        **{name: typed[name] for name in OPTIONS if typed[name] is not None},
+        **{name: value for name, value in (("gpx", old_gpx), ("gpx_offset", old_gpx_offset)) if value is not None},
     }
-    from reg_yolo.yolo.commands.predict_many import is_many
-
     asked = drives or retry or shard is not None or cluster is not None
     if drive and asked:
-        raise ConfigError("--drive: makes one source of all videos; leave out --drives, --shard, --retry and --cluster")
-    if not drive and (asked or is_many(source)):
+        raise ConfigError("`drive`: makes one source of all videos; leave out `drives`, `shard`, `retry` and `cluster`")
+    media: Any = source
+    # A source that cannot be read is refused once weights and settings are known to be right.
+    with suppress(MediaError):
+        media = resolve_source(source)
+    if not drive and (asked or (media is not source and is_many(media))):
         from reg_yolo.jobs.cluster import Cluster
 
-        where = None if cluster is None else Cluster(cluster, cluster_cpus, cluster_gpus)
-        predict_each(weights, source, out=out, drives=drives, shard=shard, retry=retry, cluster=where, **options)
+        where = None if cluster is None else Cluster(cluster, cpus, gpus)
+        predict_each(weights, media, out=out, drives=drives, shard=shard, retry=retry, cluster=where, **options)
         return
     from reg_yolo.yolo.commands.predict import predict as run
 
-    result = run(weights, source, out=out, drive=drive, **options)
+    result = run(weights, media, out=out, drive=drive, **options)
     rate = result.frames / result.seconds if result.seconds else 0.0
-    typer.echo(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
-    typer.echo(f"Engine: {result.engine.reason}")
+    say(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    say(f"Engine: {result.engine.reason}")
     if "map_change" in result.engine.facts:
-        typer.echo(f"INT8: {result.engine.facts['map_change']}")
-    typer.echo("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
+        say(f"INT8: {result.engine.facts['map_change']}")
+    say("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
         many = f"{len(result.annotated)} pictures in {result.folder}"
-        typer.echo(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
-    typer.echo(f"Detections: {result.detections_file}\n            {result.csv_file}")
+        say(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
+    say(f"Detections: {result.detections_file}\n            {result.csv_file}")
     if result.holes:
-        typer.echo(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+        say(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
+    if media is not source and media.skipped:
+        say(f"Skipped: {media.skipped_note}")
+    if result.joins:
+        say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
     if result.failed:
         for reason in result.failed.values():
-            typer.echo(f"error: {reason}", err=True)
-        typer.echo(f"Partly done: {len(result.failed)} files could not be read", err=True)
+            say(f"error: {reason}", err=True)
+        say(f"Partly done: {len(result.failed)} files could not be read", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -150,5 +179,5 @@ def make_drive(folder: Path) -> Path:
     found = sorted(folder.glob("forward/*.mp4"))
     if found and (folder / "drive.json").is_file():
         return found[0]
-    typer.echo(f"Making a drive of the embedded highway in {folder}")
+    say(f"Making a drive of the embedded highway in {folder}")
     return write_drive(folder, km=0.25, size=(960, 544), seed=7).videos["forward"][0]

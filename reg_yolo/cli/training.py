@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli.words import config_and_overrides, train_arguments
-from reg_yolo.errors import ConfigError
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CONFIG [KEY=VALUE]...", help="A YAML or a shipped name, then settings that override it."),
+    typer.Argument(
+        metavar="CONFIG [KEY=VALUE]...",
+        help="A YAML or a shipped name (may be left out next to model=), then settings that override it.",
+    ),
 ]
 Data = Annotated[str | None, typer.Option("--data", help="Data-set YAML; the same as data=...")]
 Trust = Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")]
@@ -27,16 +29,12 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Check everything, show one batch's loss, train nothing.")] = False,
     trust: Trust = False,
 ) -> None:
-    """Train a model, for example: reg-yolo train detect/yolov8n data=my_roads.yaml epochs=100."""
+    """Train a model: reg-yolo train detect/yolov8n data=roads.yaml, or train model=yolov8n.pt data=roads.yaml."""
     config, overrides = config_and_overrides(words or [], data)
     _prepare(overrides, trust)
     if resume is not None:
         _resume(resume, config, overrides, trust=trust)
         return
-    if config is None:
-        raise ConfigError(
-            "train: no configuration named; expected a YAML file or a shipped name such as detect/yolov8n"
-        )
     if dry_run:
         _show_dry_run(config, overrides, trust=trust)
         return
@@ -84,7 +82,7 @@ def _resume(run: Path, config: str | None, overrides: list[str], *, trust: bool)
     typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
 
 
-def _show_dry_run(config: str, overrides: list[str], *, trust: bool) -> None:
+def _show_dry_run(config: str | None, overrides: list[str], *, trust: bool) -> None:
     from reg_yolo.yolo.commands.train import dry_run
 
     result = dry_run(config, overrides, trust=trust)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
 from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.reg_sections import BoxSettings, MaskSpatialSettings, SpatialSettings
 
 _SYMBOLS = """\
 z[i,c] is the logit of anchor point i and class c, p = sigmoid(z), y in [0,1] the soft target from the task-aligned
@@ -15,6 +16,8 @@ assigner, S = max(sum of y, 1). Positive and negative are entries with y > 0 and
 REG   Panboonyuen, Refined Generalized Focal Loss, arXiv 2409.09877; REG-blog is the author's post of 2024-09-07
 GFL   Li et al., Generalized Focal Loss, arXiv 2006.04388
 EIOU  Zhang et al., Focal and Efficient IOU Loss, arXiv 2101.08158
+EFL   Li et al., Equalized Focal Loss for Dense Long-Tailed Object Detection, arXiv 2201.02593
+Seesaw  Wang et al., Seesaw Loss for Long-Tailed Instance Segmentation, arXiv 2008.10032
 CLE   Zhang et al., Classification-Localization Equilibrated Object Detection
 """
 
@@ -24,10 +27,13 @@ BOX_LOSSES: dict[str, str] = {
     "giou": "GIoU (EIOU eq. 3)",
     "diou": "DIoU: 1 - IoU + rho^2(centres)/diagonal^2 of the enclosing box (EIOU eq. 4 without v)",
     "eiou": "EIoU: DIoU + (w - w_gt)^2/w_c^2 + (h - h_gt)^2/h_c^2 (EIOU eq. 7)",
-    "focal_eiou": "IoU^{gamma:g} EIoU over the sum of weights, no gradient through the weight (EIOU eq. 10-11)",
-    "focal_eiou_v1": "FocalL1(EIoU) (EIOU §4.2, eq. 8-9)",
-    "focal_eiou_star": "-(1 - IoU)^{gamma:g} log(IoU/EIoU), log clamped, weight without gradient (EIOU §5.4.4)",
-    "smooth_l1": "SmoothL1 on the four distances in strides, beta 1, mean of 4; DFL kept (REG-blog)",
+    "focal_eiou": "IoU^{gamma:g} EIoU over the sum of weights x min(sum of y, 1){gradient} (EIOU eq. 10-11)",
+    "focal_eiou_v1": "FocalL1(EIoU), beta {beta:g} (EIOU §4.2, eq. 8-9)",
+    "focal_eiou_star": "-(1 - IoU)^{gamma:g} log(IoU/EIoU){bounds} (EIOU §5.4.4)",
+    "smooth_l1": "SmoothL1 on the four distances in strides, beta {beta:g}, mean of 4; DFL kept (REG-blog)",
+    "focal_l1": "FocalL1 on the four distances in strides, beta {beta:g}, mean of 4; DFL kept (EIOU eq. 8-9)",
+    "balanced_l1": "BalancedL1 on the four distances in strides, alpha {small:g}, gamma {large:g}, beta {beta:g}, mean "
+    "of 4; DFL kept (EIOU §5.4.3)",
 }
 
 
@@ -48,27 +54,45 @@ def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
     terms = [("class", _class_loss(settings))]
     for label, text in (
         ("alpha", _alpha(settings)),
+        ("M", _mitigation(settings)),
         ("g", _spatial(settings)),
         ("p-hat", _uncertainty(settings)),
         ("lambda", _dynamic_coefficient(settings)),
+        ("g (mask)", _mask_spatial(settings)),
+        ("assign", _assign(settings)),
     ):
         if text:
             terms.append((label, text))
-    terms.append(("box", BOX_LOSSES[settings.box.loss].format(gamma=settings.box.gamma)))
+    terms.append(("box", _box(settings.box)))
     if not settings.is_neutral:
-        scale = settings.scale
-        terms.append(
-            ("scale", "stock over ours on the first training batch" if scale == "auto" else f"{scale:g} (no factor)")
-            if scale in ("auto", 1.0)
-            else ("scale", f"{scale:g}")
-        )
+        terms.append(("scale", _scale(settings)))
     return terms
+
+
+def _box(box: BoxSettings) -> str:
+    text = BOX_LOSSES[box.loss].format(
+        gamma=box.gamma,
+        beta=box.beta_or_default,
+        gradient="" if box.weight_gradient else ", weight without gradient",
+        bounds=", log clamped, weight without gradient" if box.form == "clamped" else ", as printed",
+        small=box.small_gain,
+        large=box.large_slope,
+    )
+    return text if box.gain is None else f"{box.gain:g} x {text}"
+
+
+def _scale(settings: RegSettings) -> str:
+    if settings.scale == "auto":
+        return "stock over ours on the first training batch"
+    number = settings.class_scale
+    origin = f", measured for gamma {settings.focal.gamma:g}" if settings.scale == "by_gamma" and number != 1 else ""
+    return f"{number:g}{' (no factor)' if number == 1 else origin}"
 
 
 def _class_loss(settings: RegSettings) -> str:
     gamma = settings.focal.gamma
     weights = ("" if settings.alpha.is_neutral else "alpha_c ") + ("lambda' " * settings.dynamic_coefficient.enabled)
-    context = " g" if settings.spatial.enabled else ""
+    context = " M" * bool(settings.alpha.mitigation) + " g" * settings.spatial.enabled
     refined = settings.uncertainty.mode in ("logit_normal", "truncated_normal")
     p, z = ("p-hat", "logit(p-hat)") if refined else ("p", "z")
     if settings.focal.form == "printed":
@@ -76,9 +100,16 @@ def _class_loss(settings: RegSettings) -> str:
     else:
         focus = f"|y - {p}|^{gamma:g} " if gamma else ""
         source = "REG §2.1; GFL's quality focal loss" if gamma else "stock YOLOv8"
+        if settings.focal.form == "equalized":
+            focus = f"e_c/{gamma:g} |y - {p}|^e_c "
+            source = (
+                f"EFL eq. 3-4, e_c = {gamma:g} + {settings.focal.s:g} (1 - g_c), g_c = positive over negative gradient "
+                "of the class so far, at most 1; where g_c = 1 it is the focal loss"
+            )
         text = f"sum of {weights}{focus}BCE({z}, y){context} / S ({source})"
     if settings.uncertainty.mode == "free_energy":
-        return f"F(q) = E_q[{text}] + {settings.uncertainty.prior.kl_weight:g} KL(q, prior) (REG §2.6.4)"
+        weight = settings.uncertainty.prior.kl_weight
+        return f"F(q) = E_q[{text}] + {weight:g} sum of KL(q, prior) over positives / S (REG §2.6.4)"
     return text
 
 
@@ -90,24 +121,47 @@ def _alpha(settings: RegSettings) -> str:
     if alpha.weights is not None:
         return f"given: {', '.join(f'{weight:g}' for weight in alpha.weights)}, on {where}"
     if alpha.scheme == "dual":
-        return f"learned on the simplex by exponentiated gradient on the mean loss of a class, on {where} (REG §2.6.2)"
+        return (
+            "learned on the simplex by exponentiated gradient on the mean loss of a class, within "
+            f"{alpha.dual.limit:g} x of the balanced weights, on {where} (REG §2.6.2)"
+        )
     if alpha.scheme == "inverse_frequency" and alpha.temper == 1:
         return f"N_total/N_c, on {where} (REG A.8 eq. 1)"
     tempered = f"(N_total/(C N_c))^{alpha.temper:g}" if alpha.temper != 1 else "N_total/(C N_c)"
     return f"{tempered} with a mean of 1 over the annotations, on {where} (REG A.10.2)"
 
 
+def _mitigation(settings: RegSettings) -> str:
+    exponent = settings.alpha.mitigation
+    if not exponent:
+        return ""
+    return f"min(1, N_c'/N_c)^{exponent:g} on negatives of class c' at positives of class c (Seesaw eq. 4)"
+
+
 def _spatial(settings: RegSettings) -> str:
     spatial = settings.spatial
     if not spatial.enabled:
         return ""
-    sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
-    text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
-    if spatial.floor:
-        text = f"max({text}, {spatial.floor:g})"
     units = {"center": "centre distance over half the diagonal", "edge": "border distance over the stride"}
     entries = "negatives, positives keep 1" if spatial.scope == "negatives" else "all entries"
+    text = _sigmoid(spatial)
+    if spatial.keep_hard:
+        text = f"1 - (1 - {text}) (1 - p)^{spatial.keep_hard:g}"
     return f"{text} on {entries}; d = {units[spatial.distance]} (REG §2.3)"
+
+
+def _mask_spatial(settings: RegSettings) -> str:
+    spatial = settings.mask.spatial
+    if not (spatial.enabled and settings.mask.enabled):
+        return ""
+    where = "pixels outside the object" if spatial.scope == "negatives" else "all pixels"
+    return f"{_sigmoid(spatial)} on {where}; d = distance to the object's mask in mask pixels (REG §2.2, §2.3)"
+
+
+def _sigmoid(spatial: SpatialSettings | MaskSpatialSettings) -> str:
+    sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
+    text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
+    return f"max({text}, {spatial.floor:g})" if spatial.floor else text
 
 
 def _uncertainty(settings: RegSettings) -> str:
@@ -124,7 +178,8 @@ def _uncertainty(settings: RegSettings) -> str:
         deviation = f"s = {chosen.deviation:g}"
     if chosen.mode == "free_energy":
         prior = chosen.prior
-        return f"q = N(z, s^2), prior N({prior.mean:g}, {prior.deviation:g}^2), {deviation} (REG §2.6.4)"
+        mean = "the head's first bias" if prior.mean == "bias" else f"{prior.mean:g}"
+        return f"q = N(z, s^2), prior N({mean}, {prior.deviation:g}^2), {deviation} (REG §2.6.4)"
     mean = "sigmoid(z / sqrt(1 + pi s^2/8))" if chosen.mode == "logit_normal" else "mean of N(p, s^2) cut to [0,1]"
     return f"{mean}, {deviation} (REG §2.5)"
 
@@ -135,4 +190,21 @@ def _dynamic_coefficient(settings: RegSettings) -> str:
     return (
         "1/(sigmoid(centre distance^2) + tanh|w/h - w_gt/h_gt|), rescaled to leave the sum over positives as it is, "
         f"distance in {settings.dynamic_coefficient.unit} units, no gradient (CLE eq. 2-4)"
+    )
+
+
+def _assign(settings: RegSettings) -> str:
+    assign = settings.assign
+    if assign.is_stock:
+        return ""
+    then = (
+        "left out of the class loss"
+        if assign.recall_target == "ignore"
+        else "positive, all targets of its object at least their IoU"
+    )
+    band = "; IoU in (0.4, 0.5) left out" if assign.ignore_band else ""
+    return (
+        f"task-aligned, and a point inside an object that misses its top-k is {then} where IoU >= 0.5 and "
+        f"{assign.alpha:g} p + {1 - assign.alpha:g} intersection/smaller area >= {assign.threshold:g}{band} "
+        "(CLE eq. 5-7)"
     )

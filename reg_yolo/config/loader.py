@@ -14,10 +14,11 @@ from reg_yolo.config.merging import merge_layers
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.problems import KeyedError, KeyPath, did_you_mean, explain, show_path
 from reg_yolo.config.schema import RunConfig
-from reg_yolo.config.shipped import shipped_file, shipped_names, write_text_atomic
+from reg_yolo.config.shipped import shipped_file, shipped_names
 from reg_yolo.config.train_arguments import read_arguments
 from reg_yolo.config.yaml_text import dump_yaml, read_yaml
 from reg_yolo.errors import ConfigError
+from reg_yolo.files import replace_text
 
 _LARGEST_FILE = 1_000_000
 
@@ -28,6 +29,7 @@ def load_config(
     *,
     train_keys: Mapping[str, object] | None = None,
     cwd: Path | None = None,
+    above: Sequence[Layer] = (),
 ) -> RunConfig:
     """Returns the settings of a run, resolved and validated; paths in it are absolute.
 
@@ -36,12 +38,14 @@ def load_config(
         overrides: `key=value` words that cover what the files say.
         train_keys: the arguments of Ultralytics with their defaults; without them, `train` is not checked for names.
         cwd: folder that paths on the command line are relative to; None is the working directory.
+        above: further layers between the files and the command line, with paths relative to `cwd` too.
 
     Raises:
         ConfigError: a file is missing or malformed, a key unknown, a value wrong, or keys contradict each other.
     """
     folder = Path.cwd() if cwd is None else Path(cwd).absolute()
     layers = _read_chain(_find_source(str(source), folder), folder)
+    layers += [absolute_paths(layer, folder) for layer in above]
     if overrides:
         layers.append(absolute_paths(read_overrides(overrides, train_keys), folder))
     merged: dict[str, Any] = reduce(merge_layers, (layer.values for layer in layers), {})
@@ -63,6 +67,27 @@ def load_config(
     return config
 
 
+def where_given(
+    key: str, source: str | Path, overrides: Sequence[str] = (), *, train_keys: Mapping[str, object] | None = None
+) -> str:
+    """Returns where a key was last given, as ` (file:line)` or ` (command line)`; empty for one that was not.
+
+    For what is found wrong after loading, by somebody who knows the key alone.
+
+    Args:
+        key: a key of the top level or an argument of Ultralytics.
+        source: as for `load_config`, which has taken it.
+        overrides: likewise.
+        train_keys: likewise.
+    """
+    folder = Path.cwd()
+    layers = _read_chain(_find_source(str(source), folder), folder)
+    if overrides:
+        layers.append(read_overrides(overrides, train_keys))
+    path: KeyPath = (key,) if key in RunConfig.model_fields else ("train", key)
+    return place_of(path, layers) if any(layer.says(path) for layer in layers) else ""
+
+
 def dump_config(config: RunConfig) -> str:
     """Returns the settings as YAML with every value visible, which `load_config` reads back to an equal object."""
     return dump_yaml(config.to_dict())
@@ -77,14 +102,12 @@ def write_yaml_atomic(path: str | Path, values: Mapping[str, Any] | RunConfig, *
         comment: text for the top of the file, without `#`.
 
     Raises:
-        ConfigError: the file cannot be written, or a value is not plain data.
+        ConfigError: a value is not plain data.
+        OutputError: the file cannot be written.
     """
     text = dump_yaml(values.to_dict() if isinstance(values, RunConfig) else dict(values))
     head = "".join(f"# {line}\n" for line in comment.splitlines())
-    try:
-        write_text_atomic(Path(path), head + text)
-    except OSError as error:
-        raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from None
+    replace_text(Path(path), head + text)
 
 
 def _find_source(source: str, folder: Path) -> Path:
@@ -123,7 +146,7 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         if path in chain:
             raise ConfigError(f"extends: goes round in a circle: {shown}.")
         chain.append(path)
-        values, lines = _read_file(path, name)
+        values, lines = read_yaml_file(path, name)
         base = values.pop("extends", None)
         layers.insert(0, absolute_paths(Layer(values, name, lines), path.parent))
         if base is None:
@@ -138,7 +161,16 @@ def _read_chain(first: Path, cwd: Path) -> list[Layer]:
         path = found
 
 
-def _read_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
+def read_yaml_file(path: Path, name: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
+    """Returns the mapping that a YAML file holds, and the line of each key.
+
+    Args:
+        path: the file.
+        name: what it is called in errors.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML mapping, or is a data-set YAML.
+    """
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(f"{name} is larger than 1 MB; expected a configuration, a YAML file.")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+SHORT_FORMS = {"reg": "preset", "albumentations": "preset", "sampling": "method"}
+"""Sections that one word may stand for, and the key that it means: `reg: gfl` is `reg: {preset: gfl}`."""
+
 
 def deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `below` covered by `above`: mappings are merged key by key, everything else is replaced, lists too.
@@ -29,6 +32,7 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     """
     if above.get("preset") is not None:
         return dict(above)
+    below, above = ({**layer, **_assign_section(layer)} for layer in (below, above))
     merged = deep_merge(below, above)
     alpha, alpha_above = merged.get("alpha"), above.get("alpha")
     if isinstance(alpha, dict) and isinstance(alpha_above, Mapping):
@@ -39,23 +43,36 @@ def merge_reg(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
+def _assign_section(reg: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the assigner's section where it is given by its kind alone, so that a later layer adds to it."""
+    return {"assign": {"kind": reg["assign"]}} if isinstance(reg.get("assign"), str) else {}
+
+
+def merge_sampling(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns one `sampling` section covered by another; a layer that names a method starts afresh from it."""
+    return dict(above) if above.get("method") is not None else deep_merge(below, above)
+
+
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Returns one whole configuration covered by another.
 
-    `reg` and `albumentations` may be given by the name of a preset alone (`reg: gfl`). A layer that names two data sets
+    Some sections may be given by one word (`SHORT_FORMS`). A layer that names two data sets
     side by side starts without the `mask_classes` of earlier ones: without any, they are those of its segmentation set.
     """
     merged = deep_merge(below, above)
     if isinstance(above.get("data"), Mapping) and "mask_classes" not in above:
         merged.pop("mask_classes", None)
-    for key, merge in (("reg", merge_reg), ("albumentations", deep_merge)):
-        lower, upper = (_as_section(layer.get(key)) for layer in (below, above))
+    for key, short in SHORT_FORMS.items():
+        lower, upper = (_as_section(layer.get(key), short) for layer in (below, above))
         if isinstance(lower, Mapping) and isinstance(upper, Mapping):
-            merged[key] = merge(lower, upper)
+            merged[key] = _MERGES.get(key, deep_merge)(lower, upper)
     return merged
 
 
-def _as_section(value: Any) -> Any:
+_MERGES = {"reg": merge_reg, "sampling": merge_sampling}
+
+
+def _as_section(value: Any, short: str) -> Any:
     if value is None:
         return {}
-    return {"preset": value} if isinstance(value, str) else value
+    return {short: value} if isinstance(value, str) else value

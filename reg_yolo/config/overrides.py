@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from reg_yolo.config.layers import Layer
-from reg_yolo.config.merging import deep_merge
+from reg_yolo.config.merging import SHORT_FORMS, deep_merge
 from reg_yolo.config.problems import did_you_mean, schema_keys
 from reg_yolo.config.schema import RunConfig
 from reg_yolo.config.train_arguments import REFUSED
@@ -17,7 +17,6 @@ from reg_yolo.errors import ConfigError
 COMMAND_LINE = "command line"
 
 _KEY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_BY_PRESET = ("reg", "albumentations")
 
 
 def read_overrides(overrides: Sequence[str], train_keys: Collection[str] | None = None) -> Layer:
@@ -34,8 +33,8 @@ def read_overrides(overrides: Sequence[str], train_keys: Collection[str] | None 
     for word in overrides:
         key, value = _split(word)
         *above, last = _full_path(key, train_keys)
-        if value is not None and not above and last in _BY_PRESET and isinstance(value, str):
-            above, last = [last], "preset"
+        if value is not None and not above and last in SHORT_FORMS and isinstance(value, str):
+            above, last = [last], SHORT_FORMS[last]
         nested: Any = {last: value}
         for part in reversed(above):
             nested = {part: nested}

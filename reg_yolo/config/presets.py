@@ -10,7 +10,9 @@ from typing import Any, Final, Literal
 
 Preset = dict[str, Any]
 
-PresetName = Literal["stock", "gfl", "reg", "reg_u", "reg_printed", "blog", "focal_eiou", "cle"]
+PresetName = Literal[
+    "stock", "gfl", "reg", "reg_v1", "reg_u", "reg_printed", "blog", "efl", "reg_efl", "focal_eiou", "cle"
+]
 
 DEFAULT_PRESET: Final[PresetName] = "reg"
 
@@ -27,6 +29,7 @@ _REG: Preset = {
         "scope": "negatives",
         "floor": 0.1,
     },
+    "scale": "auto",
 }
 
 PRESETS: dict[str, Preset] = {
@@ -34,6 +37,8 @@ PRESETS: dict[str, Preset] = {
     # GFL's quality focal loss with the paper's exponent. Its distribution focal loss is the box branch YOLOv8 has.
     "gfl": {"focal": {"gamma": 2.0, "form": "soft"}},
     "reg": _REG,
+    # What `reg` was in version 1, whatever `reg` becomes.
+    "reg_v1": _REG,
     # REG §2.5 with a p-hat that differs from p: the mean of a logit-normal whose deviation is the anchor's own blur.
     "reg_u": {**_REG, "uncertainty": {"mode": "logit_normal", "deviation": "dfl"}},
     # The equations as they stand in print, for comparison: A.8 (1) unnormalised, A.10.2's hard indicator on both
@@ -50,6 +55,7 @@ PRESETS: dict[str, Preset] = {
             "floor": 0.0,
         },
         "uncertainty": {"mode": "printed"},
+        "mask": {"spatial": {"enabled": True, "beta": 3.0, "delta": 1.0, "scope": "all", "floor": 0.0}},
         "scale": 1.0,
     },
     # REG-blog: SmoothL1 boxes and a binary cross-entropy a class, with Formulas 1-2's alpha_t (1 - p_t)^gamma before
@@ -60,6 +66,10 @@ PRESETS: dict[str, Preset] = {
         "focal": {"gamma": 2.0, "form": "soft"},
         "box": {"loss": "smooth_l1"},
     },
+    # Equalized Focal Loss (Li et al. 2022) with the paper's gamma_b and s, on soft targets; its union with alpha and
+    # g of `reg`, at a factor that is measured for the exponent.
+    "efl": {"focal": {"gamma": 2.0, "form": "equalized", "s": 8.0}},
+    "reg_efl": {**_REG, "focal": {"gamma": 1.5, "form": "equalized", "s": 8.0}, "scale": "by_gamma"},
     # EIOU (10)-(11) on boxes; classes stay stock, so that a difference to `stock` is the box loss alone.
     "focal_eiou": {"box": {"loss": "focal_eiou", "gamma": 0.5}},
     # CLE (2)-(4) shift weight between positives at an unchanged sum. CLE's thresholds of 0.5 and 0.4 are those of

@@ -1,166 +1,28 @@
-"""What a user may write under `reg:`, the settings of the loss. The defaults of every field are the stock loss."""
+"""What a user may write under `reg:`, the settings of the loss as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from reg_yolo.config.assign import AssignSettings
+from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES, scale_by_gamma
 from reg_yolo.config.merging import merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
+from reg_yolo.config.reg_sections import (
+    AlphaSettings,
+    BoxSettings,
+    DynamicCoefficientSettings,
+    FocalSettings,
+    MaskSettings,
+    SpatialSettings,
+    UncertaintySettings,
+)
+from reg_yolo.config.sections import Section
 from reg_yolo.errors import ConfigError
-
-_WORDS_FOR_TRUTH = {"on": True, "yes": True, "off": False, "no": False}
-
-
-def _truth_from_word(value: Any) -> Any:
-    # YAML 1.1 reads these words as booleans, 1.2 does not; our reader follows 1.2, where `on: positives` keeps its key.
-    return _WORDS_FOR_TRUTH.get(value.lower(), value) if isinstance(value, str) else value
-
-
-Flag = Annotated[bool, BeforeValidator(_truth_from_word)]
-
-
-class Section(BaseModel):
-    """Base of all sections: no unknown key, no silent conversion, no change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class DualSettings(Section):
-    """Class weights that ascend on the per-class mean loss (REG §2.6.2)."""
-
-    step: float = Field(default=0.01, gt=0, le=10, description="Step size of the exponentiated gradient ascent.")
-    pull: float = Field(default=0.01, ge=0, le=1, description="Share of the prior weights that each step mixes in.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Share of the old value in a class's average loss.")
-
-
-class AlphaSettings(Section):
-    """Class weights (REG A.8 eq. 1, A.10.2, §2.6.2), counted from the training labels unless given."""
-
-    scheme: Literal["none", "inverse_frequency", "balanced", "dual"] = Field(
-        default="none",
-        description="none: 1 for every class. inverse_frequency: N_total/N_c as printed, at temper 1; below 1 the same "
-        "as balanced. balanced: (N_total/(C N_c))^temper with a mean of 1 over the annotations. dual: learned on the "
-        "simplex.",
-    )
-    weights: list[Annotated[float, Field(ge=0)]] | None = Field(
-        default=None,
-        min_length=1,
-        description="Explicit weights, one a class in the data YAML's order; exclude a scheme.",
-    )
-    temper: float = Field(
-        default=1.0, ge=0, le=1, description="Exponent on the weights: 0 switches them off, 1 is the paper's."
-    )
-    on: Literal["positives", "both"] = Field(
-        default="positives", description="Entries that are weighted: those with a target above 0, or the negatives too."
-    )
-    dual: DualSettings = Field(default_factory=DualSettings, description="For scheme dual only.")
-
-    @model_validator(mode="after")
-    def _one_source_of_weights(self) -> AlphaSettings:
-        if self.weights is not None:
-            if self.scheme != "none":
-                raise ValueError("give either weights or a scheme, not both (with weights, scheme is none)")
-            if not any(self.weights):
-                raise ValueError("weights are all 0, so no class would be learned; expected one above 0")
-        return self
-
-    @property
-    def is_neutral(self) -> bool:
-        """Whether every class weighs 1."""
-        if self.weights is not None:
-            return all(weight == 1 for weight in self.weights)
-        return self.scheme == "none" or (self.scheme != "dual" and self.temper == 0)
-
-
-class FocalSettings(Section):
-    """Focusing factor (REG §2.1, GFL's quality focal loss)."""
-
-    gamma: float = Field(default=0.0, ge=0, le=10, description="Focusing exponent; 0 is plain cross-entropy.")
-    form: Literal["soft", "printed"] = Field(
-        default="soft",
-        description="soft: |y - p|^gamma BCE with soft targets over their sum. printed: A.10.2's indicator with hard "
-        "targets, over the number of positives.",
-    )
-
-
-class SpatialSettings(Section):
-    """Spatial-contextual weight g = sigmoid(beta (d - delta)) (REG §2.3)."""
-
-    enabled: Flag = Field(default=False, description="Whether g is multiplied in.")
-    beta: float = Field(
-        default=3.0,
-        ge=-100,
-        le=100,
-        description="Slope, signed: above 0 as in §2.3, below 0 as in proof A.4.",
-    )
-    delta: float = Field(
-        default=1.0, ge=-1000, le=1000, description="Distance at which g is 0.5, in units of `distance`."
-    )
-    distance: Literal["center", "edge"] = Field(
-        default="center",
-        description="center: to the box centre over half the box diagonal (1 is a corner). edge: to the box border "
-        "over the stride, 0 inside.",
-    )
-    scope: Literal["negatives", "all"] = Field(
-        default="negatives", description="Entries that g weighs; all is printed, where beta > 0 switches positives off."
-    )
-    floor: float = Field(default=0.0, ge=0, lt=1, description="Lower bound of g, for a class absent from an image.")
-
-
-class PriorSettings(Section):
-    """Gaussian prior on the logit for the variational free energy (REG §2.6.4)."""
-
-    mean: float = Field(default=-4.6, ge=-100, le=100, description="Mean of the prior, a logit; -4.6 is 1 %.")
-    deviation: float = Field(default=3.0, gt=0, le=100, description="Standard deviation of the prior, in logits.")
-    kl_weight: float = Field(default=0.001, ge=0, le=1000, description="Weight of the divergence from the prior.")
-
-
-class UncertaintySettings(Section):
-    """Expected probability p-hat (REG §2.5) or the free energy (REG §2.6.4)."""
-
-    mode: Literal["none", "printed", "logit_normal", "truncated_normal", "free_energy"] = Field(
-        default="none",
-        description="none and printed: p itself (the printed mean of a Gaussian around p is p). logit_normal, "
-        "truncated_normal: the mean of that distribution. free_energy: E_q[loss] + KL(q, prior).",
-    )
-    deviation: Annotated[float, Field(gt=0, le=100)] | Literal["learned", "dfl"] = Field(
-        default="dfl",
-        description="Standard deviation: a constant (in logits; in probability for truncated_normal), learned for each "
-        "class, or dfl: taken from the anchor's own box distribution.",
-    )
-    kappa: float = Field(default=1.0, gt=0, le=100, description="Factor on the deviation dfl.")
-    grad_to_box: Flag = Field(default=False, description="Whether deviation dfl passes gradient to boxes.")
-    prior: PriorSettings = Field(default_factory=PriorSettings, description="For mode free_energy only.")
-
-
-class BoxSettings(Section):
-    """Box regression loss (EIOU eq. 3-11, REG-blog)."""
-
-    loss: Literal[
-        "ciou", "iou", "giou", "diou", "eiou", "focal_eiou", "focal_eiou_v1", "focal_eiou_star", "smooth_l1"
-    ] = Field(default="ciou", description="ciou is the stock loss; smooth_l1 works on distances in strides.")
-    gamma: float = Field(default=0.5, ge=0, le=10, description="Exponent of focal_eiou and focal_eiou_star.")
-
-
-class DynamicCoefficientSettings(Section):
-    """Localisation-aware weights of the class loss on positives (CLE eq. 2-4)."""
-
-    enabled: Flag = Field(default=False, description="Whether the positives are reweighted.")
-    unit: Literal["stride", "diagonal", "pixels"] = Field(
-        default="stride", description="Unit of the centre distance; pixels is printed and saturates within a few."
-    )
-
-
-class MaskSettings(Section):
-    """The same terms on the pixels of instance masks (REG §2.2), for tasks segment and joint."""
-
-    enabled: Flag = Field(
-        default=True, description="Whether alpha, gamma and g weigh mask pixels too; off leaves the stock mask loss."
-    )
 
 
 class RegSettings(Section):
@@ -175,12 +37,22 @@ class RegSettings(Section):
     dynamic_coefficient: DynamicCoefficientSettings = Field(
         default_factory=DynamicCoefficientSettings, description="Localisation-aware class weights of positives."
     )
+    assign: AssignSettings = Field(default_factory=AssignSettings, description="Which anchor points learn an object.")
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
-    scale: Literal["auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
-        default="auto",
-        description="Factor on the classification loss, and on the mask loss; auto is stock over ours on the first "
-        "training batch, for each, so that the stock gains keep their meaning.",
+    scale: Literal["by_gamma", "auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default="by_gamma",
+        description="Factor on the classification loss, and on the mask loss. by_gamma: measured for the exponent, for "
+        "each. auto: stock over ours on the first training batch, for each.",
     )
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> RegSettings:
+        if self.focal.form == "equalized" and self.uncertainty.mode not in ("none", "printed"):
+            raise ValueError(
+                f"focal.form equalized goes by the gradients of plain logits, and uncertainty.mode is "
+                f"{self.uncertainty.mode}; expected uncertainty.mode none, or focal.form soft"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -215,12 +87,13 @@ class RegSettings(Section):
         """Whether the classification loss is the stock one: every term of it switched off and no factor on it."""
         return (
             self.alpha.is_neutral
+            and self.alpha.mitigation == 0
             and self.focal.gamma == 0
             and self.focal.form == "soft"
             and not self.spatial.enabled
             and self.uncertainty.mode in ("none", "printed")
             and not self.dynamic_coefficient.enabled
-            and self.scale in ("auto", 1.0)
+            and self.scale in ("by_gamma", "auto", 1.0)
         )
 
     @property
@@ -230,14 +103,31 @@ class RegSettings(Section):
             self.alpha.is_neutral
             and self.focal.gamma == 0
             and self.focal.form == "soft"
-            and not self.spatial.enabled
-            and self.scale in ("auto", 1.0)
+            and not self.mask.spatial.enabled
+            and self.scale in ("by_gamma", "auto", 1.0)
         )
+
+    @property
+    def class_scale(self) -> float | None:
+        """Factor on the classification loss, 1 where there is none; None where the first training batch fixes it."""
+        return 1.0 if self.is_neutral else self._scale_of(CLASS_SCALES)
+
+    @property
+    def mask_scale(self) -> float | None:
+        """Factor on the mask loss, as `class_scale`."""
+        return 1.0 if self.is_neutral_on_masks else self._scale_of(MASK_SCALES)
+
+    def _scale_of(self, measured: Mapping[float, float]) -> float | None:
+        if isinstance(self.scale, float):
+            return self.scale
+        if self.focal.form == "printed":
+            return 1.0
+        return None if self.scale == "auto" else scale_by_gamma(self.focal.gamma, measured)
 
     @property
     def is_stock(self) -> bool:
         """Whether the whole criterion is the stock one, boxes included."""
-        return self.is_neutral and self.box.loss == "ciou"
+        return self.is_neutral and self.box.loss == "ciou" and self.box.gain is None and self.assign.is_stock
 
 
 def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping[str, Any]) -> list[str]:

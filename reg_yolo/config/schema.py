@@ -8,13 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from reg_yolo.config.merging import SHORT_FORMS
 from reg_yolo.config.problems import KeyedError, explain
-from reg_yolo.config.reg import RegSettings, Section
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.sampling import SamplingSettings
+from reg_yolo.config.sections import Section
 from reg_yolo.config.train_arguments import check_refused
 from reg_yolo.errors import ConfigError
 
 Task = Literal["detect", "segment", "joint", "semantic"]
 Name = Annotated[str, StringConstraints(min_length=1)]
+Threads = Literal["auto", "upstream"] | Annotated[int, Field(ge=1, le=1024)]
 
 _YOLOV8_NAME = re.compile(r"yolov8[nsmlx]?(?P<variant>[\w-]*)\.(yaml|pt)")
 
@@ -116,13 +120,25 @@ class RunConfig(Section):
     albumentations: AlbumentationsSettings = Field(
         default_factory=AlbumentationsSettings, description="Image augmentation by Albumentations."
     )
+    sampling: SamplingSettings = Field(
+        default_factory=SamplingSettings, description="How often images and objects of rare classes are shown."
+    )
+    threads: Threads = Field(
+        default="auto",
+        description="Threads of PyTorch on a CPU. auto: all allowed cores, but Ultralytics' own number where loss, "
+        "sampling and precision are the stock ones. upstream: Ultralytics' own number. Or a number.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _empty_sections(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        empty = [key for key in ("train", "reg", "albumentations", "lambda_seg") if given.get(key) is None]
+        empty = [
+            key
+            for key in ("train", "reg", "albumentations", "sampling", "threads", "lambda_seg")
+            if given.get(key) is None
+        ]
         return {key: value for key, value in given.items() if key not in empty}
 
     @model_validator(mode="after")
@@ -144,6 +160,9 @@ class RunConfig(Section):
             raise KeyedError(
                 ("train", "cls_pw"), message + "choice; leave out train.cls_pw, or set reg.alpha.scheme to none"
             )
+        if self.train.get("rect") and not self.sampling.is_stock:
+            message = "orders the images by shape, and sampling needs an order of its own; leave one of them out"
+            raise KeyedError(("train", "rect"), message)
         self._check_model_name()
         return self
 
@@ -178,11 +197,11 @@ def json_schema() -> dict[str, Any]:
         },
         **schema["properties"],
     }
-    for section in ("reg", "albumentations"):
+    for section, short in SHORT_FORMS.items():
         own = properties[section]
-        preset = {"type": "string", "enum": schema["$defs"][_definition(own)]["properties"]["preset"]["enum"]}
+        word = {"type": "string", "enum": schema["$defs"][_definition(own)]["properties"][short]["enum"]}
         description = own.pop("description", "")
-        properties[section] = {"anyOf": [own, preset, {"type": "null"}], "description": description}
+        properties[section] = {"anyOf": [own, word, {"type": "null"}], "description": description}
     # A file may leave to its base, or to the command line, what a run needs.
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

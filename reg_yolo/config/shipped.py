@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, OutputError
+from reg_yolo.files import make_folder, replace_text
 
-Kind = Literal["configs", "datasets"]
-_KINDS: tuple[Kind, ...] = ("configs", "datasets")
+Kind = Literal["configs", "datasets", "plans"]
+_FOLDERS: dict[Kind, str] = {"configs": "configs", "datasets": "datasets", "plans": "configs/compare"}
 SHIPPED_WEIGHTS = "highway_yolov8n.pt"
 """YOLOv8n trained on the embedded highway; scripts/train_shipped_weights.py repeats it."""
 
@@ -21,7 +22,7 @@ def shipped_folder(kind: Kind) -> Path:
         ConfigError: the installation has lost them.
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "shipped" / kind, package.parent / kind):
+    for folder in (package / "shipped" / _FOLDERS[kind], package.parent / _FOLDERS[kind]):
         if folder.is_dir():
             return folder
     raise ConfigError(f"The shipped {kind} are missing beside {package}; install reg-yolo again.")
@@ -30,13 +31,32 @@ def shipped_folder(kind: Kind) -> Path:
 def shipped_names(kind: Kind = "configs") -> list[str]:
     """Returns the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
     folder = shipped_folder(kind)
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    # The plans lie among the configurations, and are none.
+    return [name for name in names if kind != "configs" or not name.startswith("compare/")]
 
 
 def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
     """Returns the shipped file of a name, given with or without `.yaml`, or None."""
     stem = name.removesuffix(".yaml")
     return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
+
+
+def config_for_model(model: str, task: str | None = None) -> str:
+    """Returns the name of the shipped configuration that a model trains with where none is named: `TASK/MODEL`.
+
+    Args:
+        model: a model YAML or weights; the scale letter and `-seg` in its name count, whatever else stands there.
+        task: the task, if it is known; None goes by the name.
+
+    Example:
+        >>> config_for_model("yolov8s-seg.pt"), config_for_model("runs/best.pt")
+        ('segment/yolov8s', 'detect/yolov8n')
+    """
+    stem = Path(model).stem
+    scale = re.match(r"yolov8([nsmlx])", stem)
+    by_name = "segment" if "-seg" in stem else "detect"
+    return f"{task or by_name}/yolov8{scale.group(1) if scale else 'n'}"
 
 
 def shipped_weights(name: str | Path) -> Path | None:
@@ -63,9 +83,9 @@ def write_shipped(destination: str | Path) -> list[Path]:
     """
     target = Path(destination)
     copies = {
-        target / kind / path.relative_to(shipped_folder(kind)): path
-        for kind in _KINDS
-        for path in sorted(shipped_folder(kind).rglob("*.yaml"))
+        target / _FOLDERS[kind] / f"{name}.yaml": shipped_folder(kind) / f"{name}.yaml"
+        for kind in _FOLDERS
+        for name in shipped_names(kind)
     }
     present = [str(path) for path in copies if path.exists()]
     if present:
@@ -74,27 +94,11 @@ def write_shipped(destination: str | Path) -> list[Path]:
     written: list[Path] = []
     try:
         for path, source in copies.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text_atomic(path, source.read_text(encoding="utf-8"))
+            make_folder(path.parent)
+            replace_text(path, source.read_text(encoding="utf-8"))
             written.append(path)
-    except OSError as error:
+    except (OSError, OutputError):
         for path in written:
             path.unlink(missing_ok=True)
-        raise ConfigError(f"Cannot write to {target}: {error.strerror or error}.") from None
-    return written
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Writes a text file by way of a temporary one in its folder, so that no reader ever sees half of it.
-
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full; the old file is untouched then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
         raise
+    return written

@@ -18,7 +18,7 @@ from reg_yolo.errors import ConfigError
 
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 40
-_MOST_NODES = 50_000
+MOST_NODES = 50_000
 
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
@@ -60,12 +60,14 @@ class YamlText:
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
 
-def read_yaml(text: str, name: str) -> YamlText:
+def read_yaml(text: str, name: str, *, number_keys: bool = False, most_nodes: int = MOST_NODES) -> YamlText:
     """Reads one YAML document.
 
     Args:
         text: the document; an empty one reads as None.
         name: what the text is called in errors, a file's name as a rule.
+        number_keys: take whole numbers as keys too, as the class names of a data set have them.
+        most_nodes: how many values it may hold, with aliases written out.
 
     Raises:
         ConfigError: a syntax error, a key given twice, a tag or merge key, or nesting without end.
@@ -84,7 +86,7 @@ def read_yaml(text: str, name: str) -> YamlText:
         raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an escape that is no character.") from None
     if node is None:
         return YamlText(None)
-    reader = _Reader(name)
+    reader = _Reader(name, number_keys, most_nodes)
     return YamlText(reader.read(node, ()), reader.lines)
 
 
@@ -104,14 +106,15 @@ def dump_yaml(value: Any) -> str:
 class _Reader:
     """Converts composed nodes, with limits that keep aliases of aliases from exploding."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number_keys: bool = False, most_nodes: int = MOST_NODES) -> None:
         self.name = name
+        self.number_keys, self.most_nodes = number_keys, most_nodes
         self.lines: dict[KeyPath, int] = {}
         self.nodes = 0
 
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
         self.nodes += 1
-        if len(path) > _DEEPEST or self.nodes > _MOST_NODES:
+        if len(path) > _DEEPEST or self.nodes > self.most_nodes:
             raise ConfigError(f"{self._place(node)}: nested too deeply or too large for a configuration.")
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
@@ -122,9 +125,12 @@ class _Reader:
             return self._scalar(node)
         raise ConfigError(f"{self._place(node)}: the tag {node.tag} is not taken; write plain values.")
 
-    def _entries(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
+    def _entries(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[Any, yaml.Node]]:
         seen: set[str] = set()
         for key_node, child in node.value:
+            if self.number_keys and isinstance(key_node, yaml.ScalarNode) and key_node.tag == _TAG + "int":
+                yield self._scalar(key_node), child
+                continue
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
                 raise ConfigError(f"{self._place(key_node)}: a key must be a word.")
             key = key_node.value

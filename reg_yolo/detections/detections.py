@@ -1,18 +1,26 @@
 """Detections as the common currency between prediction, drawing and files, and their records in JSONL.
 
 The schema is documented in docs/detections_jsonl.md. Everything is checked on construction, so that what a writer
-accepts every reader can rely on. The file's first record is in `detections_header`.
+accepts every reader can rely on. The file's first record is in `header`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reg_yolo.detections.masks import decode_mask
+from reg_yolo.errors import DataError
+
+if TYPE_CHECKING:
+    import supervision as sv
+
 Box = tuple[float, float, float, float]
+Motion = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,8 @@ class Detection:
         left, top, right, bottom = self.box_xyxy
         if not (math.isfinite(left + top + right + bottom) and left <= right and top <= bottom):
             raise ValueError(f"box_xyxy must be finite with x1 <= x2 and y1 <= y2, got {tuple(self.box_xyxy)}")
-        if self.track is not None and self.track < 0:
-            raise ValueError(f"track must be 0 or more, got {self.track}")
+        if self.track is not None and not (isinstance(self.track, Integral) and self.track >= 0):
+            raise ValueError(f"track must be a whole number from 0, got {self.track!r}")
         if self.mask is not None:
             _check_mask(self.mask)
 
@@ -90,6 +98,8 @@ class FrameDetections:
         width: Width of the full frame in pixels.
         height: Height of the full frame in pixels.
         detections: The objects.
+        camera_motion: Six floats a, b, c, d, e, f in pixels of the full frame: what lay at (x, y) in the frame that was
+            looked at before lies at (a x + b y + c, d x + e y + f) in this one; None where nobody estimated it.
     """
 
     source: str
@@ -98,8 +108,13 @@ class FrameDetections:
     width: int
     height: int
     detections: tuple[Detection, ...] = ()
+    camera_motion: Motion | None = None
 
     def __post_init__(self) -> None:
+        if self.camera_motion is not None and not (
+            len(self.camera_motion) == 6 and all(math.isfinite(value) for value in self.camera_motion)
+        ):
+            raise ValueError(f"camera_motion must be 6 finite numbers or None, got {self.camera_motion}")
         if self.frame < 0:
             raise ValueError(f"frame must be 0 or more, got {self.frame}")
         if self.time_s is not None and not math.isfinite(self.time_s):
@@ -168,8 +183,47 @@ class FrameDetections:
         )
         return cls(source, frame, time_s, width, height, detections)
 
+    def to_supervision(self) -> "sv.Detections":
+        """Return the objects as supervision's `Detections`, in the same order.
+
+        `xyxy` has shape (N, 4) in pixels of the full frame, `confidence` and `class_id` shape (N,), and
+        `data["class_name"]` the N names. `mask` has shape (N, height, width), `tracker_id` shape (N,): None where no
+        object has one, else an empty mask and -1 for the objects without. `metadata` holds source, frame and time_s.
+
+        Raises:
+            DataError: If the package supervision is not installed.
+
+        Example:
+            >>> from reg_yolo.detections import Detection, FrameDetections
+            >>> pole = Detection("pole", 0, 0.9, (10, 20, 30, 80), track=4)
+            >>> found = FrameDetections("a.jpg", 0, None, 640, 384, (pole,)).to_supervision()
+            >>> found.xyxy.tolist(), found.tracker_id.tolist(), found.data["class_name"].tolist()
+            ([[10.0, 20.0, 30.0, 80.0]], [4], ['pole'])
+        """
+        try:
+            import supervision as sv
+        except ImportError:
+            raise DataError("to_supervision needs the package supervision: pip install supervision") from None
+        found = self.detections
+        size = (self.height, self.width)
+        masks = [
+            np.zeros(size, np.bool_) if one.mask is None else decode_mask(one.mask, size)
+            for one in (found if any(one.mask is not None for one in found) else ())
+        ]
+        tracked = any(one.track is not None for one in found)
+        return sv.Detections(
+            xyxy=np.array([one.box_xyxy for one in found], np.float32).reshape(-1, 4),
+            mask=np.stack(masks) if masks else None,
+            confidence=np.array([one.confidence for one in found], np.float32),
+            class_id=np.array([one.class_id for one in found], np.int64),
+            tracker_id=np.array([-1 if one.track is None else one.track for one in found]) if tracked else None,
+            data={"class_name": np.array([one.class_name for one in found], np.str_)},
+            metadata={"source": self.source, "frame": self.frame, "time_s": self.time_s},
+        )
+
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the frame; time to microseconds."""
+        """Return the JSON object of the frame; time to microseconds, camera motion to 7 decimals where it is known."""
+        motion = self.camera_motion
         return {
             "record": "frame",
             "source": self.source,
@@ -178,12 +232,13 @@ class FrameDetections:
             "width": self.width,
             "height": self.height,
             "detections": [detection.to_record() for detection in self.detections],
+            **({} if motion is None else {"camera_motion": [round(float(value), 7) for value in motion]}),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "FrameDetections":
         """Read `to_record`'s object; keys of later minor versions are passed over."""
-        time_s = record["time_s"]
+        time_s, motion = record["time_s"], record.get("camera_motion")
         return cls(
             str(record["source"]),
             int(record["frame"]),
@@ -191,6 +246,7 @@ class FrameDetections:
             int(record["width"]),
             int(record["height"]),
             tuple(Detection.from_record(detection) for detection in record["detections"]),
+            None if motion is None else tuple(float(value) for value in motion),  # type: ignore[arg-type]
         )
 
 

@@ -4,10 +4,7 @@ Both writers fill ``<name>.part`` and rename it at the end. When processing is i
 order, and say so in it; after a hard kill the ``.part`` file holds every whole frame.
 """
 
-import csv
-import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,62 +14,14 @@ from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.header import SCHEMA, DetectionsHeader
 from reg_yolo.detections.holes import Hole
-from reg_yolo.errors import DataError, MediaError
+from reg_yolo.detections.joins import Join
+from reg_yolo.detections.part_file import PartFile
+from reg_yolo.errors import DataError
+from reg_yolo.text_tables import csv_text
 
-_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole)
+_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole, Join)
 
 CSV_COLUMNS = ("source", "frame", "time_s", "class", "class_id", "confidence", "x1", "y1", "x2", "y2", "track")
-
-
-class _PartFile:
-    """A file that grows by whole lines under ``<name>.part`` until it is renamed.
-
-    Nothing is left behind where not even its first line can be written.
-    """
-
-    def __init__(self, path: Path, first_line: str) -> None:
-        self.path = path
-        self.part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: after a kill every whole line is on disk, and an error is raised where it happens.
-            self._stream = self.part.open("wb", buffering=0)
-        except OSError as error:
-            raise MediaError(f"{path} cannot be written: {error.strerror}.") from None
-        self._whole = 0
-        try:
-            self.write_line(first_line)
-        except BaseException:
-            self._stream.close()
-            self.part.unlink(missing_ok=True)
-            raise
-
-    def write_line(self, text: str) -> None:
-        # A file name that is no UTF-8 holds lone surrogates, which become valid JSON escapes here.
-        line = memoryview((text + "\n").encode("utf-8", errors="backslashreplace"))
-        written = 0
-        try:
-            while written < len(line):
-                written += self._stream.write(line[written:])
-        except OSError as error:
-            self._cut_back()
-            raise MediaError(f"{self.path} cannot be written: {error.strerror}.") from None
-        except BaseException:
-            self._cut_back()
-            raise
-        self._whole += len(line)
-
-    def _cut_back(self) -> None:
-        self._stream.truncate(self._whole)
-        self._stream.seek(self._whole)
-
-    def finish(self) -> None:
-        try:
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-            self.part.replace(self.path)
-        except OSError as error:
-            raise MediaError(f"{self.part} cannot be finished as {self.path.name}: {error.strerror}.") from None
 
 
 class DetectionsWriter:
@@ -95,10 +44,10 @@ class DetectionsWriter:
         self.frames = 0
         self.detections = 0
         self.holes = 0
-        self._file: _PartFile | None = None
+        self._file: PartFile | None = None
 
     def __enter__(self) -> "DetectionsWriter":
-        self._file = _PartFile(self.path, first_line=_json_line(self.header.to_record()))
+        self._file = PartFile(self.path, first_line=_json_line(self.header.to_record()))
         return self
 
     def write(self, frame: FrameDetections) -> None:
@@ -121,8 +70,8 @@ class DetectionsWriter:
         self.frames += 1
         self.detections += len(frame.detections)
 
-    def write_event(self, event: Hole | Chapter) -> None:
-        """Append what lies between frames: what a damaged source lacks, or where the next file of a drive starts."""
+    def write_event(self, event: Hole | Join | Chapter) -> None:
+        """Append what lies between frames: a hole, a join, or where the next file of a drive starts."""
         if self._file is None:
             raise ValueError("write_event must be called inside the writer's 'with' block")
         self._file.write_line(_json_line(event.to_record()))
@@ -159,10 +108,10 @@ class CsvWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file: _PartFile | None = None
+        self._file: PartFile | None = None
 
     def __enter__(self) -> "CsvWriter":
-        self._file = _PartFile(self.path, first_line=_csv_lines([CSV_COLUMNS]))
+        self._file = PartFile(self.path, first_line=_csv_lines([CSV_COLUMNS]))
         return self
 
     def write(self, frame: FrameDetections) -> None:
@@ -195,6 +144,7 @@ class DetectionsReader:
         header: Its first record.
         end: Its last record once the frames are read; None before, and where it is missing.
         holes: What damaged sources lack, as far as the file has been read.
+        joins: Where timestamps start again in a source, likewise.
         tolerate_cut: Whether a file that breaks off is read up to its last whole line instead of being an error.
     """
 
@@ -203,6 +153,7 @@ class DetectionsReader:
         self.tolerate_cut = tolerate_cut
         self.end: dict[str, Any] | None = None
         self.holes: list[Hole] = []
+        self.joins: list[Join] = []
         try:
             with path.open("rb") as stream:
                 first = stream.readline()
@@ -230,7 +181,7 @@ class DetectionsReader:
     def with_records(self) -> Iterator[tuple[FrameDetections, dict[str, Any]]]:
         """Yield each frame with its JSON object, which may hold keys of later minor versions."""
         self.end = None
-        self.holes = []
+        self.holes, self.joins = [], []
         with self.path.open("rb") as stream:
             stream.readline()
             for number, line in enumerate(stream, start=2):
@@ -242,6 +193,8 @@ class DetectionsReader:
                     yield _build(FrameDetections, record, self.path, number), record
                 elif kind == "hole":
                     self.holes.append(_build(Hole, record, self.path, number))
+                elif kind == "join":
+                    self.joins.append(_build(Join, record, self.path, number))
                 elif kind == "end":
                     self.end = record
                     return
@@ -271,15 +224,13 @@ def _json_line(record: dict[str, Any]) -> str:
 
 
 def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue().removesuffix("\n")
+    return csv_text(rows).removesuffix("\n")
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}:{number} is not JSON.") from None
     if not isinstance(record, dict):
         raise DataError(f"{path}:{number} is no record of a detections file.")
@@ -291,5 +242,5 @@ def _build(kind: type[_Record], record: dict[str, Any], path: Path, number: int)
         return kind.from_record(record)
     except KeyError as error:
         raise DataError(f"{path}:{number} has no key {error}.") from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise DataError(f"{path}:{number} is malformed: {error}.") from None

@@ -72,7 +72,7 @@ class Annotator:
         A mask is drawn under box and label as a translucent fill with a thin outline, as far as it lies in its box.
 
         Args:
-            frame: BGR picture, shape (H, W, 3), uint8, of the size that `detections` names.
+            frame: BGR image, shape (H, W, 3), uint8, of the size that `detections` names.
             detections: What to draw; the surest object is drawn last, on top.
             in_place: Draw on `frame` itself and return it; it must be contiguous and writable.
             show_confidence: False leaves the confidences out, as for labels, which have none.

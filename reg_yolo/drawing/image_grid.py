@@ -1,4 +1,4 @@
-"""Pictures side by side under titles, and detections that follow when a picture is made smaller."""
+"""Images side by side under titles, and detections that follow when an image is made smaller."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GAP_PX = 8
 _TITLE_PX, _CAPTION_PX, _SMALLEST_PX = 26, 17, 9
 
 
-def resized_picture(picture: Frame, width: int, height: int) -> Frame:
-    """Return a BGR picture of another size; areas are averaged when it gets smaller."""
+def resized_image(picture: Frame, width: int, height: int) -> Frame:
+    """Return a BGR image of another size; areas are averaged when it gets smaller."""
     smaller = width < picture.shape[1]
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def resized_detections(detections: FrameDetections, width: int, height: int) -> FrameDetections:
-    """Return the detections of a picture for the same picture of another size in pixels."""
+    """Return the detections of an image for the same image of another size in pixels."""
     across, down = width / detections.width, height / detections.height
     moved = []
     for detection in detections.detections:
@@ -38,23 +38,23 @@ def resized_detections(detections: FrameDetections, width: int, height: int) -> 
     return replace(detections, width=width, height=height, detections=tuple(moved))
 
 
-def picture_grid(
+def image_grid(
     rows: Sequence[Sequence[Frame]],
     titles: Sequence[str],
     captions: Sequence[str] | None = None,
     *,
     font_path: Path | None = None,
 ) -> Frame:
-    """Return pictures in rows and columns on white, a title over each column and a caption over each row.
+    """Return images in rows and columns on white, a title over each column and a caption over each row.
 
     Args:
-        rows: BGR pictures, as many in each row as there are titles. Within a row they have one size; rows may differ.
+        rows: BGR images, as many in each row as there are titles. Within a row they have one size; rows may differ.
         titles: One for each column.
         captions: One for each row.
         font_path: Another font than the one that is shipped.
 
     Raises:
-        ValueError: If a row has another number of pictures than there are titles.
+        ValueError: If a row has another number of images than there are titles.
     """
     wrong = next((row for row in rows if len(row) != len(titles)), None)
     if wrong is not None or not rows:
@@ -95,7 +95,7 @@ def _line_of_text(text: str, width: int, size_px: int, font_path: Path | None, *
 
 
 def _side_by_side(pictures: Sequence[Frame], column: int, width: int) -> Frame:
-    """Return one strip of the grid, each picture centred in its column, with a gap under it."""
+    """Return one strip of the grid, each image centred in its column, with a gap under it."""
     height = max(picture.shape[0] for picture in pictures)
     strip = np.full((height + GAP_PX, width, 3), 255, np.uint8)
     for index, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""Small pictures of text for drawing on frames, rendered once and kept.
+"""Small images of text for drawing on frames, rendered once and kept.
 
 OpenCV's own fonts have no Thai letters, and Pillow is too slow to be asked for every label of every frame, so each
 piece of text is rendered once as coverage (how much of a pixel a letter covers) and pasted from then on.

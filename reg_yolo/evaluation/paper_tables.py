@@ -6,8 +6,6 @@ are those that the run stored, at the confidence of the best F1 (REG section 3.1
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -17,7 +15,7 @@ from reg_yolo.evaluation.comparability import NOT_COMPARABLE, Measured, comparab
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport
 from reg_yolo.evaluation.run_results import RunResult, of_classes, without_seed
-from reg_yolo.text_tables import escape_markdown, markdown_rows, text_table
+from reg_yolo.text_tables import csv_text, escape_markdown, markdown_rows, text_table
 
 METRICS = {"mAP50": "ap50", "mAP50-95": "ap", "P": "precision", "R": "recall", "F1": "f1"}
 DECIMALS = 2
@@ -89,16 +87,14 @@ class PaperTable:
 
     def as_csv(self) -> str:
         """Return CSV: percent to 6 decimals, and with groups the standard deviations in columns of their own."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
         grouped = any(row.deviations for row in self.rows)
         spread = [f"{metric} std" for metric in METRICS] if grouped else []
-        writer.writerow([*self.headings, *METRICS, *spread])
+        lines: list[Sequence[object]] = [[*self.headings, *METRICS, *spread]]
         for row in self.rows:
             figures = [*row.values, *(row.deviations or [math.nan] * len(spread))]
             numbers = [f"{100 * value:.6f}" if math.isfinite(value) else "" for value in figures]
-            writer.writerow([*("" if cell == _DASH else cell for cell in row.cells), *numbers])
-        return stream.getvalue()
+            lines.append([*("" if cell == _DASH else cell for cell in row.cells), *numbers])
+        return csv_text(lines)
 
     def styled(
         self, plain: Callable[[str], str], best: Callable[[str], str], other: Callable[[str], str] | None = None

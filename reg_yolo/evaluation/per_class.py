@@ -1,10 +1,7 @@
 """Per-class results of a validation, as data and as tables for a terminal, a README and a spreadsheet."""
 
-import csv
-import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reg_yolo.text_tables import escape_markdown, markdown_table, text_table
+from reg_yolo.files import replace_text
+from reg_yolo.text_tables import csv_text, escape_markdown, markdown_table, text_table
 
 RARE_BELOW = 20
 SCHEMA = "reg_yolo.per_class/1"
@@ -108,30 +106,15 @@ class DetectionReport:
 
     def as_csv(self) -> str:
         """Return CSV with full precision: a header, the mean (``row`` = mean), a line for each class."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            [
-                "row",
-                "class",
-                "split",
-                "kind",
-                "images",
-                "instances",
-                *_METRICS[:3],
-                "ap50",
-                "ap50_95",
-                "threshold",
-                "rare",
-            ]
-        )
+        counted = ("row", "class", "split", "kind", "images", "instances")
+        lines: list[Sequence[object]] = [(*counted, *_METRICS[:3], "ap50", "ap50_95", "threshold", "rare")]
         for row, result in [("mean", self.mean), *(("class", result) for result in self.classes)]:
             metrics = [_csv_number(getattr(result, metric)) for metric in _METRICS]
             threshold = "" if result.threshold is None else _csv_number(result.threshold)
             rare = "true" if result.is_rare and row == "class" else "false"
             counts = [result.images, result.instances]
-            writer.writerow([row, result.name, self.split, self.kind, *counts, *metrics, threshold, rare])
-        return stream.getvalue()
+            lines.append([row, result.name, self.split, self.kind, *counts, *metrics, threshold, rare])
+        return csv_text(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a metric that does not exist is None."""
@@ -182,12 +165,7 @@ class DetectionReport:
         written = []
         for suffix, content in contents.items():
             target = folder / f"{stem}.{suffix}"
-            temporary = folder / f".{stem}.{suffix}.{os.getpid()}.part"
-            try:
-                temporary.write_text(content, encoding="utf-8", newline="")
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            replace_text(target, content)
             written.append(target)
         return written
 

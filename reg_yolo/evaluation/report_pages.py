@@ -48,8 +48,9 @@ def markdown_page(
     """Return the report as Markdown; the pictures are named, not part of it."""
     parts = [f"# {escape_markdown(title)}", *(table.as_markdown().rstrip() for table in tables)]
     for picture in pictures:
-        parts += [f"## {picture.title}", *(escape_markdown(text) for text in picture.text)]
-        parts.append(f"![{picture.title}]({picture.file_name})")
+        heading = escape_markdown(picture.title)
+        parts += [f"## {heading}", *(escape_markdown(text) for text in picture.text)]
+        parts.append(f"![{heading}]({picture.file_name})")
     parts += ["## By class", *(table.as_markdown().rstrip() for table in by_class)]
     return "\n\n".join(parts) + "\n"
 

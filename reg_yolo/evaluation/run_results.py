@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reg_yolo.config.yaml_text import read_yaml
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.stored import damage_named, read_stored_json, read_stored_text
 
 SETTINGS_FILE = "reg.yaml"
 BOX_FILE = "per_class.json"
@@ -89,10 +90,10 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
     names = _distinct_names(places) if labels is None else [label.strip() for label in labels]
     if len(names) != len(places):
         raise ConfigError(
-            f"--labels: got {len(names)} for {len(places)} runs; expected one for each, with commas between"
+            f"`labels`: got {len(names)} for {len(places)} runs; expected one for each, with commas between"
         )
     if not all(names) or len(set(names)) != len(names):
-        raise ConfigError(f"--labels: every run needs a label of its own, got {', '.join(map(repr, names))}")
+        raise ConfigError(f"`labels`: every run needs a label of its own, got {', '.join(map(repr, names))}")
     return [read_run(place, name) for place, name in zip(places, names, strict=True)]
 
 
@@ -172,12 +173,8 @@ def _read_report(folder: Path, name: str) -> DetectionReport:
             else "it has no weights either, so train it again"
         )
         raise DataError(f"{path} is missing: the run did not get to its final validation; {cure}")
-    try:
-        return DetectionReport.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: not a per-class report ({type(error).__name__}: {error}); `reg-yolo val` writes it anew"
-        ) from None
+    with damage_named(path, "a per-class report", "`reg-yolo val` writes it again"):
+        return DetectionReport.from_dict(read_stored_json(path))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -187,11 +184,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         DataError: If the file is damaged.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with damage_named(path, "a YAML file of a run", "restore it from a copy, or train again"):
+            content = read_yaml(read_stored_text(path), str(path), number_keys=True).value
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from None
+    except ConfigError as error:
+        raise DataError(str(error)) from None
     if content is not None and not isinstance(content, Mapping):
         raise DataError(f"{path}: expected keys and values, got {type(content).__name__}")
     return dict(content or {})
@@ -201,7 +199,11 @@ def _trained_epochs(path: Path) -> int | None:
     """Return the last epoch of a results.csv; None where there is no such file or it says nothing."""
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as stream:
-        epochs = [row.get("epoch") or "" for row in csv.DictReader(stream, skipinitialspace=True)]
+    with damage_named(path, "a table of epochs", "restore it from a copy, or train again"):
+        rows = csv.DictReader(io.StringIO(read_stored_text(path)), skipinitialspace=True)
+        try:
+            epochs = [row.get("epoch") or "" for row in rows]
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
     numbers = [int(epoch) for epoch in epochs if epoch.strip().isdigit()]
     return max(numbers) if numbers else None

@@ -23,10 +23,13 @@ from reg_yolo.jobs.work_loop import ProcessSource, WorkLoop, WorkReport
 OpenProcess = Callable[[threading.Event], ProcessSource]
 
 _MOST_TASKS = 1000
-_RETRIES = 3
-_POLL_S = 0.5
+RETRIES = 3
+POLL_S = 0.5
 _OBJECT_STORE_BYTES = 80 << 20  # nearly nothing goes through it; Ray's least is 75 MB
 _opened: dict[str, ProcessSource] = {}
+
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.cpus > 0 or self.gpus < 0:
             raise ConfigError(
-                f"--cluster-cpus, --cluster-gpus: got {self.cpus:g} and {self.gpus:g}, expected more than 0 and 0 or "
-                "more"
+                f"`cpus` and `gpus`: got {self.cpus:g} and {self.gpus:g}, expected more than 0, and 0 or more"
             )
 
 
@@ -93,29 +95,29 @@ def run_on_cluster(
         ConfigError: If Ray is not installed, the cluster does not answer, or no machine of it is large enough.
         KeyboardInterrupt: If `stop` was set.
     """
-    ray = _ray()
+    ray = import_ray(cluster.address)
     claims = Claims(work.out / CLAIMS_FOLDER, work.lease_s)
     manifest = Manifest(work.out / MANIFEST_FILE, claims.manifest)
     manifest.compact()
-    _connect(ray, cluster)
+    connect(ray, cluster)
     try:
-        _require_room(ray, cluster)
-        task = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=_RETRIES)(work_on_chunk)
+        require_room(ray, cluster)
+        task = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=RETRIES)(work_on_chunk)
         shared = ray.put(work)
         size = -(-len(sources) // _MOST_TASKS)
         pending = [task.remote(sources[start : start + size], shared) for start in range(0, len(sources), size)]
         unreported = {source.name: source for source in sources}
         while pending:
-            finished, pending = ray.wait(pending, timeout=_POLL_S)
+            finished, pending = ray.wait(pending, timeout=POLL_S)
             if stop.is_set():
-                _cancel(ray, [*finished, *pending])
+                cancel(ray, [*finished, *pending])
                 raise KeyboardInterrupt
             manifest.refresh()
             _report_news(manifest, work.before, unreported, report)
             try:
                 _raise_faults(ray, finished)
             except BaseException:
-                _cancel(ray, pending)
+                cancel(ray, pending)
                 raise
     finally:
         ray.shutdown()
@@ -149,19 +151,37 @@ class _NoReport:
         """Say nothing."""
 
 
-def _ray() -> Any:
+def import_ray(address: str | None = None) -> Any:
+    """Return Ray.
+
+    Args:
+        address: Of the cluster that is going to be used, as in `Cluster`.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        # Whoever reaches Ray's ports runs code. Read when Ray is imported, and on Linux too in spite of its name: its
+        # servers then listen on this machine's own address alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "false")
     try:
         import ray
     except ImportError:
-        raise ConfigError('--cluster needs Ray: pip install "reg-yolo[cluster]".') from None
+        raise ConfigError('`cluster` needs Ray: pip install "reg-yolo[cluster]"') from None
     return ray
 
 
-def _connect(ray: Any, cluster: Cluster) -> None:
+def connect(ray: Any, cluster: Cluster) -> None:
+    """Join the cluster, or start one here.
+
+    Raises:
+        ConfigError: If none answers.
+    """
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "ignore_reinit_error": True}
     if cluster.address == "local":
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        options["_node_ip_address"] = LOOPBACK
     else:
         options["address"] = cluster.address
     try:
@@ -169,20 +189,23 @@ def _connect(ray: Any, cluster: Cluster) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise ConfigError(
-            f"--cluster {cluster.address}: no cluster answers ({first}). Start one with `ray start --head` here and "
-            "`ray start --address HOST:6379` on the others, or name `local`."
+            f"`cluster={cluster.address}`: no cluster answers ({first}); start one with `ray start --head` here and "
+            "`ray start --address HOST:6379` on the others, or name `local`"
         ) from None
 
 
-def _require_room(ray: Any, cluster: Cluster) -> None:
-    """Refuse a demand that no machine can meet: Ray would wait for one forever."""
+def require_room(ray: Any, cluster: Cluster) -> None:
+    """Refuse a demand that no machine can meet: Ray would wait for one forever.
+
+    Raises:
+        ConfigError: With what the machines have.
+    """
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(node.get("CPU", 0) >= cluster.cpus and node.get("GPU", 0) >= cluster.gpus for node in alive):
         return
     largest = ", ".join(f"{node.get('CPU', 0):g} cores and {node.get('GPU', 0):g} GPUs" for node in alive[:4])
     raise ConfigError(
-        f"--cluster-cpus {cluster.cpus:g}, --cluster-gpus {cluster.gpus:g}: no machine of the cluster has so many; "
-        f"they have {largest}"
+        f"`cpus={cluster.cpus:g}`, `gpus={cluster.gpus:g}`: no machine of the cluster has so many; they have {largest}"
     )
 
 
@@ -208,7 +231,8 @@ def _raise_faults(ray: Any, finished: Sequence[Any]) -> None:
             raise error.cause from None
 
 
-def _cancel(ray: Any, tasks: Sequence[Any]) -> None:
+def cancel(ray: Any, tasks: Sequence[Any]) -> None:
+    """Cancel tasks and wait a little for them to leave."""
     for task in tasks:
         ray.cancel(task)
     if tasks:

@@ -6,6 +6,7 @@ is rewritten with those alone when a run starts. A line that a killed process le
 
 import errno
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
@@ -56,7 +57,8 @@ class SourceRecord:
         engine: What ran the network; None where nothing ran.
         precision: Number format of the network, likewise.
         detections: The detections file, relative to the manifest; None where there is none.
-        annotated: The annotated video or folder of pictures, likewise.
+        annotated: The annotated video or folder of images, likewise.
+        shown: Digest of what was blurred in them, empty for nothing; None where nobody noted it.
         worker: Machine and process that worked on it.
         finished: When, ISO 8601 with offset.
     """
@@ -73,6 +75,7 @@ class SourceRecord:
     precision: str | None = None
     detections: str | None = None
     annotated: str | None = None
+    shown: str | None = None
     worker: str = ""
     finished: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -81,6 +84,14 @@ class SourceRecord:
             raise ValueError("source must not be empty")
         if self.state not in get_args(SourceState):
             raise ValueError(f"state must be one of {', '.join(get_args(SourceState))}, got {self.state!r}")
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise ValueError(f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, got {value!r}")
+        if not (self.attempts >= 0 and self.frames >= 0 and 0 <= self.seconds < math.inf):
+            raise ValueError("attempts, frames and seconds must be 0 or more")
+        if not all(isinstance(hole, Mapping) for hole in self.holes):
+            raise ValueError(f"holes must be objects, got {list(self.holes)[:3]}")
         if (self.state == "done") != (self.error is None):
             raise ValueError(f"error must be given for a source that is not done and only there, got {self.error!r}")
 
@@ -94,7 +105,18 @@ class SourceRecord:
         """Read `to_record`'s object; keys of later minor versions are passed over."""
         known = {key: record[key] for key in cls.__dataclass_fields__ if key in record}
         hashes = {key: str(record["hashes"][key]) for key in SourceHashes.__dataclass_fields__}
-        return cls(**{**known, "hashes": SourceHashes(**hashes), "holes": tuple(record.get("holes", ()))})
+        return cls(**{**known, "hashes": SourceHashes(**hashes), "holes": tuple(record.get("holes") or ())})
+
+
+# What the fields of a record may hold, since they are read back from a file.
+_TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("source", "state", "worker", "finished"), _TEXT),
+    **dict.fromkeys(("error", "engine", "precision", "detections", "annotated", "shown"), _TEXT_OR_NONE),
+    **dict.fromkeys(("attempts", "frames"), (int,)),
+    "seconds": (int, float),
+    "holes": (tuple,),
+}
 
 
 class Manifest:
@@ -217,7 +239,7 @@ class Manifest:
     def _take(self, line: bytes) -> None:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.torn += 1
             return
         kind = record.get("record") if isinstance(record, dict) else None
@@ -232,12 +254,13 @@ class Manifest:
                 self.records[read.source] = read
                 self.begun.pop(read.source, None)
             elif kind == "begun":
-                self.begun[record["source"]] = record
+                hashes = {key: str(record["hashes"][key]) for key in SourceHashes.__dataclass_fields__}
+                self.begun[str(record["source"])] = {**record, "hashes": hashes}
             elif kind == "given_back":
-                self.begun.pop(record["source"], None)
+                self.begun.pop(str(record["source"]), None)
         except KeyError as error:
             raise DataError(f"{self.path}:{self._lines} has no key {error}.") from None
-        except (TypeError, ValueError) as error:
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{self.path}:{self._lines} is malformed: {error}.") from None
 
 

@@ -58,12 +58,14 @@ class RunSettings:
         settings: SHA-256 of the settings that change detections.
         annotated: Whether annotated video is wanted.
         retry: Take up again what was set aside.
+        shown: Digest of what is blurred in stored images; empty for nothing.
     """
 
     weights: str
     settings: str
     annotated: bool = False
     retry: bool = False
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def parse_shard(text: str | None) -> Shard:
         return Shard()
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard: got {text!r}, expected i/n with i from 1 to n, such as 2/8")
+        raise ConfigError(f"`shard`: got {text!r}, expected i/n with i from 1 to n, such as 2/8")
     return Shard(int(match[1]), int(match[2]))
 
 
@@ -147,7 +149,7 @@ def judge(source: WorkSource, manifest: Manifest, wanted: RunSettings, before: S
         return Verdict(True, "other weights")
     if record.hashes.settings != wanted.settings:
         return Verdict(True, "other settings")
-    if record.state == "done" and not _results_are_there(record, manifest.path.parent):
+    if record.state == "done" and not _results_are_there(source, record, manifest.path.parent):
         return Verdict(True, "results gone")
     if record.state == "done" and wanted.annotated and record.annotated is None:
         return Verdict(True, "annotated video")
@@ -222,8 +224,33 @@ def result_paths(source: str, out: Path) -> Mapping[str, Path]:
     }
 
 
-def _results_are_there(record: SourceRecord, folder: Path) -> bool:
-    return all((folder / name).exists() for name in (record.detections, record.annotated) if name is not None)
+def stored_images(source: WorkSource, out: Path, record: SourceRecord | None) -> Path | None:
+    """Return the annotated video or folder of images that a source has in the results; None where it has none.
+
+    A record is read from a file that others may have written: what it names counts only where it is the source's own
+    place, so that nothing else is ever removed or replaced.
+    """
+    base = result_paths(source.name, out)["annotated"]
+    video = base.with_name(f"{base.name}.mp4")
+    if record is not None and record.annotated == base.relative_to(out).as_posix() and base.is_dir():
+        return base
+    return video if video.is_file() else None
+
+
+def images_are_stale(source: WorkSource, out: Path, record: SourceRecord | None, wanted: RunSettings) -> bool:
+    """Return whether stored images show what this run would blur, or blur what it would show."""
+    if stored_images(source, out, record) is None:
+        return False
+    if not wanted.shown:
+        return wanted.annotated and record is not None and bool(record.shown)
+    return record is None or record.shown != wanted.shown
+
+
+def _results_are_there(source: WorkSource, record: SourceRecord, folder: Path) -> bool:
+    expected = result_paths(source.name, folder)["detections"]
+    if record.detections != expected.relative_to(folder).as_posix() or not expected.exists():
+        return False
+    return record.annotated is None or stored_images(source, folder, record) is not None
 
 
 def _root_of(media: Source) -> Path:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +24,11 @@ from reg_yolo.jobs.work_list import (
     WorkSource,
     attempts_so_far,
     content_digest,
+    images_are_stale,
     judge,
     quick_digest,
     result_paths,
+    stored_images,
     with_new_times,
 )
 
@@ -193,9 +195,9 @@ class WorkLoop:
     ) -> SourceRecord:
         paths = result_paths(source.name, self.out)
         annotated = None
-        earlier = self._manifest.records.get(source.name)
-        if earlier is not None and earlier.annotated is not None:
-            _remove(self.out / earlier.annotated)
+        earlier = stored_images(source, self.out, self._manifest.records.get(source.name))
+        if earlier is not None:
+            _remove(earlier)
         if processed.annotated is not None:
             annotated = paths["annotated"].with_name(paths["annotated"].name + processed.annotated.suffix)
             _replace(processed.annotated, annotated)
@@ -213,15 +215,62 @@ class WorkLoop:
             precision=processed.precision,
             detections=paths["detections"].relative_to(self.out).as_posix(),
             annotated=None if annotated is None else annotated.relative_to(self.out).as_posix(),
+            shown=None if annotated is None else self.wanted.shown,
             worker=worker_name(),
         )
 
     def _failed(self, source: WorkSource, hashes: SourceHashes, error: str) -> SourceRecord:
-        attempts = attempts_so_far(self._manifest.records.get(source.name), hashes) + 1
+        earlier = self._manifest.records.get(source.name)
+        attempts = attempts_so_far(earlier, hashes) + 1
         state: SourceState = "set_aside" if attempts >= MOST_ATTEMPTS else "failed"
-        record = SourceRecord(source.name, state, hashes, error=error, attempts=attempts, worker=worker_name())
+        # Images of an earlier run stay, and with them what is known of their blurring.
+        record = SourceRecord(
+            source.name,
+            state,
+            hashes,
+            error=error,
+            attempts=attempts,
+            annotated=None if earlier is None else earlier.annotated,
+            shown=None if earlier is None else earlier.shown,
+            worker=worker_name(),
+        )
         self._manifest.append(record)
         return record
+
+
+def remove_stale_images(
+    sources: Sequence[WorkSource], out: Path, wanted: RunSettings, lease_s: float = LEASE_S
+) -> list[str]:
+    """Remove stored images that show what this run would blur, and return the names of their sources.
+
+    Sources that another process holds are left to it.
+
+    Args:
+        sources: All of the run.
+        out: Folder of the results.
+        wanted: What the run is to bring.
+        lease_s: Seconds without a heartbeat after which a claim is taken over.
+    """
+    claims = Claims(out / CLAIMS_FOLDER, lease_s)
+    manifest = Manifest(out / MANIFEST_FILE, claims.manifest)
+    removed = []
+    for source in sources:
+        if not images_are_stale(source, out, manifest.records.get(source.name), wanted):
+            continue
+        claim = claims.take(source.name)
+        if claim is None:
+            continue
+        with claim:
+            manifest.refresh()
+            record = manifest.records.get(source.name)
+            images = stored_images(source, out, record)
+            if images is None or not images_are_stale(source, out, record, wanted):
+                continue
+            _remove(images)
+            if record is not None:
+                manifest.append(replace(record, annotated=None, shown=None))
+            removed.append(source.name)
+    return removed
 
 
 def worker_name() -> str:

@@ -15,12 +15,15 @@ from reg_yolo.losses.distribution import distribution_moments, distribution_spre
 from reg_yolo.losses.dual import DualClassWeights
 from reg_yolo.losses.dynamic_coefficient import dynamic_coefficient, equilibrated_loss
 from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
+from reg_yolo.losses.equalized import GradientRatio, equalized_focal_loss, equalized_focal_slope
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
+from reg_yolo.losses.localization_score import localization_score, match_anchors
+from reg_yolo.losses.negative_weights import keep_hard_entries, mitigation_weights
 from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
 from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
 from reg_yolo.losses.uncertainty import expected_logits, expected_probability
-from reg_yolo.losses.variational import gaussian_kl, variational_free_energy
+from reg_yolo.losses.variational import expected_quality_focal_loss, gaussian_kl, variational_free_energy
 
 __all__ = [
     # class weights
@@ -33,17 +36,23 @@ __all__ = [
     "quality_focal_loss",
     "varifocal_loss",
     "softmax_focal_loss",
+    "equalized_focal_loss",
+    "equalized_focal_slope",
+    "GradientRatio",
     "refined_generalized_focal_loss",
     "entry_weight",
     # context and uncertainty
     "spatial_context_weight",
     "center_distance",
     "edge_distance",
+    "keep_hard_entries",
+    "mitigation_weights",
     "expected_probability",
     "expected_logits",
     "distribution_spread",
     "distribution_moments",
     "gaussian_kl",
+    "expected_quality_focal_loss",
     "variational_free_energy",
     # boxes
     "iou_loss",
@@ -62,6 +71,8 @@ __all__ = [
     # classification and localisation in step
     "dynamic_coefficient",
     "equilibrated_loss",
+    "localization_score",
+    "match_anchors",
     # reduction
     "reduce_loss",
 ]

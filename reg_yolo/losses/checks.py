@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+Counts = Tensor | Sequence[float]
 
 
 def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
@@ -59,3 +63,17 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     if tensor.dtype in (torch.float32, torch.float64):
         return tensor
     return tensor.float()
+
+
+def checked_counts(counts: Counts) -> tuple[Tensor, torch.dtype]:
+    """Return the counts in float64 and the dtype that the weights are to have."""
+    given = torch.as_tensor(counts)
+    dtype = given.dtype if isinstance(counts, Tensor) and given.is_floating_point() else torch.float32
+    values = given.detach().to(torch.float64)
+    if values.ndim != 1:
+        raise ValueError(f"counts must have shape (C,), got {tuple(values.shape)}")
+    if not bool(torch.isfinite(values).all()) or bool((values < 0).any()):
+        raise ValueError(f"counts must be finite and >= 0, got {values.tolist()}")
+    if not bool((values > 0).any()):
+        raise ValueError(f"counts must have at least one class above 0, got {values.tolist()}")
+    return values, dtype

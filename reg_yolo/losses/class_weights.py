@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from reg_yolo.losses.checks import check_range
-
-Counts = Tensor | Sequence[float]
+from reg_yolo.losses.checks import Counts, check_range, checked_counts
 
 
 def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
@@ -26,7 +22,7 @@ def inverse_frequency_weights(counts: Counts, temper: float = 1.0) -> Tensor:
     Raises:
         ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout; `temper` out of range.
     """
-    values, dtype = _checked(counts)
+    values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
     if temper < 1.0:
         return _tempered(values, temper).to(dtype)
@@ -49,7 +45,7 @@ def balanced_weights(counts: Counts, temper: float = 1.0) -> Tensor:
     Raises:
         ValueError: as `inverse_frequency_weights`.
     """
-    values, dtype = _checked(counts)
+    values, dtype = checked_counts(counts)
     check_range("temper", temper, 0.0, 1.0)
     return _tempered(values, temper).to(dtype)
 
@@ -63,23 +59,9 @@ def imbalance_ratio(counts: Counts) -> float:
     Raises:
         ValueError: `counts` is not one-dimensional, is negative, not finite or zero throughout.
     """
-    values, _ = _checked(counts)
+    values, _ = checked_counts(counts)
     present = values[values > 0]
     return float(present.max() / present.min())
-
-
-def _checked(counts: Counts) -> tuple[Tensor, torch.dtype]:
-    """Return the counts in float64 and the dtype that the weights are to have."""
-    given = torch.as_tensor(counts)
-    dtype = given.dtype if isinstance(counts, Tensor) and given.is_floating_point() else torch.float32
-    values = given.detach().to(torch.float64)
-    if values.ndim != 1:
-        raise ValueError(f"counts must have shape (C,), got {tuple(values.shape)}")
-    if not bool(torch.isfinite(values).all()) or bool((values < 0).any()):
-        raise ValueError(f"counts must be finite and >= 0, got {values.tolist()}")
-    if not bool((values > 0).any()):
-        raise ValueError(f"counts must have at least one class above 0, got {values.tolist()}")
-    return values, dtype
 
 
 def _tempered(values: Tensor, temper: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ class DualClassWeights:
     The paper's multipliers pin alpha_c to 1/C as printed. The reading that makes sense of its max-min is a game: the
     network descends sum_c alpha_c m_c, with m_c the mean loss of class c, and alpha ascends it by exponentiated
     gradient. `pull` keeps alpha near the prior; where the losses m_c stay put, alpha_c settles at
-    prior_c exp(m_c step_size / pull), renormalised. The weight to use is scaled to sum_c N_c w_c = N_total.
+    prior_c exp(m_c step_size / pull), renormalised. The weight to use is scaled to sum_c N_c w_c = N_total and, after
+    every step, lies between balanced / limit and balanced x limit: a class that cannot be learned does not take all.
 
     A plain object: no parameters, no buffers, nothing that training code moves, averages or saves behind its back.
 
@@ -27,13 +29,19 @@ class DualClassWeights:
         step_size: > 0, of the ascent on the mean loss.
         pull: in [0, 1], share of the prior in each step (geometric).
         momentum: in [0, 1), of the average that stands in for classes missing from a batch.
+        limit: >= 1, the largest factor between a class's weight and its balanced weight.
 
     Raises:
         ValueError: a number is out of range.
     """
 
     def __init__(
-        self, counts: Tensor | Sequence[float], step_size: float = 0.01, pull: float = 0.01, momentum: float = 0.9
+        self,
+        counts: Tensor | Sequence[float],
+        step_size: float = 0.01,
+        pull: float = 0.01,
+        momentum: float = 0.9,
+        limit: float = 4.0,
     ) -> None:
         check_range("step_size", step_size, 1e-12)
         check_range("pull", pull, 0.0, 1.0)
@@ -41,6 +49,8 @@ class DualClassWeights:
         self.step_size = float(step_size)
         self.pull = float(pull)
         self.momentum = float(momentum)
+        check_range("limit", limit, 1.0)
+        self.limit = float(limit)
         self._counts = torch.as_tensor(counts).detach().to("cpu", torch.float32)
         self._log_prior = balanced_weights(self._counts).log().log_softmax(0)
         self._log_alpha = self._log_prior.clone()
@@ -75,7 +85,7 @@ class DualClassWeights:
             neutral = torch.where(known, gain, 0.0).sum() / known.sum().clamp(min=1)
             gain = torch.where(known, gain, neutral)
             pulled = torch.lerp(self._log_alpha, self._log_prior, self.pull)
-            self._log_alpha = (pulled + self.step_size * gain).log_softmax(0)
+            self._log_alpha = self._within_limit((pulled + self.step_size * gain).log_softmax(0))
 
     def alpha(self) -> Tensor:
         """Return the point on the simplex, Tensor[C] >= 0 with sum 1."""
@@ -106,9 +116,30 @@ class DualClassWeights:
         device = self._counts.device
         self._counts = torch.tensor(state["counts"], dtype=torch.float32, device=device)
         self._log_prior = balanced_weights(self._counts).log().log_softmax(0)
-        self._log_alpha = torch.tensor(state["log_alpha"], dtype=torch.float32, device=device)
+        self._log_alpha = self._within_limit(torch.tensor(state["log_alpha"], dtype=torch.float32, device=device))
         known = [torch.nan if value is None else value for value in state["mean_loss"]]
         self._mean_loss = torch.tensor(known, dtype=torch.float32, device=device)
+
+    def _within_limit(self, log_alpha: Tensor) -> Tensor:
+        """Return a point on the simplex whose weights lie within the limit and still sum to N_total over the labels.
+
+        With r_c = alpha_c / prior_c the weights are balanced_c clamp(m r_c, 1/limit, limit) for the one m that keeps
+        the sum. It is piecewise linear and increasing in m, so m lies on the line between two neighbouring kinks.
+        """
+        bound = math.log(self.limit)
+        share = self._counts * self._log_prior.exp()
+        share = share / share.sum()
+        excess = log_alpha - self._log_prior
+        excess = excess - (share * excess.exp()).sum().log()
+        kinks = torch.cat((-bound - excess, bound - excess)).sort().values
+        sums = (share * (kinks[:, None] + excess).clamp(-bound, bound).exp()).sum(1)
+        upper = torch.searchsorted(sums, torch.ones_like(sums[:1])).clamp(1, len(sums) - 1)
+        low, high = kinks[upper - 1].exp(), kinks[upper].exp()
+        way = (1.0 - sums[upper - 1]) / (sums[upper] - sums[upper - 1]).clamp_min(1e-12)
+        excess_within = ((low + (high - low) * way.clamp(0.0, 1.0)).log() + excess).clamp(-bound, bound)
+        limited = (self._log_prior + excess_within).log_softmax(0)
+        # No decision on the host, which would stall a GPU.
+        return torch.where((excess.abs() <= bound).all(), log_alpha, limited)
 
     def _move(self, device: torch.device) -> None:
         if self._counts.device != device:

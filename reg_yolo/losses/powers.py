@@ -34,11 +34,15 @@ def guarded_power(base: Tensor, gamma: float) -> Tensor:
     return _GuardedPower.apply(base, gamma)
 
 
-def power_and_slope(base: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+def power_and_slope(base: Tensor, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
     """Return base ** gamma and gamma * base ** (gamma - 1), the slope 0 where base is 0; gamma > 0, no gradient.
 
-    The exponents that are used most need no `pow`, which costs several times a square root.
+    The exponents that are used most need no `pow`, which costs several times a square root. A tensor of exponents
+    broadcasts to `base`.
     """
+    if isinstance(gamma, Tensor):
+        slope = base.clamp_min(torch.finfo(base.dtype).tiny).pow(gamma - 1.0).masked_fill(base == 0, 0.0)
+        return base * slope, slope.mul_(gamma)
     if gamma == 1.0:
         return base, torch.ones_like(base)
     if gamma == 2.0:

@@ -24,7 +24,10 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
+from reg_yolo.video.timeline import Timeline
+from reg_yolo.video.unread import has_another_part
 
 Picture = NDArray[np.uint8]
 
@@ -82,24 +85,35 @@ def frame_period(stream: Any) -> float:
     return float(1 / rate) if rate and 0 < rate <= 1000 else 1 / 25
 
 
+def counts_from_anywhere(container: Any) -> bool:
+    """Return whether a container (MPEG-TS, MPEG-PS) announces nothing, and starts its timestamps anywhere and again."""
+    return bool(container.format.flags & av.format.Flags.ts_discont.value)
+
+
 def announced_end(container: Any, stream: Any) -> tuple[float | None, bool]:
     """Return the duration in seconds that the container announces, None where it does not say; and whether it is exact.
 
-    Only that of the pictures themselves is: sound may go on for a moment.
+    Only that of the pictures themselves is: sound may go on for a moment. Where a container announces nothing, it is
+    the difference of its last and its first timestamp, which says little of a file that was joined.
     """
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base), True
-    # Matroska keeps it as text.
+    start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+    # Matroska keeps it as text. FFmpeg writes the time of the end there, mkvmerge the duration.
     match = re.match(r"(\d+):(\d+):(\d+(?:\.\d+)?)$", stream.metadata.get("DURATION", ""))
     if match:
-        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]), True
+        end_s = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+        is_end = not any(key.startswith("_STATISTICS_") for key in stream.metadata)
+        return (end_s - max(0.0, start_s) if is_end else end_s), True
     if container.duration is not None:
-        return float(Fraction(container.duration, av.time_base)), False
+        return float(Fraction(container.duration, av.time_base)) - max(0.0, start_s), False
     return None, False
 
 
-def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) -> Iterator[VideoFrame | Hole]:
-    """Yield the sound frames of a video in the order they are shown, and its holes between them.
+def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) -> Iterator[VideoFrame | Hole | Join]:
+    """Yield the sound frames of a video in the order they are shown, and its holes and joins between them.
+
+    Times rise from frame to frame, from 0 on, whatever the timestamps in the file do.
 
     Args:
         path: The file.
@@ -113,21 +127,20 @@ def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) 
         track = _Continuity(str(path), container, stream)
         converter = VideoReformatter()
         for frame in _decoded(container, stream, track):
-            hole, index, time_s = track.place(frame)
-            if hole is not None:
-                yield hole
+            events, index, time_s = track.place(frame)
+            yield from events
             if index is not None:
                 picture = _picture(frame, converter) if wanted is None or wanted(index, time_s) else None
                 yield VideoFrame(index, time_s, picture)
             del frame
-        hole = track.end()
+        hole = track.end(has_more=has_another_part(path, container.format.name, track.read_up_to))
         if hole is not None:
             yield hole
 
 
 def _decoded(container: Any, stream: Any, track: _Continuity) -> Iterator[Any]:
     failed = 0
-    packets = container.demux(stream)
+    packets = container.demux(*track.streams)
     while failed < _MOST_FAILED_READS:
         try:
             packet = next(packets)
@@ -136,16 +149,27 @@ def _decoded(container: Any, stream: Any, track: _Continuity) -> Iterator[Any]:
         except (av.FFmpegError, OSError):
             # The generator has ended with its error; the container may still have packets behind the damage.
             failed += 1
+            for ready, damaged in track.timeline.release():
+                yield from _frames_of(ready, damaged, track)
             track.lose_packets()
-            packets = container.demux(stream)
+            packets = container.demux(*track.streams)
             continue
         if packet.size:
             failed = 0
-            track.expect(packet)
-        try:
-            yield from packet.decode()
-        except (av.FFmpegError, OSError):
-            track.fail()
+        if packet.stream is not stream:
+            track.see_other(packet)
+            continue
+        for ready, damaged in track.timeline.take(packet):
+            yield from _frames_of(ready, damaged, track)
+
+
+def _frames_of(packet: Any, damaged: bool, track: _Continuity) -> Iterator[Any]:
+    if packet.size:
+        track.expect(packet, damaged)
+    try:
+        yield from packet.decode()
+    except (av.FFmpegError, OSError):
+        track.fail()
 
 
 class _Continuity:
@@ -153,15 +177,28 @@ class _Continuity:
 
     Frames come out of a decoder later than their packets go in, and in another order. So what is known of a packet is
     kept by its timestamp until the frames have come that far.
+
+    Attributes:
+        timeline: The stream's clock.
+        streams: What is to be read: the stream, and where only the end of the whole container is announced, all of it.
+        read_up_to: Bytes from the start of the file to the end of the last packet.
     """
 
     def __init__(self, source: str, container: Any, stream: Any) -> None:
         self._source = source
-        self._unit = stream.time_base or Fraction(1, 1000)
-        self._start = stream.start_time
         self._period = frame_period(stream)
+        restarts = counts_from_anywhere(container)
+        self.timeline = Timeline(
+            stream.time_base or Fraction(1, 1000),
+            None if restarts else stream.start_time,
+            self._period,
+            restarts=restarts,
+        )
         self._announced, exact = announced_end(container, stream)
         self._slack = max(2 * self._period, 0.1 if exact else 1.0)
+        self._stream_start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        self.streams = [stream] if exact or self._announced is None else _readable(container, stream)
+        self.read_up_to = 0
         self._expected: list[int] = []
         # Timestamps from which on frames are not to be trusted, and whether the frame of that very time may be.
         self._breaks: list[tuple[int, bool]] = []
@@ -175,17 +212,27 @@ class _Continuity:
         self._damaged = False
         self._next_index = 0
         self._end_s = 0.0
+        # A join that waits for a sound frame, and how far sound and other tracks reach.
+        self._jump_s: float | None = None
+        self._others_s = 0.0
 
-    def expect(self, packet: Any) -> None:
-        """Note the timestamp of a packet, whose frame should come."""
+    def expect(self, packet: Any, damaged: bool) -> None:
+        """Note the timestamp of a packet, whose frame should come, and whether the packet is told to be damaged."""
+        self.read_up_to = max(self.read_up_to, (packet.pos or 0) + packet.size)
         if packet.pts is None:
-            self._damaged |= packet.is_corrupt
+            self._damaged |= damaged
             return
-        if packet.is_corrupt or self._gap_in_packets:
-            heapq.heappush(self._breaks, (packet.pts, not packet.is_corrupt))
+        if damaged or self._gap_in_packets:
+            heapq.heappush(self._breaks, (packet.pts, not damaged))
             self._gap_in_packets = False
         if not packet.is_discard:
             heapq.heappush(self._expected, packet.pts)
+
+    def see_other(self, packet: Any) -> None:
+        """Note how far another track reaches: where it goes on to the announced end, nothing is cut off."""
+        if packet.pts is not None and packet.time_base is not None:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._others_s = max(self._others_s, end_s - max(0.0, self._stream_start_s))
 
     def lose_packets(self) -> None:
         """Note that the container failed before the next packet."""
@@ -196,34 +243,49 @@ class _Continuity:
         self._failures += 1
         self._damaged = True
 
-    def place(self, frame: Any) -> tuple[Hole | None, int | None, float]:
-        """Return the hole before a decoded frame, the frame's index (None if it is not sound) and its time."""
-        time_s = self._time_of(frame)
+    def place(self, frame: Any) -> tuple[list[Hole | Join], int | None, float]:
+        """Return what lies before a decoded frame, the frame's index (None if it is not sound) and its time."""
+        missed = self._missed_before(frame)
+        self.timeline.miss(missed)
+        self._lost += len(missed)
+        if frame.is_corrupt or not self._passes_breaks(frame) or (self._damaged and not frame.key_frame):
+            return self._left_out(frame)
+        time_s, jump_s = self.timeline.time_of(frame)
+        if jump_s is not None:
+            self._jump_s = jump_s
+            # Nobody announced the end of what was joined.
+            self._announced = None
         gap = time_s - self._end_s
-        self._lost += (lost := self._lost_before(frame))
         # A codec may hold single packets that show nothing; several in a gap are frames that did not decode.
-        if lost and (self._failures or (lost > 1 and gap > 1.5 * self._period)):
+        if missed and (self._failures or (len(missed) > 1 and gap > 1.5 * self._period)):
             self._damaged = True
-        trusted = not frame.is_corrupt and self._passes_breaks(frame)
-        if not trusted or (self._damaged and not frame.key_frame):
-            self._damaged = True
-            return None, None, time_s
+            if not frame.key_frame:
+                return self._left_out(frame)
         # Some containers drop what is damaged without a word. Then a rate that was steady until here tells.
         periods = gap / self._period
         self._steady &= abs(periods - round(periods)) < 0.15
         silent = self._steady and gap > max(_SILENT_GAP_S, 2.5 * self._period)
-        hole = None
+        events: list[Hole | Join] = []
         if silent or (self._damaged and gap > 0.5 * self._period):
-            hole = Hole(self._source, self._end_s, time_s, "damaged", self._next_index)
+            events.append(Hole(self._source, self._end_s, time_s, "damaged", self._next_index))
             # How many frames a hole swallowed nobody can count: a container without an index does not say.
             self._next_index += round(gap / self._period)
         self._damaged = False
         if self._lost:
             self._lost = self._failures = 0
         index = self._next_index
+        if self._jump_s is not None:
+            events.append(Join(self._source, index, time_s, self._jump_s))
+            self._jump_s = None
         self._next_index = index + 1
         self._end_s = max(self._end_s, time_s + self._period)
-        return hole, index, time_s
+        return events, index, time_s
+
+    def _left_out(self, frame: Any) -> tuple[list[Hole | Join], int | None, float]:
+        self._damaged = True
+        if frame.pts is not None:
+            self.timeline.miss([frame.pts])
+        return [], None, self._end_s
 
     def _passes_breaks(self, frame: Any) -> bool:
         """Take the breaks up to a frame into account; return whether the frame itself may be sound."""
@@ -234,31 +296,33 @@ class _Continuity:
             trusted &= sound or place != frame.pts
         return trusted
 
-    def end(self) -> Hole | None:
-        """Return the hole between the last sound frame and the announced end."""
+    def end(self, *, has_more: bool = False) -> Hole | None:
+        """Return the hole behind the last sound frame: up to the announced end, or what FFmpeg does not read."""
+        if has_more:
+            return Hole(self._source, self._end_s, None, "cut_off", self._next_index)
         missing = (self._announced or 0.0) - self._end_s
         broken = self._damaged or self._gap_in_packets or bool(self._breaks) or len(self._expected) > 1
+        if not broken and (self._announced or 0.0) - self._others_s < self._slack:
+            return None
         if missing > (0.5 * self._period if broken else self._slack):
             return Hole(self._source, self._end_s, self._announced, "cut_off", self._next_index)
         if broken and self._announced is None:
             return Hole(self._source, self._end_s, None, "cut_off", self._next_index)
         return None
 
-    def _lost_before(self, frame: Any) -> int:
-        if frame.pts is None:
-            return 0
-        lost = 0
-        while self._expected and self._expected[0] <= frame.pts:
-            lost += heapq.heappop(self._expected) < frame.pts
-        return lost
+    def _missed_before(self, frame: Any) -> list[int]:
+        """Return the timestamps before a frame's whose frames have not come."""
+        missed: list[int] = []
+        while frame.pts is not None and self._expected and self._expected[0] <= frame.pts:
+            stamp = heapq.heappop(self._expected)
+            if stamp < frame.pts:
+                missed.append(stamp)
+        return missed
 
-    def _time_of(self, frame: Any) -> float:
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None:
-            return self._end_s
-        if self._start is None or (frame.pts is None and self._next_index == 0):
-            self._start = stamp
-        return float((stamp - self._start) * self._unit)
+
+def _readable(container: Any, stream: Any) -> list[Any]:
+    """Return the stream and the sound next to it."""
+    return [stream, *container.streams.audio]
 
 
 def _picture(frame: Any, converter: VideoReformatter) -> Picture:

@@ -44,7 +44,7 @@ def read_track(path: Path) -> Track:
     try:
         import gpxpy
     except ImportError:
-        raise ConfigError('--gpx needs the library gpxpy; install it with pip install "reg-yolo[gpx]"') from None
+        raise ConfigError('`gnss`: needs the library gpxpy: pip install "reg-yolo[gpx]"') from None
     try:
         content = gpxpy.parse(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

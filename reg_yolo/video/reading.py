@@ -8,9 +8,10 @@ from pathlib import Path
 
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.video.decoding import Picture, read_frames
-from reg_yolo.video.probing import VideoInfo, probe_image, probe_video
+from reg_yolo.video.probing import VideoInfo
 from reg_yolo.video.sources import Source
 
 # Asked with index and time; a new one is made for every video, and one for all chapters of a drive.
@@ -44,87 +45,57 @@ class Unreadable:
     reason: str
 
 
-SourceItem = SourceFrame | Chapter | Hole | Unreadable
+SourceItem = SourceFrame | Chapter | Hole | Join | Unreadable
 
 
 def read_source(
-    media: Source, read_image: Callable[[Path], Picture | None], thinning: Callable[[], Wanted] | None = None
+    media: Source, read_image: Callable[[Path], Picture], thinning: Callable[[], Wanted] | None = None
 ) -> Iterator[SourceItem]:
     """Yield what a source holds: its images, then each video by itself, or a drive's chapters on one clock.
 
     Args:
         media: The source.
-        read_image: Decodes an image to BGR; None where it does not decode.
+        read_image: Decodes an image to BGR, or raises MediaError.
         thinning: Makes what decides which frames of a video are looked at.
     """
-    for path in media.images:
-        picture = read_image(path)
-        if picture is None:
-            yield Unreadable(path, _why_no_image(path))
-        else:
-            yield SourceFrame(path, 0, None, picture, None)
-            del picture
-    if media.kind == "drive":
-        yield from _drive(media.videos, thinning() if thinning else None)
-        return
-    for path in media.videos:
+    videos = [file for file in media.files if file.kind == "video"]
+    for file in (file for file in media.files if file.kind == "image"):
         try:
-            info = probe_video(path)
+            picture = read_image(file.path)
         except MediaError as error:
-            yield Unreadable(path, str(error))
+            yield Unreadable(file.path, str(error))
             continue
-        yield from _video(path, info, thinning() if thinning else None, 0, 0.0)
-
-
-def expected_frames(media: Source, thinning: object | None = None) -> int | None:
-    """Return how many frames the containers announce, images included; None where one does not say, or for a part.
-
-    Args:
-        media: The source.
-        thinning: Whatever leaves frames out, if anything does.
-    """
-    if media.videos and thinning is not None:
-        return None
-    total = len(media.images)
-    for path in media.videos:
+        yield SourceFrame(file.path, 0, None, picture, None)
+        del picture
+    drive, wanted = media.kind == "drive", thinning() if thinning else None
+    extent = _Extent(0, 0.0)
+    for file in videos:
         try:
-            count = probe_video(path).frame_count
-        except MediaError:
-            continue
-        if count is None:
-            return None
-        total += count
-    return total
-
-
-def _drive(chapters: list[Path], wanted: Wanted | None) -> Iterator[SourceItem]:
-    first, start_s = 0, 0.0
-    for path in chapters:
-        try:
-            info = probe_video(path)
+            info = file.video
         except MediaError as error:
-            # How long it was nobody knows, so the clock goes on without it.
-            yield Hole(str(path), start_s, None, "unreadable", first)
-            yield Unreadable(path, str(error))
+            if drive:
+                # How long it was nobody knows, so the clock goes on without it.
+                yield Hole(str(file.path), extent.end_s, None, "unreadable", extent.next_index)
+            yield Unreadable(file.path, str(error))
             continue
-        yield Chapter(path, first, start_s)
-        extent = _Extent(first, start_s)
-        yield from _video(path, info, wanted, first, start_s, extent)
-        announced = start_s + (info.duration_s or 0.0)
-        first, start_s = max(extent.next_index, first + (info.frame_count or 0)), max(extent.end_s, announced)
+        if drive:
+            yield Chapter(file.path, extent.next_index, extent.end_s)
+        yield from _video(file.path, info, wanted, extent)
+        if not drive:
+            extent, wanted = _Extent(0, 0.0), thinning() if thinning else None
 
 
 @dataclass
 class _Extent:
-    """How far a video reached, frames included that were not wanted."""
+    """How far a video or drive has been read, frames included that were not wanted."""
 
     next_index: int
     end_s: float
 
 
-def _video(
-    path: Path, info: VideoInfo, wanted: Wanted | None, first: int, start_s: float, extent: _Extent | None = None
-) -> Iterator[SourceItem]:
+def _video(path: Path, info: VideoInfo, wanted: Wanted | None, extent: _Extent) -> Iterator[SourceItem]:
+    first, start_s = extent.next_index, extent.end_s
+
     def asked(index: int, time_s: float) -> bool:
         return wanted is None or wanted(first + index, start_s + time_s)
 
@@ -133,18 +104,16 @@ def _video(
         if isinstance(item, Hole):
             end_s = None if item.end_s is None else start_s + item.end_s
             yield Hole(item.source, start_s + item.start_s, end_s, item.reason, first + item.frame)
+            if item.reason == "cut_off" and item.end_s is not None:
+                extent.end_s = max(extent.end_s, start_s + item.end_s)
+                lost = round((item.end_s - item.start_s) / period) if period else 0
+                extent.next_index = max(extent.next_index, first + item.frame + lost)
             continue
-        if extent is not None:
-            extent.next_index = first + item.index + 1
-            extent.end_s = max(extent.end_s, start_s + item.time_s + period)
+        if isinstance(item, Join):
+            yield Join(item.source, first + item.frame, start_s + item.time_s, item.jump_s)
+            continue
+        extent.next_index = first + item.index + 1
+        extent.end_s = max(extent.end_s, start_s + item.time_s + period)
         if item.picture is not None:
             yield SourceFrame(path, first + item.index, start_s + item.time_s, item.picture, info)
         del item
-
-
-def _why_no_image(path: Path) -> str:
-    try:
-        probe_image(path)
-    except MediaError as error:
-        return str(error)
-    return f"{path} was passed over by Ultralytics' reader, although it decodes."

@@ -43,7 +43,7 @@ def parse_every(text: str) -> Every:
     unit = (match[2] or "frames").lower() if match else ""
     if not match or amount <= 0 or (unit == "frames" and not amount.is_integer()):
         raise ConfigError(
-            f"--every: got {text!r}, expected a number of frames such as 5, seconds such as 0.2s, or metres such as 2m"
+            f"`every`: got {text!r}, expected a number of frames such as 5, seconds such as 0.2s, or metres such as 2m"
         )
     if unit == "km":
         amount, unit = amount * 1000, "m"
@@ -87,8 +87,8 @@ def choose_thinning(
     *,
     stride: int = 1,
     speed_kmh: float | None = None,
-    gpx: Path | None = None,
-    gpx_offset_s: float = 0.0,
+    gnss: Path | None = None,
+    gnss_offset_s: float = 0.0,
 ) -> Callable[[], Callable[[int, float], bool]] | None:
     """Return what makes the choice of frames for each video, or None where all are looked at.
 
@@ -96,29 +96,29 @@ def choose_thinning(
         every: As `parse_every` reads it.
         stride: Ultralytics' `vid_stride`: every n-th frame, the n-th first.
         speed_kmh: Constant speed, for a step in metres.
-        gpx: Track, for a step in metres.
-        gpx_offset_s: Time of the first frame on the track's clock, in seconds from the track's first fix.
+        gnss: GPX track, for a step in metres.
+        gnss_offset_s: Time of the first frame on the track's clock, in seconds from the track's first fix.
 
     Raises:
         ConfigError: If they do not go together.
         DataError: If the track cannot be read.
     """
     parsed = None if every is None else parse_every(every)
-    if (parsed is None or parsed.unit != "m") and (speed_kmh is not None or gpx is not None):
-        given = "--speed" if speed_kmh is not None else "--gpx"
-        raise ConfigError(f"{given}: only thins by metres; write --every 2m with it, or leave it out")
+    if (parsed is None or parsed.unit != "m") and (speed_kmh is not None or gnss is not None):
+        given = "speed" if speed_kmh is not None else "gnss"
+        raise ConfigError(f"`{given}`: only thins by metres; write `every=2m` with it, or leave it out")
     if parsed is None:
         return (lambda: lambda index, _: (index + 1) % stride == 0) if stride > 1 else None
     if stride != 1:
-        raise ConfigError("vid_stride: leave it out beside --every, which thins by itself")
+        raise ConfigError("vid_stride: leave it out next to `every`, which thins by itself")
     if parsed.unit != "m":
         return lambda: Thinner(parsed)
-    if (speed_kmh is None) == (gpx is None):
-        raise ConfigError(f"--every {every}: metres need either --speed KM/H or --gpx FILE")
-    if gpx is not None:
-        track = read_track(gpx)
-        return lambda: Thinner(parsed, lambda time_s: track.metres_at(time_s + gpx_offset_s))
+    if (speed_kmh is None) == (gnss is None):
+        raise ConfigError(f"`every={every}`: metres need either `speed=KM/H` or `gnss=FILE`")
+    if gnss is not None:
+        track = read_track(gnss)
+        return lambda: Thinner(parsed, lambda time_s: track.metres_at(time_s + gnss_offset_s))
     if speed_kmh is None or not 0 < speed_kmh < 1000:
-        raise ConfigError(f"--speed: got {speed_kmh}, expected kilometres an hour above 0")
+        raise ConfigError(f"`speed`: got {speed_kmh}, expected kilometres an hour above 0")
     metres_per_second = speed_kmh / 3.6
     return lambda: Thinner(parsed, lambda time_s: time_s * metres_per_second)

@@ -28,6 +28,15 @@ class Crop:
     right: int
     bottom: int
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    def of(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return this part of a picture of shape (H, W, 3), as a view of its pixels."""
+        return picture[self.top : self.bottom, self.left : self.right]
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -48,7 +57,7 @@ class Region:
         crop = Crop(round(left), round(top), min(round(right), width), min(round(bottom), height))
         if min(crop.right - crop.left, crop.bottom - crop.top) < _SMALLEST_PX:
             raise ConfigError(
-                f"--roi: leaves less than {_SMALLEST_PX} pixels of a frame of {width}x{height}: "
+                f"`roi`: leaves less than {_SMALLEST_PX} pixels of a frame of {width}x{height}: "
                 f"{crop.left},{crop.top},{crop.right},{crop.bottom}"
             )
         return crop
@@ -65,10 +74,10 @@ def parse_region(text: str) -> Region:
     except ValueError:
         numbers = []
     if len(numbers) != 4 or not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise ConfigError(f"--roi: got {text!r}, expected x1,y1,x2,y2 such as 0,0.3,1,0.9 or 0,200,1920,980")
+        raise ConfigError(f"`roi`: got {text!r}, expected x1,y1,x2,y2 such as 0,0.3,1,0.9 or 0,200,1920,980")
     x1, y1, x2, y2 = numbers
     if x1 >= x2 or y1 >= y2:
-        raise ConfigError(f"--roi: got {text!r}, expected x1 < x2 and y1 < y2 (left, top, right, bottom)")
+        raise ConfigError(f"`roi`: got {text!r}, expected x1 < x2 and y1 < y2 (left, top, right, bottom)")
     return Region((x1, y1, x2, y2), fractions=max(numbers) <= 1)
 
 
@@ -81,30 +90,46 @@ def parse_tiles(text: str) -> tuple[int, int]:
     match = re.match(r"^\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*$", text)
     width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if min(width, height) < _SMALLEST_PX:
-        raise ConfigError(f"--tiles: got {text!r}, expected pixels from {_SMALLEST_PX} such as 960 or 960x540")
+        raise ConfigError(f"`tiles`: got {text!r}, expected pixels from {_SMALLEST_PX} such as 960 or 960x540")
     return width, height
 
 
-def crops_of(width: int, height: int, region: Region | None, tile: tuple[int, int] | None) -> list[Crop]:
-    """Return what the network sees of a frame: the whole region, then the tiles that cover it.
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the network sees of every frame.
 
-    Args:
-        width: Of the frame in pixels.
-        height: Of the frame in pixels.
-        region: None for the whole frame.
-        tile: Width and height of a tile; None, or tiles not smaller than the region, for the region alone.
+    Attributes:
+        region: Cuts bonnet and sky; None for the whole frame.
+        tile: Width and height of tiles in pixels, in addition to the whole region; None for none.
     """
-    whole = Crop(0, 0, width, height) if region is None else region.crop(width, height)
-    if tile is None:
-        return [whole]
-    columns = _starts(whole.left, whole.right, tile[0])
-    rows = _starts(whole.top, whole.bottom, tile[1])
-    tiles = [
-        Crop(left, top, min(left + tile[0], whole.right), min(top + tile[1], whole.bottom))
-        for top in rows
-        for left in columns
-    ]
-    return [whole, *tiles] if len(tiles) > 1 else [whole]
+
+    region: Region | None = None
+    tile: tuple[int, int] | None = None
+
+    def whole(self, width: int, height: int) -> Crop:
+        """Return the region in a frame of the given width and height in pixels."""
+        return Crop(0, 0, width, height) if self.region is None else self.region.crop(width, height)
+
+    def crops(self, width: int, height: int) -> list[Crop]:
+        """Return what the network sees of a frame: the whole region, then the tiles that cover it.
+
+        Tiles that are not smaller than the region are left out.
+
+        Args:
+            width: Of the frame in pixels.
+            height: Of the frame in pixels.
+        """
+        whole = self.whole(width, height)
+        if self.tile is None:
+            return [whole]
+        columns = _starts(whole.left, whole.right, self.tile[0])
+        rows = _starts(whole.top, whole.bottom, self.tile[1])
+        tiles = [
+            Crop(left, top, min(left + self.tile[0], whole.right), min(top + self.tile[1], whole.bottom))
+            for top in rows
+            for left in columns
+        ]
+        return [whole, *tiles] if len(tiles) > 1 else [whole]
 
 
 def _starts(begin: int, end: int, side: int) -> list[int]:

@@ -86,7 +86,9 @@ class AnnotatedVideoWriter:
         self.codec = "h264" if h264_is_available() else "mpeg4"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._part.touch()
+            # What a killed run left; then exclusively, so that a link in its place is never followed.
+            self._part.unlink(missing_ok=True)
+            os.close(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         except OSError as error:
             raise MediaError(f"{self.path} cannot be written: {error.strerror}.") from None
         try:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "reg_yolo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND_FLOOR = {"errors", "files", "signals", "parallel", "text_tables"}
+GROUND_FLOOR = {"errors", "files", "signals", "parallel", "stored", "text_tables"}
 # Folders that are divided into rooms of their own.
 DIVIDED = {"data", "yolo"}
 DATA_BASE = {"data.dataset", "data.objects", "data.images"}
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "parallel": set(),
     "text_tables": set(),
     "files": {"errors"},
+    "stored": {"errors", "files"},
     "losses": set(),
     "nms": set(),
     "config": set(),
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "drawing": {"detections"},
     "video": {"detections"},
     "jobs": {"detections", "video"},
-    "evaluation": set(),
+    "evaluation": {"config"},
     # From detections files to assets; no network, no torch.
     "inventory": {"config", "detections", "drawing", "jobs", "video"},
     "data": {"config"},
@@ -39,17 +40,20 @@ ALLOWED: dict[str, set[str]] = {
     "data.convert": {"config", *DATA_BASE},
     # Objects of a class are drawn on its sheet as detections are on a frame.
     "data.check": {"config", "drawing", *DATA_BASE},
+    "data.sampling": set(),
     "data.split": {"config", *DATA_BASE},
     "data.tile": {"config", *DATA_BASE},
     # The class weights that statistics show are those that training computes.
-    "data.stats": {"config", "drawing", "losses", *DATA_BASE},
+    "data.stats": {"config", "drawing", "losses", "data.sampling", *DATA_BASE},
     "yolo.upstream": {"config", "drawing"},
     "yolo.weights": {"config", "evaluation", "yolo.upstream"},
     "yolo.criterion": {"config", "losses"},
-    "yolo.datasets": {"config", "data", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
-    "yolo.validation": {"data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights"},
+    "yolo.datasets": {"config", "data", "data.sampling", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
+    "yolo.validation": {
+        "config", "data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights",
+    },
     "yolo.training": {
-        "config", "data", *DATA_BASE, "drawing", "losses",
+        "config", "data", "data.sampling", *DATA_BASE, "drawing", "losses",
         "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",
     },
     "yolo.engines": {"config", *DATA_BASE, "yolo.validation", "yolo.datasets", "yolo.weights", "yolo.upstream"},

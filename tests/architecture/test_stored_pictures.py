@@ -15,7 +15,7 @@ FILES = sorted(path for layer in ("video", "yolo") for path in (PACKAGE / layer)
 # How OpenCV, PyAV, Pillow and Matplotlib store or encode pictures.
 ENCODERS = {"imwrite", "imencode", "imwritemulti", "imwriteanimation", "VideoWriter", "add_stream", "imsave", "savefig"}
 # Sheets of a data set's own pictures, which the user has stored already; no frame of a prediction passes here.
-OF_DATA_SETS = {"yolo/training/records.py", "yolo/commands/report.py"}
+OF_DATA_SETS = {"drawing/contact_sheet.py", "yolo/commands/report.py"}
 
 
 def calls_in(path: Path) -> list[tuple[str, ast.Call]]:

@@ -143,3 +143,26 @@ def test_full_disk_says_so_wherever_it_shows(
     monkeypatch.setattr(predict_run, "resolve_source", fail)
     message = refused("predict", detector, "road.mp4")
     assert "disk is full" in message and "results/labels.jpg" in message
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EFBIG, "grows larger"),
+        (errno.EROFS, "can only be read"),
+        (errno.ENAMETOOLONG, "name is longer"),
+        (errno.EIO, "failed to read or write"),
+        (errno.EACCES, "no permission"),
+    ],
+)
+def test_faults_of_the_place_are_the_inputs(
+    number: int, said: str, detector: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reg_yolo.yolo.commands import predict as predict_run
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "results/labels.jpg")
+
+    monkeypatch.setattr(predict_run, "resolve_source", fail)
+    message = refused("predict", detector, "road.mp4", lines=1)
+    assert said in message and "(results/labels.jpg)" in message

@@ -166,3 +166,27 @@ def test_wrong_words_show_the_usage(run_cli: Run) -> None:
         assert outcome.code == 2
         assert "Traceback" not in outcome.err
         assert "Usage: reg-yolo" in outcome.err and "Error: " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("epochs: -1", "'epochs' must be >= 1"),
+        ("imgsz: 0", "imgsz: got 0"),
+        ("lr0: -1", "between 0.0 and 1.0"),
+        ("optimizer: Foo", "optimizer: got 'Foo'"),
+        ("split: nope", "split: got 'nope'"),
+        ("cos_lr: maybe", "must be a bool"),
+    ],
+)
+def test_what_upstream_refuses_names_the_file_and_line(
+    line: str, said: str, own_rectangles: Path, tmp_path: Path, refused: Refused
+) -> None:
+    config = tmp_path / "own.yaml"
+    config.write_text(f"task: detect\nmodel: yolov8n.yaml\ndata: {own_rectangles}\ntrain:\n  device: cpu\n  {line}\n")
+    message = refused("train", config)
+    assert said in message and f"({config}:6)" in message
+    key = line.partition(":")[0]
+    config.write_text(f"task: detect\nmodel: yolov8n.yaml\ndata: {own_rectangles}\n")
+    message = refused("train", config, "device=cpu", line.replace(": ", "="))
+    assert said in message and "(command line)" in message and key in message

@@ -4,7 +4,8 @@ import pytest
 
 from reg_yolo.config.descriptions import BOX_LOSSES, describe_losses, loss_terms
 from reg_yolo.config.presets import PRESETS
-from reg_yolo.config.reg import BoxSettings, RegSettings
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.reg_sections import BoxSettings
 
 
 def test_every_preset_and_paper_is_there() -> None:
@@ -26,9 +27,12 @@ def test_only_active_terms_are_named() -> None:
         "stock": ["class", "box"],
         "gfl": ["class", "box", "scale"],
         "reg": ["class", "alpha", "g", "box", "scale"],
+        "reg_v1": ["class", "alpha", "g", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
-        "reg_printed": ["class", "alpha", "g", "p-hat", "box", "scale"],
+        "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "box", "scale"],
         "blog": ["class", "alpha", "box", "scale"],
+        "efl": ["class", "box", "scale"],
+        "reg_efl": ["class", "alpha", "g", "box", "scale"],
         "focal_eiou": ["class", "box"],
         "cle": ["class", "lambda", "box", "scale"],
     }
@@ -42,13 +46,27 @@ def test_only_active_terms_are_named() -> None:
         ({"uncertainty": {"mode": "truncated_normal", "deviation": 0.2}}, "p-hat", "cut to [0,1], s = 0.2"),
         ({"uncertainty": {"mode": "logit_normal", "deviation": "learned"}}, "p-hat", "s learned for each class"),
         ({"uncertainty": {"mode": "free_energy"}}, "class", "F(q) = E_q["),
-        ({"uncertainty": {"mode": "free_energy"}}, "p-hat", "prior N(-4.6, 3^2)"),
+        ({"uncertainty": {"mode": "free_energy"}}, "p-hat", "prior N(the head's first bias, 3^2)"),
         ({"alpha": {"weights": [1, 2.5]}}, "alpha", "given: 1, 2.5, on positives"),
         ({"alpha": {"scheme": "dual"}}, "alpha", "REG §2.6.2"),
         ({"spatial": {"delta": -1}}, "g", "sigmoid(3 (d + 1))"),
         ({"spatial": {"distance": "edge"}}, "g", "border distance over the stride"),
         ({"box": {"loss": "focal_eiou", "gamma": 2}}, "box", "IoU^2 EIoU"),
+        ({"box": {"loss": "focal_eiou", "weight_gradient": True}}, "box", "min(sum of y, 1) (EIOU"),
+        ({"box": {"loss": "focal_eiou_star", "form": "printed"}}, "box", "as printed"),
+        ({"box": {"loss": "focal_eiou_v1", "beta": 0.5}}, "box", "beta 0.5"),
+        ({"box": {"loss": "focal_l1"}}, "box", "beta 0.8"),
+        ({"box": {"loss": "balanced_l1", "small_gain": 0.4}}, "box", "alpha 0.4, gamma 1.5, beta 1"),
+        ({"box": {"gain": 2.5}}, "box", "2.5 x CIoU"),
+        ({"alpha": {"mitigation": 0.5}}, "M", "min(1, N_c'/N_c)^0.5"),
+        ({"alpha": {"mitigation": 0.5}}, "class", "BCE(z, y) M g / S"),
+        ({"spatial": {"keep_hard": 2}}, "g", "1 - (1 - max(sigmoid(3 (d - 1)), 0.1)) (1 - p)^2 on negatives"),
+        ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c/1.5 |y - p|^e_c BCE(z, y) g / S (EFL eq. 3-4"),
+        ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c = 1.5 + 4 (1 - g_c)"),
+        ({"mask": {"spatial": {"enabled": True}}}, "g (mask)", "max(sigmoid(-0.5 (d - 4)), 0.1) on pixels outside"),
         ({"scale": 3}, "scale", "3"),
+        ({"scale": "by_gamma"}, "scale", "measured for gamma 1.5"),
+        ({"scale": "auto"}, "scale", "first training batch"),
     ],
 )
 def test_terms_show_their_values(given: dict[str, object], label: str, part: str) -> None:

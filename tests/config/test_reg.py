@@ -1,10 +1,12 @@
 """The loss settings: presets, what overrides them, what is refused, what counts as the stock loss."""
 
 import pickle
+from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
 
+from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES
 from reg_yolo.config.presets import PRESETS, PresetName
 from reg_yolo.config.reg import RegSettings, differences
 from reg_yolo.errors import ConfigError
@@ -23,7 +25,7 @@ def test_without_a_preset_the_loss_is_reg() -> None:
     assert RegSettings.from_mapping(None) == expected
     assert RegSettings.from_mapping({}) == expected
     assert RegSettings() == expected
-    assert expected.to_dict()["focal"] == {"gamma": 1.5, "form": "soft"}
+    assert expected.to_dict()["focal"] == {"gamma": 1.5, "form": "soft", "s": 8.0}
     assert expected.spatial.model_dump() == {
         "enabled": True,
         "beta": 3.0,
@@ -31,6 +33,7 @@ def test_without_a_preset_the_loss_is_reg() -> None:
         "distance": "center",
         "scope": "negatives",
         "floor": 0.1,
+        "keep_hard": 0.0,
     }
     assert (expected.alpha.scheme, expected.alpha.temper, expected.alpha.on) == ("balanced", 0.5, "positives")
     assert expected.scale == "auto"
@@ -41,10 +44,13 @@ def test_presets_differ_from_stock_in_the_terms_they_name() -> None:
     assert changed == {
         "stock": set(),
         "gfl": {"focal"},
-        "reg": {"alpha", "focal", "spatial"},
-        "reg_u": {"alpha", "focal", "spatial", "uncertainty"},
-        "reg_printed": {"alpha", "focal", "spatial", "uncertainty", "scale"},
+        "reg": {"alpha", "focal", "spatial", "scale"},
+        "reg_v1": {"alpha", "focal", "spatial", "scale"},
+        "reg_u": {"alpha", "focal", "spatial", "uncertainty", "scale"},
+        "reg_printed": {"alpha", "focal", "mask", "spatial", "uncertainty", "scale"},
         "blog": {"alpha", "focal", "box"},
+        "efl": {"focal"},
+        "reg_efl": {"alpha", "focal", "spatial"},
         "focal_eiou": {"box"},
         "cle": {"focal", "dynamic_coefficient"},
     }
@@ -139,9 +145,9 @@ WRONG = [
     ({"uncertainty": {"deviation": "dlf"}}, "Did you mean dfl?"),
     ({"uncertainty": {"prior": {"deviation": 0}}}, "reg.uncertainty.prior.deviation: got 0"),
     ({"box": {"loss": "eiuo"}}, "Did you mean eiou?"),
-    ({"scale": 0}, "reg.scale: got 0, expected auto or a number above 0"),
+    ({"scale": 0}, "reg.scale: got 0, expected one of by_gamma, auto or a number above 0"),
     ({"scale": "aut"}, "Did you mean auto?"),
-    ({"preset": "regg"}, 'reg.preset: got "regg", expected one of stock, gfl, reg, reg_u'),
+    ({"preset": "regg"}, 'reg.preset: got "regg", expected one of stock, gfl, reg, reg_v1, reg_u'),
     ({"preset": 3}, "reg.preset: got 3, expected one of"),
     (3, "reg: got 3, expected a mapping of keys."),
     ([1], "reg: got [1], expected a mapping of keys."),
@@ -189,3 +195,60 @@ def test_differences_name_each_key_with_both_values() -> None:
     assert differences(RegSettings.from_mapping("cle"), RegSettings.from_mapping("cle").to_dict()) == []
     nested = differences("reg", {"preset": "reg", "alpha": {"dual": {"step": 1}}})
     assert nested == ["reg.alpha.dual.step: 0.01, now 1.0"]
+
+
+@pytest.mark.parametrize("deviation", ["dfl", 0.5])
+def test_a_truncated_normal_that_could_not_learn_is_refused_with_the_reason(deviation: Any) -> None:
+    with pytest.raises(ConfigError, match=r"truncated_normal.*p-hat"):
+        RegSettings.from_mapping({"uncertainty": {"mode": "truncated_normal", "deviation": deviation}})
+    for fits in ("learned", 0.3):
+        RegSettings.from_mapping({"uncertainty": {"mode": "truncated_normal", "deviation": fits}})
+
+
+def test_context_of_boxes_leaves_the_masks_neutral() -> None:
+    boxes_only = RegSettings.from_mapping({"preset": "stock", "spatial": {"enabled": True}})
+    assert boxes_only.is_neutral_on_masks and not boxes_only.is_neutral
+    masks_only = RegSettings.from_mapping({"preset": "stock", "mask": {"spatial": {"enabled": True}}})
+    assert masks_only.is_neutral and not masks_only.is_neutral_on_masks
+
+
+def test_reg_v1_is_reg_for_now() -> None:
+    assert differences("reg", "reg_v1") == []
+
+
+def test_equalized_needs_an_exponent_and_plain_logits() -> None:
+    with pytest.raises(ConfigError, match=r"reg\.focal.*divides by gamma"):
+        RegSettings.from_mapping({"preset": "stock", "focal": {"form": "equalized"}})
+    with pytest.raises(ConfigError, match=r"gradients of plain logits, and uncertainty\.mode is logit_normal"):
+        RegSettings.from_mapping({"preset": "efl", "uncertainty": {"mode": "logit_normal"}})
+
+
+def test_beta_of_a_focal_l1_has_the_papers_range() -> None:
+    with pytest.raises(ConfigError, match=r"beta of focal_l1 is 0\.2; expected a number from 1/e"):
+        RegSettings.from_mapping({"box": {"loss": "focal_l1", "beta": 0.2}})
+    assert RegSettings.from_mapping({"box": {"loss": "smooth_l1", "beta": 0.2}}).box.beta_or_default == 0.2
+
+
+@pytest.mark.parametrize("term", [{"alpha": {"mitigation": 0.5}}, {"scale": 2.0}])
+def test_what_changes_the_class_loss_is_not_neutral(term: dict[str, Any]) -> None:
+    assert not RegSettings.from_mapping({"preset": "stock", **term}).is_neutral
+
+
+def test_a_box_gain_is_not_the_stock_loss() -> None:
+    assert not RegSettings.from_mapping({"preset": "stock", "box": {"gain": 2.5}}).is_stock
+
+
+def test_factors_by_gamma_rise_with_the_exponent() -> None:
+    def factors(gamma: float) -> tuple[float | None, float | None]:
+        settings = RegSettings.from_mapping({"preset": "stock", "focal": {"gamma": gamma}})
+        return settings.class_scale, settings.mask_scale
+
+    assert factors(0.0) == (1.0, 1.0)
+    for measured, index in ((CLASS_SCALES, 0), (MASK_SCALES, 1)):
+        for gamma, number in measured.items():
+            assert factors(gamma)[index] == number
+        found = [factors(gamma)[index] for gamma in (0.0, 0.25, 0.5, 1.2, 1.5, 1.7, 2.0, 2.5, 3.0)]
+        assert all(low < high for low, high in pairwise(found))
+    between = RegSettings.from_mapping({"preset": "stock", "focal": {"gamma": 1.25}}).class_scale
+    assert between == pytest.approx((CLASS_SCALES[1.0] * CLASS_SCALES[1.5]) ** 0.5, abs=1e-3)
+    assert RegSettings.from_mapping({"preset": "gfl", "scale": "auto"}).class_scale is None

@@ -8,8 +8,15 @@ import yaml
 from reg_yolo.config import shipped
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.config.shipped import shipped_file, shipped_folder, shipped_names, write_shipped, write_text_atomic
-from reg_yolo.errors import ConfigError
+from reg_yolo.config.shipped import (
+    config_for_model,
+    replace_text,
+    shipped_file,
+    shipped_folder,
+    shipped_names,
+    write_shipped,
+)
+from reg_yolo.errors import ConfigError, OutputError
 
 DETECT = ["pavilion", "pedestrian_bridge", "information_sign", "single_arm_pole", "bus_stop", "warning_sign"]
 DETECT += ["concrete_guardrail"]
@@ -65,7 +72,7 @@ def test_data_sets_have_the_papers_classes_and_relative_paths(name: str, classes
 
 def test_copies_load_by_themselves(tmp_path: Path) -> None:
     written = write_shipped(tmp_path / "mine")
-    assert len(written) == len(shipped_names()) + len(shipped_names("datasets"))
+    assert len(written) == sum(len(shipped_names(kind)) for kind in ("configs", "datasets", "plans"))
     config = load_config("mine/configs/detect/yolov8s.yaml", cwd=tmp_path)
     assert config.data == str(tmp_path / "mine/datasets/highway_detect.yaml")
     assert config.model == "yolov8s.yaml"
@@ -82,7 +89,7 @@ def test_copies_never_overwrite(tmp_path: Path) -> None:
 
 
 def test_a_failed_copy_takes_back_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = write_text_atomic, []
+    real, calls = replace_text, []
 
     def full_disk(path: Path, text: str) -> None:
         calls.append(path)
@@ -90,15 +97,15 @@ def test_a_failed_copy_takes_back_what_it_wrote(tmp_path: Path, monkeypatch: pyt
             raise OSError(28, "No space left on device")
         real(path, text)
 
-    monkeypatch.setattr(shipped, "write_text_atomic", full_disk)
-    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device"):
+    monkeypatch.setattr(shipped, "replace_text", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
         write_shipped(tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_copy_to_where_a_file_stands_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="Cannot write to"):
+    with pytest.raises(OutputError, match=r"The folder .*file/configs/detect cannot be made: Not a directory"):
         write_shipped(tmp_path / "file")
 
 
@@ -115,3 +122,18 @@ def test_a_broken_installation_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(shipped, "__file__", str(tmp_path / "reg_yolo/config/shipped.py"))
     with pytest.raises(ConfigError, match=r"The shipped configs are missing beside .*; install reg-yolo again"):
         shipped_folder("configs")
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "name"),
+    [
+        ("yolov8n.pt", None, "detect/yolov8n"),
+        ("/weights/yolov8x-seg.pt", None, "segment/yolov8x"),
+        ("yolov8s.yaml", "joint", "joint/yolov8s"),
+        ("best.pt", None, "detect/yolov8n"),
+        ("best.pt", "segment", "segment/yolov8n"),
+    ],
+)
+def test_the_configuration_of_a_model_is_task_and_scale(model: str, task: str | None, name: str) -> None:
+    assert config_for_model(model, task) == name
+    assert shipped_file(name) is not None

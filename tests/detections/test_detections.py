@@ -42,7 +42,7 @@ def header(**changes: Any) -> DetectionsHeader:
         ({"box_xyxy": (5.0, 2.0, 3.0, 4.0)}, "box_xyxy must be finite with x1 <= x2"),
         ({"box_xyxy": (1.0, 9.0, 3.0, 4.0)}, "box_xyxy must be finite with x1 <= x2"),
         ({"box_xyxy": (1.0, 2.0, float("inf"), 4.0)}, "box_xyxy must be finite"),
-        ({"track": -1}, "track must be 0 or more"),
+        ({"track": -1}, "track must be a whole number from 0"),
         ({"mask": {}}, "mask must have 'size' and 'counts', or 'polygons'"),
         ({"mask": {"size": [4], "counts": "a"}}, "mask must have a size"),
         ({"mask": {"size": [4, 4], "counts": [1, 2]}}, "counts as compressed COCO text"),

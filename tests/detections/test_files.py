@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.detections import files as detections_io
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.files import CsvWriter, DetectionsWriter, read_detections
 from reg_yolo.detections.header import DetectionsHeader
+from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
+from reg_yolo.detections.part_file import PartFile
 from reg_yolo.errors import DataError, MediaError
 
 HEADER = DetectionsHeader(
@@ -89,7 +91,7 @@ def test_after_a_hard_kill_the_part_file_holds_the_whole_frames(tmp_path: Path) 
         """
         import sys, time
         sys.path.insert(0, sys.argv[2])
-        from test_detections_io import HEADER, frame, DetectionsWriter
+        from test_files import HEADER, frame, DetectionsWriter
         with DetectionsWriter(sys.argv[1], HEADER) as writer:
             for index in range(20):
                 writer.write(frame(index))
@@ -167,7 +169,7 @@ def test_nothing_is_left_where_the_header_cannot_be_written(tmp_path: Path, monk
     def refuse(*_: object) -> None:
         raise MediaError("no space")
 
-    monkeypatch.setattr(detections_io._PartFile, "write_line", refuse)
+    monkeypatch.setattr(PartFile, "write_line", refuse)
     with pytest.raises(MediaError), DetectionsWriter(tmp_path / "a.jsonl", HEADER):
         pass
     with pytest.raises(MediaError), CsvWriter(tmp_path / "a.csv"):
@@ -278,3 +280,82 @@ def test_memory_stays_flat_and_a_frame_costs_little(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert peak < 2_000_000
     assert time.perf_counter() - start < 10
+
+
+def test_two_runs_do_not_share_a_part(tmp_path: Path) -> None:
+    with DetectionsWriter(tmp_path / "a.jsonl", HEADER) as first:
+        first.write(FrameDetections("a", 0, None, 9, 9))
+        with pytest.raises(MediaError, match=r"a\.jsonl\.part is being written by another run; name another folder"):
+            DetectionsWriter(tmp_path / "a.jsonl", HEADER).__enter__()
+        first.write(FrameDetections("a", 1, None, 9, 9))
+    assert [frame.frame for frame in read_detections(tmp_path / "a.jsonl")] == [0, 1]
+    # What a killed run left is given up.
+    (tmp_path / "a.jsonl.part").write_text("half a li")
+    with DetectionsWriter(tmp_path / "a.jsonl", HEADER):
+        pass
+    assert list(read_detections(tmp_path / "a.jsonl")) == [] and not (tmp_path / "a.jsonl.part").exists()
+
+
+def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "a.jsonl.part").symlink_to(victim)
+    with pytest.raises(MediaError, match="cannot be written"):
+        DetectionsWriter(tmp_path / "a.jsonl", HEADER).__enter__()
+    assert victim.read_text() == "precious"
+
+
+ODD = [None, True, -1, 1.5, 10**400, "", "x", [], [1], {}, {"a": 1}, float("nan"), [[]] * 3]
+
+
+def test_damaged_records_are_one_line(tmp_path: Path) -> None:
+    found = Detection("pole", 0, 0.5, (0, 0, 1, 1), {"size": [9, 9], "counts": "PQ2"}, 3)
+    frame = FrameDetections("a", 0, 0.5, 9, 9, (found,), (1, 0, 2, 0, 1, 3)).to_record()
+    records = {
+        "header": HEADER.to_record(),
+        "frame": frame,
+        "hole": Hole("a", 0.0, 1.0, "damaged").to_record(),
+        "join": Join("a", 1, 0.5, -2.0).to_record(),
+    }
+    path, refused = tmp_path / "a.jsonl", 0
+    for kind, record in records.items():
+        for target in [record, *(record["detections"] if kind == "frame" else [])]:
+            for key, value in list(target.items()):
+                for odd in ODD:
+                    target[key] = odd
+                    lines = [record] if kind == "header" else [records["header"], record]
+                    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+                    try:
+                        for read in read_detections(path, tolerate_cut=True):
+                            read.to_record()
+                    except DataError as error:
+                        refused += 1
+                        assert "\n" not in str(error) and str(path) in str(error)
+                target[key] = value
+    assert refused > 200
+    for line in (b"[" * 100_000, b"\xff\xfe", b"{", b"null", b"3"):
+        path.write_bytes(json.dumps(records["header"]).encode() + b"\n" + line + b"\n")
+        with pytest.raises(DataError, match=r"a\.jsonl:2 is "):
+            list(read_detections(path, tolerate_cut=True))
+
+
+def test_camera_motion_comes_back_and_is_checked() -> None:
+    motion = (1.0, 0.0, 2.5, 0.0, 1.0, -0.25)
+    frame = FrameDetections("a", 0, 0.5, 9, 9, (), motion)
+    assert (
+        frame.to_record()["camera_motion"] == list(motion) and FrameDetections.from_record(frame.to_record()) == frame
+    )
+    assert "camera_motion" not in FrameDetections("a", 0, 0.5, 9, 9).to_record()
+    with pytest.raises(ValueError, match="camera_motion must be 6 finite numbers"):
+        FrameDetections("a", 0, 0.5, 9, 9, (), (1.0, 0.0, float("nan"), 0.0, 1.0, 0.0))
+
+
+def test_joins_are_read_next_to_the_frames(tmp_path: Path) -> None:
+    join = Join("a", 1, 0.5, -2.0)
+    with DetectionsWriter(tmp_path / "a.jsonl", HEADER) as writer:
+        writer.write(FrameDetections("a", 0, 0.0, 9, 9))
+        writer.write_event(join)
+    reader = read_detections(tmp_path / "a.jsonl")
+    assert (
+        len(list(reader)) == 1 and reader.joins == [join] and reader.holes == [] and "holes" not in (reader.end or {})
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.masks import decode_mask, encode_mask
-from reg_yolo.drawing.image_grid import GAP_PX, picture_grid, resized_detections, resized_picture
+from reg_yolo.drawing.image_grid import GAP_PX, image_grid, resized_detections, resized_image
 
 
 def plain(value: int, width: int = 200, height: int = 120) -> np.ndarray:
@@ -16,7 +16,7 @@ def plain(value: int, width: int = 200, height: int = 120) -> np.ndarray:
 
 
 def test_pictures_stand_in_rows_and_columns_under_their_titles() -> None:
-    grid = picture_grid([[plain(10), plain(20)], [plain(30, height=60), plain(40, height=60)]], ["Input", "ป้ายเตือน"])
+    grid = image_grid([[plain(10), plain(20)], [plain(30, height=60), plain(40, height=60)]], ["Input", "ป้ายเตือน"])
     assert grid.shape[1] == 2 * 200 + 3 * GAP_PX
     places = {value: np.argwhere((grid == (value, 0, 255)).all(axis=2)) for value in (10, 20, 30, 40)}
     assert len(places[10]) >= 200 * 120 and len(places[40]) >= 200 * 60
@@ -30,22 +30,22 @@ def test_pictures_stand_in_rows_and_columns_under_their_titles() -> None:
 
 def test_captions_and_long_titles_fit() -> None:
     rows = [[plain(10), plain(20)]]
-    without = picture_grid(rows, ["a", "b"])
-    captioned = picture_grid(rows, ["a", "a title much longer than its column is wide " * 3], ["name.jpg"])
+    without = image_grid(rows, ["a", "b"])
+    captioned = image_grid(rows, ["a", "a title much longer than its column is wide " * 3], ["name.jpg"])
     assert captioned.shape[1] == without.shape[1] and captioned.shape[0] > without.shape[0]
 
 
 def test_narrow_pictures_are_centred() -> None:
-    grid = picture_grid([[plain(10)], [plain(20, width=100)]], ["a"])
+    grid = image_grid([[plain(10)], [plain(20, width=100)]], ["a"])
     columns = np.argwhere((grid == (20, 0, 255)).all(axis=2))[:, 1]
     assert (columns.min(), columns.max()) == (GAP_PX + 50, GAP_PX + 149)
 
 
 def test_every_row_needs_a_picture_for_every_title() -> None:
     with pytest.raises(ValueError, match="must have 2 pictures"):
-        picture_grid([[plain(1)]], ["a", "b"])
+        image_grid([[plain(1)]], ["a", "b"])
     with pytest.raises(ValueError, match="must have 1 pictures"):
-        picture_grid([], ["a"])
+        image_grid([], ["a"])
 
 
 def test_detections_follow_the_picture() -> None:
@@ -69,5 +69,5 @@ def test_detections_follow_the_picture() -> None:
 def test_pictures_are_averaged_when_they_get_smaller() -> None:
     stripes = np.zeros((100, 100, 3), np.uint8)
     stripes[:, ::2] = 200
-    assert (resized_picture(stripes, 50, 50) == 100).all()
-    assert resized_picture(stripes, 300, 200).shape == (200, 300, 3)
+    assert (resized_image(stripes, 50, 50) == 100).all()
+    assert resized_image(stripes, 300, 200).shape == (200, 300, 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reg_yolo import files
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport, build_report
 from reg_yolo.text_tables import display_width
 
@@ -146,11 +147,10 @@ def test_a_failed_write_leaves_the_old_file(
     report.write(tmp_path, "per_class")
     before = (tmp_path / "per_class.txt").read_bytes()
 
-    def disk_full(self: Path, *_: object, **__: object) -> int:
-        self.touch()
+    def disk_full(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", disk_full)
+    monkeypatch.setattr(files, "_flush_to_disk", disk_full)
     with pytest.raises(OSError, match="No space left"):
         report.write(tmp_path, "per_class")
     assert (tmp_path / "per_class.txt").read_bytes() == before

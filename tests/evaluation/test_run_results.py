@@ -123,5 +123,5 @@ def test_damaged_settings_are_named_and_missing_extras_are_unknown(tmp_path: Pat
     run = read_run(folder, "run")
     assert (run.imgsz, run.epochs, run.data, run.size_mb) == (None, None, {}, None)
     (folder / "reg.yaml").write_text("task: [")
-    with pytest.raises(DataError, match=r"reg\.yaml cannot be read as YAML"):
+    with pytest.raises(DataError, match=r"reg\.yaml:1: not valid YAML"):
         read_run(folder, "run")

@@ -10,8 +10,8 @@ import pytest
 
 from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.camera import Camera, read_camera
-from reg_yolo.scenes.camera import Camera as SceneCamera
-from reg_yolo.scenes.camera import Pose, project_world
+from reg_yolo.scenes.rendering.camera import Camera as SceneCamera
+from reg_yolo.scenes.rendering.camera import Pose, project_world
 
 POINTS = np.array([[3.0, 30.0, 4.0], [-5.0, 12.0, 0.5], [1.0, 80.0, -1.0]])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -184,9 +186,31 @@ def test_too_large_a_demand_is_refused(tmp_path: Path, address: str) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="--cluster-cpus, --cluster-gpus: got 0 and 0"):
+    with pytest.raises(ConfigError, match="`cpus` and `gpus`: got 0 and 0"):
         Cluster(cpus=0)
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     work = ClusterWork(tmp_path, WANTED, Opened(tmp_path / "log"), "absent", {})
     with pytest.raises(ConfigError, match=r'pip install "reg-yolo\[cluster\]"'):
         run_on_cluster([], work, Cluster(), Notes(), threading.Event())
+
+
+def test_a_local_cluster_listens_to_this_machine_alone(tmp_path: Path) -> None:
+    # In a process of its own: this one has a cluster already.
+    script = """
+import psutil
+from reg_yolo.jobs.cluster import Cluster, connect, import_ray
+cluster = Cluster("local")
+ray = import_ray(cluster.address)
+connect(ray, cluster)
+assert ray.get(ray.remote(lambda: 3).remote()) == 3
+mine = psutil.Process()
+ports = [c for p in [mine, *mine.children(recursive=True)] for c in p.net_connections("inet") if c.status == "LISTEN"]
+print(len(ports), sorted({c.laddr.ip for c in ports}))
+ray.shutdown()
+"""
+    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("psutil") is None:
+        pytest.skip("Ray or psutil is not installed")
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=180)
+    assert ended.returncode == 0, ended.stderr
+    count, _, addresses = ended.stdout.strip().splitlines()[-1].partition(" ")
+    assert int(count) > 3 and addresses in ("['127.0.0.1']", "['127.0.0.1', '::ffff:127.0.0.1']")

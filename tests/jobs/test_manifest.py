@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -212,3 +213,26 @@ def test_the_page_on_the_schema_says_what_the_code_does(tmp_path: Path) -> None:
     assert record.to_record() == json.loads(example.splitlines()[2])
     cells = [line.split("|")[1] for line in page.split("## The manifest")[1].splitlines() if line.startswith("| `")]
     assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == set(record.to_record())
+
+
+@pytest.mark.parametrize("key", [*DONE.to_record(), "hashes.quick", "begun"])
+def test_damaged_records_are_one_line(tmp_path: Path, key: str) -> None:
+    begun = {"record": "begun", "source": "a.mp4", "hashes": DONE.to_record()["hashes"], "worker": "w"}
+    for odd in (None, True, -1, 1.5, "x", [], [1], {}, {"a": 1}, float("inf"), [[]]):
+        record: dict[str, Any] = json.loads(json.dumps(DONE.to_record()))
+        if key == "begun":
+            record = {**begun, "hashes": odd}
+        elif key == "hashes.quick":
+            record["hashes"] = {"quick": odd}
+        else:
+            record[key] = odd
+        path = tmp_path / "manifest.jsonl"
+        header = {"record": "manifest", "schema": "reg_yolo.manifest/1", "generation": "g"}
+        path.write_text(json.dumps(header) + "\n" + json.dumps(record) + "\n")
+        try:
+            manifest = read_manifest(path)
+            manifest.compact()
+            for read in manifest.records.values():
+                read.to_record()
+        except DataError as error:
+            assert "\n" not in str(error) and f"{path}:2" in str(error)

@@ -20,6 +20,7 @@ from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.claims import Claim, Claims
 from reg_yolo.jobs.manifest import Manifest, read_manifest
 from reg_yolo.jobs.work_list import Shard, WorkSource, list_sources, parse_shard
+from reg_yolo.jobs.work_loop import remove_stale_images
 from reg_yolo.video.sources import resolve_source
 from tests.jobs.fake_processing import WANTED, FakeProcess, Notes, make_sources, work
 
@@ -282,7 +283,7 @@ def test_shards_share_all_sources_by_name_alone() -> None:
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "1/4/2", "-1/4", ""])
 def test_wrong_shards_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--shard: got .* expected i/n"):
+    with pytest.raises(ConfigError, match=r"`shard`: got .* expected i/n"):
         parse_shard(text)
 
 
@@ -348,3 +349,46 @@ def test_waiting_ends_when_the_other_process_is_done(tmp_path: Path) -> None:
     loop = work(sources, out, report=report)
     other.join()
     assert loop.process.calls == [] and report.waits and report.verdicts == [("a.mp4", "done")]
+
+
+@pytest.mark.parametrize("named", ["../victim", "../in", "annotated", "annotated/../../victim", "{absolute}", "."])
+def test_a_manifest_cannot_make_a_run_remove_or_write_what_is_not_its_own(tmp_path: Path, named: str) -> None:
+    out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="1", b="22")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("precious")
+    wanted = replace(WANTED, annotated=True)
+    work(sources, out, FakeProcess(draw=True), wanted=wanted)
+    named = named.format(absolute=victim)
+    text = (out / "manifest.jsonl").read_text()
+    text = text.replace('"annotated":"annotated/a.mp4.mp4"', f'"annotated":"{named}"')
+    text = text.replace('"detections":"detections/b.mp4.jsonl"', f'"detections":"{named}"')
+    (out / "manifest.jsonl").write_text(text)
+    for settings in (wanted, replace(wanted, settings="other"), replace(WANTED, weights="other", shown="blurred")):
+        remove_stale_images(sources, out, settings, 2.0)
+        work(sources, out, FakeProcess(draw=settings.annotated), wanted=settings)
+    assert (victim / "file").read_text() == "precious" and (tmp_path / "in/a.mp4").read_text() == "1"
+    assert_whole(out, sources)
+
+
+def test_stored_images_that_show_what_is_to_be_blurred_go_first(tmp_path: Path) -> None:
+    out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="1", b="22")
+    open_eyes, blurred = replace(WANTED, annotated=True), replace(WANTED, shown="faces")
+    work(sources, out, FakeProcess(draw=True), wanted=open_eyes)
+    images = [out / "annotated/a.mp4.mp4", out / "annotated/b.mp4.mp4"]
+    assert remove_stale_images(sources, out, WANTED) == [] and all(image.exists() for image in images)
+    # Without images wanted they only go; the detections stay as they are.
+    assert remove_stale_images(sources, out, blurred) == ["a.mp4", "b.mp4"]
+    assert not any(image.exists() for image in images)
+    assert work(sources, out, wanted=blurred).process.calls == []
+    # With images wanted they are made again, blurred, once.
+    again = replace(blurred, annotated=True)
+    assert work(sources, out, FakeProcess(draw=True), wanted=again).process.calls == ["a.mp4", "b.mp4"]
+    assert remove_stale_images(sources, out, again) == [] == work(sources, out, wanted=again).process.calls
+    assert read_manifest(out).records["a.mp4"].shown == "faces"
+    # A source that fails later does not forget how its images were blurred.
+    (tmp_path / "in/b.mp4").write_text("bad")
+    work(sources, out, FakeProcess(draw=True), wanted=again)
+    assert remove_stale_images(sources, out, again) == []
+    assert remove_stale_images(sources, out, replace(again, shown="faces and plates")) == ["a.mp4", "b.mp4"]
+    assert not any(image.exists() for image in images)

@@ -71,9 +71,10 @@ def imbalance_ratio(counts):
 class DualClassWeights:
     """REG §2.6.2: exponentiated gradient on the simplex, pulled to the balanced weights."""
 
-    def __init__(self, counts, step_size, pull, momentum):
+    def __init__(self, counts, step_size, pull, momentum, limit=4.0):
         self.counts, self.step_size, self.pull, self.momentum = counts, step_size, pull, momentum
         balanced = balanced_weights(counts)
+        self.balanced, self.limit = balanced, limit
         self.prior = [w / sum(balanced) for w in balanced]
         self.alpha = list(self.prior)
         self.mean_loss = [None] * len(counts)
@@ -94,7 +95,23 @@ class DualClassWeights:
             a ** (1.0 - self.pull) * p**self.pull * math.exp(self.step_size * g)
             for a, p, g in zip(self.alpha, self.prior, gains, strict=True)
         ]
-        self.alpha = [a / sum(raw) for a in raw]
+        limited = self.limited(raw)
+        self.alpha = [a / sum(limited) for a in limited]
+
+    def limited(self, raw):
+        """Weights balanced_c clamp(m r_c, 1/limit, limit), m by bisection so that sum N_c w_c = N_total."""
+        ratio = [a / p for a, p in zip(raw, self.prior, strict=True)]
+        low, high = 1e-150, 1e150
+        for _ in range(200):
+            m = math.sqrt(low * high)
+            weights = [
+                b * min(max(m * r, 1.0 / self.limit), self.limit) for b, r in zip(self.balanced, ratio, strict=True)
+            ]
+            if sum(n * w for n, w in zip(self.counts, weights, strict=True)) > sum(self.counts):
+                high = m
+            else:
+                low = m
+        return weights
 
     def weights(self):
         scale = sum(self.counts) / sum(n * a for n, a in zip(self.counts, self.alpha, strict=True))
@@ -126,6 +143,41 @@ def softmax_focal_loss(logits, label, class_weights, gamma):
     log_p = logits[label] - max(logits) - math.log(sum(math.exp(z - max(logits)) for z in logits))
     alpha = 1.0 if class_weights is None else class_weights[label]
     return -alpha * (1.0 - math.exp(log_p)) ** gamma * log_p
+
+
+def equalized_focal_loss(z, y, ratio, gamma, s, weight=1.0):
+    """Li et al. 2022, eq. 3-4, with a soft target."""
+    exponent = gamma + s * (1.0 - ratio)
+    return weight * exponent / gamma * abs(y - sigmoid(z)) ** exponent * binary_cross_entropy(z, y)
+
+
+def equalized_focal_slope(z, y, ratio, gamma, s, weight=1.0, step=1e-5):
+    """A central difference."""
+    high, low = (equalized_focal_loss(z + d, y, ratio, gamma, s, weight) for d in (step, -step))
+    return (high - low) / (2.0 * step)
+
+
+class GradientRatio:
+    """Li et al. 2022, section 3.2."""
+
+    def __init__(self, num_classes):
+        self.positive, self.negative = [0.0] * num_classes, [0.0] * num_classes
+
+    def accumulate(self, positive, negative):
+        self.positive = [a + b for a, b in zip(self.positive, positive, strict=True)]
+        self.negative = [a + b for a, b in zip(self.negative, negative, strict=True)]
+
+    def ratio(self):
+        return [min(p / n, 1.0) if n else 1.0 for p, n in zip(self.positive, self.negative, strict=True)]
+
+
+def keep_hard_entries(g, z, strength):
+    return 1.0 - (1.0 - g) * (1.0 - sigmoid(z)) ** strength
+
+
+def mitigation_weights(counts, exponent):
+    """Seesaw eq. 4: row c, column c'."""
+    return [[1.0 if not other or not own else min(1.0, other / own) ** exponent for other in counts] for own in counts]
 
 
 def entry_weight(y, alpha, alpha_on, g, scope):
@@ -224,13 +276,18 @@ def gaussian_kl(mean, deviation, prior_mean, prior_deviation):
     return integrate(integrand, mean - 12.0 * deviation, mean + 12.0 * deviation)
 
 
-def variational_free_energy(z, deviation, y, gamma, prior_mean, prior_deviation, kl_weight):
-    expected = integrate(
+def expected_quality_focal_loss(z, deviation, y, gamma):
+    return integrate(
         lambda x: normal_density(x, z, deviation) * quality_focal_loss(x, y, gamma),
         z - 12.0 * deviation,
         z + 12.0 * deviation,
     )
-    return expected + kl_weight * gaussian_kl(z, deviation, prior_mean, prior_deviation)
+
+
+def variational_free_energy(z, deviation, y, gamma, prior_mean, prior_deviation, kl_weight):
+    return expected_quality_focal_loss(z, deviation, y, gamma) + kl_weight * gaussian_kl(
+        z, deviation, prior_mean, prior_deviation
+    )
 
 
 # Boxes (EIOU)
@@ -344,3 +401,24 @@ def dynamic_coefficient(a, b, unit, stride, eps):
 def equilibrated_loss(losses, coefficients):
     ratio = sum(losses) / sum(c * loss for c, loss in zip(coefficients, losses, strict=True))
     return [c * ratio * loss for c, loss in zip(coefficients, losses, strict=True)]
+
+
+def localization_score(p, a, b, alpha):
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    area, target_area = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
+    shared = width * height
+    return alpha * p + (1 - alpha) * shared / min(area, target_area), shared / (area + target_area - shared)
+
+
+def match_anchors(anchors, class_scores, boxes, labels, alpha, threshold):
+    found = []
+    for anchor, scores in zip(anchors, class_scores, strict=True):
+        best, best_iou, highest = None, -1.0, 0.0
+        for number, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+            s, iou = localization_score(scores[label], anchor, box, alpha)
+            highest = max(highest, iou)
+            if (iou >= 0.5 or s >= threshold) and iou > best_iou:
+                best, best_iou = number, iou
+        found.append(best if best is not None else -1 if highest <= 0.4 else -2)
+    return found

@@ -2,8 +2,36 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reg_yolo.losses import class_minimum, spatial
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the elements of the largest tensor that any operation returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.elements = max(self.elements, out.untyped_storage().size() // out.element_size())
+        return out
+
+
+def test_at_once_memory_is_bounded_whatever_the_number_of_boxes(monkeypatch):
+    monkeypatch.setattr(class_minimum, "_fill_in_rounds", class_minimum._fill_at_once)
+    monkeypatch.setattr(class_minimum, "DISTANCES_AT_ONCE", 4000)
+    points = 100 * torch.rand(400, 2)
+    low = 80 * torch.rand(1, 300, 2)
+    with LargestTensor() as seen:
+        spatial.center_distance(
+            points, torch.cat((low, low + 9), -1), torch.zeros(1, 300), torch.ones(1, 300), 2, level_shapes=[(20, 20)]
+        )
+    # 300 boxes times 400 points would be 120000.
+    assert 0 < seen.elements <= 6000
 
 
 @pytest.mark.parametrize("regular", [True, False])
@@ -32,4 +60,8 @@ def test_in_rounds_and_at_once_agree(regular, distance, boxes, monkeypatch):
     in_rounds = result()
     monkeypatch.setattr(class_minimum, "_fill_in_rounds", class_minimum._fill_at_once)
     assert torch.equal(result(), in_rounds)
+    # A box at a time, and a few.
+    for at_once in (1, 3 * len(points)):
+        monkeypatch.setattr(class_minimum, "DISTANCES_AT_ONCE", at_once)
+        assert torch.equal(result(), in_rounds)
     assert bool(torch.isinf(in_rounds[..., 3]).all())

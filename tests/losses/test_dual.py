@@ -65,6 +65,34 @@ def test_a_missing_class_goes_by_its_average_and_an_unseen_one_stays_neutral():
     assert (ratio[0] / ratio[1]).item() == pytest.approx(torch.tensor(0.2).exp().item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("limit", [1.0, 2.0, 4.0])
+def test_no_class_takes_more_than_the_limit(limit):
+    dual = DualClassWeights(COUNTS, step_size=0.5, limit=limit)
+    expected = reference.DualClassWeights(COUNTS, 0.5, 0.01, 0.9, limit)
+    hopeless = [1.0, 2.0, 3.0, 4.0, 50.0, 0.1, 1.0]
+    for _ in range(40):
+        dual.ascend(torch.tensor(hopeless), torch.ones(7))
+        expected.ascend(hopeless, [1.0] * 7)
+    relative = dual.weights() / balanced_weights(COUNTS)
+    assert relative.max().item() == pytest.approx(limit, rel=1e-4)
+    assert relative.min().item() >= 1.0 / limit - 1e-4
+    assert dual.weights().tolist() == pytest.approx(expected.weights(), rel=1e-3)
+    assert (torch.tensor(COUNTS) * dual.weights()).sum().item() == pytest.approx(sum(COUNTS), rel=1e-4)
+    # Nothing has wound up beyond the limit: one turned batch moves the weights.
+    before = dual.weights()
+    dual.ascend(50.0 - torch.tensor(hopeless), torch.ones(7))
+    assert limit == 1.0 or (dual.weights() / before)[4].item() < 0.9
+
+
+def test_a_state_beyond_the_limit_is_brought_within():
+    state = DualClassWeights([100, 300]).state_dict()
+    state["log_alpha"] = [-0.001, -7.0]
+    dual = DualClassWeights([100, 300])
+    dual.load_state_dict(state)
+    relative = dual.weights() / balanced_weights([100, 300])
+    assert relative.max().item() <= 4.0 + 1e-4 and relative.min().item() >= 0.25 - 1e-4
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(1, 5000), min_size=2, max_size=7),
@@ -128,6 +156,8 @@ def test_wrong_arguments_are_named():
         DualClassWeights([1, 2], step_size=0.0)
     with pytest.raises(ValueError, match=r"pull must be in \[0, 1\], got 2"):
         DualClassWeights([1, 2], pull=2.0)
+    with pytest.raises(ValueError, match=r"limit must be >= 1, got 0.5"):
+        DualClassWeights([1, 2], limit=0.5)
     with pytest.raises(ValueError, match=r"momentum must be in"):
         DualClassWeights([1, 2], momentum=1.0)
     state = DualClassWeights([1, 2, 3]).state_dict()

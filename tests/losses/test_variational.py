@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from reg_yolo.losses import gaussian_kl, quality_focal_loss, variational_free_energy
+from reg_yolo.losses import expected_quality_focal_loss, gaussian_kl, quality_focal_loss, variational_free_energy
 from reg_yolo.losses.variational import gauss_hermite
 
 
@@ -41,6 +41,26 @@ def test_free_energy_matches_reference(target, gamma):
         assert energy.item() == pytest.approx(expected, rel=2e-4)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_expected_loss_matches_reference(gamma):
+    for z, s, y in ((-3.0, 0.2, 0.0), (0.5, 1.0, 0.7), (4.0, 0.6, 1.0)):
+        found = expected_quality_focal_loss(
+            torch.tensor([z], dtype=torch.float64), s, torch.tensor([y], dtype=torch.float64), gamma=gamma, nodes=40
+        )
+        assert found.item() == pytest.approx(reference.expected_quality_focal_loss(z, s, y, gamma), rel=2e-3)
+
+
+def test_what_is_kept_for_the_way_back_does_not_grow_with_the_nodes():
+    kept = []
+    z = torch.randn(50, 7, requires_grad=True)
+    for nodes in (4, 16):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, into=sizes: into.append(t.numel()) or t, lambda t: t):
+            expected_quality_focal_loss(z, torch.full((50, 1), 0.5), torch.zeros(50, 7), gamma=1.5, nodes=nodes)
+        kept.append(sum(sizes))
+    assert kept == [2 * z.numel()] * 2
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-6, 6), st.floats(0.05, 2.0), st.floats(0, 1), st.floats(-3, 3), st.floats(0.3, 3.0))
 def test_free_energy_bounds_the_log_evidence(logit, deviation, target, prior_mean, prior_deviation):
@@ -68,6 +88,15 @@ def test_gradient_to_logits_and_deviation():
     y = torch.tensor([0.0, 0.6, 1.0], dtype=torch.float64)
     assert gradcheck(lambda a, b: variational_free_energy(a, b, y, gamma=1.5), (z, s))
     assert gradcheck(lambda a, b: gaussian_kl(a, b, 0.3, 2.0), (z, s))
+    per_row = torch.tensor([[0.4], [0.9]], dtype=torch.float64, requires_grad=True)
+    both = torch.stack((z, -z)).detach().requires_grad_()
+    assert gradcheck(lambda a, b: expected_quality_focal_loss(a, b, y.expand(2, 3), gamma=2.0), (both, per_row))
+
+
+def test_a_prior_mean_for_each_entry():
+    z, means = torch.tensor([0.5, -2.0]), torch.tensor([1.0, -3.0])
+    each = [gaussian_kl(z[i : i + 1], 0.7, float(means[i]), 2.0) for i in range(2)]
+    torch.testing.assert_close(gaussian_kl(z, 0.7, means, 2.0), torch.cat(each))
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 5, 8, 20])

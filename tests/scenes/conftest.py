@@ -12,11 +12,11 @@ import pytest
 from reg_yolo.scenes import write_stills
 from reg_yolo.scenes.assets.barrier import BarrierStyle
 from reg_yolo.scenes.assets.pole import PoleStyle
-from reg_yolo.scenes.cross_section import CrossSection
-from reg_yolo.scenes.lighting import Lighting
-from reg_yolo.scenes.road import straight_road
-from reg_yolo.scenes.setting import LEFT, Setting
-from reg_yolo.scenes.stills import StillsSummary
+from reg_yolo.scenes.places.setting import LEFT, Setting
+from reg_yolo.scenes.rendering.lighting import Lighting
+from reg_yolo.scenes.stills.writing import StillsSummary
+from reg_yolo.scenes.world.cross_section import CrossSection
+from reg_yolo.scenes.world.road import straight_road
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.scenes.ground import GroundFaces
-from reg_yolo.scenes.projection import _BLOBS, View
-from reg_yolo.scenes.world import PlacedObject
+from reg_yolo.scenes.rendering.projection import _BLOBS, View
+from reg_yolo.scenes.world.ground import GroundFaces
+from reg_yolo.scenes.world.objects import PlacedObject
 
 NEAR_M = 0.8
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 SIZE = (160, 96)
@@ -27,27 +28,63 @@ def number_of(picture: np.ndarray) -> int:
 
 
 def write_clip(
-    path: Path, frames: int = 60, *, key_every: int = 10, times: Sequence[float] | None = None, fast_start: bool = False
+    path: Path,
+    frames: int = 60,
+    *,
+    key_every: int = 10,
+    times: Sequence[float] | None = None,
+    fast_start: bool = False,
+    first: int = 0,
+    reordered: int = 2,
+    size: tuple[int, int] = SIZE,
+    start_s: float = 0.0,
+    sound_s: float = 0.0,
 ) -> Path:
-    """Write an H.264 clip, at a constant rate or at the given times."""
+    """Write an H.264 clip, at a constant rate or at the given times.
+
+    Args:
+        path: Its suffix tells the container.
+        frames: How many.
+        key_every: Frames from one key frame to the next.
+        times: In seconds.
+        fast_start: Put the index of an mp4 in front.
+        first: Number that the first frame tells.
+        reordered: Frames between two others that are stored behind both.
+        size: Width and height.
+        start_s: Time of the first frame, for a constant rate.
+        sound_s: Length of a sound track from time 0; none for 0.
+    """
     unit = Fraction(1, 1000) if times is not None else Fraction(1, FPS)
     options = {"movflags": "+faststart"} if fast_start else {}
     with av.open(str(path), "w", options=options) as container:
         # An AVI has no place for the times of frames that are shown in another order than they are decoded.
-        ahead = "0" if path.suffix == ".avi" else "2"
+        ahead = "0" if path.suffix == ".avi" else str(reordered)
         x264 = {"preset": "veryfast", "bf": ahead, "sc_threshold": "0", "threads": "1"}
         stream = container.add_stream("libx264", rate=FPS, options=x264)
-        stream.width, stream.height = SIZE
+        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = key_every
         stream.codec_context.time_base = unit
+        if sound_s:
+            codec = "aac" if path.suffix == ".flv" else "mp2"
+            write_sound(container, container.add_stream(codec, rate=48_000), sound_s)
         for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered(index), format="bgr24")
-            frame.pts = round(times[index] / unit) if times is not None else index
+            picture = cv2.resize(numbered(first + index), size, interpolation=cv2.INTER_NEAREST)
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts = round((times[index] if times is not None else start_s + index / FPS) / unit)
             frame.time_base = unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def write_sound(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    """Write silence of that length, from time 0."""
+    for number in range(round(seconds * 48_000 / 1152)):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1152), np.int16), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, number * 1152, Fraction(1, 48_000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
 
 
 def packet_places(path: Path) -> list[tuple[int, int, bool]]:

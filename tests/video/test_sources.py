@@ -1,21 +1,25 @@
 """A SOURCE is classified, listed as Ultralytics lists it, and refused in one line where it is none."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from reg_yolo.errors import MediaError
 from reg_yolo.video import probing
 from reg_yolo.video.decoding import open_video
 from reg_yolo.video.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, probe_image, probe_video, resolve_source
 from tests.conftest import MakeVideo
+from tests.video.clips import write_clip
 
 
 @pytest.fixture
@@ -50,11 +54,61 @@ def test_folder_lists_its_own_files_images_first_as_ultralytics(folder: Path) ->
     assert [str(file.path) for file in source.files] == LoadImagesAndVideos(str(folder)).files
 
 
-def test_suffixes_are_upstreams() -> None:
+def test_suffixes_are_upstreams_and_those_of_cameras() -> None:
     from ultralytics.data.utils import IMG_FORMATS, VID_FORMATS
 
     assert IMAGE_SUFFIXES == IMG_FORMATS
-    assert VIDEO_SUFFIXES == VID_FORMATS
+    assert VIDEO_SUFFIXES > VID_FORMATS and not VIDEO_SUFFIXES & IMAGE_SUFFIXES
+
+
+def test_what_cameras_write_is_read_and_what_is_skipped_is_counted(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "GX010001.MP4", 3)
+    stream = write_clip(tmp_path / "a.ts", 3)
+    for name in ("b.MTS", "c.m2ts"):
+        stream.with_name(name).write_bytes(stream.read_bytes())
+    for name in ("d.3gp", "e.flv", "f.VOB", "g.h264"):
+        write_clip(tmp_path / name, 3)
+    (tmp_path / "GL010001.LRV").write_bytes(clip.read_bytes())
+    (tmp_path / "track.gpx").write_text("x")
+    (tmp_path / "README").write_text("x")
+    source = resolve_source(tmp_path)
+    read = ["GX010001.MP4", "a.ts", "b.MTS", "c.m2ts", "d.3gp", "e.flv", "f.VOB", "g.h264"]
+    assert [path.name for path in source.videos] == read
+    assert all(probe_video(path).width == 160 for path in source.videos)
+    assert source.skipped_note == "3 files of other kinds (1 .lrv, 1 without suffix, 1 .gpx)"
+    assert resolve_source(tmp_path / "GL010001.LRV").kind == "video"
+    assert [path.name for path in resolve_source(f"{tmp_path}/*.LRV").videos] == ["GL010001.LRV"]
+    assert resolve_source([tmp_path / "GL010001.LRV"]).skipped == ()
+
+
+def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((40, 60, 3), np.uint8))
+    source = resolve_source(tmp_path)
+    assert [path.name for path in source.images] == ["a.jpg"] and source.videos == []
+    assert sorted(path.name for path in source.skipped) == ["pipe.mp4", "zero.jpg"]
+    for name in ("pipe.mp4", "zero.jpg"):
+        with pytest.raises(MediaError, match="expected a regular file"):
+            resolve_source(tmp_path / name)
+        with pytest.raises(MediaError, match="expected a regular file"):
+            (probe_image if name == "zero.jpg" else probe_video)(tmp_path / name)
+
+
+def test_heic_without_a_reader_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.HEIC").write_bytes(b"anything")
+    monkeypatch.setattr(probing, "_HEIF_READERS", ("no_such_reader",))
+    with pytest.raises(MediaError, match=r"a\.HEIC is HEIC, which needs the package pi-heif .*or convert it to JPEG"):
+        resolve_source(tmp_path / "a.HEIC")
+    # Where there is one, Pillow's word counts.
+    reader = ModuleType("a_reader")
+    reader.register_heif_opener = lambda: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "a_reader", reader)
+    monkeypatch.setattr(probing, "_HEIF_READERS", ("no_such_reader", "a_reader"))
+    Image.new("RGB", (64, 48)).save(tmp_path / "b.heic", format="PNG")
+    assert probe_image(tmp_path / "b.heic") == (64, 48)
+    with pytest.raises(MediaError, match="does not decode"):
+        probe_image(tmp_path / "a.HEIC")
 
 
 def test_glob_pattern_and_brackets_in_real_names(folder: Path) -> None:
@@ -94,6 +148,9 @@ def test_sources_that_are_none(folder: Path, tmp_path: Path) -> None:
         f"{folder}/*.docx": "holds no image and no video",
         str(tmp_path): r"holds no image and no video; for the folders in it name a pattern such as '.*/\*\*/\*\.jpg'",
         "https://example.org/drive.mp4": "is an address; download the file first",
+        "rtsp://me:secret@10.0.0.2/live": "^rtsp://10.0.0.2/live is a stream; record first, such as with ffmpeg -i",
+        "0": "0 is a camera; record first",
+        "/dev/video7": "/dev/video7 is a camera; record first",
     }
     for source, message in cases.items():
         with pytest.raises(MediaError, match=message) as caught:

@@ -38,7 +38,7 @@ def test_steps_are_read(text: str, expected: Every) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "2.5", "-1s", "five", "2 miles", "s", "1e3", "nan", "5 s s"])
 def test_steps_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--every: got .*expected a number of frames such as 5, seconds"):
+    with pytest.raises(ConfigError, match=r"`every`: got .*expected a number of frames such as 5, seconds"):
         parse_every(text)
 
 
@@ -72,13 +72,13 @@ def test_stride_is_ultralytics_and_both_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every": "2m"}, "metres need either --speed KM/H or --gpx FILE"),
-        ({"every": "2m", "speed_kmh": 50, "gpx": Path("a.gpx")}, "either --speed KM/H or --gpx"),
-        ({"every": "2m", "speed_kmh": 0}, "--speed: got 0, expected kilometres an hour above 0"),
-        ({"every": "2m", "speed_kmh": float("nan")}, "--speed: got nan"),
-        ({"every": "5", "speed_kmh": 50}, "--speed: only thins by metres"),
-        ({"every": None, "gpx": Path("a.gpx")}, "--gpx: only thins by metres"),
-        ({"every": "2m", "gpx": Path("none.gpx")}, r"none\.gpx cannot be read: No such file"),
+        ({"every": "2m"}, "metres need either `speed=KM/H` or `gnss=FILE`"),
+        ({"every": "2m", "speed_kmh": 50, "gnss": Path("a.gpx")}, "either `speed=KM/H` or `gnss"),
+        ({"every": "2m", "speed_kmh": 0}, "`speed`: got 0, expected kilometres an hour above 0"),
+        ({"every": "2m", "speed_kmh": float("nan")}, "`speed`: got nan"),
+        ({"every": "5", "speed_kmh": 50}, "`speed`: only thins by metres"),
+        ({"every": None, "gnss": Path("a.gpx")}, "`gnss`: only thins by metres"),
+        ({"every": "2m", "gnss": Path("none.gpx")}, r"none\.gpx cannot be read: No such file"),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings: dict[str, object], message: str) -> None:
@@ -106,9 +106,9 @@ def test_metres_along_a_track_with_a_stop(tmp_path: Path) -> None:
     # Behind the last fix at the mean speed of 7.5 m/s, and before the first one.
     assert track.metres_at(6.0) == pytest.approx(45, rel=0.01)
     assert track.metres_at(-2.0) == pytest.approx(-15, rel=0.01)
-    frames = kept("5m", 4, gpx=path)
+    frames = kept("5m", 4, gnss=path)
     assert not any(28 < frame < 50 for frame in frames) and 6 <= len(frames) <= 7
-    later = kept("5m", 2, gpx=path, gpx_offset_s=2.0)
+    later = kept("5m", 2, gnss=path, gnss_offset_s=2.0)
     assert later == pytest.approx([0, 13, 25, 38], abs=1)
 
 
@@ -152,4 +152,4 @@ def real_track() -> Path:
 def test_the_real_track(real_track: Path) -> None:
     track = read_track(real_track)
     assert track.metres[-1] == pytest.approx(1010, rel=0.02)
-    assert len(kept("20m", float(track.seconds[-1]), gpx=real_track)) == pytest.approx(51, abs=2)
+    assert len(kept("20m", float(track.seconds[-1]), gnss=real_track)) == pytest.approx(51, abs=2)

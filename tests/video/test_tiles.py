@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reg_yolo.errors import ConfigError
-from reg_yolo.video.tiles import OVERLAP, Crop, crops_of, merge_tiles, parse_region, parse_tiles
+from reg_yolo.video.tiles import OVERLAP, Crop, View, merge_tiles, parse_region, parse_tiles
 
 
 def test_a_region_in_fractions_or_in_pixels() -> None:
@@ -24,26 +24,26 @@ def test_a_region_in_fractions_or_in_pixels() -> None:
     "text", ["", "1,2,3", "a,b,c,d", "0,0.9,1,0.2", "0,0,0,1", "-1,0,1,1", "0,0,inf,1", "0,0,nan,1"]
 )
 def test_regions_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--roi: got"):
+    with pytest.raises(ConfigError, match="`roi`: got"):
         parse_region(text)
 
 
 def test_a_region_outside_the_frame_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"--roi: leaves less than 32 pixels of a frame of 640x480"):
+    with pytest.raises(ConfigError, match=r"`roi`: leaves less than 32 pixels of a frame of 640x480"):
         parse_region("700,0,900,480").crop(640, 480)
 
 
 def test_sizes_of_tiles() -> None:
     assert parse_tiles("960") == (960, 960) and parse_tiles("960x540") == parse_tiles("960 × 540") == (960, 540)
     for text in ("", "0", "16", "960x", "big", "960x20", "-960"):
-        with pytest.raises(ConfigError, match=r"--tiles: got .* expected pixels from 32"):
+        with pytest.raises(ConfigError, match=r"`tiles`: got .* expected pixels from 32"):
             parse_tiles(text)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(64, 4000), st.integers(64, 3000), st.integers(32, 1500), st.integers(32, 1500))
 def test_tiles_cover_everything_and_overlap(width: int, height: int, across: int, down: int) -> None:
-    whole, *tiles = crops_of(width, height, None, (across, down))
+    whole, *tiles = View(None, (across, down)).crops(width, height)
     assert whole == Crop(0, 0, width, height)
     if not tiles:
         assert across >= width and down >= height
@@ -59,7 +59,7 @@ def test_tiles_cover_everything_and_overlap(width: int, height: int, across: int
 
 
 def test_tiles_of_a_region_lie_in_it() -> None:
-    whole, *tiles = crops_of(1920, 1080, parse_region("0,0.5,1,1"), (600, 540))
+    whole, *tiles = View(parse_region("0,0.5,1,1"), (600, 540)).crops(1920, 1080)
     assert whole == Crop(0, 540, 1920, 1080)
     assert len(tiles) == 4 and all(tile.top == 540 and tile.bottom == 1080 for tile in tiles)
 

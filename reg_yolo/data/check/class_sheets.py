@@ -1,4 +1,4 @@
-"""Picture sheets: a grid of objects of one class with their labels drawn, to see at a glance what was labelled."""
+"""Image sheets: a grid of objects of one class with their labels drawn, to see at a glance what was labelled."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from reg_yolo.data.dataset.dataset_yaml import label_path_for
+from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
 from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
+from reg_yolo.data.images.pixels import read_pixels
 from reg_yolo.drawing.annotate import class_colours
 from reg_yolo.drawing.text_tiles import TextTiles
-from reg_yolo.files import make_folder, replace_bytes
+from reg_yolo.files import make_folder, open_regular, replace_bytes
 from reg_yolo.parallel import available_cores, parallel_map
 
 Picture = NDArray[np.uint8]
@@ -36,7 +36,7 @@ class _Sheet:
 
 
 def write_class_sheets(
-    class_names: Sequence[str],
+    description: DatasetDescription,
     objects: Sequence[int],
     samples: Mapping[int, Sequence[tuple[Path, int]]],
     out: Path,
@@ -49,7 +49,7 @@ def write_class_sheets(
     of their classes; below it the file name and the line of the row.
 
     Args:
-        class_names: Names of all classes.
+        description: The data set.
         objects: Number of objects of each class in the whole set, for the headings.
         samples: By class, images and the line of one object each.
         out: Folder, made where it is missing.
@@ -57,13 +57,14 @@ def write_class_sheets(
         progress: Called with the sheets done and to do.
     """
     make_folder(out)
+    class_names = description.class_names
     digits = max(2, len(str(len(class_names) - 1)))
     sheets = []
     for class_id, places in sorted(samples.items()):
         # Letters of every script stay; what a file system may refuse does not.
         name = re.sub(r"[^\w\u0e00-\u0e7f-]+", "_", class_names[class_id])[:40]
         sheets.append(_Sheet(class_id, objects[class_id], places, out / f"{class_id:0{digits}d}_{name}.png"))
-    draw = partial(_draw_sheet, class_names=list(class_names))
+    draw = partial(_draw_sheet, class_names=class_names, keypoints=description.keypoint_columns)
     written = []
     for sheet, content in zip(sheets, parallel_map(draw, sheets, workers or available_cores(), chunk=8), strict=True):
         replace_bytes(sheet.target, content)
@@ -73,7 +74,7 @@ def write_class_sheets(
     return written
 
 
-def _draw_sheet(sheet: _Sheet, class_names: list[str]) -> bytes:
+def _draw_sheet(sheet: _Sheet, class_names: list[str], keypoints: int) -> bytes:
     """Return the sheet as PNG."""
     colours = class_colours(len(class_names))
     captions, heading = TextTiles(13, ["ที่"]), TextTiles(24, class_names)
@@ -89,17 +90,17 @@ def _draw_sheet(sheet: _Sheet, class_names: list[str]) -> bytes:
     for index, (path, line) in enumerate(sheet.places):
         left = _GAP_PX + index % columns * (_TILE_PX + _GAP_PX)
         top = _HEADER_PX + index // columns * (_TILE_PX + _CAPTION_PX + _GAP_PX)
-        canvas[top : top + _TILE_PX, left : left + _TILE_PX] = _draw_tile(path, line, colours)
+        canvas[top : top + _TILE_PX, left : left + _TILE_PX] = _draw_tile(path, line, colours, keypoints)
         caption = _shortened(captions, f"{path.stem}", f":{line}")
         room = canvas[:, : left + _TILE_PX]
         _write(room, caption, left, top + _TILE_PX + 1, _FAINT)
     return cv2.imencode(".png", canvas, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
 
 
-def _draw_tile(path: Path, line: int, colours: list[tuple[int, int, int]]) -> Picture:
+def _draw_tile(path: Path, line: int, colours: list[tuple[int, int, int]], keypoints: int) -> Picture:
     """Cut out the object of a row with its surroundings, scale it to a tile and draw the labels on it."""
     picture = _read_upright(path)
-    rows = read_label_file(label_path_for(path), len(colours)).rows
+    rows = read_label_file(label_path_for(path), len(colours), keypoints).rows
     row = next((row for row in rows if row.line == line), None)
     if picture is None or row is None:
         # The file has changed since it was checked.
@@ -108,7 +109,7 @@ def _draw_tile(path: Path, line: int, colours: list[tuple[int, int, int]]) -> Pi
     box = np.array(row.box_xyxy) * np.tile(size, 2)
     side = int(np.ceil(max(_SURROUNDINGS * (box[2:] - box[:2]).max(), _LEAST_CROP_PX)))
     corner = np.floor((box[:2] + box[2:] - side) / 2).astype(int)
-    # A crop slides back into the picture as far as the picture reaches.
+    # A crop slides back into the image as far as the image reaches.
     corner = np.clip(corner, np.minimum(0, (size - side) // 2), np.maximum(size - side, (size - side) // 2)).astype(int)
     tile = np.full((side, side, 3), _OUTSIDE, np.uint8)
     start, end = np.maximum(corner, 0), np.minimum(corner + side, size.astype(int))
@@ -141,13 +142,10 @@ def _draw_outline(
 
 def _read_upright(path: Path) -> Picture | None:
     try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))[..., ::-1].copy()
-    except (OSError, cv2.error):
+        with open_regular(path) as stream:
+            return read_pixels(stream.read())
+    except OSError:
         return None
-    return picture
 
 
 def _shortened(tiles: TextTiles, text: str, tail: str) -> NDArray[np.uint8]:

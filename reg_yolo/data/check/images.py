@@ -9,7 +9,7 @@ from pathlib import Path
 from reg_yolo.data.check.rows import boxes_of, doubled, outline_fault
 from reg_yolo.data.dataset.findings import Finding
 from reg_yolo.data.dataset.label_rows import LabelFile, LabelRow, read_label_file
-from reg_yolo.data.images.facts import PictureFacts, read_picture_facts
+from reg_yolo.data.images.facts import ImageFacts, read_image_facts
 
 # A file of rubbish would otherwise bring a finding for each of its million lines.
 _MOST_OF_A_KIND = 200
@@ -26,7 +26,7 @@ class CheckRules:
         imgsz: Longer side in pixels that images are scaled to.
         same_iou: IoU from which two objects of one class are near-duplicates.
         other_iou: IoU from which two objects of different classes are reported.
-        near_bits: In how many of 256 bits the hashes of nearly identical pictures may differ.
+        near_bits: In how many of 256 bits the hashes of nearly identical images may differ.
         min_objects: A class with fewer objects in the training split is rare.
     """
 
@@ -53,23 +53,23 @@ class ImageReport:
 
     Attributes:
         task: The image.
-        picture: Its facts.
+        facts: What was read of the image.
         labelled: Whether it has a label file.
         objects: Number of objects by class.
-        samples: For each class one object that a picture sheet may show: (class, rank, line). The rank is a digest of
+        samples: For each class one object that an image sheet may show: (class, rank, line). The rank is a digest of
             file name and line, so that the lowest ranks are a random sample that is the same every time.
         findings: The faults.
     """
 
     task: ImageTask
-    picture: PictureFacts
+    facts: ImageFacts
     labelled: bool
     objects: Counter[int] = field(default_factory=Counter)
     samples: list[tuple[int, int, int]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3) -> ImageReport:
+def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int = 3, keypoints: int = 0) -> ImageReport:
     """Check one image and its label file.
 
     Args:
@@ -77,15 +77,19 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
         rules: The limits.
         classes: Number of classes.
         channels: What the data set's YAML says.
+        keypoints: Columns of keypoints behind a box, which are left out.
     """
-    picture = read_picture_facts(task.path, channels)
-    labels = read_label_file(task.label_path, classes)
+    picture = read_image_facts(task.path, channels)
+    labels = read_label_file(task.label_path, classes, keypoints)
     found: list[Finding] = []
     if picture.fault is not None:
         found.append(Finding("image-unreadable", task.split, task.path, None, picture.fault))
     if picture.stays_turned:
         message = f"EXIF orientation {picture.orientation} is passed over when it is read with {channels} channels"
         found.append(Finding("image-turned", task.split, task.path, None, message))
+    if picture.dark:
+        message = "the brightest of 65,536 values is below 4,096: scale it to all 16 bits, or save it with 8"
+        found.append(Finding("image-dark", task.split, task.path, None, message))
     counts: Counter[str] = Counter()
     for code, line, message in _label_faults(labels, rules, picture.size):
         counts[code] += 1

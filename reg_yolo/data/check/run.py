@@ -21,6 +21,7 @@ from reg_yolo.data.check.splits import (
     opencv_findings,
     orphan_findings,
     overlap_findings,
+    path_findings,
     shared_findings,
 )
 from reg_yolo.data.dataset.dataset_yaml import (
@@ -54,8 +55,8 @@ class CheckReport:
         findings: Every fault, by code and place.
         images: Number of images by split.
         objects: By split, the number of objects of each class in good rows.
-        near_rows: For every picture that looks like one of another split: group from 1, split, picture, differing bits
-            of the hash, nearest picture of another split.
+        near_rows: For every image that looks like one of another split: group from 1, split, image, differing bits
+            of the hash, nearest image of another split.
         samples: By class, images with the line of one object each, a random choice that is the same every time.
     """
 
@@ -101,8 +102,8 @@ def check_dataset(
         imgsz: Longer side in pixels that images are scaled to in training, >= 32.
         same_iou: IoU in (0, 1] from which two objects of one class are near-duplicates.
         other_iou: IoU in (0, 1] from which two objects of different classes are reported.
-        near_bits: In how many of the 256 bits of a perceptual hash nearly identical pictures may differ, 0 to 80. Of
-            unrelated pictures of real road sets the nearest differ in 60; frames of a motorway video at 25 Hz differ in
+        near_bits: In how many of the 256 bits of a perceptual hash nearly identical images may differ, 0 to 80. Of
+            unrelated images of real road sets the nearest differ in 60; frames of a motorway video at 25 Hz differ in
             12 from the next one and in 36 from the fifth (medians).
         min_objects: A class with fewer objects in the training split is reported.
         workers: Processes; 0 takes every core. More than one need the caller's main module to be importable.
@@ -125,7 +126,13 @@ def check_dataset(
     for split, images in listed.items():
         for image in images:
             tasks.setdefault(image, ImageTask(image, label_path_for(image), split))
-    inspect = partial(check_image, rules=rules, classes=len(description.names), channels=description.channels)
+    inspect = partial(
+        check_image,
+        rules=rules,
+        classes=len(description.names),
+        channels=description.channels,
+        keypoints=description.keypoint_columns,
+    )
     reports: dict[Path, ImageReport] = {}
     samples: dict[int, list[tuple[int, str, int]]] = {}
     for report in parallel_map(inspect, list(tasks.values()), workers or available_cores()):
@@ -155,14 +162,14 @@ def write_check(
     Args:
         report: The result of `check_dataset`.
         out: Folder, made where it is missing; it must not be inside a folder of the data set's images or labels.
-        sheets: Whether to draw a picture sheet for every class.
+        sheets: Whether to draw an image sheet for every class.
         workers: Processes for the sheets; 0 takes every core.
         progress: Called with the sheets done and to do.
 
     Raises:
         ConfigError: `out` is inside the data set.
     """
-    refuse_inside("--out", out, report.description)
+    refuse_inside("out", out, report.description)
     make_folder(out)
     for old in (out / "near_identical.csv", *(out / "sheets").glob("[0-9][0-9]*_*.png")):
         old.unlink(missing_ok=True)
@@ -176,22 +183,20 @@ def write_check(
         from reg_yolo.data.check.class_sheets import write_class_sheets
 
         counts = [sum(column) for column in zip(*report.objects.values(), strict=True)]
-        written += write_class_sheets(
-            report.description.class_names, counts, report.samples, out / "sheets", workers, progress
-        )
+        written += write_class_sheets(report.description, counts, report.samples, out / "sheets", workers, progress)
     return written
 
 
 def _check_arguments(task: str, imgsz: int, same_iou: float, other_iou: float, near_bits: int) -> None:
     if task not in TASKS:
-        raise ConfigError(f"--task: got {task!r}, expected {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
+        raise ConfigError(f"task: got {task!r}, expected {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     if imgsz < 32:
-        raise ConfigError(f"--imgsz: got {imgsz}, expected 32 pixels or more.")
-    for name, value in (("--same-iou", same_iou), ("--other-iou", other_iou)):
+        raise ConfigError(f"imgsz: got {imgsz}, expected 32 pixels or more")
+    for name, value in (("same_iou", same_iou), ("other_iou", other_iou)):
         if not 0 < value <= 1:
-            raise ConfigError(f"{name}: got {value}, expected a number above 0 and up to 1.")
+            raise ConfigError(f"{name}: got {value}, expected a number above 0 and up to 1")
     if not 0 <= near_bits <= _FARTHEST_BITS:
-        raise ConfigError(f"--near-bits: got {near_bits}, expected 0 to {_FARTHEST_BITS} of 256 bits.")
+        raise ConfigError(f"near_bits: got {near_bits}, expected 0 to {_FARTHEST_BITS} of 256 bits")
 
 
 def _require_extra() -> None:
@@ -238,6 +243,7 @@ def _between_images(
     found += opencv_findings()
     found += shared_findings(list(reports.values()), listed, overlapping)
     found += orphan_findings(description, listed)
+    found += path_findings(description)
     objects: dict[str, Counter[int]] = {}
     for split, images in listed.items():
         of_split = [reports[image] for image in images]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from reg_yolo.data.dataset.dataset_yaml import IMAGE_SUFFIXES, SPLITS, DatasetDescription, label_path_for
+from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, label_path_for
 from reg_yolo.data.dataset.findings import Finding
+from reg_yolo.data.dataset.image_finder import IMAGE_SUFFIXES
 from reg_yolo.data.images.near_identical import near_identical
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def shared_findings(
     for report in reports:
         file = os.path.realpath(report.task.path)
         # Broken and empty files are named as such.
-        if report.picture.size is not None and file not in seen:
-            alike[report.picture.digest].append(report)
+        if report.facts.size is not None and file not in seen:
+            alike[report.facts.digest].append(report)
             seen.add(file)
     for copies in alike.values():
         first_copy = copies[0].task
@@ -151,6 +152,16 @@ def class_findings(
     return found
 
 
+def path_findings(description: DatasetDescription) -> list[Finding]:
+    """What the YAML says of another machine or another task: paths found elsewhere, keypoints that are left out."""
+    found = [Finding("path-elsewhere", "", description.yaml_path, None, note) for note in description.notes]
+    if description.keypoint_columns:
+        message = f"kpt_shape: the last {description.keypoint_columns} columns of a row are left out, its box is taken"
+        line = YamlLines(description.yaml_path).line("kpt_shape")
+        found.append(Finding("keypoints-left-out", "", description.yaml_path, line, message))
+    return found
+
+
 def note_findings(description: DatasetDescription, split: str, reports: Sequence[ImageReport]) -> list[Finding]:
     """What is no fault but ought to be known of a split: images without labels, images that EXIF turns."""
     found = []
@@ -158,7 +169,7 @@ def note_findings(description: DatasetDescription, split: str, reports: Sequence
         ("image-unlabelled", [r for r in reports if not r.labelled], "have no label file, the first is"),
         (
             "image-upright",
-            [r for r in reports if r.picture.orientation != 1 and not r.picture.stays_turned],
+            [r for r in reports if r.facts.orientation != 1 and not r.facts.stays_turned],
             "are stored turned; their labels must fit the upright picture. The first is",
         ),
     ):
@@ -169,13 +180,11 @@ def note_findings(description: DatasetDescription, split: str, reports: Sequence
 
 
 def near_findings(reports: Sequence[ImageReport], near_bits: int) -> tuple[list[Finding], list[NearRow]]:
-    """One finding for every group of nearly identical pictures, and one row for every picture of a group."""
+    """One finding for every group of nearly identical images, and one row for every image of a group."""
     found, rows = [], []
-    hashed = [report for report in reports if report.picture.signs is not None]
+    hashed = [report for report in reports if report.facts.signs is not None]
     paths, splits = [r.task.path for r in hashed], [r.task.split for r in hashed]
-    near = near_identical(
-        [r.picture.signs or b"" for r in hashed], splits, [r.picture.digest for r in hashed], near_bits
-    )
+    near = near_identical([r.facts.signs or b"" for r in hashed], splits, [r.facts.digest for r in hashed], near_bits)
     for number, group in enumerate(near.groups, start=1):
         of_split: dict[str, list[Path]] = {}
         for index in group:

@@ -30,6 +30,7 @@ def plan_classes(
     rename: Mapping[str, str],
     drop: Iterable[str],
     order: Sequence[str] | None = None,
+    empty_roots: Sequence[str] = (),
 ) -> ClassPlan:
     """Decide the classes of the result.
 
@@ -38,6 +39,7 @@ def plan_classes(
         rename: New name by old name; several old names may get the same new one.
         drop: Old names to leave out.
         order: All classes of the result in their order; None keeps the source's order.
+        empty_roots: Classes that the source has left out itself; `drop` and `rename` may name them all the same.
 
     Raises:
         DataError: If `rename` or `drop` names a class that the source does not have, or the source has one that
@@ -45,15 +47,15 @@ def plan_classes(
     """
     dropped = [_composed(name) for name in drop]
     renamed = {_composed(old): _composed(new) for old, new in rename.items()}
-    for option, names in (("--map", list(renamed)), ("--drop", dropped)):
+    for parameter, names in (("rename", list(renamed)), ("drop", dropped)):
         for name in names:
-            if name not in found:
+            if name not in found and name not in empty_roots:
                 known = ", ".join(found) or "none"
                 hint = did_you_mean(name, found)
-                raise DataError(f"{option}: the source has no class {name!r}; it has {known}.{hint}")
+                raise DataError(f"{parameter}: the source has no class {name!r}; it has {known}.{hint}")
     both = sorted(set(dropped) & set(renamed))
     if both:
-        raise DataError(f"class {both[0]!r} stands in --map and in --drop; choose one of them.")
+        raise DataError(f"class {both[0]!r} stands in rename and in drop; choose one of them")
     targets = {name: None if name in dropped else renamed.get(name, name) for name in found}
     wanted = list(dict.fromkeys(name for name in targets.values() if name is not None))
     if order is not None:
@@ -61,12 +63,12 @@ def plan_classes(
         foreign = [old for old, new in targets.items() if new is not None and new not in ordered]
         if foreign:
             raise DataError(
-                f"--classes does not name the class {foreign[0]!r} of the source; add it there, or use "
-                f"--map {foreign[0]}=NAME or --drop {foreign[0]}.{did_you_mean(foreign[0], ordered)}"
+                f"classes: the class {foreign[0]!r} of the source is missing; add it, rename it or drop it."
+                f"{did_you_mean(foreign[0], ordered)}"
             )
         wanted = ordered
     if not wanted:
-        raise DataError("no class is left; the source declares none, or --drop names them all.")
+        raise DataError("no class is left; the source declares none, or drop names them all")
     return ClassPlan(wanted, targets)
 
 
@@ -80,9 +82,9 @@ def parse_renames(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         old, equals, new = (part.strip() for part in word.partition("="))
         if not (old and equals and new):
-            raise DataError(f"--map {word}: expected OLD=NEW, such as --map sign=warning_sign.")
+            raise DataError(f"rename: got {word!r}, expected OLD=NEW such as sign=warning_sign")
         if renames.get(old, new) != new:
-            raise DataError(f"--map gives the class {old!r} two names, {renames[old]!r} and {new!r}.")
+            raise DataError(f"rename: the class {old!r} gets two names, {renames[old]!r} and {new!r}")
         renames[old] = new
     return renames
 
@@ -101,7 +103,7 @@ def read_class_order(text: str | None) -> list[str] | None:
     repeated = [name for name in names if names.count(name) > 1]
     if not all(names) or repeated:
         fault = f"{repeated[0]!r} stands twice" if all(names) else "a name is empty"
-        raise DataError(f"--classes {text}: {fault}; expected names such as a,b,c or a data-set YAML.")
+        raise DataError(f"classes: in {text!r} {fault}; expected names such as a,b,c or a data-set YAML")
     return names
 
 

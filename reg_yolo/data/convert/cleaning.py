@@ -1,20 +1,20 @@
-"""Of the objects of one picture, those that are wanted and can be trained on, in pixels of the upright picture."""
+"""Of the objects of one image, those that are wanted and can be trained on, in pixels of the upright image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from reg_yolo.data.convert.classes import ClassPlan
-from reg_yolo.data.convert.image_files import Picture
+from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.convert.report import ASKED, CHANGED, DROPPED
 from reg_yolo.data.objects.annotations import AnnotatedImage, ObjectAnnotation, Remark
 from reg_yolo.data.objects.fitting import TWICE, fit_object
-from reg_yolo.data.objects.orientation import fit_to_picture, scale_objects, upright_size
+from reg_yolo.data.objects.orientation import fit_to_image, scale_objects, upright_size
 from reg_yolo.data.objects.outlines import bounds
 
-CROWD = "crowd region (iscrowd); --keep-crowd takes it as an object"
-DIFFICULT = "difficult (--drop-difficult)"
-BOX_ONLY = "box only (--rows polygons)"
+CROWD = "crowd region (iscrowd); keep_crowd takes it as an object"
+DIFFICULT = "difficult"
+BOX_ONLY = "box only (rows=polygons)"
 
 
 ROW_CHOICES = ("mixed", "boxes", "polygons")
@@ -29,7 +29,7 @@ class CleaningRules:
         drop_difficult: Whether what Pascal VOC calls difficult is left out.
         rows: `mixed` keeps outlines and boxes, `boxes` takes the box around every outline, `polygons` leaves out what
             has a box only.
-        exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw`.
+        exif: What labels of EXIF-rotated images refer to: `auto`, `upright` or `raw`.
     """
 
     keep_crowd: bool = False
@@ -50,7 +50,7 @@ def select_objects(
     for item in image.objects:
         target = plan.targets.get(item.class_name)
         if target is None:
-            remarks.append(_remark(ASKED, image, item, f"class {item.class_name} (--drop)"))
+            remarks.append(_remark(ASKED, image, item, f"class {item.class_name}"))
         elif item.difficult and rules.drop_difficult:
             remarks.append(_remark(ASKED, image, item, DIFFICULT))
         elif item.crowd and not rules.keep_crowd:
@@ -62,20 +62,20 @@ def select_objects(
 
 
 def place_objects(
-    image: AnnotatedImage, objects: list[ObjectAnnotation], picture: Picture, rules: CleaningRules
+    image: AnnotatedImage, objects: list[ObjectAnnotation], picture: OpenedImage, rules: CleaningRules
 ) -> tuple[list[ObjectAnnotation], list[Remark], str]:
-    """Fit objects into their picture, in place.
+    """Fit objects into their image, in place.
 
     Returns:
-        The objects that can be trained on, what was left out or changed, and why the whole picture cannot be used
+        The objects that can be trained on, what was left out or changed, and why the whole image cannot be used
         ("" where it can).
     """
     size = upright_size(*picture.size, picture.orientation)
     if image.normalized:
-        # Fractions state no size; Ultralytics takes them as the upright picture's.
+        # Fractions state no size; Ultralytics takes them as the upright image's.
         scale_objects(objects, *(picture.size if rules.exif == "raw" else size))
     stated = None if image.normalized else image.size
-    changed, fault = fit_to_picture(objects, stated, picture.size, picture.orientation, rules.exif)
+    changed, fault = fit_to_image(objects, stated, picture.size, picture.orientation, rules.exif)
     if fault:
         return [], [], fault
     remarks = [Remark(CHANGED, image.name, "", "", changed)] if changed else []
@@ -101,7 +101,7 @@ def place_objects(
 
 
 def hides_objects(remarks: list[Remark]) -> bool:
-    """Whether something is in a picture that no label shows, so that as background it would teach to overlook it."""
+    """Whether something is in an image that no label shows, so that as background it would teach to overlook it."""
     return any(remark.kind == DROPPED or remark.reason in (DIFFICULT, BOX_ONLY) for remark in remarks)
 
 

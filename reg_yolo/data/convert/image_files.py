@@ -1,4 +1,4 @@
-"""Reading the size of a picture, and writing it upright: copied byte for byte wherever that is the same."""
+"""Reading the size of an image, and writing it upright: copied byte for byte wherever that is the same."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from reg_yolo.data.convert.formats.labelme import read_embedded
-from reg_yolo.data.images.decoding import exif_orientation, undecodable_images
-from reg_yolo.data.objects.annotations import AnnotatedImage, PictureSource
+from reg_yolo.data.images.decoding import undecodable_images
+from reg_yolo.data.images.pixels import most_pixels, stored_geometry
+from reg_yolo.data.objects.annotations import AnnotatedImage, ImageSource
 from reg_yolo.errors import DataError, MediaError
 
 _JPEG_QUALITY = 95
-_LEAST_SIDE_PX = 10  # Ultralytics drops smaller pictures
-# What Pillow writes with EXIF data; a turned picture of another kind becomes a PNG.
+# Description, make, model, software, date and time, artist, copyright.
+_KEPT_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+_EXIF_FOLDER, _GPS_FOLDER = 0x8769, 0x8825
+_LEAST_SIDE_PX = 10  # Ultralytics drops smaller images
+# What Pillow writes with EXIF data; a turned image of another kind becomes a PNG.
 _WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF")
 _SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
 
 
 @dataclass
-class Picture:
-    """A picture that can be used, and what it takes to write it.
+class OpenedImage:
+    """An image that can be used, and what it takes to write it.
 
     Attributes:
         size: Width and height as stored.
@@ -38,7 +43,7 @@ class Picture:
     size: tuple[int, int]
     orientation: int
     suffix: str
-    source: PictureSource
+    source: ImageSource
     content: bytes | None = None
 
     def write(self, target: Path, *, link: bool = False) -> None:
@@ -59,11 +64,12 @@ class Picture:
 
     def _write_upright(self, target: Path) -> None:
         with Image.open(io.BytesIO(self.content) if self.content is not None else self.source.path) as stored:
+            # Before the pixels: Pillow turns a TIFF as it decodes it, and its tags are gone then.
+            exif = stored.getexif()
             upright = ImageOps.exif_transpose(stored)
             kind = "JPEG" if stored.format == "MPO" else stored.format
             kind = kind if kind in _WRITTEN else "PNG"
-            # Position and time of the exposure stay; only the orientation is gone.
-            options = {"exif": upright.getexif().tobytes(), "icc_profile": stored.info.get("icc_profile")}
+            options: dict[str, Any] = {"exif": _kept_exif(exif), "icc_profile": stored.info.get("icc_profile")}
             if kind in ("JPEG", "WEBP"):
                 options["quality"] = _JPEG_QUALITY
             if kind == "JPEG":
@@ -71,18 +77,30 @@ class Picture:
             upright.save(target, kind, **options)
 
 
-class PictureReader:
-    """Opens pictures one after the other; of a video the frames must come in order to be fast."""
+def _kept_exif(exif: Image.Exif) -> bytes:
+    """Return what stays in a turned image: time, position and camera, and not its orientation."""
+    kept = Image.Exif()
+    for tag in _KEPT_TAGS:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for folder in (_EXIF_FOLDER, _GPS_FOLDER):
+        tags = exif.get_ifd(folder)
+        if tags:
+            kept[folder] = dict(tags)
+    return kept.tobytes()
+
+
+class ImageReader:
+    """Opens images one after the other; of a video the frames must come in order to be fast."""
 
     def __init__(self) -> None:
         self._video: tuple[Path, cv2.VideoCapture] | None = None
         self._next_frame = 0
 
-    def read(self, image: AnnotatedImage) -> tuple[Picture | None, str]:
-        """Return the picture, or None and why it cannot be used."""
+    def read(self, image: AnnotatedImage) -> tuple[OpenedImage | None, str]:
+        """Return the image, or None and why it cannot be used."""
         source = image.source
-        if source is None:
-            return None, image.missing or "picture not found"
+        assert source is not None
         if source.frame is not None:
             return self._read_frame(source)
         content = None
@@ -93,21 +111,24 @@ class PictureReader:
                 return None, "the picture in its imageData cannot be decoded"
         elif problems := undecodable_images([source.path], workers=1):
             return None, f"the picture cannot be used: {problems[0].reason}"
+        most_pixels()
         try:
             with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
-                size, kind = opened.size, opened.format or ""
-                orientation = exif_orientation(opened)
+                kind = opened.format or ""
+                size, orientation = stored_geometry(io.BytesIO(content) if content is not None else source.path)
                 if content is not None or orientation != 1:
                     opened.load()
         # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError, ImportError):
+        except (UnidentifiedImageError, OSError, SyntaxError, LookupError, ValueError, ImportError):
+            return None, "the picture cannot be decoded"
+        except Image.DecompressionBombError:
             return None, "the picture cannot be decoded"
         if min(size) < _LEAST_SIDE_PX:
             return None, f"the picture has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
         suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
         if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
             suffix = ".png"
-        return Picture(size, orientation, suffix, source, content), ""
+        return OpenedImage(size, orientation, suffix, source, content), ""
 
     def close(self) -> None:
         """Close the video that was read last."""
@@ -115,7 +136,7 @@ class PictureReader:
             self._video[1].release()
             self._video = None
 
-    def _read_frame(self, source: PictureSource) -> tuple[Picture | None, str]:
+    def _read_frame(self, source: ImageSource) -> tuple[OpenedImage | None, str]:
         frame = source.frame or 0
         if self._video is None or self._video[0] != source.path or frame < self._next_frame:
             self.close()
@@ -132,4 +153,4 @@ class PictureReader:
             return None, "the video ends before this frame"
         self._next_frame += 1
         _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        return Picture((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""
+        return OpenedImage((pixels.shape[1], pixels.shape[0]), 1, ".jpg", source, encoded.tobytes()), ""

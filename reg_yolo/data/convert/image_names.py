@@ -1,25 +1,28 @@
-"""Names of the written pictures: the source's own, told apart by their folders where two would be the same."""
+"""Names of the written images: the source's own, told apart by their folders where two would be the same."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from reg_yolo.data.dataset.image_finder import path_parts
 from reg_yolo.data.objects.annotations import AnnotatedImage
 
 # File systems take 255 bytes; a suffix, a number and the dots of temporary files come on top.
 _LONGEST_BYTES = 220
 
 
-def picture_stems(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Return a name without suffix for every picture, unique within its split whatever the case of its letters.
+def image_stems(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Return a name without suffix for every image, unique within its split whatever the case of its letters.
 
-    A name that several pictures of a split share gets the names of as many folders in front as tell them apart, such as
+    A name that several images of a split share gets the names of as many folders in front as tell them apart, such as
     `day1__000123`; where those do not, a number in the order of `images`.
     """
-    paths = [_parts(image) for image in images]
+    common = _common_folder(images)
+    paths = [_parts(image, common) for image in images]
     splits = [image.split or "train" for image in images]
     longest = max((len(parts) for parts in paths), default=0)
     chosen = [parts[-1] for parts in paths]
@@ -44,9 +47,23 @@ def picture_stems(images: Sequence[AnnotatedImage]) -> list[str]:
     return result
 
 
-def _parts(image: AnnotatedImage) -> list[str]:
+def _common_folder(images: Sequence[AnnotatedImage]) -> Path | None:
+    """The folder that all files have in common: what is above it belongs in no name."""
+    files = [image.source.path for image in images if image.source is not None and image.source.frame is None]
+    try:
+        return Path(os.path.commonpath([str(path.parent) for path in files])) if files else None
+    except ValueError:
+        # Two drives of Windows.
+        return None
+
+
+def _parts(image: AnnotatedImage, common: Path | None) -> list[str]:
     source = image.source
-    path = PurePosixPath(source.path.as_posix()) if source and source.frame is None else PurePosixPath(image.name)
+    path = PurePosixPath(*path_parts(image.name))
+    if source and source.frame is None:
+        place = source.path
+        place = place.relative_to(common) if common is not None and place.is_relative_to(common) else place
+        path = PurePosixPath(*path_parts(place.as_posix()))
     if source is not None and source.embedded:
         path = path.with_suffix("")
     own = path.name if source is not None and (source.frame is not None or source.embedded) else path.stem

@@ -28,10 +28,10 @@ class ConversionSummary:
         format_name: Format of the source.
         result: The data-set YAML, or the folder of COCO files.
         class_names: Classes in the order of their indices.
-        images: Pictures written, by split.
+        images: Images written, by split.
         background: Those of them without objects, by split.
-        unlabelled: Pictures without objects that were left out.
-        pictures_lost: Pictures that were not found or cannot be used.
+        unlabelled: Images without objects that were left out.
+        images_lost: Images that were not found or cannot be used.
         polygons: Objects with an outline, by class.
         boxes: Objects with a box only, by class.
         remarks: Everything left out or changed.
@@ -45,14 +45,14 @@ class ConversionSummary:
     images: Counter[str] = field(default_factory=Counter)
     background: Counter[str] = field(default_factory=Counter)
     unlabelled: int = 0
-    pictures_lost: int = 0
+    images_lost: int = 0
     polygons: Counter[str] = field(default_factory=Counter)
     boxes: Counter[str] = field(default_factory=Counter)
     remarks: list[Remark] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def count(self, split: str, objects: Sequence[object], class_counts: Sequence[tuple[str, bool]]) -> None:
-        """Add one written picture: its split, its objects, and class and kind (has an outline) of each."""
+        """Add one written image: its split, its objects, and class and kind (has an outline) of each."""
         self.images[split] += 1
         self.background[split] += not objects
         for name, outlined in class_counts:
@@ -66,7 +66,7 @@ class ConversionSummary:
         rows = [(name, str(self.polygons[name]), str(self.boxes[name])) for name in self.class_names]
         lines.append(text_table(["class", "outlines", "boxes only"], rows))
         if self.unlabelled:
-            lines += ["", f"Pictures without objects left out: {self.unlabelled}; --background keeps them."]
+            lines += ["", f"Pictures without objects left out: {self.unlabelled}; background keeps them."]
         causes = Counter((remark.kind, remark.reason) for remark in self.remarks)
         if causes:
             lines += ["", f"Left out or changed, each one named in {REPORT_NAME}:"]
@@ -83,7 +83,7 @@ class ConversionSummary:
             lines += [
                 "",
                 "Outlines and boxes stand side by side: check and train them as the joint task. For detection convert",
-                "with --rows boxes, for segmentation with --rows polygons.",
+                "with rows=boxes, for segmentation with rows=polygons.",
             ]
         if set(self.images) == {"train"} and self.result.suffix == ".yaml":
             command = f"reg-yolo data split {quote(str(self.result))} --by drive --val 0.2"

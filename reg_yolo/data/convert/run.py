@@ -19,21 +19,24 @@ from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.classes import ClassPlan, plan_classes
 from reg_yolo.data.convert.cleaning import ROW_CHOICES, CleaningRules, hides_objects, place_objects, select_objects
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.image_files import Picture, PictureReader
-from reg_yolo.data.convert.image_names import picture_stems
+from reg_yolo.data.convert.image_files import ImageReader, OpenedImage
+from reg_yolo.data.convert.image_names import image_stems
 from reg_yolo.data.convert.report import ASKED, DROPPED, REPORT_NAME, ConversionSummary
 from reg_yolo.data.convert.writers.coco import CocoWriter
 from reg_yolo.data.convert.writers.yolo import YoloWriter
+from reg_yolo.data.dataset.image_finder import NOT_FOUND
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.data.objects.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.errors import DataError, MediaError
 from reg_yolo.files import whole_folder
 
 _WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, "coco": CocoWriter}
+# Pictures hardly shrink in a zip, labels by ten times.
+_ALWAYS_UNPACKED, _MOST_TIMES = 2_000_000_000, 100
 EMPTIED = "none of its objects can be used"
 
 
-def convert(
+def convert_dataset(
     source: str | Path,
     out: str | Path,
     *,
@@ -50,47 +53,54 @@ def convert(
     exif: str = "auto",
     link: bool = False,
     strict: bool = False,
+    max_unpacked_gb: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ConversionSummary:
-    """Convert an export of COCO, CVAT, Labelme, Pascal VOC or YOLO into one set.
+    """Convert an export of an annotation tool into one set.
 
     Args:
         source: A folder, a zip of one, or one JSON, XML or YAML file.
         out: The folder to be made; it appears when it is complete.
-        source_format: `coco`, `cvat`, `labelme`, `voc` or `yolo`; None recognises it.
+        source_format: One of `formats.recognise.FORMATS`, such as `coco` or `cvat`; None recognises it.
         to: `yolo` for images/, labels/ and data.yaml, `coco` for images/ and annotations/instances_SPLIT.json.
         rows: `mixed` writes outlines and boxes as they are, for joint training; `boxes` the box around every outline,
             for detection; `polygons` leaves out what has a box only, for segmentation.
-        images: A further folder in which pictures are looked for.
+        images: A further folder in which images are looked for.
         rename: New class name by old one; several may become one.
         drop: Classes to leave out, by their old names.
         classes: All classes of the result in their order; None keeps the source's order.
-        background: Keep pictures without objects. A picture whose objects were all found unusable is not background.
+        background: Keep images without objects. An image whose objects were all found unusable is not background.
         drop_difficult: Leave out what Pascal VOC calls difficult; such objects are real, and are kept otherwise.
         keep_crowd: Take COCO's crowd regions as objects; CVAT exports brush masks as such.
-        exif: What labels of EXIF-rotated pictures refer to: `auto`, `upright` or `raw` (see `orientation`).
-        link: Hard-link pictures that need no change instead of copying them.
+        exif: What labels of EXIF-rotated images refer to: `auto`, `upright` or `raw` (see `orientation`).
+        link: Hard-link images that need no change instead of copying them.
         strict: Raise if anything would be left out that the arguments do not ask for.
-        progress: Called with the pictures done and to do.
+        max_unpacked_gb: Gigabytes that a zip may unpack to; None allows 2 GB, or 100 times the zip where that is more.
+        progress: Called with the images done and to do.
 
     Raises:
         DataError: If the source is not understood, an argument names what there is not, or nothing is left to write.
     """
     source, out = Path(source), Path(out)
-    for option, value, known in (
-        ("--to", to, tuple(_WRITERS)),
-        ("--rows", rows, ROW_CHOICES),
-        ("--exif", exif, EXIF_CHOICES),
+    for parameter, value, known in (
+        ("to", to, tuple(_WRITERS)),
+        ("rows", rows, ROW_CHOICES),
+        ("exif", exif, EXIF_CHOICES),
     ):
         if value not in known:
-            raise DataError(f"{option} {value}: expected {', '.join(known)}.{did_you_mean(value, known)}")
+            raise DataError(f"{parameter}: got {value!r}, expected {', '.join(known)}.{did_you_mean(value, known)}")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{out} lies inside {source}; name a folder outside of it.")
-    with whole_folder(out) as folder, _unpacked(source, folder) as unpacked:
+    with whole_folder(out) as folder, _unpacked(source, folder, max_unpacked_gb) as unpacked:
         annotated = read_annotations(unpacked, source_format, Path(images) if images is not None else None)
-        plan = plan_classes(annotated.class_names, rename or {}, drop, classes)
+        lost = [*annotated.remarks, *(remark for image in annotated.images for remark in image.left_out)]
+        if not annotated.class_names and classes is None and any(remark.kind == DROPPED for remark in lost):
+            # Nothing but objects that cannot be read: say which.
+            _refuse_losses(ConversionSummary(out, "", [], remarks=lost), source, strict)
+        plan = plan_classes(annotated.class_names, rename or {}, drop, classes, annotated.empty_roots)
         summary = ConversionSummary(out, annotated.format_name, plan.names)
         summary.remarks, summary.notes = annotated.remarks, annotated.notes
+        summary.images_lost = annotated.images_lost
         rules = CleaningRules(keep_crowd, drop_difficult, rows, exif)
         writer = _WRITERS[to](folder, plan.names, link=link)
         try:
@@ -116,23 +126,26 @@ def _usable(
     *,
     background: bool,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[AnnotatedImage, str, Picture, list[ObjectAnnotation]]]:
-    """Yield every picture that is to be written, with its new name and its objects in pixels."""
-    reader = PictureReader()
-    stems = picture_stems(annotated.images)
+) -> Iterator[tuple[AnnotatedImage, str, OpenedImage, list[ObjectAnnotation]]]:
+    """Yield every image that is to be written, with its new name and its objects in pixels."""
+    reader = ImageReader()
+    stems = image_stems(annotated.images)
     try:
         for done, (image, stem) in enumerate(zip(annotated.images, stems, strict=True), start=1):
             objects, remarks = select_objects(image, plan, rules)
             picture, fault = None, ""
-            if objects or (background and not hides_objects(remarks)):
+            if image.source is None:
+                # With or without objects: nobody asked for it to be left out.
+                fault = image.missing or NOT_FOUND
+            elif objects or (background and not hides_objects(remarks)):
                 picture, fault = reader.read(image)
                 if picture is not None:
                     objects, more, fault = place_objects(image, objects, picture, rules)
                     remarks += more
             hidden = hides_objects(remarks)
             if fault:
-                summary.pictures_lost += 1
-                remarks.append(Remark(DROPPED, image.name, "", "", fault))
+                summary.images_lost += 1
+                remarks.append(Remark(DROPPED, image.name, image.detail, "", fault))
             elif picture is not None and (objects or (background and not hidden)):
                 yield image, stem, picture, objects
             elif hidden:
@@ -152,23 +165,25 @@ def _refuse_losses(summary: ConversionSummary, source: Path, strict: bool) -> No
     shown = [f"  {r.file} {r.place}".rstrip() + f": {r.reason}" for r in losses[:5]]
     shown += [f"  ... and {len(losses) - 5} more"] if len(losses) > 5 else []
     if not summary.images:
-        hint = "" if losses else " No picture has an object; --background keeps pictures without."
+        hint = "" if losses else " No picture has an object; background keeps pictures without."
         raise DataError("\n".join([f"{source}: nothing is left to write.{hint}", *shown]))
     if strict and losses:
-        raise DataError("\n".join([f"{source}: --strict, and {len(losses)} things would be left out:", *shown]))
+        raise DataError("\n".join([f"{source}: strict, and {len(losses)} things would be left out:", *shown]))
 
 
 @contextmanager
-def _unpacked(source: Path, beside: Path) -> Iterator[Path]:
+def _unpacked(source: Path, beside: Path, max_unpacked_gb: float | None) -> Iterator[Path]:
     """Yield the source itself, or the folder that a zip was unpacked into for the time being."""
     if source.suffix.lower() != ".zip" or not source.is_file():
         yield source
         return
+    automatic = max(_ALWAYS_UNPACKED, _MOST_TIMES * source.stat().st_size)
+    most_bytes = automatic if max_unpacked_gb is None else int(max_unpacked_gb * 1e9)
     folder = Path(tempfile.mkdtemp(prefix=f"{beside.name}.zip.", dir=beside.parent))
     try:
         try:
             with _opened_zip(source) as archive:
-                archive.extractall(folder)
+                _unpack(archive, source, folder, most_bytes)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
             raise DataError(f"{source} cannot be unpacked: {error}.") from None
         try:
@@ -177,6 +192,24 @@ def _unpacked(source: Path, beside: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(str(folder), str(source))) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(archive: zipfile.ZipFile, source: Path, folder: Path, most_bytes: int) -> None:
+    """Unpack an archive whose folders may be parted by backslashes, after a look at the sizes that it declares."""
+    entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    free = shutil.disk_usage(folder).free
+    if size > most_bytes:
+        raise DataError(
+            f"{source} unpacks to {size / 1e9:.1f} GB, more than the {most_bytes / 1e9:.1f} GB that are allowed for "
+            "it; max_unpacked_gb allows more"
+        )
+    if size > free:
+        raise DataError(f"{source} unpacks to {size / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")
+    for entry in entries:
+        # zipfile takes out what leads out of the folder; a backslash it takes for a letter.
+        entry.filename = entry.filename.replace("\\", "/")
+        archive.extract(entry, folder)
 
 
 def _opened_zip(source: Path) -> zipfile.ZipFile:

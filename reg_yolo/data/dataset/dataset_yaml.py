@@ -5,26 +5,27 @@ the ``path: ./`` that CVAT writes means another place on every machine. Here it 
 `DatasetDescription.write_for_ultralytics` hands upstream a copy in which every path is absolute.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.class_names import read_class_names
+from reg_yolo.data.dataset.image_finder import IMAGE_SUFFIXES, ImageFinder, ends_below, path_parts
+from reg_yolo.data.dataset.split_words import split_of
+from reg_yolo.data.dataset.yaml_files import read_yaml_mapping
 from reg_yolo.errors import DataError
-from reg_yolo.files import replace_text
+from reg_yolo.files import open_regular, replace_text
 
 SPLITS = ("train", "val", "test")
 
-# Upstream lists files by these suffixes (lower-cased) and passes over all others without a word.
-IMAGE_SUFFIXES = frozenset(
-    {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
-)
+_KEYPOINT_KEYS = frozenset({"kpt_shape", "flip_idx", "kpt_names"})
 
 # Upstream executes a data set's `download:` script when images are missing; ours must not reach it.
 _DROPPED_KEYS = frozenset({"path", "names", "nc", "download", "yaml_file", "validation", *SPLITS})
@@ -41,6 +42,7 @@ class DatasetDescription:
         splits: By split name, the image folders and list files (``.txt``) that make it up. A split that the YAML does
             not name is absent.
         extra: Further keys of the YAML, passed through to Ultralytics unread (``channels``, for one).
+        notes: Sentences about paths of another machine that were found elsewhere.
     """
 
     yaml_path: Path
@@ -48,6 +50,7 @@ class DatasetDescription:
     names: dict[int, str]
     splits: dict[str, list[Path]]
     extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -59,6 +62,26 @@ class DatasetDescription:
         """Channels of the images: 3, unless the YAML says otherwise."""
         channels = self.extra.get("channels", 3)
         return channels if isinstance(channels, int) else 3
+
+    @property
+    def keypoint_columns(self) -> int:
+        """Columns behind a box that hold its keypoints: K * D of a set with `kpt_shape: [K, D]`, 0 of any other."""
+        shape = self.extra.get("kpt_shape")
+        if not isinstance(shape, list) or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
+            return 0
+        return int(shape[0] * shape[1])
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences that every command shows: paths found elsewhere, keypoints left out."""
+        if not self.keypoint_columns:
+            return self.notes
+        return [*self.notes, "a set with keypoints (kpt_shape): the box of every row is taken, its keypoints are not"]
+
+    def without_keypoints(self) -> DatasetDescription:
+        """Return the description of the same set with boxes only."""
+        extra = {key: value for key, value in self.extra.items() if key not in _KEYPOINT_KEYS}
+        return replace(self, extra=extra)
 
     @property
     def present_splits(self) -> list[str]:
@@ -83,7 +106,7 @@ class DatasetDescription:
             if source.is_dir():
                 found += glob.glob(os.path.join(glob.escape(str(source)), "**", "*.*"), recursive=True)  # noqa: PTH118, PTH207
             elif source.is_file():
-                found += _read_image_list(source, self.root)
+                found += _read_image_list(source, self.root, self.notes)
             else:
                 raise DataError(
                     f"{self.yaml_path}: '{split}:' points to {source}, which does not exist; paths are relative to "
@@ -126,7 +149,7 @@ class DatasetDescription:
                 replace_text(image_list, "".join(f"{image}\n" for image in self.images(split)))
                 mapping[split] = str(image_list)
         target = folder / f"{stem}.yaml"
-        replace_text(target, yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False))
+        replace_text(target, dump_yaml(mapping))
         return target
 
 
@@ -143,16 +166,19 @@ def read_dataset_yaml(path: str | Path, required: Collection[str] = ("train", "v
             named, does not exist or holds no image.
     """
     yaml_path = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would lose the folder of a linked YAML)
-    content = _load_mapping(yaml_path)
+    content = read_yaml_mapping(yaml_path)
     names = read_class_names(content, yaml_path)
-    root = _read_root(content, yaml_path)
+    notes: list[str] = []
+    root = _read_root(content, yaml_path, notes)
     if content.get("val") is None and content.get("validation") is not None:
         content["val"] = content["validation"]
     splits = {
-        split: _read_split(content[split], split, root, yaml_path) for split in SPLITS if content.get(split) is not None
+        split: _read_split(content[split], split, root, yaml_path, notes)
+        for split in SPLITS
+        if content.get(split) is not None
     }
     extra = {str(key): value for key, value in content.items() if key not in _DROPPED_KEYS}
-    description = DatasetDescription(yaml_path, root, names, splits, extra)
+    description = DatasetDescription(yaml_path, root, names, splits, extra, notes)
     for split in required:
         description.images(split)
     return description
@@ -187,45 +213,29 @@ def label_path_for(image: str | Path) -> Path:
     return Path(moved.rpartition(".")[0] + ".txt")
 
 
-def _load_mapping(yaml_path: Path) -> dict[str, Any]:
-    if yaml_path.is_dir():
-        raise DataError(f"{yaml_path} is a folder; name the data-set YAML file in it, such as {yaml_path}/data.yaml.")
-    try:
-        content = yaml.safe_load(yaml_path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"The data-set file {yaml_path} does not exist.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{yaml_path} is not UTF-8 text ({error.reason} at byte {error.start}).") from None
-    except OSError as error:
-        raise DataError(f"{yaml_path} cannot be read: {error.strerror}.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark is not None else ""
-        reason = getattr(error, "problem", None) or "it cannot be parsed"
-        raise DataError(f"{yaml_path}{place} is not valid YAML: {reason}.") from None
-    except (ValueError, OverflowError, RecursionError) as error:
-        # PyYAML lets these through: a date such as 2024-99-99, an escape that is no character, nesting without end.
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"{yaml_path} is not valid YAML: {reason}.") from None
-    if not isinstance(content, Mapping):
-        raise DataError(f"{yaml_path} is no data-set file: expected the keys 'train', 'val' and 'names'.")
-    return dict(content)
-
-
-def _read_root(content: Mapping[str, Any], yaml_path: Path) -> Path:
+def _read_root(content: Mapping[str, Any], yaml_path: Path, notes: list[str]) -> Path:
     raw = content.get("path")
     if raw is None:
         return yaml_path.parent.resolve()
     if not isinstance(raw, str):
         raise DataError(f"{yaml_path}: 'path' must be a folder, got {_kind(raw)}.")
-    return _resolve(yaml_path.parent, raw, "path", yaml_path)
+    root = _resolve(yaml_path.parent, raw, "path", yaml_path)
+    if root.exists():
+        return root
+    # A path of another machine: the folder of that name below the YAML, or the YAML's own.
+    named = [(split, content[split]) for split in SPLITS if isinstance(content.get(split), str)]
+    for below in (*(place for place, _ in ends_below(yaml_path.parent, raw)), yaml_path.parent):
+        if any(_below(below, entry, split) for split, entry in named):
+            notes.append(f"'path: {raw}' is not there: the splits are looked for in {below}")
+            return below.resolve()
+    return root
 
 
-def _read_split(raw: Any, split: str, root: Path, yaml_path: Path) -> list[Path]:
+def _read_split(raw: Any, split: str, root: Path, yaml_path: Path, notes: list[str]) -> list[Path]:
     entries = raw if isinstance(raw, list) else [raw]
     if not entries or not all(isinstance(entry, str) and entry for entry in entries):
         raise DataError(f"{yaml_path}: '{split}' must be a folder, a .txt list of images or a list of those.")
-    return [_resolve_source(entry, split, root, yaml_path) for entry in entries]
+    return [_resolve_source(entry, split, root, yaml_path, notes) for entry in entries]
 
 
 def _resolve(base: Path, entry: str, key: str, yaml_path: Path) -> Path:
@@ -236,28 +246,59 @@ def _resolve(base: Path, entry: str, key: str, yaml_path: Path) -> Path:
         raise DataError(f"{yaml_path}: '{key}' is {entry!r}, which cannot be a path.") from None
 
 
-def _resolve_source(entry: str, split: str, root: Path, yaml_path: Path) -> Path:
+def _resolve_source(entry: str, split: str, root: Path, yaml_path: Path, notes: list[str]) -> Path:
     source = _resolve(root, entry, split, yaml_path)
-    if not source.exists() and entry.startswith("../"):
+    if source.exists():
+        return source
+    below = _below(root, entry, split) or _below(yaml_path.parent, entry, split)
+    if below is None:
+        return source
+    if not entry.startswith("../"):
         # Roboflow exports say ../train/images and mean train/images; upstream forgives it as well.
-        beside = _resolve(root, entry[3:], split, yaml_path)
-        if beside.exists():
-            return beside
-    return source
+        notes.append(f"'{split}: {entry}' is not there: {below} is taken")
+    return below.resolve()
 
 
-def _read_image_list(source: Path, root: Path) -> list[str]:
-    """Read a list file; a relative line is looked for beside the list first, then under the data set's root."""
+def _below(folder: Path, entry: str, split: str) -> Path | None:
+    """Return where a path of another machine is below a folder; a last part such as `images` alone tells too little."""
+    whole = len(path_parts(entry))
+    for place, count in ends_below(folder, entry):
+        if count == whole or count > 1 or place.is_file() or split_of(place.name) == split:
+            return place
+    return None
+
+
+def _read_image_list(source: Path, root: Path, notes: list[str]) -> list[str]:
+    """Read a list file; a relative line is looked for beside the list first, then under the data set's root.
+
+    A line that is in neither place is found by the end of its path below them, which a note says, or stays as it is.
+    """
     try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        with open_regular(source) as stream:
+            lines = stream.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{source} is no list of images: it is not UTF-8 text.") from None
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}.") from None
     images = []
+    elsewhere: list[str] = []
+    finder: ImageFinder | None = None
     for line in map(str.strip, lines):
         if not line:
             continue
         beside = os.path.normpath(source.parent / line)
-        images.append(beside if line.startswith("./") or Path(beside).exists() else os.path.normpath(root / line))
+        image = beside if line.startswith("./") or os.path.exists(beside) else os.path.normpath(root / line)  # noqa: PTH110
+        if not os.path.exists(image):  # noqa: PTH110
+            finder = finder or ImageFinder([source.parent, root])
+            found = finder.find(line, source.parent).path
+            if found is not None:
+                image = os.path.abspath(found)  # noqa: PTH100
+                elsewhere.append(f"{line} as {os.path.relpath(image, root)}")
+        images.append(image)
+    if elsewhere:
+        note = f"{source.name}: lines found by the end of their path: {len(elsewhere)}, such as {elsewhere[0]}"
+        # The list is read more than once.
+        notes += [note] if note not in notes else []
     return images
 
 

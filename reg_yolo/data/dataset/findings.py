@@ -1,10 +1,10 @@
 """What a check of a data set finds: one finding a fault, its code, and how findings are listed."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from reg_yolo.text_tables import csv_text as rows_as_csv
 
 CODES: dict[str, tuple[str, str]] = {
     "split-missing": ("error", "a split that training needs is not named"),
@@ -32,6 +32,9 @@ CODES: dict[str, tuple[str, str]] = {
     "class-missing": ("warning", "a class without an object in a split"),
     "class-rare": ("warning", "a class with few objects"),
     "opencv-versions": ("warning", "two packages of OpenCV at different versions"),
+    "keypoints-left-out": ("warning", "a set with keypoints, of which the boxes are taken"),
+    "image-dark": ("warning", "an image of 16 bits that is nearly black once it is read with 8"),
+    "path-elsewhere": ("note", "a path of the YAML that is not there; what it means was found elsewhere"),
     "image-unlabelled": ("note", "images without a label file; they train as background"),
     "image-upright": ("note", "images that EXIF turns upright before they are trained on"),
 }
@@ -102,12 +105,8 @@ def findings_csv(findings: Sequence[Finding]) -> str:
 
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV with a byte-order mark, without which Excel reads Thai letters as others."""
-    text = io.StringIO()
-    text.write("\ufeff")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows([printable(str(cell)) if cell is not None else "" for cell in row] for row in rows)
-    return text.getvalue()
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    return "\ufeff" + rows_as_csv([headings, *cells])
 
 
 def printable(text: str) -> str:

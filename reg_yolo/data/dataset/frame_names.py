@@ -15,17 +15,17 @@ _TIME = re.compile(
 )
 # GoPro: GH012345 is chapter 01 of recording 2345, GX, GP and GL likewise.
 _GOPRO = re.compile(r"(?<![A-Za-z0-9])G[HXPL](\d{2})(\d{4})(?!\d)", re.IGNORECASE)
-# What Roboflow appends to every name; its augmented copies of a picture differ in nothing else.
+# What Roboflow appends to every name; its augmented copies of an image differ in nothing else.
 _ROBOFLOW = re.compile(r"(_(jpe?g|png|bmp|webp))?\.rf\.[0-9A-Za-z]{20,}$", re.IGNORECASE)
 # What `reg_yolo.data.tile.run` appends.
 _TILE = re.compile(r"_x\d{5}_y\d{5}$")
 _FRAME_NUMBER = re.compile(r"[-_. ]*\(?\d+\)?$")
 
 
-def picture_name(image: Path, root: Path) -> PurePosixPath:
-    """Return a picture's name below `images/` without the folder of an earlier split, such as `day1/000123.jpg`.
+def name_below_images(image: Path, root: Path) -> PurePosixPath:
+    """Return an image's name below `images/` without the folder of an earlier split, such as `day1/000123.jpg`.
 
-    A picture outside of an `images` folder is named from `root`, or by its file name where it is not below that.
+    An image outside of an `images` folder is named from `root`, or by its file name where it is not below that.
     """
     parts = image.parts
     if "images" in parts[:-1]:
@@ -77,16 +77,16 @@ def drive_by_pattern(names: list[PurePosixPath], pattern: str) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"--pattern: {pattern!r} is no regular expression ({error})") from None
+        raise ConfigError(f"pattern: {pattern!r} is not a regular expression ({error})") from None
     if expression.groups == 0:
         raise ConfigError(
-            f"--pattern: {pattern!r} has no group; put the part that names the drive in brackets, such as '(.+)_[0-9]+'"
+            f"pattern: {pattern!r} has no group; put the part that names the drive in brackets, such as '(.+)_[0-9]+'"
         )
     found = [expression.search(str(name)) for name in names]
     missed = [str(name) for name, match in zip(names, found, strict=True) if match is None]
     if missed:
         raise DataError(
-            f"--pattern: {pattern!r} does not fit {len(missed)} of {len(names)} names, such as {missed[0]}; "
+            f"pattern: {pattern!r} does not fit {len(missed)} of {len(names)} names, such as {missed[0]}; "
             "the names are paths below the folder 'images'"
         )
     return [" ".join(part for part in match.groups() if part is not None) for match in found if match is not None]

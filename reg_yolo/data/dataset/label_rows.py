@@ -1,4 +1,4 @@
-"""One label file as rows with their lines: what checks, statistics and pictures of labels read.
+"""One label file as rows with their lines: what checks, statistics and images of labels read.
 
 `label_scan` counts a whole split for training and keeps no row; here the rows themselves are the result.
 """
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.row_faults import (
     BOX_COLUMNS,
+    box_columns,
     class_fault,
     columns_fault,
     coordinates_fault,
     encoding_fault,
     number_fault,
 )
+from reg_yolo.files import open_regular
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,17 @@ class LabelFile:
     repeated: list[tuple[int, int]] = field(default_factory=list)
 
 
-def read_label_file(path: Path, classes: int) -> LabelFile:
+def read_label_file(path: Path, classes: int, keypoints: int = 0) -> LabelFile:
     """Read one label file; boxes and polygons may stand side by side.
 
     Args:
         path: The file, UTF-8 with or without a byte-order mark, with any line ends. It need not exist.
         classes: Number of classes; a class id from there on is a fault.
+        keypoints: Columns of keypoints behind a box (`DatasetDescription.keypoint_columns`); they are left out, as
+            Ultralytics does for a task without keypoints.
     """
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123  (a third faster than Path.read_bytes over many small files)
+        with open_regular(path) as stream:
             content = stream.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return LabelFile(exists=False)
@@ -102,7 +106,7 @@ def read_label_file(path: Path, classes: int) -> LabelFile:
     found = LabelFile(True)
     first_lines: dict[bytes, int] = {}
     for number, line in enumerate(lines, start=1):
-        tokens = line.split()
+        tokens = box_columns(line.split(), keypoints)
         if not tokens:
             continue
         row = _read_row(tokens, number, classes)

@@ -7,13 +7,15 @@ box around it only), and a polygon needs three points (upstream takes one).
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
+from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
 from reg_yolo.data.dataset.row_faults import (
     BOX_COLUMNS,
+    box_columns,
     class_fault,
     columns_fault,
     coordinates_fault,
@@ -21,6 +23,9 @@ from reg_yolo.data.dataset.row_faults import (
     number_fault,
 )
 from reg_yolo.errors import DataError
+from reg_yolo.files import open_regular
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -134,13 +139,15 @@ def scan_labels(
     if image_paths:
         scan.example_label_path = label_path_for(image_paths[0])
     for image in image_paths:
-        _scan_file(label_path_for(image), scan, allow_boxes, allow_polygons, allow_mixed)
+        _scan_file(label_path_for(image), scan, allow_boxes, allow_polygons, allow_mixed, description.keypoint_columns)
     return scan
 
 
-def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: bool, allow_mixed: bool) -> None:
+def _scan_file(
+    path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: bool, allow_mixed: bool, keypoints: int
+) -> None:
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123  (a third faster than Path.read_bytes over many small files)
+        with open_regular(path) as stream:
             content = stream.read()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         scan.background_images += 1
@@ -160,7 +167,7 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
     first_kind: tuple[bool, int] | None = None
     rows = 0
     for number, line in enumerate(lines, start=1):
-        tokens = line.split()
+        tokens = box_columns(line.split(), keypoints)
         if not tokens:
             continue
         rows += 1
@@ -198,3 +205,34 @@ def _scan_file(path: Path, scan: LabelScan, allow_boxes: bool, allow_polygons: b
         scan.image_counts[class_index] += 1
     if rows == 0:
         scan.background_images += 1
+
+
+def read_sound_labels(
+    images: Iterable[Path], classes: int, keypoints: int = 0
+) -> Iterator[tuple[Path, list[LabelRow]]]:
+    """Yield every image with the rows of its label file; an image without one has none.
+
+    Args:
+        images: Image files.
+        classes: Number of classes.
+        keypoints: Columns of keypoints behind a box, which are left out.
+
+    Raises:
+        DataError: After the last image, if any row cannot be read: with their number and the first of them.
+    """
+    faults: list[str] = []
+    count = 0
+    for image in images:
+        path = label_path_for(image)
+        labels = read_label_file(path, classes, keypoints)
+        count += len(labels.faults)
+        faults += [
+            f"  {path}{f':{fault.line}' if fault.line else ''}: {fault.message}"
+            for fault in labels.faults[: _SHOWN - len(faults)]
+        ]
+        yield image, labels.rows
+    if faults:
+        more = [f"  ... and {count - len(faults)} more"] if count > len(faults) else []
+        noun = "1 bad label row" if count == 1 else f"{count} bad label rows"
+        head = f"{noun}, to be corrected or deleted first (`reg-yolo data check` lists every fault of a set):"
+        raise DataError("\n".join([head, *faults, *more]))

@@ -15,11 +15,11 @@ def default_output(kind: str, yaml_path: Path) -> Path:
     return Path.cwd() / "runs" / kind / (path.parent.name if path.stem == "data" else path.stem)
 
 
-def refuse_inside(option: str, out: Path, description: DatasetDescription) -> None:
+def refuse_inside(parameter: str, out: Path, description: DatasetDescription) -> None:
     """Raise a ConfigError if a place is inside a folder of images or labels, where a training would read it.
 
     Args:
-        option: The word of the command line that names it.
+        parameter: What the caller calls it.
         out: The place.
         description: The data set.
     """
@@ -29,20 +29,20 @@ def refuse_inside(option: str, out: Path, description: DatasetDescription) -> No
             for folder in (source, label_path_for(source / "x.jpg").parent):
                 if source.is_dir() and (target == folder or folder in target.parents):
                     raise ConfigError(
-                        f"{option}: {out} is inside {folder} of the '{split}' split; nothing is written into a data "
-                        "set. Name a folder beside it."
+                        f"{parameter}: {out} is inside {folder} of the '{split}' split; nothing is written into a data "
+                        "set. Name a folder next to it"
                     )
 
 
-def refuse_unwritable(option: str, folder: Path) -> None:
+def refuse_unwritable(parameter: str, folder: Path) -> None:
     """Raise a DataError if a folder cannot be written to or made, before the work that should end there.
 
     Args:
-        option: The word of the command line that names it.
+        parameter: What the caller calls it.
         folder: The folder, which need not be there yet.
     """
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise DataError(f"{option}: {folder} cannot be made: {there} is no folder.")
+        raise DataError(f"{parameter}: {folder} cannot be made: {there} is not a folder")
     if not os.access(there, os.W_OK):
-        raise DataError(f"{option}: nothing can be written to {there}; name another folder.")
+        raise DataError(f"{parameter}: nothing can be written to {there}; name another folder")

@@ -14,6 +14,11 @@ BOX_COLUMNS = 5
 _MIN_POLYGON_COLUMNS = 7
 
 
+def box_columns(tokens: list[str], keypoints: int) -> list[str]:
+    """Return the columns of a row without those of its keypoints; a row of another length is returned as it is."""
+    return tokens[:BOX_COLUMNS] if keypoints and len(tokens) == BOX_COLUMNS + keypoints else tokens
+
+
 def columns_fault(columns: int, allow_boxes: bool = True, allow_polygons: bool = True) -> str | None:
     """Return what is wrong with the number of columns, or None."""
     if columns == BOX_COLUMNS:

@@ -1,4 +1,4 @@
-"""When and where a picture was taken, as its EXIF data says."""
+"""When and where an image was taken, as its EXIF data says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from PIL import JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from reg_yolo.data.images.decoding import exif_of
+from reg_yolo.data.images.pixels import exif_of
+from reg_yolo.files import open_regular
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
@@ -19,7 +20,7 @@ _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
 
 @dataclass(frozen=True)
 class ExifFacts:
-    """What a picture says of itself.
+    """What an image says of itself.
 
     Attributes:
         time: Local time of the exposure, without a time zone; None if it is not there or no time.
@@ -34,7 +35,7 @@ class ExifFacts:
 def read_exif(path: Path) -> ExifFacts:
     """Read time and position from a JPEG, PNG or TIFF; damaged or absent EXIF data gives empty facts."""
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with open_regular(path) as stream:
             start = stream.read(8)
         plugin = _plugin(start)
         if plugin is None:

@@ -1,4 +1,4 @@
-"""Nearly the same picture on both sides of a split, found by perceptual hashes and gathered into groups."""
+"""Nearly the same image on both sides of a split, found by perceptual hashes and gathered into groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class NearIdentical:
-    """Groups of pictures of different splits that look alike.
+    """Groups of images of different splits that look alike.
 
     Attributes:
-        groups: Indices of the pictures of each group, ascending; every one is near to some picture of another split in
+        groups: Indices of the images of each group, ascending; every one is near to some image of another split in
             its group.
-        nearest: For every picture, the index of the nearest one of another split, or -1 where none is near.
-        bits: For every picture, in how many bits of the hash the two differ.
+        nearest: For every image, the index of the nearest one of another split, or -1 where none is near.
+        bits: For every image, in how many bits of the hash the two differ.
     """
 
     groups: list[list[int]]
@@ -28,14 +28,14 @@ class NearIdentical:
 def near_identical(
     signs: Sequence[bytes], splits: Sequence[str], digests: Sequence[bytes], most_bits: int
 ) -> NearIdentical:
-    """Find all pairs of pictures of two splits whose hashes differ in `most_bits` bits or fewer.
+    """Find all pairs of images of two splits whose hashes differ in `most_bits` bits or fewer.
 
-    Every pair is compared, as a product of matrices of -1 and 1 a block at a time: exact, and for 10,000 pictures of
-    256 bits about a second. Pictures with the same bytes are no pair here; they are another fault.
+    Every pair is compared, as a product of matrices of -1 and 1 a block at a time: exact, and for 10,000 images of
+    256 bits about a second. Images with the same bytes are no pair here; they are another fault.
 
     Args:
         signs: Hashes, packed bits, all of one length.
-        splits: The split of each picture.
+        splits: The split of each image.
         digests: Digest of each file.
         most_bits: Largest distance that counts as near.
     """

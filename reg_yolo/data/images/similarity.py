@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 1024
 class Similarity:
     """When two images count as the same view, in bits of 256 that may differ (128 is chance).
 
-    In real dash-camera pictures two of ten thousand unrelated pairs differ in fewer than 96 bits; frames of one burst
+    In real dash-camera images two of ten thousand unrelated pairs differ in fewer than 96 bits; frames of one burst
     differ in 40 to 95.
 
     Attributes:
@@ -34,9 +34,9 @@ class Similarity:
     any_bits: int = 64
 
     def __post_init__(self) -> None:
-        for bits in (self.neighbour_bits, self.any_bits):
+        for name, bits in (("neighbour_bits", self.neighbour_bits), ("any_bits", self.any_bits)):
             if not 0 <= bits < _BITS // 2:
-                raise ConfigError(f"--neighbour-bits and --any-bits must be from 0 to {_BITS // 2 - 1}, got {bits}")
+                raise ConfigError(f"{name} must be from 0 to {_BITS // 2 - 1}, got {bits}")
 
 
 def similar_pairs(
@@ -61,7 +61,7 @@ def similar_pairs(
     """
     signs, hashed = _hashes(images, workers, progress)
     # Of hashes as -1 and 1 the scalar product is 256 - 2 x differing bits: one matrix product compares thousands. A
-    # picture without structure has a row of zeros and is near to none.
+    # image without structure has a row of zeros and is near to none.
     near_neighbour, near_any = _BITS - 2 * similarity.neighbour_bits, _BITS - 2 * similarity.any_bits
     ordered = sorted(np.flatnonzero(hashed).tolist(), key=lambda i: (str(names[i].parent), natural_order(names[i])))
     for first, second in itertools.pairwise(ordered):
@@ -93,12 +93,12 @@ def _hashes(
     images: Sequence[Path], workers: int, progress: Callable[[int, int], None] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     try:
-        from reg_yolo.data.images.facts import read_picture_facts
+        from reg_yolo.data.images.facts import read_image_facts
     except ImportError:
         raise DataError('Comparing pictures needs the package imagehash: pip install "reg-yolo[data]".') from None
     signs = np.zeros((len(images), _BITS), dtype=np.float32)
     hashed = np.zeros(len(images), dtype=np.bool_)
-    for index, facts in enumerate(parallel_map(read_picture_facts, images, workers or available_cores())):
+    for index, facts in enumerate(parallel_map(read_image_facts, images, workers or available_cores())):
         if facts.fault is not None:
             raise DataError(f"{images[index]}: {facts.fault}; replace or delete it.")
         if facts.signs is not None:

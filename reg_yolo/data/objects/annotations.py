@@ -1,4 +1,4 @@
-"""What every reader gives and every writer takes: pictures with their objects, in pixels and by class name."""
+"""What every reader gives and every writer takes: images with their objects, in pixels and by class name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(slots=True)
 class ObjectAnnotation:
-    """One object of a picture.
+    """One object of an image.
 
     Attributes:
         class_name: Its class, by name.
@@ -41,12 +41,12 @@ class ObjectAnnotation:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
-    """Where the pixels of a picture are.
+class ImageSource:
+    """Where the pixels of an image are.
 
     Attributes:
-        path: The picture, a Labelme file that embeds it, or a video.
-        embedded: Whether `path` is a Labelme file with the picture in its `imageData`.
+        path: The image, a Labelme file that embeds it, or a video.
+        embedded: Whether `path` is a Labelme file with the image in its `imageData`.
         frame: Index of the frame where `path` is a video.
     """
 
@@ -62,7 +62,7 @@ class Remark:
     Attributes:
         kind: `dropped` (not written), `asked` (left out because the caller said so) or `changed` (written differently).
         file: The file, as a path or as the export names it.
-        place: The object in it and details of its own, or "" for the whole picture or file.
+        place: The object in it and details of its own, or "" for the whole image or file.
         class_name: Its class, or "".
         reason: Why, the same words for the same cause, so that causes can be counted.
     """
@@ -76,41 +76,50 @@ class Remark:
 
 @dataclass(slots=True)
 class AnnotatedImage:
-    """One picture and its objects.
+    """One image and its objects.
 
     Attributes:
-        name: The name that the export gives the picture, with `/` between folders.
+        name: The name that the export gives the image, with `/` between folders.
         annotation_file: The file that describes it.
         source: Where its pixels are, or None if they were not found.
         size: Width and height that the export states, if it does.
         split: `train`, `val` or `test`; None where the export does not say.
         objects: Its objects.
-        normalized: Whether coordinates are fractions of the upright picture instead of pixels (YOLO).
+        normalized: Whether coordinates are fractions of the upright image instead of pixels (YOLO).
         missing: Why `source` is None.
-        left_out: What is labelled in it but is not among `objects`: a line, a row that cannot be read.
+        left_out: What is labelled in it but is not among `objects`: a line, a row that cannot be read; and what was
+            changed on the way.
+        detail: Details of `missing`.
+        unread: The image whose file of objects cannot be read; it is not one without objects.
+        agreeing: How many parts of `name` are those of the place where the image was found.
     """
 
     name: str
     annotation_file: Path
-    source: PictureSource | None
+    source: ImageSource | None
     size: tuple[float, float] | None = None
     split: str | None = None
     objects: list[ObjectAnnotation] = field(default_factory=list)
     normalized: bool = False
     missing: str = ""
     left_out: list[Remark] = field(default_factory=list)
+    detail: str = ""
+    unread: Path | None = None
+    agreeing: int = 0
 
 
 @dataclass(slots=True)
 class AnnotatedSet:
-    """All pictures of an export.
+    """All images of an export.
 
     Attributes:
         format_name: The format it was read from.
         class_names: Classes in the order that the export declares, or sorted where it declares none.
-        images: The pictures, those without objects included.
-        remarks: What the reader left out that hides nothing in a picture.
+        images: The images, those without objects included.
+        remarks: What the reader left out that hides nothing in an image.
         notes: Sentences about how the export was understood.
+        empty_roots: Classes that only stand above others and have no object, which are not among `class_names`.
+        images_lost: Images that the export names only by a file that cannot be read.
     """
 
     format_name: str
@@ -118,3 +127,5 @@ class AnnotatedSet:
     images: list[AnnotatedImage]
     remarks: list[Remark] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    empty_roots: list[str] = field(default_factory=list)
+    images_lost: int = 0

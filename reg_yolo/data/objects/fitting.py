@@ -1,4 +1,4 @@
-"""What of an object can be trained on: finite, inside the picture, with an area."""
+"""What of an object can be trained on: finite, inside the image, with an area."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OTHER_BOX = "box is not the one around the outline: the outline is taken"
 
 
 def fit_object(item: ObjectAnnotation, width: float, height: float) -> tuple[str, list[str]]:
-    """Cut an object at the borders of its picture, in place; an outline wins over a box.
+    """Cut an object at the borders of its image, in place; an outline wins over a box.
 
     Args:
         item: The object, in pixels.
-        width: Width of the picture.
-        height: Height of the picture.
+        width: Width of the image.
+        height: Height of the image.
 
     Returns:
         Why it cannot be used ("" where it can), and what was changed.

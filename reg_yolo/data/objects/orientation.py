@@ -1,9 +1,9 @@
-"""Annotations of EXIF-rotated pictures, carried over to the upright picture.
+"""Annotations of EXIF-rotated images, carried over to the upright image.
 
 A camera that is held upright stores the sensor's rows as they come and an EXIF tag that says how to turn them. Some
-tools show the turned picture (CVAT, Labelme since 4.5, browsers), others the stored one (LabelImg, scripts around
+tools show the turned image (CVAT, Labelme since 4.5, browsers), others the stored one (LabelImg, scripts around
 OpenCV with IMREAD_IGNORE_ORIENTATION). The size that an export states tells which, for turns by a quarter; the
-annotations come out for the upright picture, and pictures are written upright, without the tag, so that no reader can
+annotations come out for the upright image, and images are written upright, without the tag, so that no reader can
 turn them again. Ultralytics honours the tag in most of its readers, but not for every file type and version.
 """
 
@@ -18,20 +18,20 @@ from reg_yolo.data.objects.outlines import bounds
 
 EXIF_CHOICES = ("auto", "upright", "raw")
 _QUARTER_TURNS = (5, 6, 7, 8)
-# How far the sides of a resized picture may be from the stated aspect ratio.
+# How far the sides of a resized image may be from the stated aspect ratio.
 _ASPECT_TOLERANCE = 0.01
 
 
 def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """Return the size of a picture after its EXIF orientation (1 to 8) is applied."""
+    """Return the size of an image after its EXIF orientation (1 to 8) is applied."""
     return (height, width) if orientation in _QUARTER_TURNS else (width, height)
 
 
 def turn_upright(ring: Ring, width: float, height: float, orientation: int) -> Ring:
-    """Carry points of the stored picture over to the upright one.
+    """Carry points of the stored image over to the upright one.
 
     Args:
-        ring: Points `[N, 2]` in pixels of the stored picture.
+        ring: Points `[N, 2]` in pixels of the stored image.
         width: Its width.
         height: Its height.
         orientation: EXIF orientation, 1 to 8.
@@ -50,25 +50,25 @@ def turn_upright(ring: Ring, width: float, height: float, orientation: int) -> R
     return np.stack(turned, axis=1)
 
 
-def fit_to_picture(
+def fit_to_image(
     objects: list[ObjectAnnotation],
     stated: tuple[float, float] | None,
     stored: tuple[int, int],
     orientation: int,
     exif: str = "auto",
 ) -> tuple[str, str]:
-    """Change objects in place so that they fit the upright picture.
+    """Change objects in place so that they fit the upright image.
 
     Args:
-        objects: What is labelled in the picture, in pixels.
+        objects: What is labelled in the image, in pixels.
         stated: Width and height that the export states, if it does.
-        stored: Width and height of the stored picture.
+        stored: Width and height of the stored image.
         orientation: EXIF orientation, 1 to 8; 1 for none.
         exif: `upright` or `raw` say what the labels refer to; `auto` compares the sizes, and takes what cannot be told
             by them (no size stated, a square, half turns) as upright.
 
     Returns:
-        What was changed, and why the picture cannot be used; "" for nothing.
+        What was changed, and why the image cannot be used; "" for nothing.
     """
     upright = upright_size(*stored, orientation)
     raw = exif == "raw" or (exif == "auto" and upright != stored and stated == stored)

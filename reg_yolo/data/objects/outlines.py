@@ -1,4 +1,4 @@
-"""Rings of an object: from a mask, clipped to the picture, joined into the one polygon of a YOLO row and taken apart.
+"""Rings of an object: from a mask, clipped to the image, joined into the one polygon of a YOLO row and taken apart.
 
 A YOLO row holds a single polygon. Parts of one object are joined by bridges: the outline runs from a corner of one
 part straight to the nearest corner of another, around it and back along the same line. The bridge has no area; a
@@ -80,7 +80,7 @@ def _without_straight_corners(ring: Ring) -> Ring:
 
 
 def clip_ring(ring: Ring, width: float, height: float) -> Ring:
-    """Cut a ring at the borders of the picture (Sutherland and Hodgman, 1974); empty where nothing is left."""
+    """Cut a ring at the borders of the image (Sutherland and Hodgman, 1974); empty where nothing is left."""
     if ring.min() >= 0 and ring[:, 0].max() <= width and ring[:, 1].max() <= height:
         return ring
     for axis, limit, sign in ((0, 0.0, 1.0), (0, width, -1.0), (1, 0.0, 1.0), (1, height, -1.0)):
@@ -215,7 +215,7 @@ def _lies_inside(ring: Ring, other: Ring) -> bool:
     box, around = bounds([ring]), bounds([other])
     if box[0] < around[0] or box[1] < around[1] or box[2] > around[2] or box[3] > around[3]:
         return False
-    # In fractions of the other ring's box, since the corners may be fractions of a picture, small against float32.
+    # In fractions of the other ring's box, since the corners may be fractions of an image, small against float32.
     scale = 1000 / max(around[2] - around[0], around[3] - around[1], 1e-12)
     shifted = ((other - np.array(around[:2])) * scale).astype(np.float32)[:, None, :]
     votes = 0.0

@@ -1,7 +1,7 @@
 """Find the images that must stay together: frames of one drive, of one burst, of one place.
 
 A rule ties images; several rules together tie what any of them ties. All rules err towards groups that are too large,
-since a group that is torn apart puts almost the same picture on both sides of a split.
+since a group that is torn apart puts almost the same image on both sides of a split.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.data.dataset.frame_names import drive_by_pattern, drive_in_name, picture_name, time_in_name
+from reg_yolo.data.dataset.frame_names import drive_by_pattern, drive_in_name, name_below_images, time_in_name
 from reg_yolo.data.images.exif import ExifFacts, read_exif
 from reg_yolo.data.images.similarity import Similarity, similar_pairs
 from reg_yolo.data.split.ties import Ties, tie_in_place, tie_in_time
@@ -36,9 +36,9 @@ class GroupingRules:
         pattern: Regular expression for `drive` whose groups name the drive, searched in the path below `images/`;
             None for the forms that `reg_yolo.data.dataset.frame_names` knows.
         gap_s: `time`: a longer pause than this starts a new group, seconds.
-        radius_m: `gps`: pictures taken at most this far apart stay together, metres.
+        radius_m: `gps`: images taken at most this far apart stay together, metres.
         similarity: `burst`: what counts as the same view.
-        workers: Processes that read pictures; 0 takes one for each core.
+        workers: Processes that read images; 0 takes one for each core.
     """
 
     by: tuple[str, ...] = ("drive",)
@@ -52,15 +52,13 @@ class GroupingRules:
         unknown = [rule for rule in self.by if rule not in RULES]
         if unknown or not self.by:
             hint = did_you_mean(unknown[0], RULES) if unknown else ""
-            raise ConfigError(
-                f"--by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}.{hint}"
-            )
+            raise ConfigError(f"by: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(RULES)}.{hint}")
         if self.pattern is not None and "drive" not in self.by:
-            raise ConfigError("--pattern names drives; it goes with --by drive")
+            raise ConfigError("pattern names drives; it goes with by=drive")
         if not (math.isfinite(self.gap_s) and self.gap_s >= 0):
-            raise ConfigError(f"--gap must be a number of seconds from 0, got {self.gap_s:g}")
+            raise ConfigError(f"gap_s must be a number of seconds from 0, got {self.gap_s:g}")
         if not (math.isfinite(self.radius_m) and self.radius_m > 0):
-            raise ConfigError(f"--radius must be a number of metres above 0, got {self.radius_m:g}")
+            raise ConfigError(f"radius_m must be a number of metres above 0, got {self.radius_m:g}")
 
 
 def group_images(
@@ -81,7 +79,7 @@ def group_images(
         ConfigError: If the pattern is wrong.
         DataError: If the pattern does not fit, no image says when or where it was taken, or one does not decode.
     """
-    names = [picture_name(image, root) for image in images]
+    names = [name_below_images(image, root) for image in images]
     order = sorted(range(len(images)), key=lambda index: (str(names[index]), str(images[index])))
     ties = Ties(len(images))
     notes: list[str] = []
@@ -107,7 +105,7 @@ def group_images(
                 ordered, [names[i] for i in order], rules.similarity, workers=rules.workers, progress=progress
             )
             ties.tie_pairs((order[first], order[second]) for first, second in pairs)
-    # A group is named after its first picture; a drive that the name tells is shorter.
+    # A group is named after its first image; a drive that the name tells is shorter.
     titles = [str(name.with_suffix("")) for name in names]
     if rules.by[0] == "drive":
         drives = _drives(names, rules.pattern)
@@ -139,7 +137,7 @@ def _tie_missing(ties: Ties, names: list[PurePosixPath], known: list[bool], what
     """Tie the images that lack a time or place by drive instead, and say so."""
     missing = [index for index, has in enumerate(known) if not has]
     if len(missing) == len(known):
-        raise DataError(f"None of the {len(known)} images has a {what}; choose another --by: {', '.join(RULES)}.")
+        raise DataError(f"None of the {len(known)} images has a {what}; by: expected another of {', '.join(RULES)}")
     if not missing:
         return []
     drives = dict(zip(missing, _drives([names[index] for index in missing], None), strict=True))

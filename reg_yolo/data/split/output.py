@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-import yaml
+from pathlib import Path
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
 from reg_yolo.data.dataset.findings import csv_text
-from reg_yolo.data.dataset.frame_names import picture_name
 from reg_yolo.data.dataset.output_paths import refuse_inside
+from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
 from reg_yolo.errors import DataError
 from reg_yolo.files import make_folder, replace_text, whole_folder
 
@@ -37,9 +34,9 @@ def write_split_lists(
         DataError: If the YAML is there and was not written by this function.
     """
     if target.suffix not in (".yaml", ".yml"):
-        raise DataError(f"--out: {target} must end in .yaml, it is a data-set YAML.")
+        raise DataError(f"out: {target} must end in .yaml, it is a data-set YAML")
     if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
-        raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file with --out.")
+        raise DataError(f"{target} exists and was not written by `reg-yolo data split`; name another file as out")
     folder = Path(os.path.realpath(target.parent))
     make_folder(folder)
     target = folder / target.name
@@ -66,7 +63,7 @@ def copy_split(
         ConfigError: If `out` is inside the data set.
         DataError: If `out` exists and is not empty.
     """
-    refuse_inside("--copy", out, description)
+    refuse_inside("copy_to", out, description)
     with whole_folder(out) as folder:
         rows = []
         for split, images in chosen.items():
@@ -84,27 +81,6 @@ def copy_split(
         sources = {split: f"images/{split}" for split in chosen}
         replace_text(folder / "data.yaml", _yaml_text(description, sources, command))
     return out / "data.yaml"
-
-
-def unique_names(images: Sequence[Path], root: Path) -> list[PurePosixPath]:
-    """Return the name of every picture below `images/SPLIT/`, numbered where two would share a label file."""
-    taken: set[str] = set()
-    names = []
-    for image in images:
-        name = picture_name(image, root)
-        stem, number = name.stem, 1
-        while str(name.with_suffix("")).casefold() in taken:
-            number += 1
-            name = name.with_name(f"{stem}-{number}{name.suffix}")
-        taken.add(str(name.with_suffix("")).casefold())
-        names.append(name)
-    return names
-
-
-def dataset_yaml_text(description: DatasetDescription, sources: Mapping[str, str], comment: str) -> str:
-    """Return a data-set YAML with these splits, relative to its own folder, and everything else of `description`."""
-    mapping: dict[str, Any] = {**sources, "names": dict(description.names), **description.extra}
-    return f"{comment}\n" + yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False)
 
 
 def _yaml_text(description: DatasetDescription, sources: Mapping[str, str], command: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
-from reg_yolo.data.dataset.frame_names import picture_name
-from reg_yolo.data.dataset.sound_labels import read_sound_labels
+from reg_yolo.data.dataset.frame_names import name_below_images
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.images.similarity import Similarity
 from reg_yolo.data.split.assignment import Counts, assign_groups
 from reg_yolo.data.split.grouping import RULES, GroupingRules, group_images
@@ -80,7 +80,7 @@ def split_dataset(
         out: The YAML to write; by default `data_split.yaml` beside `data.yaml`. Its lists of images and a table of
             groups go beside it under its name.
         copy_to: Write a whole new data set into this folder instead, with copies of images and labels.
-        workers: Processes that read pictures; 0 takes one for each core.
+        workers: Processes that read images; 0 takes one for each core.
         progress: Called with the images read and to read (by `burst` only).
 
     Raises:
@@ -89,7 +89,7 @@ def split_dataset(
     """
     shares = _shares(val, test)
     if out is not None and copy_to is not None:
-        raise ConfigError("--out names a YAML beside the images, --copy a folder for copies; give one of them")
+        raise ConfigError("out names a YAML next to the images, copy_to a folder for copies; give one of them")
     rules = GroupingRules(
         by=tuple(word.strip() for word in by.split(",")) if isinstance(by, str) else tuple(by),
         pattern=pattern,
@@ -100,7 +100,7 @@ def split_dataset(
     )
     description = read_dataset_yaml(find_dataset_yaml(data), required=("train",))
     images, kept, notes = _images_to_split(description, keep_test=test == 0)
-    every = sorted([*images, *kept], key=lambda image: (str(picture_name(image, description.root)), str(image)))
+    every = sorted([*images, *kept], key=lambda image: (str(name_below_images(image, description.root)), str(image)))
     groups, grouping_notes = group_images(every, description.root, rules, progress)
     group_of = dict(zip(every, groups, strict=True))
     notes += grouping_notes
@@ -140,9 +140,9 @@ def split_dataset(
 def _shares(val: float, test: float) -> dict[str, float]:
     for name, share in (("val", val), ("test", test)):
         if not (math.isfinite(share) and 0 <= share < 1) or (name == "val" and share == 0):
-            raise ConfigError(f"--{name} must be a share between 0 and 1 such as 0.2, got {share:g}")
+            raise ConfigError(f"{name} must be a share between 0 and 1 such as 0.2, got {share:g}")
     if val + test >= 1:
-        raise ConfigError(f"--val {val:g} and --test {test:g} leave nothing to train on")
+        raise ConfigError(f"val={val:g} and test={test:g} leave nothing to train on")
     return {"train": 1 - val - test, "val": val, **({"test": test} if test else {})}
 
 
@@ -165,22 +165,22 @@ def _note_on_test(images: set[Path], kept: set[Path], group_of: dict[Path, str])
     tied = {group_of[image] for image in kept}
     shared = sum(group_of[image] in tied for image in images)
     leak = f", but {shared} other images are tied to them" if shared else ""
-    return f"the 'test' split stays as it is ({len(kept)} images){leak}; --test 0.1 would split it anew"
+    return f"the 'test' split stays as it is ({len(kept)} images){leak}; test=0.1 would split it again"
 
 
 def _too_few(groups: int, images: int, splits: int, rules: GroupingRules) -> str:
     by = " or ".join(rules.by)
     found = f"all {images} images are one group" if groups == 1 else f"the {images} images are {groups} groups only"
     others = ", ".join(rule for rule in RULES if rule not in rules.by)
-    hint = "; --pattern says which part of a file name is the drive" if "drive" in rules.by else ""
-    return f"By {by}, {found}, too few for {splits} splits. Choose another --by ({others}){hint}."
+    hint = "; pattern says which part of a file name is the drive" if "drive" in rules.by else ""
+    return f"By {by}, {found}, too few for {splits} splits. Choose by from {others}{hint}"
 
 
 def _objects(images: Sequence[Path], description: DatasetDescription) -> dict[Path, Counts]:
     """Return the objects of every class in every image, and refuse label files that cannot be read in full."""
     classes = len(description.names)
     found: dict[Path, Counts] = {}
-    for image, rows in read_sound_labels(images, classes):
+    for image, rows in read_sound_labels(images, classes, description.keypoint_columns):
         counted = Counter(row.class_id for row in rows)
         found[image] = np.array([counted[index] for index in range(classes)], dtype=np.float64)
     if not any(counted.any() for counted in found.values()):

@@ -1,4 +1,4 @@
-"""Statistics of a data set as one picture: counts, sizes, what goes with what, and where in the picture it stands."""
+"""Statistics of a data set as one image: counts, sizes, what goes with what, and where in the image it stands."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.label_rows import read_label_file
-from reg_yolo.data.images.decoding import read_upright_size
+from reg_yolo.data.images.pixels import read_upright_size
+from reg_yolo.data.stats.sampling import SamplingEffect, sampling_effects
 from reg_yolo.errors import ConfigError, DataError
 
 STATS_SCHEMA = "reg-yolo/data-stats/1"
@@ -75,6 +76,8 @@ class DatasetStats:
         image_sizes: Width and height of the image of each, in pixels, shape (N, 2), float32.
         typical_size: Median width and height of the images in pixels; None where no image can be read.
         unread: Splits that the YAML names but that cannot be read, and why.
+        sampling: By method, what sampling for rare classes would make of the training split.
+        remarks: What was guessed or left out (`DatasetDescription.remarks`).
     """
 
     data_yaml: Path
@@ -89,6 +92,8 @@ class DatasetStats:
     image_sizes: NDArray[np.float32]
     typical_size: tuple[int, int] | None
     unread: dict[str, str]
+    sampling: dict[str, SamplingEffect]
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def objects(self) -> list[int]:
@@ -120,7 +125,7 @@ class DatasetStats:
         return found
 
     def coverage(self) -> NDArray[np.int64]:
-        """Return how many boxes cover each cell of the picture plane, shape (36, 64), from the top left."""
+        """Return how many boxes cover each cell of the image plane, shape (36, 64), from the top left."""
         cells = np.array([_GRID_COLUMNS, _GRID_ROWS] * 2)
         corners = np.concatenate(
             [self.boxes[:, :2] - self.boxes[:, 2:] / 2, self.boxes[:, :2] + self.boxes[:, 2:] / 2], 1
@@ -161,6 +166,7 @@ class DatasetStats:
             },
             "imbalance_ratio": self.imbalance_ratio,
             "alpha": self.alphas,
+            "sampling": {method: asdict(effect) for method, effect in self.sampling.items()},
             "co_occurrence": self.co_occurrence.tolist(),
             "area_names": list(SIZE_NAMES),
             "areas_original": self.area_counts(scaled=False),
@@ -189,7 +195,7 @@ def dataset_stats(
         DataError: The YAML cannot be read, or names no split with images.
     """
     if imgsz < 32:
-        raise ConfigError(f"--imgsz: got {imgsz}, expected 32 pixels or more.")
+        raise ConfigError(f"imgsz: got {imgsz}, expected 32 pixels or more")
     description = read_dataset_yaml(find_dataset_yaml(data), required=())
     listed, unread = {}, {}
     for name in description.splits:
@@ -207,10 +213,11 @@ def dataset_stats(
     columns = array("f")
     all_sizes = array("f")
     splits = {}
+    train_classes: list[list[int]] = []
     for name, images in listed.items():
         split = splits[name] = SplitStats(len(images), [0] * classes, [0] * classes, [0] * classes)
         for image in images:
-            labels = read_label_file(label_path_for(image), classes)
+            labels = read_label_file(label_path_for(image), classes, description.keypoint_columns)
             split.bad_rows += len(labels.faults)
             split.repeated_rows += len(labels.repeated)
             split.objects_per_image.append(len(labels.rows))
@@ -226,6 +233,8 @@ def dataset_stats(
                     left, top, right, bottom = row.box_xyxy
                     centre = ((left + right) / 2, (top + bottom) / 2)
                     columns.extend((row.class_id, *centre, right - left, bottom - top, *size))
+            if name == "train":
+                train_classes.append([row.class_id for row in labels.rows])
             present = sorted({row.class_id for row in labels.rows})
             co_occurrence[np.ix_(present, present)] += 1
             for index in present:
@@ -250,6 +259,8 @@ def dataset_stats(
         table[:, 5:],
         None if not len(sizes) else (int(np.median(sizes[:, 0])), int(np.median(sizes[:, 1]))),
         unread,
+        sampling_effects(train_classes, classes),
+        description.remarks,
     )
 
 

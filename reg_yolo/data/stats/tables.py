@@ -23,6 +23,8 @@ def stats_text(stats: DatasetStats) -> str:
     ]
     if stats.alphas:
         blocks.append(f"Class weights (alpha) from the training split\n{_alpha_table(stats)}")
+    if stats.sampling:
+        blocks.append(f"Sampling for rare classes (training split, threshold: median)\n{_sampling_table(stats)}")
     return "\n\n".join(blocks)
 
 
@@ -47,6 +49,7 @@ def _splits_table(stats: DatasetStats) -> str:
     headings = ["split", "images", "without objects", "objects", "per image: mean", "median", "most"]
     table = text_table([*headings, "bad rows", "repeated rows", "unreadable images"], rows)
     lines = [table, *(f"Not counted: {reason}" for reason in stats.unread.values())]
+    lines += [f"Note: {remark}" for remark in stats.remarks]
     if stats.typical_size is not None:
         lines.append("Typical image (median): {} x {} pixels".format(*stats.typical_size))
     if stats.imbalance_ratio is not None:
@@ -116,3 +119,27 @@ def _alpha_table(stats: DatasetStats) -> str:
         for index, name in enumerate(stats.class_names)
     ]
     return text_table(["class", *stats.alphas], rows)
+
+
+def _sampling_table(stats: DatasetStats) -> str:
+    objects = stats.splits["train"].objects
+    rows = [
+        [
+            name,
+            f"{objects[index]:,}",
+            *(
+                value
+                for effect in stats.sampling.values()
+                for value in (f"{effect.factors[index]:.2f}", f"{effect.objects[index]:,.0f}")
+            ),
+        ]
+        for index, name in enumerate(stats.class_names)
+    ]
+    headings = [heading for method in stats.sampling for heading in (method, "objects an epoch")]
+    lines = [text_table(["class", "objects", *headings], rows)]
+    for method, effect in stats.sampling.items():
+        lines.append(
+            f"{method}: threshold {effect.threshold:.4g}; epoch: fixed is {stats.splits['train'].images:,} draws, "
+            f"epoch: scaled {effect.scaled_draws:,.0f}"
+        )
+    return "\n".join(lines)

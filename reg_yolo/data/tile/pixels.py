@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
+from reg_yolo.data.images.pixels import read_pixels
 from reg_yolo.errors import DataError
+from reg_yolo.files import open_regular
 
 Pixels = NDArray[Any]
 
@@ -19,7 +21,7 @@ _GREY = 114
 _JPEG_QUALITY = 95
 
 
-class SourcePicture:
+class SourceImage:
     """A decoded image and how its tiles are written.
 
     The pixels are upright and have the channels that training reads. Tiles of a JPEG are JPEGs with its own
@@ -39,15 +41,16 @@ class SourcePicture:
         """
         flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
         try:
-            content = np.fromfile(path, np.uint8)
-            pixels = cv2.imdecode(content, flag) if len(content) else None
-        except (OSError, cv2.error):
+            with open_regular(path) as stream:
+                content = stream.read()
+            pixels = read_pixels(content, flag)
+        except OSError:
             pixels = None
         if pixels is None:
             raise DataError(f"{path} does not decode; replace or delete it.")
         self.pixels: Pixels = pixels
         self._jpeg: dict[str, Any] | None = None
-        if content[:3].tobytes() == b"\xff\xd8\xff" and channels in (1, 3):
+        if content[:3] == b"\xff\xd8\xff" and channels in (1, 3):
             self._jpeg = _jpeg_settings(path)
         self.suffix = ".png" if self._jpeg is None else ".jpg"
 
@@ -57,7 +60,7 @@ class SourcePicture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def write(self, pixels: Pixels, target: Path) -> None:
-        """Write a part of the picture to a file that ends in `suffix`."""
+        """Write a part of the image to a file that ends in `suffix`."""
         if self._jpeg is None:
             target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
             return

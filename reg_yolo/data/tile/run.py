@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_yaml, label_path_for, read_dataset_yaml
-from reg_yolo.data.dataset.label_rows import read_label_file
+from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.dataset.output_paths import refuse_inside
-from reg_yolo.data.dataset.sound_labels import read_sound_labels
-from reg_yolo.data.split.output import dataset_yaml_text, unique_names
+from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import replace_text, whole_folder
 from reg_yolo.parallel import available_cores, parallel_map
@@ -58,12 +58,12 @@ class TileOptions:
 
     def __post_init__(self) -> None:
         if self.size < 32:
-            raise ConfigError(f"--size must be at least 32 pixels, got {self.size}")
+            raise ConfigError(f"size must be at least 32 pixels, got {self.size}")
         if not (math.isfinite(self.overlap) and 0 <= self.overlap <= 0.9):
-            raise ConfigError(f"--overlap must be from 0 to 0.9, got {self.overlap:g}")
-        for name, value in (("min-visible", self.min_visible), ("background", self.background)):
+            raise ConfigError(f"overlap must be from 0 to 0.9, got {self.overlap:g}")
+        for name, value in (("min_visible", self.min_visible), ("background", self.background)):
             if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"--{name} must be from 0 to 1, got {value:g}")
+                raise ConfigError(f"{name} must be from 0 to 1, got {value:g}")
 
 
 @dataclass
@@ -106,15 +106,17 @@ class TileResult:
         data_yaml: Its YAML.
         counts: By split, what became of the images.
         class_names: Class names by index.
+        remarks: What was guessed or left out (`DatasetDescription.remarks`).
     """
 
     data_yaml: Path
     counts: dict[str, TileCounts]
     class_names: list[str]
+    remarks: list[str] = field(default_factory=list)
 
     def as_text(self) -> str:
         """What a user wants to know, one paragraph for each split."""
-        lines = []
+        lines = [f"Note: {remark}" for remark in self.remarks]
         for split, counts in self.counts.items():
             lines.append(
                 f"{split}: {counts.images} images ({counts.copied} copied whole) gave {counts.tiles} tiles, "
@@ -178,9 +180,10 @@ def tile_dataset(
     tasks = _tasks(description)
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
-    refuse_inside("OUT", out, description)
+    refuse_inside("out", out, description)
     with whole_folder(out) as folder:
-        for _ in read_sound_labels((task.image for task in tasks), len(description.names)):
+        images = (task.image for task in tasks)
+        for _ in read_sound_labels(images, len(description.names), description.keypoint_columns):
             # Hours of cutting should not end at a bad row.
             continue
         cut = partial(
@@ -189,6 +192,7 @@ def tile_dataset(
             options=options,
             classes=len(description.names),
             channels=description.channels,
+            keypoints=description.keypoint_columns,
         )
         results = parallel_map(cut, tasks, workers or available_cores(), chunk=_CHUNK)
         for done, (task, result) in enumerate(zip(tasks, results, strict=True), start=1):
@@ -197,8 +201,8 @@ def tile_dataset(
                 progress(done, len(tasks))
         comment = f"# Written by `reg-yolo data tile` from {description.yaml_path.name}: {options}"
         sources = {split: f"images/{split}" for split in counts}
-        replace_text(folder / "data.yaml", dataset_yaml_text(description, sources, comment))
-    return TileResult(out / "data.yaml", counts, description.class_names)
+        replace_text(folder / "data.yaml", dataset_yaml_text(description.without_keypoints(), sources, comment))
+    return TileResult(out / "data.yaml", counts, description.class_names, description.remarks)
 
 
 def _tasks(description: DatasetDescription) -> list[_Task]:
@@ -210,16 +214,18 @@ def _tasks(description: DatasetDescription) -> list[_Task]:
     return tasks
 
 
-def _tile_image(task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int) -> TileCounts:
+def _tile_image(
+    task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int, keypoints: int
+) -> TileCounts:
     from reg_yolo.data.tile.geometry import CutObject, labelled_pieces, tile_windows
-    from reg_yolo.data.tile.pixels import SourcePicture, blank
+    from reg_yolo.data.tile.pixels import SourceImage, blank
 
-    rows = read_label_file(label_path_for(task.image), classes).rows
-    source = SourcePicture(task.image, channels)
+    rows = read_label_file(label_path_for(task.image), classes, keypoints).rows
+    source = SourceImage(task.image, channels)
     width, height = source.size
     counts = TileCounts(images=1, objects=Counter(row.class_id for row in rows))
     if max(width, height) <= options.size:
-        _copy(task, folder)
+        _copy(task, folder, rows if keypoints else None)
         counts.copied = counts.tiles = 1
         counts.backgrounds = int(not rows)
         counts.rows = counts.objects.copy()
@@ -266,13 +272,16 @@ def _chosen(task: _Task, left: int, top: int, options: TileOptions) -> bool:
     return drawn < options.background
 
 
-def _copy(task: _Task, folder: Path) -> None:
+def _copy(task: _Task, folder: Path, boxes: list[LabelRow] | None) -> None:
+    """Copy an image and its label file, or write `boxes` where the file holds keypoints too."""
     target = folder / "images" / task.split / task.name
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(task.image, target)
     label, copy = label_path_for(task.image), label_path_for(target)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    if label.is_file():
+    if boxes is not None:
+        _write_rows(copy, [" ".join([str(row.class_id), *map("{:.6f}".format, row.coordinates)]) for row in boxes])
+    elif label.is_file():
         shutil.copyfile(label, copy)
     else:
         copy.touch()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
 
 SEGMENT_M = 3.0
 # Half-widths over heights of the New Jersey profile, metres.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reg_yolo.scenes.assets import textures
-from reg_yolo.scenes.mesh import Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import Colour, MeshBuilder, Model, tint
 
 _STYLES: tuple[tuple[Colour, Colour], ...] = (
     ((165.0, 172.0, 176.0), (150.0, 156.0, 160.0)),

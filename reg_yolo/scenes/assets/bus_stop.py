@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from reg_yolo.scenes.assets import textures
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
 
 _FRAMES: tuple[Colour, ...] = ((175.0, 100.0, 25.0), (190.0, 120.0, 40.0), (160.0, 85.0, 30.0), (150.0, 152.0, 155.0))
 _GLASS: Colour = (185.0, 190.0, 170.0)

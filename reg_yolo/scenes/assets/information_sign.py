@@ -13,7 +13,7 @@ import numpy as np
 
 from reg_yolo.scenes.assets import textures
 from reg_yolo.scenes.assets.textures import Texture
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
+from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
 
 STEEL: Colour = (150.0, 152.0, 155.0)
 _BACK: Colour = (120.0, 122.0, 124.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import Colour, MeshBuilder, Model, tint
 
 _ROOFS: tuple[Colour, ...] = (
     (35.0, 60.0, 185.0),

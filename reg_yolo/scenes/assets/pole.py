@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import LUMINOUS, Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import LUMINOUS, Colour, MeshBuilder, Model, tint
 
 GALVANISED: Colour = (165.0, 165.0, 162.0)
 _LAMP: Colour = (170.0, 225.0, 250.0)

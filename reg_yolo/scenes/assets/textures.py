@@ -1,4 +1,4 @@
-"""Pictures for sign faces: borders, lettering, pictograms, advertising."""
+"""Images for sign faces: borders, lettering, pictograms, advertising."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.scenes.mesh import Colour
+from reg_yolo.scenes.world.mesh import Colour
 
 Texture = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from reg_yolo.scenes.assets import textures
 from reg_yolo.scenes.assets.textures import Texture
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
+from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model
 
 _YELLOW: Colour = (25.0, 190.0, 240.0)
 _BLACK: Colour = (25.0, 25.0, 25.0)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from reg_yolo.scenes.assets import textures
-from reg_yolo.scenes.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Model, tint
 
 _WALLS: tuple[Colour, ...] = (
     (205.0, 215.0, 220.0),

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from reg_yolo.scenes.mesh import Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import Colour, MeshBuilder, Model, tint
 
 TREE_KINDS = ("broadleaf", "palm", "slim", "bush")
 VARIANTS = 40

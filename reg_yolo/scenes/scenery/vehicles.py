@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from reg_yolo.scenes.assets import textures
-from reg_yolo.scenes.mesh import LUMINOUS, TAIL_LIGHT, Colour, MeshBuilder, Model, tint
+from reg_yolo.scenes.world.mesh import LUMINOUS, TAIL_LIGHT, Colour, MeshBuilder, Model, tint
 
 _PAINTS: tuple[Colour, ...] = (
     (225.0, 225.0, 225.0),

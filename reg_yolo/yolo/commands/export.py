@@ -19,13 +19,14 @@ from reg_yolo.yolo.engines.export import export_model, export_to
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, measure_change
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_own_keys
 from reg_yolo.yolo.upstream.engine_kinds import KINDS, PYTORCH, TENSORRT, EngineKind, engine_kind, require_installed
-from reg_yolo.yolo.weights.detector import Detector, open_detector
+from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import sidecar_of
+from reg_yolo.yolo.weights.opening import open_detector
 
 # Settled by the command itself, or of no use to what reads the export again.
 NOT_FOR_EXPORT = {
     "nms": "suppression stays outside, where every class has its own threshold",
-    "int8": "use --int8 or quantize=8",
+    "int8": "write `int8=True` or quantize=8",
     "half": "use quantize=16",
 }
 OTHER_ARGUMENTS = ("opset", "simplify", "workspace")
@@ -144,7 +145,7 @@ def _export_int8(
 def _precision(arguments: Mapping[str, Any], *, int8: bool) -> str:
     quantize = arguments.get("quantize")
     if int8 and quantize not in {None, 8}:
-        raise ConfigError(f"quantize: got {quantize} beside --int8; leave one of them out")
+        raise ConfigError(f"quantize: got {quantize} next to `int8`; leave one of them out")
     names = {None: "f32", 32: "f32", 16: "f16", 8: "int8"}
     if quantize not in names:
         raise ConfigError(f"quantize: got {quantize!r}, expected 32, 16 or 8")

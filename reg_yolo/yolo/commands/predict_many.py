@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.cluster import Cluster, ClusterWork, run_on_cluster
 from reg_yolo.jobs.manifest import MANIFEST_FILE, Manifest, SourceRecord
 from reg_yolo.jobs.work_list import RunSettings, WorkSource, judge, list_sources, parse_shard
-from reg_yolo.jobs.work_loop import ProcessedSource, WorkLoop
+from reg_yolo.jobs.work_loop import ProcessedSource, WorkLoop, remove_stale_images
+from reg_yolo.signals import listening_for_signals
 from reg_yolo.video.sources import MediaFile, Source, resolve_source
 from reg_yolo.yolo.commands.many_progress import ManyProgress
 from reg_yolo.yolo.commands.run_folder import new_run_folder
-from reg_yolo.yolo.prediction.job import PartlyRead, run_job
+from reg_yolo.yolo.prediction.job import run_job
 from reg_yolo.yolo.prediction.session import Prediction
-from reg_yolo.yolo.stopping import listening_for_signals
+from reg_yolo.yolo.prediction.settings import PredictSettings, read_settings, with_options
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class ManySummary:
         manifest_file: What became of each source, also of earlier runs and other shards.
         records: The sources of this run with their records; None for one that has none, as after a lost cluster.
         changed: Names of those that this run worked on, in whichever process.
+        removed: Names of those whose stored images were removed, as they were not blurred in the way of this run.
     """
 
     folder: Path
     manifest_file: Path
     records: Mapping[str, SourceRecord | None]
     changed: Sequence[str]
+    removed: Sequence[str] = ()
 
     @property
     def unfinished(self) -> list[str]:
@@ -47,68 +50,74 @@ class ManySummary:
         return [
             name
             for name, record in self.records.items()
-            if record is None or record.state != "done" or any(hole["reason"] == "unreadable" for hole in record.holes)
+            if record is None
+            or record.state != "done"
+            or any(hole.get("reason") == "unreadable" for hole in record.holes)
         ]
 
 
+@with_options
 def predict_many(
     weights: str | Path,
-    source: str | Path,
+    source: str | Path | Source,
     *,
     out: str | Path | None = None,
-    trust: bool = False,
     shard: str | None = None,
     retry: bool = False,
     drives: bool = False,
     cluster: Cluster | None = None,
+    settings: PredictSettings | None = None,
     **options: Any,
 ) -> ManySummary:
-    """Run weights over every source that is missing, changed or failed, whatever other processes do beside.
+    """Run weights over every source that is missing, changed or failed, whatever other processes do at the same time.
 
     Args:
         weights: As for `predict`.
         source: A folder, a glob pattern or a text list.
         out: Folder for the results; by default one under ./runs that the same call finds again.
-        trust: Load checkpoints that run code of their own.
         shard: `i/n` takes the i-th of n shares of the sources.
         retry: Take up again what was set aside.
         drives: The videos of each folder are the chapters of one drive.
         cluster: Where to spread the work; None for this process.
-        options: Everything else that `predict` takes; `save=True` for annotated video.
+        settings: What `options` start from; by default the defaults.
+        options: As for `predict`; `save=True` for annotated video.
 
     Raises:
         RegYoloError: If weights or source cannot be read, settings are wrong, or not one source is done.
         KeyboardInterrupt: After Ctrl-C or SIGTERM; what is finished stays.
     """
-    if options.get("gpx") is not None:
-        raise ConfigError("--gpx: belongs to one drive; run the sources one by one, or thin by --every with --speed")
+    checked = read_settings(settings, **options)
+    if checked.gnss is not None:
+        raise ConfigError("`gnss`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     share = parse_shard(shard)
     media = resolve_source(source)
-    prediction = Prediction(weights, trust=trust, **options)
+    prediction = Prediction(weights, checked)
     folder = _results_folder(prediction, media, out)
     sources = [item for item in list_sources(media, folder, drives=drives) if share.has(item.name)]
-    wanted = RunSettings(prediction.weights_sha256, prediction.settings_sha256, bool(prediction.draw), retry)
+    wanted = RunSettings(
+        prediction.weights_sha256, prediction.settings_sha256, bool(checked.draw), retry, prediction.shown_digest
+    )
     folder.mkdir(parents=True, exist_ok=True)
+    removed = remove_stale_images(sources, folder, wanted)
     manifest = Manifest(folder / MANIFEST_FILE)
     before = dict(manifest.records)
     due = [item for item in sources if judge(item, manifest, wanted, before.get(item.name)).needed]
     LOGGER.info(f"{len(due)} of {len(sources)} sources to do, results in {folder}")
     with listening_for_signals() as stop, ManyProgress([item.name for item in due]) as progress:
         if cluster is not None and due:
-            weights_file = str(prediction.detector.path.absolute())
-            opening = OpenPrediction(weights_file, trust, bool(prediction.draw), _with_absolute_paths(options))
+            opening = OpenPrediction(str(prediction.detector.path.absolute()), _with_absolute_paths(checked))
             work = ClusterWork(folder, wanted, opening, wanted.weights + wanted.settings, before)
             manifest = run_on_cluster(due, work, cluster, progress, stop)
         else:
             manifest = WorkLoop(folder, wanted, ProcessOne(prediction, stop), progress, stop).run(sources)
     records = {item.name: manifest.records.get(item.name) for item in sources}
-    summary = ManySummary(folder, manifest.path, records, [item.name for item in due])
+    summary = ManySummary(folder, manifest.path, records, [item.name for item in due], removed)
     _require_something(media, summary)
     return summary
 
 
-def is_many(source: str | Path) -> bool:
-    """Return whether each of several sources gets a detections file of its own: several videos, or images beside one.
+def is_many(source: str | Path | Source) -> bool:
+    """Return whether each of several sources gets a detections file of its own: several videos, or images next to one.
 
     What cannot be read at all is left to `predict` to refuse.
     """
@@ -134,18 +143,9 @@ class ProcessOne:
     def __call__(self, source: WorkSource, out: Path) -> ProcessedSource:
         """Process `source` into the folder `out`."""
         media = _media_of(source)
-        draw = bool(self.prediction.draw)
+        draw = bool(self.prediction.settings.draw)
         choice = self.prediction.choose(media, long=True)
-        job = self.prediction.job(media, choice, draw=draw, bar=False)
-        summary = self.prediction.summary(out, choice)
-        try:
-            run_job(job, summary, None, self.stop)
-        except PartlyRead:
-            pass
-        except MediaError:
-            if len(summary.failed) == 1:
-                raise MediaError(next(iter(summary.failed.values()))) from None
-            raise
+        summary = run_job(self.prediction.job(media, out, choice, draw=draw, bar=False), None, self.stop)
         holes = [hole.to_record() for hole in summary.holes]
         known = {hole["source"] for hole in holes if hole["reason"] == "unreadable"}
         holes += [
@@ -167,42 +167,44 @@ class OpenPrediction:
 
     Attributes:
         weights: At the same path on every machine.
-        trust: Load checkpoints that run code of their own.
-        draw: Whether pictures are stored.
-        options: Everything else that `predict` takes.
+        settings: With files at the same paths on every machine.
     """
 
     weights: str
-    trust: bool
-    draw: bool
-    options: Mapping[str, Any]
+    settings: PredictSettings
 
     def __call__(self, stop: threading.Event) -> ProcessOne:
         """Check and open everything."""
-        return ProcessOne(Prediction(self.weights, trust=self.trust, **{**self.options, "save": self.draw}), stop)
+        return ProcessOne(Prediction(self.weights, self.settings), stop)
 
 
-def _with_absolute_paths(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with absolute files: the cluster's processes have working directories of their own."""
+def _with_absolute_paths(settings: PredictSettings) -> PredictSettings:
+    """Return the settings with absolute files: the cluster's processes have working directories of their own."""
 
     def absolute(value: Any) -> Any:
         place, colon, rest = str(value).partition(":")
         known = isinstance(value, (str, Path)) and Path(place).is_file()
         return f"{Path(place).absolute()}{colon}{rest}" if known else value
 
-    files = {key: absolute(options[key]) for key in ("track", "tracker", "data") if key in options}
-    return {**options, **files, "blur": tuple(absolute(value) for value in options.get("blur", ()))}
+    arguments = {key: absolute(value) if key == "tracker" else value for key, value in settings.arguments.items()}
+    return replace(
+        settings,
+        track=absolute(settings.track),
+        data=absolute(settings.data),
+        blur=tuple(absolute(value) for value in settings.blur),
+        arguments=arguments,
+    )
 
 
 def _results_folder(prediction: Prediction, media: Source, out: str | Path | None) -> Path:
     """Return `out`, or a folder under ./runs that the same weights and source lead to again."""
-    if out is None and not prediction.settings.get("name"):
+    if out is None and not prediction.arguments.get("name"):
         place = Path(media.given).expanduser().absolute()
         digest = hashlib.sha256(f"{prediction.weights_sha256}\0{place}".encode(errors="surrogateescape")).hexdigest()
         stem = next((part for part in reversed(place.parts) if not set(part) & set("*?[")), "many")
-        settings = {**prediction.settings, "name": f"{Path(stem).stem}-{digest[:6]}", "exist_ok": True}
-        return new_run_folder(settings, "predict")
-    return new_run_folder({**prediction.settings, "exist_ok": True}, "predict", out)
+        arguments = {**prediction.arguments, "name": f"{Path(stem).stem}-{digest[:6]}", "exist_ok": True}
+        return new_run_folder(arguments, "predict")
+    return new_run_folder({**prediction.arguments, "exist_ok": True}, "predict", out)
 
 
 def _media_of(source: WorkSource) -> Source:

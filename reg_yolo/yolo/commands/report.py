@@ -14,6 +14,7 @@ from reg_yolo.evaluation.metric_chart import draw_metric_chart
 from reg_yolo.evaluation.paper_tables import PaperTable, paper_tables, per_class_tables
 from reg_yolo.evaluation.report_pages import Picture, html_page, markdown_page
 from reg_yolo.evaluation.run_results import RunResult, read_runs
+from reg_yolo.files import replace_bytes
 from reg_yolo.yolo.commands.report_panel import (
     LabelledImage,
     Predictions,
@@ -25,7 +26,7 @@ from reg_yolo.yolo.commands.report_panel import (
 )
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.upstream.offline import register_fonts
-from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, model_of, replace_file
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, model_of
 
 DEFAULT_HARDEST = 4
 _HTML_JPEG_QUALITY = 90
@@ -78,7 +79,7 @@ def report(
         RegYoloError: If a run is not finished, an image is not there, or the runs' data are gone.
     """
     if hardest < 0:
-        raise ConfigError(f"--hardest: got {hardest}, expected 0 or more")
+        raise ConfigError(f"`hardest`: got {hardest}, expected 0 or more")
     results = [_with_parameters(run, trust=trust) for run in read_runs(runs, labels)]
     tables = paper_tables(results, group=group)
     folder = new_run_folder({"task": "report"}, "report", out)
@@ -91,18 +92,18 @@ def report(
         by_class = [table for paper_table in tables for table in per_class_tables(paper_table)]
         _write_tables(folder, tables)
         _write_tables(folder / "by_class", by_class)
-        replace_file(folder / "metrics.png", chart)
+        replace_bytes(folder / "metrics.png", chart)
         text = ["All figures of the tables; on the right the classes' mAP50-95, COCO average precision."]
         pictures = [Picture("Metrics", "metrics.png", chart, "image/png", text)]
         if chosen:
             panel = draw_panel(shown, chosen, predictions)
-            replace_file(folder / "panel.png", cv2.imencode(".png", panel)[1].tobytes())
+            replace_bytes(folder / "panel.png", cv2.imencode(".png", panel)[1].tobytes())
             jpeg = cv2.imencode(".jpg", panel, [cv2.IMWRITE_JPEG_QUALITY, _HTML_JPEG_QUALITY])[1].tobytes()
             pictures.append(Picture("Panel", "panel.png", jpeg, "image/jpeg", _panel_text(images, len(chosen))))
         title = "Report on " + ", ".join(run.label for run in results)
         page = folder / "report.md"
-        replace_file(page, markdown_page(title, tables, by_class, pictures).encode())
-        replace_file(folder / "report.html", html_page(title, tables, by_class, pictures).encode())
+        replace_bytes(page, markdown_page(title, tables, by_class, pictures).encode())
+        replace_bytes(folder / "report.html", html_page(title, tables, by_class, pictures).encode())
     panel_file = folder / "panel.png" if chosen else None
     return ReportResult(folder, page, tables, folder / "metrics.png", panel_file, [image.path for image in chosen])
 
@@ -153,4 +154,4 @@ def _write_tables(folder: Path, tables: Sequence[PaperTable]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         for suffix, content in (("md", table.as_markdown()), ("tex", table.as_latex()), ("csv", table.as_csv())):
-            replace_file(folder / f"{table.name}.{suffix}", content.encode())
+            replace_bytes(folder / f"{table.name}.{suffix}", content.encode())

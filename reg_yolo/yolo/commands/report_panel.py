@@ -17,7 +17,7 @@ from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_fo
 from reg_yolo.data.dataset.label_rows import read_label_file
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.drawing.annotate import Annotator
-from reg_yolo.drawing.image_grid import GAP_PX, picture_grid, resized_detections, resized_picture
+from reg_yolo.drawing.image_grid import GAP_PX, image_grid, resized_detections, resized_image
 from reg_yolo.errors import DataError, MediaError
 from reg_yolo.evaluation.image_scores import ImageScore, hardest_images, score_image
 from reg_yolo.evaluation.run_results import RunResult
@@ -36,11 +36,13 @@ class LabelledImage:
         path: The image.
         class_names: Classes of its data set.
         mask_classes: Classes whose polygons are masks; of others only the boxes around them count.
+        keypoints: Columns of keypoints behind a box in its label file, which are left out.
     """
 
     path: Path
     class_names: tuple[str, ...]
     mask_classes: tuple[str, ...]
+    keypoints: int = 0
 
     @property
     def key(self) -> Path:
@@ -64,7 +66,7 @@ class LabelledImage:
     def truth(self, width: int, height: int) -> FrameDetections:
         """Return the rows of the label file as detections: polygon rows with masks, box rows without."""
         objects = []
-        for row in read_label_file(label_path_for(self.path), len(self.class_names)).rows:
+        for row in read_label_file(label_path_for(self.path), len(self.class_names), self.keypoints).rows:
             left, top, right, bottom = (v * s for v, s in zip(row.box_xyxy, (width, height) * 2, strict=True))
             outline = [float(v) for x, y in row.points for v in (x * width, y * height)]
             name = self.class_names[row.class_id]
@@ -90,10 +92,10 @@ def validation_images(run: RunResult) -> list[LabelledImage]:
             continue
         names, mask_classes = tuple(description.class_names), () if role == "detect" else run.mask_classes
         for path in description.images(split):
-            image = LabelledImage(path, names, mask_classes)
+            image = LabelledImage(path, names, mask_classes, description.keypoint_columns)
             images.setdefault(image.key, image)
     if not images:
-        raise DataError(f"{run.folder}: its data sets have no '{split}' split any more; `--hardest 0` makes no panel")
+        raise DataError(f"{run.folder}: its data sets have no '{split}' split any more; `hardest=0` makes no panel")
     return list(images.values())
 
 
@@ -130,11 +132,11 @@ def find_images(named: Sequence[str], among: Sequence[LabelledImage]) -> list[La
             found.append(fitting[0])
         elif fitting:
             listed = ", ".join(str(image.path) for image in fitting[:3])
-            raise DataError(f"--images: {name} stands for {len(fitting)} validation images; name a path, as {listed}")
+            raise DataError(f"`images`: {name} stands for {len(fitting)} validation images; name a path, as {listed}")
         else:
             near = get_close_matches(name, [image.path.name for image in among], 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise DataError(f"--images: there is no file {name}, and no validation image of that name{hint}")
+            raise DataError(f"`images`: there is no file {name}, and no validation image of that name{hint}")
     return found
 
 
@@ -146,7 +148,7 @@ def predictions_on(run: RunResult, images: Sequence[LabelledImage], *, trust: bo
         MediaError: If an image cannot be read.
     """
     if not run.weights.is_file():
-        raise DataError(f"{run.weights} is missing, so it predicts nothing; `--hardest 0` leaves the panel out")
+        raise DataError(f"{run.weights} is missing, so it predicts nothing; `hardest=0` leaves the panel out")
     found: Predictions = {}
 
     def keep(frame: FrameDetections) -> None:
@@ -209,7 +211,7 @@ def draw_panel(
         height, width = picture.shape[:2]
         scale = tile / max(width, height)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        small = resized_picture(picture, *size)
+        small = resized_image(picture, *size)
         truth = _recoloured(resized_detections(image.truth(width, height), *size), names)
         row = [small, annotator.annotate(small, truth, show_confidence=False)]
         scores = []
@@ -220,7 +222,7 @@ def draw_panel(
             scores.append(f"{run.label}: F1 {score.f1:.2f}, missed {score.missed}, wrong {score.wrong}")
         rows.append(row)
         captions.append("   |   ".join([image.path.name, *scores]))
-    return picture_grid(rows, ["Input", "Ground truth", *(run.label for run in runs)], captions)
+    return image_grid(rows, ["Input", "Ground truth", *(run.label for run in runs)], captions)
 
 
 def _recoloured(frame: FrameDetections, names: Sequence[str]) -> FrameDetections:

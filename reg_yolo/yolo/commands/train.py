@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,28 +15,31 @@ from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
-from reg_yolo.config.loader import load_config
+from reg_yolo.config.loader import load_config, where_given
+from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.schema import DataPair, RunConfig
-from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.config.shipped import config_for_model, shipped_weights
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
-from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
 from reg_yolo.yolo.training.mixin import RegTraining
-from reg_yolo.yolo.training.resume import last_checkpoint
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer, RegJointTrainer, RegSegmentationTrainer
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.upstream.environment import is_remote, offline
 from reg_yolo.yolo.upstream.version import check_ultralytics_version
-from reg_yolo.yolo.weights.checkpoints import first_line, load_checkpoint_file, metadata_of
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
+from reg_yolo.yolo.weights.opening import open_detector
 
 TRAINERS: dict[str, type[RegTraining]] = {
     "detect": RegDetectionTrainer,
     "segment": RegSegmentationTrainer,
     "joint": RegJointTrainer,
 }
+# Ours begin "imgsz: got 0", upstream's "'lr0=-1' is an invalid value".
+_KEY_OF_MESSAGE = re.compile(r"'?([a-z]\w*)(?::|=)")
 UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment"}
 
 
@@ -82,12 +87,17 @@ class DryRun:
 
 
 def train(
-    config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False, **arguments: Any
+    config: RunConfig | str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    trust: bool = False,
+    **arguments: Any,
 ) -> TrainingResult:
     """Train a model.
 
     Args:
-        config: A configuration, its file, or the name of a shipped one such as `detect/yolov8n`.
+        config: A configuration, its file, or the name of a shipped one such as `detect/yolov8n`; None takes the
+            shipped one of the model that `model=` names.
         overrides: `key=value` words as on the command line.
         trust: Load checkpoints that run code of their own.
         arguments: Ultralytics' arguments by their own names, and `data` or `model`; short for overrides.
@@ -95,50 +105,19 @@ def train(
     Raises:
         RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
     """
-    resolved = resolve_config(config, [*overrides, *(as_override(key, value) for key, value in arguments.items())])
-    trainer_class, given = prepare(resolved, trust=trust)
+    words = [*overrides, *(as_override(key, value) for key, value in arguments.items())]
+    with places_named(config, words):
+        trainer_class, given = prepare(resolve_config(config, words, trust=trust), trust=trust)
     folder = new_run_folder({**given, "task": trainer_class.task_name}, "train")
     with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
         trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
         trainer.train()
-    return _result(trainer)
+    return training_result(trainer)
 
 
-def resume(
-    run: str | Path, config: RunConfig | None = None, *, trust: bool = False, **arguments: Any
-) -> TrainingResult:
-    """Continue an interrupted run with the loss it was trained with.
-
-    Args:
-        run: The run directory or its last.pt.
-        config: The configuration of the run, if it is to be compared: another loss is refused.
-        trust: Load checkpoints that run code of their own.
-        arguments: Arguments that may change on resume, such as `device` or `batch`, and `data` where the data set has
-            moved (for a joint run also a pair `{"detect": ..., "segment": ...}`).
-
-    Raises:
-        RegYoloError: If there is nothing to resume, or the loss differs.
-    """
-    check_ultralytics_version()
-    last = last_checkpoint(Path(run))
-    checkpoint = load_checkpoint_file(last, trust=trust)
-    task = str(metadata_of(checkpoint).get("task", "detect"))
-    trainer_class = TRAINERS[task]
-    settings: dict[str, Any] = {"trust": trust, "reg": config.reg.to_dict() if config else None}
-    if "data" in arguments and task == "joint":
-        settings["joint"] = {"data": arguments.pop("data")}
-    elif isinstance(arguments.get("data"), Mapping):
-        raise ConfigError(f"data: two data sets are for runs of the joint task, {last} is of {task}")
-    trainer_class = type(
-        trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
-    )
-    overrides = {"task": UPSTREAM_TASKS[task], "model": str(last), "resume": str(last), **arguments}
-    trainer = trainer_class(overrides=overrides)
-    trainer.train()
-    return _result(trainer)
-
-
-def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> DryRun:
+def dry_run(
+    config: RunConfig | str | Path | None = None, overrides: Sequence[str] = (), *, trust: bool = False
+) -> DryRun:
     """Check everything, build the model and compute the loss of one batch, without training.
 
     No run folder is made; Ultralytics leaves its cache of the labels beside them, as in every run.
@@ -146,7 +125,8 @@ def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, tr
     Raises:
         RegYoloError: As `train`.
     """
-    trainer_class, given = prepare(resolve_config(config, overrides), trust=trust)
+    with places_named(config, overrides):
+        trainer_class, given = prepare(resolve_config(config, overrides, trust=trust), trust=trust)
     with tempfile.TemporaryDirectory(prefix="reg_yolo_dry_run_") as folder:
         trainer = trainer_class(overrides={**given, "save_dir": folder, "plots": False, "workers": 0, "val": True})
         trainer._setup_train()
@@ -166,13 +146,49 @@ def dry_run(config: RunConfig | str | Path, overrides: Sequence[str] = (), *, tr
         )
 
 
-def resolve_config(config: RunConfig | str | Path, overrides: Sequence[str]) -> RunConfig:
+@contextmanager
+def places_named(config: RunConfig | str | Path | None, overrides: Sequence[str]) -> Iterator[None]:
+    """Add to an error about a key, whoever raises it in the block, the file and line that give it."""
+    try:
+        yield
+    except ConfigError as error:
+        found = _KEY_OF_MESSAGE.match(str(error))
+        if found is None or not isinstance(config, (str, Path)):
+            raise
+        place = where_given(found[1], config, overrides, train_keys=DEFAULT_CFG_DICT)
+        if not place or place.strip(" ()") in str(error):
+            raise
+        raise ConfigError(f"{str(error).rstrip('.')}{place}") from error.__cause__
+
+
+def resolve_config(
+    config: RunConfig | str | Path | None, overrides: Sequence[str], *, trust: bool = False
+) -> RunConfig:
     """Return the validated configuration, with Ultralytics' argument names checked."""
     if isinstance(config, RunConfig):
         if overrides:
             raise ConfigError("overrides go with a configuration file or name, not with an already resolved RunConfig")
         return config
-    return load_config(config, overrides, train_keys=DEFAULT_CFG_DICT)
+    named = _config_of_model(overrides, trust=trust) if config is None else config
+    return load_config(named, overrides, train_keys=DEFAULT_CFG_DICT)
+
+
+def _config_of_model(overrides: Sequence[str], *, trust: bool) -> str:
+    """Return the shipped configuration of the model that the overrides name.
+
+    Raises:
+        ConfigError: If they name none.
+    """
+    values = read_overrides(overrides, DEFAULT_CFG_DICT).values
+    model, task = values.get("model"), values.get("task")
+    if not model:
+        raise ConfigError(
+            "train: neither a configuration nor a model is named; expected a YAML file, a shipped name such as "
+            "detect/yolov8n, or model=yolov8n.pt"
+        )
+    if task is None and str(model).endswith(".pt") and Path(str(model)).is_file():
+        task = open_detector(str(model), trust=trust).task
+    return config_for_model(str(model), None if task is None else str(task))
 
 
 def as_override(key: str, value: Any) -> str:
@@ -180,8 +196,13 @@ def as_override(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 
-def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[str, Any]]:
+def prepare(config: RunConfig, *, trust: bool, data_checked: bool = False) -> tuple[type[RegTraining], dict[str, Any]]:
     """Check versions, arguments, model and data, and return the trainer class with Ultralytics' arguments.
+
+    Args:
+        config: The resolved configuration.
+        trust: Load checkpoints that run code of their own.
+        data_checked: Labels and images have been checked before; they are not read again.
 
     Raises:
         RegYoloError: With the first thing that is wrong.
@@ -199,15 +220,17 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
         check_weights(arguments["pretrained"], trust=trust)
     joint = None
     if config.task == "joint":
-        joint = check_joint_data(config, arguments)
+        joint = check_joint_data(config, arguments, data_checked=data_checked)
     elif not is_remote(data):
         description = read_dataset_yaml(str(data))
         check_class_filter(arguments.get("classes"), description.class_names)
-        for split in ("train", str(arguments.get("split", "val"))):
+        for split in () if data_checked else ("train", str(arguments.get("split", "val"))):
             check_split(description, split, config.task)
     trainer = TRAINERS[config.task].with_settings(
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
+        sampling=config.sampling,
+        threads=config.threads,
         trust=trust,
         data_checked=True,
         joint=joint,
@@ -215,7 +238,7 @@ def prepare(config: RunConfig, *, trust: bool) -> tuple[type[RegTraining], dict[
     return trainer, arguments
 
 
-def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, Any]:
+def check_joint_data(config: RunConfig, arguments: dict[str, Any], *, data_checked: bool) -> dict[str, Any]:
     """Check the one or two data sets of a joint run, and return what its trainer needs as plain data.
 
     Raises:
@@ -223,7 +246,7 @@ def check_joint_data(config: RunConfig, arguments: dict[str, Any]) -> dict[str, 
     """
     sets = read_joint_sets(config.data, config.mask_classes)
     check_class_filter(arguments.get("classes"), sets.class_names)
-    for split in ("train", str(arguments.get("split", "val"))):
+    for split in () if data_checked else ("train", str(arguments.get("split", "val"))):
         check_joint_split(sets, split)
     return {**sets.to_plain(), "lambda_seg": config.lambda_seg}
 
@@ -275,7 +298,8 @@ def check_model(model: str, *, trust: bool) -> None:
         ) from error
 
 
-def _result(trainer: RegTraining) -> TrainingResult:
+def training_result(trainer: RegTraining) -> TrainingResult:
+    """Return what a trainer that has ended has left."""
     metrics = {key: float(value) for key, value in (trainer.metrics or {}).items()}
     LOGGER.info(f"Run directory: {trainer.save_dir}")
     return TrainingResult(

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ultralytics.utils import LOGGER
 
-from reg_yolo.config.shipped import shipped_file, shipped_weights
-from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, read_dataset_yaml
-from reg_yolo.data.dataset.joint_sets import JointSets, read_joint_sets
-from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.data.dataset.coco_ids import ID_FILE
+from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
+from reg_yolo.files import replace_text
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
-from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split, write_joint_yaml
-from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys, shortened
+from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys
 from reg_yolo.yolo.upstream.offline import register_fonts
+from reg_yolo.yolo.validation.data import VALIDATORS, measured_data
 from reg_yolo.yolo.validation.joint import RegJointValidator
-from reg_yolo.yolo.validation.segmentation import RegSegmentationValidator
-from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import write_thresholds
-from reg_yolo.yolo.weights.detector import Detector, open_detector
-
-VALIDATORS: dict[str, type[RegDetectionValidator]] = {
-    "detect": RegDetectionValidator,
-    "segment": RegSegmentationValidator,
-    "joint": RegJointValidator,
-}
+from reg_yolo.yolo.weights.opening import open_detector
 
 
 @dataclass(frozen=True)
@@ -78,11 +71,11 @@ def val(
         RegYoloError: If weights or data are wrong, or do not belong together.
     """
     if min_precision is not None and not 0 < min_precision <= 1:
-        raise ConfigError(f"--min-precision must be above 0 and at most 1, got {min_precision:g}")
+        raise ConfigError(f"`min_precision`: got {min_precision:g}, expected a number above 0 and at most 1")
     own = check_own_keys(arguments, "val")
     detector = open_detector(weights, trust=trust)
     split = str(own.get("split", "val"))
-    measured = _measured_data(detector, data, split, own)
+    measured = measured_data(detector, data, split, own)
     check_class_filter(own.get("classes"), detector.class_names)
     settings = {
         "imgsz": detector.imgsz,
@@ -105,100 +98,14 @@ def val(
             assert measured.sets is not None
             validator.sets = measured.sets
         metrics = validator(model=str(detector.path))
+        if (folder / "predictions.json").is_file():
+            names = {str(path): number for path, number in validator.image_ids().items()}
+            replace_text(folder / ID_FILE, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
         reports = validator.write_reports(folder, detector.path.name)
         thresholds = validator.class_thresholds()
         file = _keep_thresholds(detector.path, thresholds, measured.name, folder)
     figures = {key: float(value) for key, value in metrics.items()}
     return ValidationResult(reports[0], thresholds, figures, folder, file, reports[1] if len(reports) > 1 else None)
-
-
-@dataclass(frozen=True)
-class _MeasuredData:
-    """A checked data set, or the sets of the joint task."""
-
-    name: str
-    write: Callable[[Path], Path]
-    sets: JointSets | None = None
-
-
-def _measured_data(
-    detector: Detector, data: str | Path | Mapping[str, str] | None, split: str, own: Mapping[str, Any]
-) -> _MeasuredData:
-    """Find and check what is measured on; the classes must be the weights'."""
-    if detector.task == "joint":
-        if own.get("single_cls"):
-            raise ConfigError(
-                "single_cls: makes one class of all, so masks of some classes have no meaning; leave it out"
-            )
-        sets = find_joint_sets(detector, data)
-        check_joint_split(sets, split)
-        return _MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)
-    if isinstance(data, Mapping):
-        raise ConfigError(
-            f"data: two data sets are for weights of the joint task, {detector.path} is of {detector.task}"
-        )
-    description = read_dataset_yaml(find_data(detector, data), required=(split,))
-    if not own.get("single_cls", detector.trained_with.get("single_cls")):
-        require_same_classes(detector, description)
-    check_split(description, split, detector.task)
-    return _MeasuredData(str(description.yaml_path), description.write_for_ultralytics)
-
-
-def find_joint_sets(detector: Detector, data: str | Path | Mapping[str, str] | None) -> JointSets:
-    """Return the one or two sets for joint weights: those named, or those that the weights were trained on.
-
-    Raises:
-        ConfigError: If none is named, and that of the training is unknown or no longer there.
-        DataError: If a set cannot be read, or the classes are not the weights'.
-    """
-    named: Any = detector.metadata.get("data") if data is None else data
-    if not isinstance(named, Mapping):
-        named = find_data(detector, None if data is None else named)
-    sets = read_joint_sets(named, detector.mask_classes)
-    _require_classes(detector, sets.class_names, sets.parts[0].description.yaml_path)
-    return sets
-
-
-def find_data(detector: Detector, data: str | Path | None) -> str | Path:
-    """Return the data-set YAML: a file, the name of a shipped one, or the one that the weights were trained on.
-
-    Raises:
-        ConfigError: If none is named, and that of the training is unknown or no longer there.
-    """
-    if data is not None:
-        return data if Path(data).is_file() else shipped_file(str(data), "datasets") or data
-    trained_on = detector.trained_with.get("data")
-    if not trained_on:
-        raise ConfigError(f"{detector.path} does not say what it was trained on; name a data set with --data DATA.yaml")
-    if not Path(str(trained_on)).is_file():
-        raise ConfigError(
-            f"{detector.path} was trained on {trained_on}, which is not here; name a data set with --data DATA.yaml"
-        )
-    return str(trained_on)
-
-
-def require_same_classes(detector: Detector, description: DatasetDescription) -> None:
-    """Refuse a data set whose class list is not the model's, since every figure would be wrong.
-
-    Raises:
-        DataError: With the first class that differs.
-    """
-    _require_classes(detector, description.class_names, description.yaml_path)
-
-
-def _require_classes(detector: Detector, given: Sequence[str], data: Path) -> None:
-    weights, trained = detector.path, detector.class_names
-    if len(trained) != len(given):
-        raise DataError(
-            f"{weights} has {len(trained)} classes, {data} names {len(given)}; they must be the same list: "
-            f"{shortened(', '.join(trained), 200)}"
-        )
-    for index, (name, other) in enumerate(zip(trained, given, strict=True)):
-        if name != other:
-            raise DataError(
-                f"{data}: class {index} is '{other}', but {weights} was trained with '{name}' there; "
-                "bring the names into the order of the weights"
-            )
 
 
 def _keep_thresholds(weights: Path, thresholds: ClassThresholds, data: str, folder: Path) -> Path:
@@ -207,7 +114,7 @@ def _keep_thresholds(weights: Path, thresholds: ClassThresholds, data: str, fold
         return write_thresholds(weights, thresholds, data, folder)
     try:
         return write_thresholds(weights, thresholds, data)
-    except OSError as error:
+    except OutputError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
         LOGGER.warning(f"{weights.parent} is read-only, so predict will not find these thresholds by itself: {folder}")

@@ -7,6 +7,7 @@ reads them a dozen times over; all but a few percent of their entries are pairs 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from ultralytics.utils.ops import xywh2xyxy, xyxy2xywh
 from ultralytics.utils.tal import TaskAlignedAssigner
 
-from reg_yolo.yolo.criterion.candidates import CandidatePairs, pairs_of_mask, pairs_on_grids
+from reg_yolo.yolo.criterion.candidates import CandidatePairs, Candidates, Claims, pairs_of_mask, pairs_on_grids
 from reg_yolo.yolo.criterion.targets import GroundTruth, Positives
 
 # Image Tensor[K] and anchor point Tensor[K] -> predicted boxes Tensor[K, 4], xyxy in pixels
@@ -25,38 +26,20 @@ GROUP_LIMITS = (128, 1024)
 
 
 class SparseTaskAlignedAssigner(TaskAlignedAssigner):
-    """Upstream's assigner with the same result, by `assign` on candidates alone or by upstream's own `forward`."""
+    """Upstream's assigner with the same result, by `assign` on candidates alone or by `assign_densely`.
+
+    Attributes:
+        sparse_on: Types of device on which `assign` works; elsewhere it leaves the work to upstream. Its steps wait
+            for the device several times, which costs a GPU more than the dense arithmetic it saves.
+    """
+
+    sparse_on: frozenset[str] = frozenset({"cpu"})
 
     @classmethod
     def like(cls, stock: TaskAlignedAssigner) -> SparseTaskAlignedAssigner:
         """Return an assigner with the settings of `stock`."""
         names = ("topk", "num_classes", "alpha", "beta", "stride", "eps", "topk2")
         return cls(**{name: getattr(stock, name) for name in names})
-
-    def forward(
-        self,
-        pd_scores: Tensor,
-        pd_bboxes: Tensor,
-        anc_points: Tensor,
-        gt_labels: Tensor,
-        gt_bboxes: Tensor,
-        mask_gt: Tensor,
-        **extra: Any,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return upstream's dense five: labels, boxes, scores, which points have an object, and whose it is.
-
-        Falls back to upstream's computation for what `assign` does not cover.
-        """
-        truth = GroundTruth(gt_labels, gt_bboxes, mask_gt)
-        positives = None
-        if not extra and gt_bboxes.shape[1]:
-            positives = self.assign(pd_scores, lambda image, anchor: pd_bboxes[image, anchor], anc_points, truth)
-        if positives is None:
-            return super().forward(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask_gt, **extra)
-        has_object, object_index = positives.dense_assignment(*pd_scores.shape[:2])
-        self.bs, self.n_max_boxes = gt_bboxes.shape[:2]
-        labels, boxes, _ = self.get_targets(gt_labels, gt_bboxes, object_index, has_object)
-        return labels, boxes, positives.dense_scores(pd_scores.shape), has_object, object_index
 
     @torch.no_grad()
     def assign(
@@ -77,8 +60,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             level_shapes: rows and columns of each level where the points are regular grids; None compares every
                 point with every object.
         """
-        # The steps below wait for the device several times, which costs a GPU more than the dense arithmetic it saves.
-        if self.topk2 != self.topk or scores.device.type != "cpu":
+        if self.topk2 != self.topk or scores.device.type not in self.sparse_on:
             return None
         image, slot = truth.valid.squeeze(-1).bool().nonzero(as_tuple=True)
         pairs = self._candidates(truth, image, slot, points, level_shapes)
@@ -86,7 +68,8 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         anchors = scores.shape[1]
         # index_select, because square brackets take ten times as long on a CPU.
         cell = (image * anchors).index_select(0, pairs.rows).add_(pairs.anchors)
-        overlaps = self._overlaps(truth.boxes[image, slot], boxes_at, pairs.rows, cell, scores.shape[:2])
+        true, predicted = self._paired_boxes(truth.boxes[image, slot], boxes_at, pairs.rows, cell, scores.shape[:2])
+        overlaps = self.iou_calculation(true, predicted)
         own_logit = (cell * scores.shape[2]).add_(label.index_select(0, pairs.rows))
         own_score = scores.reshape(-1).index_select(0, own_logit)
         metrics = own_score.pow(self.alpha) * overlaps.pow(self.beta)
@@ -95,7 +78,28 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             return None
         chosen = self._best_of_each_object(metrics, pairs, anchors)
         slots = slot.index_select(0, pairs.rows)
-        return self._without_conflicts(chosen, metrics, overlaps, cell, slots, scores.shape, truth)
+        claims = self._without_conflicts(chosen, metrics, overlaps, cell, slots, scores.shape, truth.boxes.shape[1])
+        candidates = Candidates(cell, slots, own_score, true, predicted)
+        return self._positives(claims, candidates, metrics, overlaps, scores.shape, truth)
+
+    @torch.no_grad()
+    def assign_densely(
+        self, scores: Tensor, boxes: Tensor, points: Tensor, truth: GroundTruth, **extra: Any
+    ) -> Positives:
+        """Return the positives by upstream's own computation, which compares every point with every object.
+
+        Args:
+            scores: Tensor[B, A, C], predicted probabilities.
+            boxes: Tensor[B, A, 4], predicted boxes, xyxy in pixels.
+            points: Tensor[A, 2], anchor points in pixels.
+            truth: the labelled objects.
+            extra: what upstream passes through to its overlaps.
+        """
+        labels, _, targets, has_object, object_index, *ignored = self(
+            scores, boxes, points, truth.labels, truth.boxes, truth.valid, **extra
+        )
+        found = Positives.of_dense(labels, targets, has_object, object_index)
+        return replace(found, ignored=ignored[0]) if ignored else found
 
     def _candidates(
         self,
@@ -112,10 +116,10 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         enlarged = xywh2xyxy(torch.cat((center, size.clamp(min=self.stride_val)), 1))
         return pairs_on_grids(enlarged, points, level_shapes)
 
-    def _overlaps(
+    def _paired_boxes(
         self, true_boxes: Tensor, boxes_at: BoxesAt, rows: Tensor, cell: Tensor, grid: Sequence[int]
-    ) -> Tensor:
-        """Return the overlap of each pair; the box of a point inside several objects is decoded once."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return both boxes of each pair; the box of a point inside several objects is decoded once."""
         wanted = torch.zeros(grid[0] * grid[1], dtype=torch.bool, device=cell.device)
         wanted[cell] = True
         cells = wanted.nonzero().squeeze(1)
@@ -124,7 +128,7 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         # Columns in contiguous memory: upstream's arithmetic takes the boxes apart by column.
         true = true_boxes.t().contiguous().index_select(1, rows)
         predicted = boxes.t().contiguous().index_select(1, place)
-        return self.iou_calculation(true.t(), predicted.t())
+        return true.t(), predicted.t()
 
     def _best_of_each_object(self, metrics: Tensor, pairs: CandidatePairs, anchors: int) -> Tensor:
         """Return the pairs that upstream's top-k over each object's row of all anchor points would choose."""
@@ -177,10 +181,9 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
         cell: Tensor,
         slots: Tensor,
         shape: Sequence[int],
-        truth: GroundTruth,
-    ) -> Positives:
-        """Give points that several objects chose to the one that overlaps most, and score every positive."""
-        objects = truth.boxes.shape[1]
+        objects: int,
+    ) -> Claims:
+        """Give points that several objects chose to the one that overlaps most."""
         times = torch.zeros(shape[0] * shape[1], dtype=torch.long, device=cell.device)
         times.index_add_(0, cell[chosen], torch.ones_like(chosen))
         shared = (times > 1).nonzero().squeeze(1)
@@ -202,8 +205,27 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
             cells, owner = torch.cat((cells, shared)), torch.cat((owner, winner))
             metric = torch.cat((metric, all_metrics.gather(1, winner.unsqueeze(1)).squeeze(1)))
             overlap = torch.cat((overlap, highest))
-        order = cells.argsort()
-        cells, owner, metric, overlap = cells[order], owner[order], metric[order], overlap[order]
+        return Claims(cells, owner, metric, overlap)
+
+    def _positives(
+        self,
+        claims: Claims,
+        _candidates: Candidates,
+        _metrics: Tensor,
+        _overlaps: Tensor,
+        shape: Sequence[int],
+        truth: GroundTruth,
+    ) -> Positives:
+        """Return the claims with their targets, all that there is for upstream's assigner."""
+        return self._scored(claims, shape, truth)
+
+    def _scored(self, claims: Claims, shape: Sequence[int], truth: GroundTruth) -> Positives:
+        """Return the claims in order, each with its target score."""
+        objects = truth.boxes.shape[1]
+        order = claims.cell.argsort()
+        cells, owner, metric, overlap = (
+            values[order] for values in (claims.cell, claims.slot, claims.metric, claims.overlap)
+        )
         image, anchor = cells // shape[1], cells % shape[1]
         group = image * objects + owner
         best_metric, best_overlap = (
@@ -217,7 +239,8 @@ class SparseTaskAlignedAssigner(TaskAlignedAssigner):
 
 def _groups(counts: Tensor) -> Iterator[Tensor]:
     """Yield the rows that have candidates, those with similar counts together."""
-    group = torch.bucketize(counts, torch.tensor([0, *GROUP_LIMITS]))
+    # Compared with numbers, since limits in a tensor would have to be copied to the device of the counts.
+    group = torch.stack([counts > limit for limit in (0, *GROUP_LIMITS)]).sum(0)
     for number in range(1, len(GROUP_LIMITS) + 2):
         rows = (group == number).nonzero().squeeze(1)
         if len(rows):

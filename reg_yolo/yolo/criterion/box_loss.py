@@ -10,7 +10,7 @@ from ultralytics.utils.loss import BboxLoss
 from ultralytics.utils.tal import bbox2dist
 
 from reg_yolo import losses
-from reg_yolo.config.reg import BoxSettings
+from reg_yolo.config.reg_sections import BoxSettings
 from reg_yolo.yolo.criterion.head_output import BoxPredictions
 from reg_yolo.yolo.criterion.targets import Assignment
 
@@ -19,7 +19,6 @@ PLAIN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "giou": losses.giou_loss,
     "diou": losses.diou_loss,
     "eiou": losses.eiou_loss,
-    "focal_eiou_v1": losses.focal_eiou_v1_loss,
 }
 
 
@@ -56,16 +55,32 @@ def _box_loss(
     settings: BoxSettings, pred: Tensor, target: Tensor, points: Tensor, weight: Tensor, normalizer: Tensor
 ) -> Tensor:
     if settings.loss == "focal_eiou":
-        # Its own normaliser, the sum of s IoU^gamma (EIOU eq. 11).
-        return losses.focal_eiou_loss(pred, target, settings.gamma, target_scores=weight, reduction="mean")
+        # Its own normaliser, the sum of s IoU^gamma (EIOU eq. 11). The factor is 1 unless the scores sum to less than
+        # 1: there a mean over hardly anything would weigh as much as one over all objects of another batch.
+        mean = losses.focal_eiou_loss(
+            pred, target, settings.gamma, target_scores=weight, weight_gradient=settings.weight_gradient,
+            reduction="mean",
+        )  # fmt: skip
+        return mean * (weight.sum() / normalizer)
     if settings.loss == "focal_eiou_star":
-        each = losses.focal_eiou_star_loss(pred, target, settings.gamma)
-    elif settings.loss == "smooth_l1":
+        each = losses.focal_eiou_star_loss(pred, target, settings.gamma, settings.form)
+    elif settings.loss == "focal_eiou_v1":
+        each = losses.focal_eiou_v1_loss(pred, target, settings.beta_or_default)
+    elif settings.loss in PLAIN_LOSSES:
+        each = PLAIN_LOSSES[settings.loss](pred, target)
+    else:
         # REG-blog on the distances to the four sides in strides, unclipped: DFL beside it learns the clipped ones.
         pred_ltrb, target_ltrb = (
             torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), 1) for boxes in (pred, target)
         )
-        each = losses.smooth_l1_loss(pred_ltrb, target_ltrb, beta=1.0).mean(-1)
-    else:
-        each = PLAIN_LOSSES[settings.loss](pred, target)
+        each = _coordinate_loss(settings, pred_ltrb, target_ltrb).mean(-1)
     return (each * weight).sum() / normalizer
+
+
+def _coordinate_loss(settings: BoxSettings, pred: Tensor, target: Tensor) -> Tensor:
+    beta = settings.beta_or_default
+    if settings.loss == "focal_l1":
+        return losses.focal_l1_loss(pred, target, beta)
+    if settings.loss == "balanced_l1":
+        return losses.balanced_l1_loss(pred, target, settings.small_gain, settings.large_slope, beta)
+    return losses.smooth_l1_loss(pred, target, beta)

@@ -27,6 +27,35 @@ class CandidatePairs:
     anchors: Tensor
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What is known of N pairs of an object and an anchor point inside it.
+
+    Attributes:
+        cell: Tensor[N], image * A + anchor point.
+        slot: Tensor[N], the object's row in its image's ground truth.
+        score: Tensor[N], predicted probability of the object's class.
+        true: Tensor[N, 4], the object's box, xyxy in pixels.
+        predicted: Tensor[N, 4], the box predicted at the anchor point.
+    """
+
+    cell: Tensor
+    slot: Tensor
+    score: Tensor
+    true: Tensor
+    predicted: Tensor
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Anchor points with the object that each of them serves, Tensor[P] each, and what upstream computes of both."""
+
+    cell: Tensor
+    slot: Tensor
+    metric: Tensor
+    overlap: Tensor
+
+
 def pairs_on_grids(boxes_xyxy: Tensor, points: Tensor, level_shapes: Sequence[tuple[int, int]]) -> CandidatePairs:
     """Return the anchor points strictly inside each box, without a dense [M, A] comparison.
 

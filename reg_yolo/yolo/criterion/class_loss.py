@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.head_output import HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
 from reg_yolo.yolo.criterion.targets import Assignment, Positives
@@ -24,11 +24,7 @@ SMALLEST_FREE_ENERGY_DEVIATION = 1e-3
 
 
 class ClassLossTerms:
-    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation.
-
-    Attributes:
-        alpha: Tensor[C] on the device of the model, or None where classes are not weighted.
-    """
+    """State and switches of the classification loss: alpha (fixed or dual), the learned deviation."""
 
     def __init__(
         self,
@@ -41,29 +37,38 @@ class ClassLossTerms:
         """Take the settings, count the class weights, and restore what a resumed run had learned."""
         self.settings = settings
         self.learned_deviation = learned_deviation
-        self.dual: losses.DualClassWeights | None = None
-        if settings.alpha.scheme == "dual" and settings.alpha.weights is None:
-            dual = settings.alpha.dual
-            self.dual = losses.DualClassWeights(
-                class_counts, step_size=dual.step, pull=dual.pull, momentum=dual.momentum
-            )
-            if stored.get("dual"):
-                self.dual.load_state_dict(stored["dual"])
-        weights = class_weights(settings, class_counts) if self.dual is None else self.dual.weights()
-        self.alpha = None if weights is None else weights.to(device=device, dtype=torch.float32)
+        self.class_alpha = ClassAlpha(settings.alpha, class_counts, device, stored.get("dual"))
+        self.mitigation: Tensor | None = None
+        if settings.alpha.mitigation:
+            self.mitigation = losses.mitigation_weights(class_counts, settings.alpha.mitigation).to(device)
+        self.gradient_ratio: losses.GradientRatio | None = None
+        if settings.focal.form == "equalized":
+            self.gradient_ratio = losses.GradientRatio(len(class_counts))
+            if stored.get("equalized"):
+                self.gradient_ratio.load_state_dict(stored["equalized"])
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """Weights of the classes, Tensor[C] on the device of the model, or None where classes are not weighted."""
+        return self.class_alpha.weights
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain Python data."""
         deviations = self.learned_deviation
         return {
-            "class_weights": None if self.alpha is None else self.alpha.tolist(),
-            "dual": None if self.dual is None else self.dual.state_dict(),
+            "class_weights": self.class_alpha.to_list(),
+            "dual": self.class_alpha.dual_state(),
+            "equalized": None if self.gradient_ratio is None else self.gradient_ratio.state_dict(),
             "deviations": None if deviations is None else deviations.detach().exp().tolist(),
         }
 
     def weights_list(self, num_classes: int) -> list[float]:
         """Return alpha of each class, 1 where classes are not weighted."""
-        return [1.0] * num_classes if self.alpha is None else self.alpha.tolist()
+        return self.class_alpha.to_list() or [1.0] * num_classes
+
+    def gradient_ratios(self) -> list[float]:
+        """Return each class's ratio of positive to negative gradient; nothing unless the form is equalized."""
+        return [] if self.gradient_ratio is None else self.gradient_ratio.ratio().tolist()
 
     def describe(self) -> str:
         """Return the switches that are on, in a line."""
@@ -75,10 +80,14 @@ class ClassLossTerms:
                 kind += f" (temper {s.alpha.temper:g})"
             parts.append(f"alpha {kind} on {s.alpha.on}")
         if s.focal.gamma or s.focal.form == "printed":
-            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form})")
+            own = f", s {s.focal.s:g}" if s.focal.form == "equalized" else ""
+            parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form}{own})")
+        if s.alpha.mitigation:
+            parts.append(f"mitigation {s.alpha.mitigation:g}")
         if s.spatial.enabled:
             parts.append(
                 f"g beta {s.spatial.beta:g} delta {s.spatial.delta:g} {s.spatial.distance} on {s.spatial.scope}"
+                + (f", hard ones kept {s.spatial.keep_hard:g}" if s.spatial.keep_hard else "")
             )
         if s.uncertainty.mode == "printed":
             parts.append("p-hat printed (p itself)")
@@ -98,24 +107,37 @@ class ClassLossTerms:
             return (count if assignment.has_mask is None else count + assignment.has_mask.sum()).clamp(min=1)
         return assignment.normalizer
 
-    def entries(self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None) -> Tensor:
+    def entries(
+        self, head: HeadOutput, assignment: Assignment, terms: EpochTerms | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the loss of every entry, Tensor[B, A, C], before its normaliser; means go to `terms` if given.
 
-        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory.
+        Every tensor of that shape is a view of Tensor[B, C, A], the order that the head's output has in memory. Beside
+        it comes the divergence from the prior, summed over the positives, where the free energy has one.
         """
         with torch.autocast(device_type=head.class_logits.device.type, enabled=False):
             weight = self._spatial_weight(head, assignment)
             deviation = self._deviation(head)
             if terms is not None and weight is not None:
                 terms.add("reg/spatial_mean", weight.mean())
+            weight = self._mitigated(weight, assignment)
             if terms is not None and isinstance(deviation, Tensor):
                 terms.add("reg/deviation_mean", deviation.detach().mean())
-            targets = assignment.positives.score.new_zeros(head.class_logits.shape)
-            positives = assignment.positives
-            targets[positives.image, positives.label, positives.anchor] = positives.score
-            logits, targets = head.logits.float(), targets.transpose(1, 2)
+            logits, targets = head.logits.float(), assignment.target_scores.float()
             if self.settings.uncertainty.mode == "free_energy" and deviation is not None:
-                return self._free_energy(logits, targets, deviation, weight)
+                expected = losses.expected_quality_focal_loss(
+                    logits, deviation, targets, gamma=self.settings.focal.gamma
+                )
+                factor = losses.entry_weight(
+                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
+                )
+                divergence = self._divergence(head, assignment.positives, deviation)
+                return expected if factor is None else expected * factor, divergence
+            if self.gradient_ratio is not None:
+                factor = losses.entry_weight(
+                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
+                )
+                return self._equalized(self.gradient_ratio, logits, assignment, factor, terms is not None), None
             return losses.refined_generalized_focal_loss(
                 logits,
                 targets,
@@ -127,25 +149,60 @@ class ClassLossTerms:
                 deviation=deviation,
                 uncertainty=self.settings.uncertainty.mode if deviation is not None else "logit_normal",
                 form=self.settings.focal.form,
-            )
+            ), None
 
     @property
     def _class_weights_on(self) -> str:
         return "all" if self.settings.alpha.on == "both" else "positives"
 
-    def _free_energy(self, logits: Tensor, targets: Tensor, deviation: Tensor | float, weight: Tensor | None) -> Tensor:
+    def _equalized(
+        self,
+        gradient_ratio: losses.GradientRatio,
+        logits: Tensor,
+        assignment: Assignment,
+        factor: Tensor | None,
+        training: bool,
+    ) -> Tensor:
+        """Return the equalized focal loss; a training batch's own gradients count from the next batch on."""
+        targets, focal = assignment.target_scores.float(), self.settings.focal
+        ratio = gradient_ratio.ratio(logits.device)
+        if training:
+            slope = losses.equalized_focal_slope(logits.detach(), targets, ratio, focal.gamma, focal.s, factor)
+            size = assignment.without_ignored(slope.abs_())
+            positive = torch.where(targets > 0, size, 0.0).sum((0, 1))
+            sums = torch.stack((positive, size.sum((0, 1)) - positive)) / self.normalizer(assignment)
+            if distributed.is_available() and distributed.is_initialized():
+                distributed.all_reduce(sums)
+            gradient_ratio.accumulate(sums.clamp_(min=0.0))
+        return losses.equalized_focal_loss(logits, targets, ratio, focal.gamma, focal.s, factor)
+
+    def _mitigated(self, weight: Tensor | None, assignment: Assignment) -> Tensor | None:
+        """Return the weight of negatives with that of rare classes at positives of frequent ones shrunk."""
+        if self.mitigation is None:
+            return weight
+        if weight is None:
+            weight = torch.ones_like(assignment.target_scores, dtype=torch.float32)
+        positives = assignment.positives
+        weight[positives.image, positives.anchor] *= self.mitigation[positives.label]
+        return weight
+
+    def _divergence(self, head: HeadOutput, positives: Positives, deviation: Tensor | float) -> Tensor:
+        """Return kl_weight KL(q, prior) summed over the positives (REG §2.6.4), outside every weight and factor.
+
+        On the background it would pull logits up to the prior, and there are thousands of them for each positive.
+        """
         prior = self.settings.uncertainty.prior
-        entries = losses.variational_free_energy(
-            logits,
-            deviation,
-            targets,
-            gamma=self.settings.focal.gamma,
-            prior_mean=prior.mean,
-            prior_deviation=prior.deviation,
-            kl_weight=prior.kl_weight,
-        )
-        factor = losses.entry_weight(targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope)
-        return entries if factor is None else entries * factor
+        own = head.logits[positives.image, positives.anchor, positives.label].float()
+        if isinstance(deviation, Tensor):
+            deviation = deviation[positives.label] if deviation.ndim == 1 else deviation[
+                positives.image, positives.anchor, 0
+            ]  # fmt: skip
+        mean: Tensor | float
+        if prior.mean == "bias":
+            mean = head_class_bias(head.strides[positives.anchor, 0].float(), head.class_logits.shape[1])
+        else:
+            mean = prior.mean
+        return prior.kl_weight * losses.gaussian_kl(own, deviation, mean, prior.deviation).sum()
 
     def _spatial_weight(self, head: HeadOutput, assignment: Assignment) -> Tensor | None:
         spatial = self.settings.spatial
@@ -157,7 +214,8 @@ class ClassLossTerms:
             distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
         else:
             distance = losses.edge_distance(*arguments, head.strides, level_shapes=head.level_shapes)
-        return losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+        weight = losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
+        return losses.keep_hard_entries(weight, head.logits, spatial.keep_hard) if spatial.keep_hard else weight
 
     def _deviation(self, head: HeadOutput) -> Tensor | float | None:
         """Return the deviation, of probabilities under truncated_normal, of logits otherwise; None where there is none.
@@ -176,7 +234,6 @@ class ClassLossTerms:
         deviation = uncertainty.kappa * losses.distribution_spread(distributions.float()).unsqueeze(-1)
         return deviation.clamp(min=SMALLEST_FREE_ENERGY_DEVIATION) if uncertainty.mode == "free_energy" else deviation
 
-    @torch.no_grad()
     def learn(self, own_logits: Tensor, positives: Positives) -> None:
         """Let the dual class weights ascend on a training batch's mean loss by class (REG §2.6.2).
 
@@ -184,17 +241,10 @@ class ClassLossTerms:
             own_logits: Tensor[P], logit of each positive's own class.
             positives: labels and target scores.
         """
-        if self.dual is None or self.alpha is None:
-            return
-        scores = positives.score.float()
-        each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
-        sums = torch.zeros(2, len(self.alpha), device=scores.device)
-        sums[0].index_add_(0, positives.label, each)
-        sums[1].index_add_(0, positives.label, scores)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(sums)
-        self.dual.ascend(sums[0], sums[1])
-        self.alpha = self.dual.weights()
+        if self.class_alpha.dual is not None:
+            scores = positives.score.float()
+            each = losses.quality_focal_loss(own_logits.float(), scores, self.settings.focal.gamma)
+            self.class_alpha.learn(each, scores, positives.label)
 
 
 def initial_deviation(settings: RegSettings) -> float:
@@ -202,22 +252,14 @@ def initial_deviation(settings: RegSettings) -> float:
     return INITIAL_PROBABILITY_DEVIATION if settings.uncertainty.mode == "truncated_normal" else INITIAL_DEVIATION
 
 
-def class_weights(settings: RegSettings, class_counts: Sequence[int]) -> Tensor | None:
-    """Return alpha from the label counts (REG A.8 eq. 1, A.10.2), or None where every class weighs 1.
+def head_class_bias(strides: Tensor, num_classes: int) -> Tensor:
+    """Return the class bias that upstream gives a head before training: 5 objects in an image of 640 pixels.
 
-    Raises:
-        ConfigError: If explicit weights do not fit the number of classes.
+    Args:
+        strides: Tensor of any shape, pixels.
+        num_classes: C.
+
+    Returns:
+        Tensor of that shape, logits.
     """
-    alpha = settings.alpha
-    if alpha.weights is not None:
-        if len(alpha.weights) != len(class_counts):
-            raise ConfigError(
-                f"reg.alpha.weights must have one weight for each of the {len(class_counts)} classes, "
-                f"got {len(alpha.weights)}"
-            )
-        return torch.tensor(alpha.weights)
-    if alpha.is_neutral:
-        return None
-    if alpha.scheme == "inverse_frequency":
-        return losses.inverse_frequency_weights(class_counts, alpha.temper)
-    return losses.balanced_weights(class_counts, alpha.temper)
+    return (5.0 / num_classes / (640.0 / strides).square()).log()

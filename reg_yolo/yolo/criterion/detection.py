@@ -7,12 +7,11 @@ reference. Validation changes nothing in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from ultralytics.utils.loss import v8DetectionLoss
 
@@ -22,9 +21,13 @@ from reg_yolo.losses import dynamic_coefficient, equilibrated_loss
 from reg_yolo.yolo.criterion.assigner import SparseTaskAlignedAssigner
 from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
 from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
+from reg_yolo.yolo.criterion.gradient_balance import gradient_shares, watch_gradients
 from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
+from reg_yolo.yolo.criterion.iac_assigner import assigner_for
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
-from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
+from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
+from reg_yolo.yolo.criterion.stock_scale import StockScale
+from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives, ignored_entries
 
 
 class RegDetectionLoss(v8DetectionLoss):
@@ -32,7 +35,7 @@ class RegDetectionLoss(v8DetectionLoss):
 
     Attributes:
         settings: The `reg:` block.
-        scale: Factor on the classification loss; None until a training batch has set it.
+        stock_scale: The factor on the classification loss.
         training_calls: Batches seen with gradients.
     """
 
@@ -66,9 +69,9 @@ class RegDetectionLoss(v8DetectionLoss):
             )
         stored = stored or {}
         self.settings = settings
-        self.assigner = SparseTaskAlignedAssigner.like(self.assigner)
+        self.assigner = assigner_for(self.assigner, settings.assign)
         self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
-        self.scale: float | None = self._fixed_scale(stored)
+        self.stock_scale = StockScale(settings.class_scale, stored.get("scale"))
         self.training_calls = 0
         self.terms = EpochTerms()
 
@@ -76,13 +79,10 @@ class RegDetectionLoss(v8DetectionLoss):
         """Return itself: the EMA's copy of a model validates with the very criterion that trains."""
         return self
 
-    def _fixed_scale(self, stored: Mapping[str, Any]) -> float | None:
-        settings = self.settings
-        if settings.is_neutral or settings.focal.form == "printed":
-            return 1.0 if settings.scale == "auto" else settings.scale
-        if settings.scale != "auto":
-            return float(settings.scale)
-        return float(stored["scale"]) if stored.get("scale") else None
+    @property
+    def scale(self) -> float | None:
+        """Factor on the classification loss; None until a training batch has fixed it."""
+        return self.stock_scale.value
 
     # What survives ----------------------------------------------------------------------------------------------
 
@@ -104,14 +104,28 @@ class RegDetectionLoss(v8DetectionLoss):
         Each term is a mean over the training batches that this process has seen. `reg/class_positive` and
         `reg/class_negative` add up to `cls_loss`: the entries of the positives' own classes, before the dynamic
         coefficient shifts weight between them, and all others. `reg/positives` counts anchor points a batch,
-        `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/scale` is 1 until a batch has fixed it.
+        `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/class_divergence` comes on top of both
+        parts, with the free energy. The two ratios of gradients are of summed absolute values by class and box logits,
+        `reg/gradient_ratio` of a class is what the equalized form goes by. `reg/scale` is 1 until a batch has fixed it.
         """
         means = self.terms.take()
+        means |= gradient_shares(means)
         # A comma would begin another column in results.csv.
-        weights = {f"reg/weight/{names[i].replace(',', ' ')}": w for i, w in enumerate(self.class_weights_list())}
-        return {**means, "reg/scale": self.scale or 1.0, **weights}
+        by_class = {"weight": self.class_weights_list(), "gradient_ratio": self.class_terms.gradient_ratios()}
+        of_classes = {
+            f"reg/{term}/{names[i].replace(',', ' ')}": value
+            for term, values in by_class.items()
+            for i, value in enumerate(values)
+        }
+        return {**means, "reg/scale": self.stock_scale.factor, **of_classes}
 
     # The loss ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, preds: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the gain-scaled losses times the batch size, and their items; computed in float32 under bfloat16."""
+        with without_bfloat16(self.device):
+            result: tuple[Tensor, dict[str, Tensor]] = super().__call__(in_float32(preds), batch)
+        return result
 
     def get_assigned_targets_and_loss(
         self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_kwargs: Any
@@ -138,9 +152,10 @@ class RegDetectionLoss(v8DetectionLoss):
         )
         if head.is_training:
             self.training_calls += 1
+            watch_gradients(head, assignment.positives, self.terms)
         loss = torch.stack(
             (
-                box_loss.float() * self.hyp.box,
+                box_loss.float() * (self.hyp.box if self.settings.box.gain is None else self.settings.box.gain),
                 class_loss.float() * self.hyp.cls,
                 distribution_loss.float() * self.hyp.dfl,
             )
@@ -159,12 +174,22 @@ class RegDetectionLoss(v8DetectionLoss):
             positives = self.assigner.assign(scores, head.boxes_in_pixels, points, truth, head.level_shapes)
         if positives is None:
             positives = self._assign_densely(head, scores, points, truth, **assign_kwargs)
-        targets = positives.dense_scores(logits.shape)
+        targets = self._dense_targets(head, positives)
         annotated = batch.get("annotated")
+        ignored = ignored_entries(None if annotated is None else annotated.to(self.device), positives.ignored)
         return Assignment(
             truth, positives, targets, targets.sum().clamp_(min=1), self._masked_positives(positives, batch),
-            None if annotated is None else annotated.to(self.device),
+            ignored,
         )  # fmt: skip
+
+    def _dense_targets(self, head: HeadOutput, positives: Positives) -> Tensor:
+        """Return the soft targets, Tensor[B, A, C], in the memory order that the loss reads."""
+        if self.settings.is_neutral:
+            # As upstream has them, which decides how sums round.
+            return positives.dense_scores(head.logits.shape)
+        targets = positives.score.new_zeros(head.class_logits.shape)
+        targets[positives.image, positives.label, positives.anchor] = positives.score
+        return targets.transpose(1, 2)
 
     def _masked_positives(self, _positives: Positives, _batch: dict[str, Any]) -> Tensor | None:
         """Return which positives answer for an object with a mask; None in a task without masks."""
@@ -177,38 +202,44 @@ class RegDetectionLoss(v8DetectionLoss):
         """Return what upstream's own computation assigns, with every anchor point's box decoded."""
         rows = head.box_logits.transpose(1, 2).contiguous()
         boxes = (self.bbox_decode(head.anchor_points, rows) * head.strides).type(truth.boxes.dtype)
-        labels, _, targets, has_object, object_index = self.assigner(
-            scores, boxes, points, truth.labels, truth.boxes, truth.valid, **assign_kwargs
-        )
-        return Positives.of_dense(labels, targets, has_object, object_index)
+        return self.assigner.assign_densely(scores, boxes, points, truth, **assign_kwargs)
 
     def _class_loss(
         self, head: HeadOutput, logits: Tensor, assignment: Assignment, predicted: BoxPredictions
     ) -> Tensor:
         """Return the classification loss over its normaliser, on the stock scale."""
         training = head.is_training
+        divergence = None
         if self.settings.is_neutral:
             entries = self._stock_entries(logits, assignment)
             normalizer = assignment.normalizer
         else:
-            entries = self.class_terms.entries(head, assignment, self.terms if training else None)
+            entries, divergence = self.class_terms.entries(head, assignment, self.terms if training else None)
             normalizer = self.class_terms.normalizer(assignment)
             if self.class_weights is not None:
                 entries = entries * self.class_weights
-        entries = assignment.only_annotated(entries)
+        entries = assignment.without_ignored(entries)
         total = entries.sum()
         positives = assignment.positives
         if self.settings.dynamic_coefficient.enabled and len(positives.label):
             anchor_losses = entries[positives.image, positives.anchor].sum(-1)
             total = self._shift_between_positives(total, anchor_losses, assignment, predicted)
-        scale = self._scale_on(logits, assignment, total.detach() / normalizer) if training else self.scale or 1.0
+        scale = self._scale_on(head, assignment, total.detach() / normalizer) if training else self.stock_scale.factor
         if training:
             self._record(entries.detach(), positives, scale * self.hyp.cls / normalizer)
             own_logits = head.logits.detach()[positives.image, positives.anchor, positives.label]
             self.class_terms.learn(own_logits, positives)
         loss = total / normalizer
         # Without a factor the stock loss keeps its bits.
-        return loss if scale == 1.0 else loss * scale
+        loss = loss if scale == 1.0 else loss * scale
+        return loss if divergence is None else loss + self._divergence(divergence, normalizer, training)
+
+    def _divergence(self, divergence: Tensor, normalizer: Tensor, training: bool) -> Tensor:
+        """Return the divergence from the prior over the normaliser: a term of its own, which no factor touches."""
+        share = divergence / normalizer
+        if training:
+            self.terms.add("reg/class_divergence", share.detach() * self.hyp.cls)
+        return share
 
     def _record(self, entries: Tensor, positives: Positives, share: Tensor) -> None:
         """Log what the positives' own classes and all other entries contribute to `cls_loss`."""
@@ -235,23 +266,10 @@ class RegDetectionLoss(v8DetectionLoss):
         return total - anchor_losses.sum() + equilibrated_loss(anchor_losses, coefficient, reduction="sum")
 
     @torch.no_grad()
-    def _scale_on(self, logits: Tensor, assignment: Assignment, ours: Tensor) -> float:
-        """Return the factor on the classification loss; the first training batch fixes it as stock over ours.
-
-        Batches whose targets sum to less than 1, over all ranks, do not fix it: a network that overlaps nothing yet has
-        targets near 0, where a focusing exponent makes any loss vanish and the ratio says nothing about later batches.
-        Nor does a batch whose loss is no number.
-        """
-        if self.scale is not None:
-            return self.scale
-        stock = assignment.only_annotated(self._stock_entries(logits, assignment)).sum() / assignment.normalizer
-        values = torch.stack((stock, ours, assignment.target_scores.sum())).float()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(values)
-        stock_value, our_value, targets = values.tolist()
-        if not (math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0):
-            return 1.0
-        scale = stock_value / our_value
-        if targets >= 1.0:
-            self.scale = scale
-        return scale
+    def _scale_on(self, head: HeadOutput, assignment: Assignment, ours: Tensor) -> float:
+        """Return the factor on the classification loss, which the first training batch may have to fix."""
+        if self.stock_scale.value is not None:
+            return self.stock_scale.value
+        entries = self._stock_entries(head.logits, assignment)
+        stock = assignment.without_ignored(entries).sum() / assignment.normalizer
+        return self.stock_scale.fix(stock, ours, assignment.target_scores.sum())

@@ -17,7 +17,7 @@ class EpochTerms:
         self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """Return the mean of every term since the last call and start anew; a term not seen again counts as 0."""
+        """Return the mean of every term since the last call and start again; a term not seen again counts as 0."""
         means = {name: float(total) / max(self._counts[name], 1) for name, total in self._sums.items()}
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._counts = dict.fromkeys(self._counts, 0)

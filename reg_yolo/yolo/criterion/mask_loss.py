@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional as F
 
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.yolo.criterion.class_loss import class_weights
-from reg_yolo.yolo.criterion.mask_windows import MaskWindow, object_windows, picture_windows, summed_mask_loss
+from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
+from reg_yolo.yolo.criterion.mask_windows import MaskWindow, image_windows, object_windows, summed_mask_loss
+from reg_yolo.yolo.criterion.stock_scale import StockScale
 from reg_yolo.yolo.criterion.targets import Assignment
+
+# Beyond this argument a sigmoid is within 1e-8 of its limit.
+FLAT_SIGMOID = 18.5
 
 
 class MaskLossTerms:
     """State and switches of the mask loss: alpha (fixed or dual) and its scale.
 
     An instance's mask is learned by the positives of its object, so alpha weighs all pixels of an instance, whatever
-    `alpha.on` says; g weighs the pixels that `spatial.scope` names, with d in mask pixels.
+    `alpha.on` says; g has values of its own (`mask.spatial`) and weighs the pixels that its scope names, with d in mask
+    pixels.
 
     Attributes:
-        alpha: Tensor[C] on the device of the model, or None where classes are not weighted.
-        scale: Factor that brings the loss to the stock scale; None until a training batch has set it.
+        stock_scale: The factor on the mask loss.
     """
 
     def __init__(
@@ -34,33 +37,27 @@ class MaskLossTerms:
         """Take the settings, count the class weights, and restore what a resumed run had learned."""
         self.settings = settings
         self.is_stock = settings.is_neutral_on_masks
-        self.dual: losses.DualClassWeights | None = None
-        weights = None
+        self.class_alpha: ClassAlpha | None = None
         if not self.is_stock:
-            if settings.alpha.scheme == "dual" and settings.alpha.weights is None:
-                dual = settings.alpha.dual
-                self.dual = losses.DualClassWeights(
-                    mask_counts, step_size=dual.step, pull=dual.pull, momentum=dual.momentum
-                )
-                if stored.get("mask_dual"):
-                    self.dual.load_state_dict(stored["mask_dual"])
-            weights = class_weights(settings, mask_counts) if self.dual is None else self.dual.weights()
-        self.alpha = None if weights is None else weights.to(device=device, dtype=torch.float32)
-        self.scale = self._fixed_scale(stored)
+            self.class_alpha = ClassAlpha(settings.alpha, mask_counts, device, stored.get("mask_dual"))
+        self.stock_scale = StockScale(settings.mask_scale, stored.get("mask_scale"))
 
-    def _fixed_scale(self, stored: Mapping[str, Any]) -> float | None:
-        if self.is_stock or self.settings.focal.form == "printed":
-            return 1.0 if self.is_stock or self.settings.scale == "auto" else self.settings.scale
-        if self.settings.scale != "auto":
-            return float(self.settings.scale)
-        return float(stored["mask_scale"]) if stored.get("mask_scale") else None
+    @property
+    def alpha(self) -> Tensor | None:
+        """Weights of the classes, Tensor[C] on the device of the model, or None where classes are not weighted."""
+        return None if self.class_alpha is None else self.class_alpha.weights
+
+    @property
+    def scale(self) -> float | None:
+        """Factor on the mask loss; None until a training batch has fixed it."""
+        return self.stock_scale.value
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain Python data."""
         return {
             "mask_scale": self.scale,
-            "mask_class_weights": None if self.alpha is None else self.alpha.tolist(),
-            "mask_dual": None if self.dual is None else self.dual.state_dict(),
+            "mask_class_weights": None if self.class_alpha is None else self.class_alpha.to_list(),
+            "mask_dual": None if self.class_alpha is None else self.class_alpha.dual_state(),
         }
 
     def loss(
@@ -94,7 +91,8 @@ class MaskLossTerms:
             # Several GPUs need every parameter in the graph, and every rank in what they add up.
             if training:
                 zero = prototypes.new_zeros((), dtype=torch.float32)
-                self._fix_scale(zero, zero)
+                if self.scale is None:
+                    self.stock_scale.fix(zero, zero, zero)
                 self._learn(prototypes.new_zeros(0), positives.label[:0])
             return (prototypes * 0).sum() + (coefficients * 0).sum()
         objects = positives.object[chosen]
@@ -112,21 +110,27 @@ class MaskLossTerms:
             return masks[first_rows[number].to(indices) + indices] > 0.5
 
         def windows() -> Iterator[MaskWindow]:
-            each_of = picture_windows if prototypes.is_cuda else object_windows
-            spatial = self.settings.spatial.enabled
-            return each_of(image, boxes, objects, masks_of, (height, width), with_distance=spatial)
+            each_of = image_windows if prototypes.is_cuda else object_windows
+            spatial = self.settings.mask.spatial
+            # Where the sigmoid is flat in float32 no distance matters.
+            reach = abs(spatial.delta) + FLAT_SIGMOID / abs(spatial.beta) if spatial.beta else 0.0
+            return each_of(
+                image, boxes, objects, masks_of, (height, width),
+                with_distance=spatial.enabled and not self.is_stock, reach=reach,
+            )  # fmt: skip
 
         of_positives = coefficients[positives.image[chosen], positives.anchor[chosen]]
         share = 1.0 / (area.float() * (height * width))
         weight = share if self.alpha is None else share * self.alpha[label]
         total, each = summed_mask_loss(of_positives, prototypes, windows(), weight, self._pixel_loss)
         count = self._normalizer(assignment, len(chosen))
+        scale = self.stock_scale.factor
         if training:
             if self.scale is None:
                 stock, _ = summed_mask_loss(of_positives.detach(), prototypes.detach(), windows(), share, _stock_pixels)
-                self._fix_scale(stock, total.detach())
+                scale = self.stock_scale.fix(stock, total.detach(), torch.full_like(stock, float(len(chosen))))
             self._learn(each * share, label)
-        loss, scale = total / count, self.scale or 1.0
+        loss = total / count
         return loss if scale == 1.0 else loss * scale
 
     def _normalizer(self, assignment: Assignment, with_mask: int) -> int:
@@ -138,39 +142,17 @@ class MaskLossTerms:
         """Return abs(y - p)^gamma BCE g of each pixel; printed keeps the object's own pixels alone (REG A.10.2)."""
         if self.is_stock:
             return _stock_pixels(logits, target, distance)
-        spatial = self.settings.spatial
+        spatial = self.settings.mask.spatial
         entries = losses.quality_focal_loss(logits, target, self.settings.focal.gamma)
         if distance is not None:
             g = losses.spatial_context_weight(distance.to(logits), spatial.beta, spatial.delta, spatial.floor)
             entries = entries * (g if spatial.scope == "all" else torch.where(target > 0, 1.0, g))
         return entries * target if self.settings.focal.form == "printed" else entries
 
-    def _fix_scale(self, stock: Tensor, ours: Tensor) -> None:
-        """Keep stock over ours, both without divisor, as the factor on the mask loss, unless there is one already.
-
-        The sums are those over all ranks; a batch without masks, or whose loss is no number, does not fix it.
-        """
-        if self.scale is not None:
-            return
-        values = torch.stack((stock.float(), ours.float()))
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(values)
-        stock_value, our_value = values.tolist()
-        if math.isfinite(stock_value) and math.isfinite(our_value) and our_value > 0.0:
-            self.scale = stock_value / our_value
-
-    @torch.no_grad()
     def _learn(self, each: Tensor, label: Tensor) -> None:
         """Let the dual class weights ascend on the batch's mean mask loss by class (REG §2.6.2)."""
-        if self.dual is None or self.alpha is None:
-            return
-        sums = torch.zeros(2, len(self.alpha), device=each.device)
-        sums[0].index_add_(0, label, each.float())
-        sums[1].index_add_(0, label, torch.ones_like(each, dtype=torch.float32))
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(sums)
-        self.dual.ascend(sums[0], sums[1])
-        self.alpha = self.dual.weights()
+        if self.class_alpha is not None:
+            self.class_alpha.learn(each, torch.ones_like(each), label)
 
 
 def _stock_pixels(logits: Tensor, target: Tensor, _distance: Tensor | None) -> Tensor:

@@ -1,9 +1,9 @@
 """The pixels of instance masks that a loss looks at: the window of each object's box, and the loss over it.
 
-Upstream computes every positive's mask over the whole picture and then throws away what lies outside its box. Here one
+Upstream computes every positive's mask over the whole image and then throws away what lies outside its box. Here one
 object at a time is computed in the window of its box, for all anchor points that answer for it, and the gradient is
-formed at once: of the picture's size only the slope of the prototypes is kept until the way back. On a GPU, where many
-small steps cost more than few large ones, one picture at a time is computed.
+formed at once: of the image's size only the slope of the prototypes is kept until the way back. On a GPU, where many
+small steps cost more than few large ones, one image at a time is computed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -24,15 +25,15 @@ from torch.autograd.function import once_differentiable
 PixelLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 # Pixels times positives that are computed in one go on a GPU; some ten tensors of that size live at a time.
-PICTURE_WINDOW_PIXELS = 2**22
+IMAGE_WINDOW_PIXELS = 2**22
 
 
 @dataclass(frozen=True)
 class MaskWindow:
-    """Pixels of one picture in which some positives' masks are compared with their objects' masks.
+    """Pixels of one image in which some positives' masks are compared with their objects' masks.
 
     Attributes:
-        image: Index of the picture in the batch.
+        image: Index of the image in the batch.
         rows: Slice of the positives.
         top, bottom, left, right: The window in mask pixels, `bottom` and `right` exclusive.
         target: Tensor[1 or n, h, w], 1 on the object, 0 beside it.
@@ -59,6 +60,7 @@ def object_windows(
     size: tuple[int, int],
     *,
     with_distance: bool,
+    reach: float = math.inf,
 ) -> Iterator[MaskWindow]:
     """Yield one window for each object: the pixels that its box contains.
 
@@ -69,6 +71,7 @@ def object_windows(
         masks_of: Returns the masks of an image's objects, given the image and Tensor[n]: bool Tensor[n, H, W].
         size: H and W.
         with_distance: Measure each pixel's distance to the mask as well.
+        reach: Of the distances, as for `distance_to_mask`.
     """  # fmt: skip
     _, counts = torch.stack((image, objects)).unique_consecutive(return_counts=True, dim=1)
     corners, images = _pixel_bounds(boxes, size).tolist(), image.tolist()
@@ -78,13 +81,13 @@ def object_windows(
         if right > left and bottom > top:
             whole = masks_of(images[start], objects[start : start + 1])
             target = whole[:, top:bottom, left:right].float()
-            distance = distance_to_mask(whole)[:, top:bottom, left:right] if with_distance else None
+            distance = distance_to_mask(whole, reach)[:, top:bottom, left:right] if with_distance else None
             rows = slice(start, start + count)
             yield MaskWindow(images[start], rows, top, bottom, left, right, target, None, distance)
         start += count
 
 
-def picture_windows(
+def image_windows(
     image: Tensor,
     boxes: Tensor,
     objects: Tensor,
@@ -92,10 +95,11 @@ def picture_windows(
     size: tuple[int, int],
     *,
     with_distance: bool,
+    reach: float = math.inf,
 ) -> Iterator[MaskWindow]:
-    """Yield a window for the positives of each picture, the whole of it; arguments as for `object_windows`.
+    """Yield a window for the positives of each image, the whole of it; arguments as for `object_windows`.
 
-    A picture with very many positives comes in several windows, so that what one takes in memory has a bound.
+    A image with very many positives comes in several windows, so that what one takes in memory has a bound.
     """  # fmt: skip
     height, width = size
     left, top, right, bottom = boxes.float().unsqueeze(-1).unbind(1)
@@ -104,31 +108,35 @@ def picture_windows(
     within_columns = (columns >= left) & (columns < right)
     within_rows = (rows >= top) & (rows < bottom)
     images, indices = image.tolist(), objects.tolist()
-    most = max(1, PICTURE_WINDOW_PIXELS // (height * width))
-    start = 0
-    while start < len(images):
-        end = min(start + most, bisect_right(images, images[start]))
-        distinct = sorted(set(indices[start:end]))
-        place = torch.tensor([distinct.index(index) for index in indices[start:end]], device=boxes.device)
-        masks = masks_of(images[start], torch.tensor(distinct, device=boxes.device))
-        distance = distance_to_mask(masks)[place] if with_distance else None
-        inside = within_rows[start:end].unsqueeze(2) & within_columns[start:end].unsqueeze(1)
-        members = slice(start, end)
-        yield MaskWindow(images[start], members, 0, height, 0, width, masks.float()[place], inside, distance)
-        start = end
+    most = max(1, IMAGE_WINDOW_PIXELS // (height * width))
+    members: list[slice] = []
+    while (start := members[-1].stop if members else 0) < len(images):
+        members.append(slice(start, min(start + most, bisect_right(images, images[start]))))
+    objects_of = [sorted(set(indices[each])) for each in members]
+    places = [[found.index(i) for i in indices[each]] for each, found in zip(members, objects_of, strict=True)]
+    # In one copy for the whole batch: the processor waits for the device at each.
+    numbers = torch.tensor(list(chain(*objects_of, *places)), dtype=torch.long, device=boxes.device)
+    pieces = numbers.split([len(each) for each in (*objects_of, *places)])
+    for each, found, place in zip(members, pieces[: len(members)], pieces[len(members) :], strict=True):
+        masks = masks_of(images[each.start], found)
+        distance = distance_to_mask(masks, reach)[place] if with_distance else None
+        inside = within_rows[each].unsqueeze(2) & within_columns[each].unsqueeze(1)
+        yield MaskWindow(images[each.start], each, 0, height, 0, width, masks.float()[place], inside, distance)
 
 
-def distance_to_mask(masks: Tensor) -> Tensor:
+def distance_to_mask(masks: Tensor, reach: float = math.inf) -> Tensor:
     """Return each pixel's Euclidean distance to the nearest pixel of its mask; infinity where a mask has none.
 
     Args:
         masks: bool Tensor[n, H, W].
+        reach: A distance above this may come out larger than it is, though never as small as this: on a GPU the work
+            grows with it.
 
     Returns:
         float32 Tensor[n, H, W].
     """
     if masks.is_cuda:
-        return distance_on_device(masks)
+        return distance_on_device(masks, reach)
     outside = (~masks).numpy().astype(np.uint8)
     distance = np.full(outside.shape, np.inf, dtype=np.float32)
     for pixels, into in zip(outside, distance, strict=True):
@@ -137,19 +145,23 @@ def distance_to_mask(masks: Tensor) -> Tensor:
     return torch.from_numpy(distance)
 
 
-def distance_on_device(masks: Tensor) -> Tensor:
-    """Return what `distance_to_mask` does, computed where the masks are: down the columns, then along the rows."""
-    to_row = torch.where(masks, 0.0, math.inf).transpose(1, 2)
-    return _nearest_squared(_nearest_squared(to_row).transpose(1, 2)).sqrt()
+def distance_on_device(masks: Tensor, reach: float = math.inf) -> Tensor:
+    """Return what `distance_to_mask` does, computed where the masks are, in a few tensors of their size.
 
-
-def _nearest_squared(values: Tensor) -> Tensor:
-    """Return min over j of values[..., j] + (i - j)^2 for each i of the last axis, some rows at a time."""
-    length = values.shape[-1]
-    index = torch.arange(length, device=values.device, dtype=values.dtype)
-    gaps = (index[:, None] - index).square()
-    rows = values.reshape(-1, 1, length).split(max(1, PICTURE_WINDOW_PIXELS // length**2))
-    return torch.cat([(part + gaps).amin(-1) for part in rows]).view(values.shape)
+    Down the columns the nearest pixel of a mask is the last one seen from above or from below. Along the rows the
+    squared distance grows by 1, 3, 5, ... a step, and the sum of the first k of them is k squared: one minimum of both
+    neighbours for each step, as many steps as `reach` (Huang and Mitchell 1994).
+    """
+    height, width = masks.shape[-2:]
+    rows = torch.arange(height, device=masks.device, dtype=torch.float32).unsqueeze(1)
+    above = torch.where(masks, rows, -math.inf).cummax(-2).values
+    below = torch.where(masks, rows, math.inf).flip(-2).cummin(-2).values.flip(-2)
+    squared = torch.minimum(rows - above, below - rows).square_()
+    for step in range(1, min(width - 1, math.ceil(min(reach, width))) + 1):
+        from_left, from_right = squared[..., :-1] + (2 * step - 1), squared[..., 1:] + (2 * step - 1)
+        torch.minimum(squared[..., 1:], from_left, out=squared[..., 1:])
+        torch.minimum(squared[..., :-1], from_right, out=squared[..., :-1])
+    return squared.sqrt_()
 
 
 def summed_mask_loss(

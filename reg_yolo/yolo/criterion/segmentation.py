@@ -71,7 +71,7 @@ class RegSegmentationLoss(RegDetectionLoss, v8SegmentationLoss):
 
     def epoch_terms(self, names: Mapping[int, str]) -> dict[str, float]:
         """Return the logged terms since the last call; `reg/mask_scale` is 1 until a batch has fixed it."""
-        terms = {**super().epoch_terms(names), "reg/mask_scale": self.mask_terms.scale or 1.0}
+        terms = {**super().epoch_terms(names), "reg/mask_scale": self.mask_terms.stock_scale.factor}
         alpha = self.mask_terms.alpha
         if alpha is not None:
             terms |= {f"reg/mask_weight/{names[i].replace(',', ' ')}": w for i, w in enumerate(alpha.tolist())}

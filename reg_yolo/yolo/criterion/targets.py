@@ -34,6 +34,7 @@ class Positives:
         object: Tensor[P], row of its object in the image's ground truth.
         label: Tensor[P], the object's class.
         score: Tensor[P], target score of that class, in [0, 1].
+        ignored: Tensor[B, A] bool, the points that are neither positive nor background; None where there are none.
     """
 
     image: Tensor
@@ -41,13 +42,15 @@ class Positives:
     object: Tensor
     label: Tensor
     score: Tensor
+    ignored: Tensor | None = None
 
     @classmethod
     def of_dense(cls, labels: Tensor, scores: Tensor, has_object: Tensor, object_index: Tensor) -> Positives:
         """Return the positives of upstream's dense tensors, [B, A] each and [B, A, C] for the scores."""
         image, anchor = has_object.nonzero(as_tuple=True)
-        label = labels[image, anchor]
-        return cls(image, anchor, object_index[image, anchor], label, scores[image, anchor, label])
+        # Where a batch has no objects at all, upstream's labels and indices are floats.
+        label = labels[image, anchor].long()
+        return cls(image, anchor, object_index[image, anchor].long(), label, scores[image, anchor, label])
 
     def dense_scores(self, shape: Sequence[int]) -> Tensor:
         """Return the target scores, Tensor[B, A, C], 0 but for the positives' own class."""
@@ -74,7 +77,9 @@ class Assignment:
         target_scores: Tensor[B, A, C], soft targets in [0, 1].
         normalizer: scalar, max(sum of the targets, 1).
         has_mask: Tensor[P] bool, whether the positive's object has a mask; None in a task without masks.
-        annotated: Tensor[B, C] bool, the classes that an image's data set annotates; None where that is all of them.
+        ignored: bool, broadcastable to [B, A, C]: entries about which nobody knows whether the object is there, classes
+            that an image's data set does not annotate and points that are neither positive nor background; None where
+            there are none.
     """
 
     truth: GroundTruth
@@ -82,19 +87,33 @@ class Assignment:
     target_scores: Tensor
     normalizer: Tensor
     has_mask: Tensor | None = None
-    annotated: Tensor | None = None
+    ignored: Tensor | None = None
 
     @cached_property
     def target_boxes(self) -> Tensor:
         """The object's box of each positive, Tensor[P, 4], xyxy in pixels."""
         return self.truth.boxes[self.positives.image, self.positives.object]
 
-    def only_annotated(self, entries: Tensor) -> Tensor:
-        """Return entries, Tensor[B, A, C], without those of classes that nobody annotated in their image."""
-        return entries if self.annotated is None else entries * self.annotated.unsqueeze(1)
+    def without_ignored(self, entries: Tensor) -> Tensor:
+        """Return entries, Tensor[B, A, C], with 0 for those that are ignored."""
+        return entries if self.ignored is None else entries.masked_fill(self.ignored, 0.0)
 
     def dense(self, images: int, anchors: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return upstream's dense tensors: which points have an object, whose it is, and its box (0 elsewhere)."""
         boxes = self.truth.boxes.new_zeros(images, anchors, 4)
         boxes[self.positives.image, self.positives.anchor] = self.target_boxes
         return *self.positives.dense_assignment(images, anchors), boxes
+
+
+def ignored_entries(annotated: Tensor | None, points: Tensor | None) -> Tensor | None:
+    """Return the mask of entries that the class loss leaves out, broadcastable to [B, A, C]; None for none.
+
+    Args:
+        annotated: Tensor[B, C] bool, the classes that an image's data set annotates; None where that is all of them.
+        points: Tensor[B, A] bool, points that are neither positive nor background; None where there are none.
+    """
+    by_class = None if annotated is None else ~annotated.bool().unsqueeze(1)
+    by_point = None if points is None else points.unsqueeze(2)
+    if by_class is None or by_point is None:
+        return by_point if by_class is None else by_class
+    return by_class | by_point

@@ -51,7 +51,7 @@ def read_joint_labels(
     labels = []
     for image_path, shape in zip(image_paths, _shapes(image_paths), strict=True):
         label_path = label_path_for(image_path)
-        found = read_label_file(label_path, classes)
+        found = read_label_file(label_path, classes, part.description.keypoint_columns)
         scan.problems += [LabelProblem(label_path, fault.line, fault.message) for fault in found.faults]
         # Upstream sorts the rows of a file in which one is repeated; their order decides ties between masks.
         rows = sorted(found.rows, key=_content) if found.repeated else found.rows

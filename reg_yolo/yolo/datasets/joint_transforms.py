@@ -28,7 +28,7 @@ from ultralytics.data.augment import (
 from ultralytics.utils.instance import Instances
 from ultralytics.utils.metrics import bbox_ioa
 
-# Upstream's thresholds, asserted in `compatibility_data`.
+# Upstream's thresholds, asserted in tests/yolo/upstream.
 COPY_PASTE_OVERLAP = 0.30
 CUTMIX_BOX_REMAINDER = 0.1
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from ultralytics.utils import LOGGER
 
+from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import JointSets
 from reg_yolo.data.dataset.label_scan import scan_labels
 from reg_yolo.data.images.decoding import raise_for_undecodable, undecodable_images
 from reg_yolo.errors import DataError
-from reg_yolo.yolo.weights.checkpoints import replace_file
+from reg_yolo.files import replace_text
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class ResolvedDataset:
     Attributes:
         original: The user's YAML, absolute.
         yaml_path: A copy in the run directory, with absolute paths.
-        description: What the YAML says.
+        descriptions: What the YAML says; of a joint run on two sets, both.
     """
 
     original: Path
     yaml_path: Path
-    description: DatasetDescription
+    descriptions: tuple[DatasetDescription, ...]
 
 
 def resolve_dataset(
@@ -55,7 +55,7 @@ def resolve_dataset(
     if check:
         for split in splits:
             check_split(description, split, task)
-    return ResolvedDataset(description.yaml_path, description.write_for_ultralytics(folder), description)
+    return ResolvedDataset(description.yaml_path, description.write_for_ultralytics(folder), (description,))
 
 
 def check_split(description: DatasetDescription, split: str, task: str) -> None:
@@ -68,6 +68,8 @@ def check_split(description: DatasetDescription, split: str, task: str) -> None:
     scan.raise_for_problems()
     raise_for_undecodable(undecodable_images(description.images(split)), split)
     if split == "train":
+        for remark in description.remarks:
+            LOGGER.warning(f"{description.yaml_path}: {remark}")
         scan.raise_if_unlabelled()
     if scan.absent_classes and split == "val":
         LOGGER.warning(f"no label in the 'val' split for: {', '.join(scan.absent_classes)}; they stay unmeasured")
@@ -97,5 +99,5 @@ def write_joint_yaml(sets: JointSets, folder: Path) -> Path:
             content[split] = sources
     path = folder / "data.yaml"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    replace_text(path, dump_yaml(content))
     return path

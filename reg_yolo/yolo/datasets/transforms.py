@@ -18,8 +18,8 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.config.schema import AlbumentationsSettings
 from reg_yolo.data.augmentation import build_transforms
+from reg_yolo.drawing.contact_sheet import contact_sheet
 from reg_yolo.errors import RegYoloError
-from reg_yolo.yolo.training.records import contact_sheet
 
 SHEET_FILE = "augmentation_transforms.jpg"
 SHEET_SIZE = (320, 240)

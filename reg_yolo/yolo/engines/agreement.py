@@ -55,6 +55,8 @@ TOP_ANCHORS = 200
 CONFIDENCE = 0.25
 TURN, UNCOUNTED = 7, 2
 _TINY = 1e-7
+# Of the spread of PyTorch's logits; a network that works has all of it.
+_BLIND_SPREAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ def compare(reference: Network, engine: Network, inputs: Sequence[Tensor], class
             ]:
                 if _spread_difference(one, other) > limit.masks:
                     return Agreement(False, "mask coefficients or prototypes differ", score)
+            blind = _blindness(want[:, 4 : 4 + classes], got[:, 4 : 4 + classes], precision)
+            if blind:
+                return Agreement(False, blind, score)
             pixels, share = _box_difference(want, got, classes)
             box_px = max(box_px, pixels)
             if pixels > limit.box_px and share > limit.box_share:
@@ -179,6 +184,22 @@ def _logit_difference(want: Tensor, got: Tensor) -> float:
 def _spread_difference(want: Tensor, got: Tensor) -> float:
     """Return the root mean square of the difference as a share of the spread; 0 where there is nothing to compare."""
     return float((want - got).square().mean().sqrt() / (want.std() + 1e-3)) if want.numel() else 0.0
+
+
+def _blindness(want: Tensor, got: Tensor, precision: str) -> str:
+    """Return how an engine does not see what PyTorch sees, whatever the tolerance; empty where it does.
+
+    Half the confidence is asked of the engine, so that a score at the threshold may fall on either side of it. Where a
+    frame holds nothing that PyTorch finds, an engine that says the same of every place is blind all the same; INT8
+    rounds such small scores to one value and is measured on labelled images instead.
+    """
+    found = int((want.amax(1) >= CONFIDENCE).sum())
+    if found and float(got.max()) < CONFIDENCE / 2:
+        return f"it finds nothing where PyTorch finds something ({found} anchor points over {CONFIDENCE})"
+    spreads = [float(torch.logit(x.clamp(_TINY, 1 - _TINY)).std()) for x in (want, got)]
+    if precision != "int8" and spreads[1] < _BLIND_SPREAD * spreads[0]:
+        return "it says the same of every place, whatever is in the frame"
+    return ""
 
 
 def _box_difference(want: Tensor, got: Tensor, classes: int) -> tuple[float, float]:

@@ -18,10 +18,9 @@ from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.nn.backends import OpenVINOBackend
 from ultralytics.utils import LOGGER
 
-from reg_yolo.errors import WeightsError
+from reg_yolo.errors import WeightsError, first_line
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file, precision_name
 from reg_yolo.yolo.upstream.environment import without_usage_data
-from reg_yolo.yolo.weights.checkpoints import first_line
 
 
 class PreciseOpenVINOBackend(OpenVINOBackend):

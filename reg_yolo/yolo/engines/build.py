@@ -17,6 +17,9 @@ from reg_yolo.yolo.engines.int8 import calibration_data, measure_change
 from reg_yolo.yolo.engines.request import EngineRequest
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, EngineKind, precisions_of
 
+# Of the mAP before; an engine that loses more does not do the weights' work any more.
+LEAST_KEPT_BY_INT8 = 0.5
+
 
 def checked_export(request: EngineRequest, kind: EngineKind, precision: str) -> CacheEntry:
     """Return the checked and timed export of an engine, from the cache or made now."""
@@ -76,6 +79,9 @@ def _build(request: EngineRequest, kind: EngineKind, precision: str, workshop: P
             imgsz=max(request.imgsz),
             device=str(request.device),
         )
+        if change.after < LEAST_KEPT_BY_INT8 * change.before:
+            said = f"on labelled images it finds less than half of what it found before: {change.sentence()}"
+            facts |= {"agrees": False, "agreement": said}
         facts |= {"map_before": change.before, "map_after": change.after, "map_change": change.sentence()}
     facts["build_s"] = round(time.perf_counter() - started, 2)
     return model, facts

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from typing import Any
 import platformdirs
 import ultralytics
 from filelock import FileLock, Timeout
+from ultralytics.utils import LOGGER
 
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import WeightsError
-from reg_yolo.yolo.weights.checkpoints import file_sha256
+from reg_yolo.files import file_sha256
+from reg_yolo.stored import read_stored_json
 
 FOLDER_NAME = ".reg_yolo_engines"
 ENTRY_SCHEMA = "reg_yolo.engine/1"
@@ -83,30 +86,77 @@ class CacheEntry:
 
 
 def cache_folder(weights: Path) -> Path:
-    """Return where the exports of a weights file are kept: beside it, or in the user's cache if that is not writable.
+    """Return where the exports of a weights file are kept: beside it, or in the user's cache.
 
-    The shipped weights belong to the installation; their exports go to the user's cache as well.
+    The user's cache takes them where the weights' folder is not writable, where the shipped weights lie, which belong
+    to the installation, and where somebody else could have put an export into the folder beside the weights.
     """
     parent = weights.absolute().parent
     if weights != shipped_weights(weights.name) and os.access(parent, os.W_OK | os.X_OK):
-        return parent / FOLDER_NAME
+        folder = parent / FOLDER_NAME
+        fault = ownership_fault(folder)
+        if not fault:
+            return folder
+        LOGGER.warning(f"{folder}: {fault}, so its exports are not used; they are kept in your own cache instead")
     return Path(platformdirs.user_cache_dir("reg_yolo", appauthor=False)) / "engines"
 
 
+def ownership_fault(path: Path) -> str:
+    """Return why somebody else may have changed a file or folder; empty where only this user (or root) could.
+
+    An export is code for its engine, and what was measured on it is believed: it counts only if it is one's own.
+    """
+    if not hasattr(os, "getuid"):
+        # Windows has access lists instead, which a new file takes from its folder.
+        return "it is a link" if path.is_symlink() else ""
+    try:
+        found = path.lstat()
+    except OSError:
+        return ""
+    if stat.S_ISLNK(found.st_mode):
+        return "it is a link"
+    if found.st_uid not in trusted_owners():
+        return "it belongs to another user"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write to it"
+    return ""
+
+
+def trusted_owners() -> set[int]:
+    """Return the user and root, who can do everything anyway."""
+    return {os.getuid(), 0}
+
+
 def find_entry(folder: Path, key: CacheKey) -> CacheEntry | None:
-    """Return the entry of a key; None where there is none, or a file of it is missing or changed."""
+    """Return the entry of a key; None where there is none, a file of it is missing or changed, or is another's."""
     place = folder / key.entry_name()
     try:
-        content = json.loads((place / ENTRY_NAME).read_text(encoding="utf-8"))
+        if ownership_fault(place) or ownership_fault(place / ENTRY_NAME):
+            return None
+        content = read_stored_json(place / ENTRY_NAME)
         if content["schema"] != ENTRY_SCHEMA or content["key"] != _as_json(key):
             return None
         files: dict[str, str] = content["files"]
-        if not files or any(file_sha256(place / name) != digest for name, digest in files.items()):
+        # Names are looked up among what lies there, so that none leads out of the folder.
+        there = _files_below(place)
+        if not files or any(name not in there or file_sha256(place / name) != files[name] for name in files):
             return None
-        return CacheEntry(place / content["model"], dict(content["facts"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        name = content["model"]
+        if name not in there and not any(file.startswith(f"{name}/") for file in files):
+            return None
+        return CacheEntry(place / name, dict(content["facts"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Damaged in whatever way: it is built again.
         return None
+
+
+def _files_below(place: Path) -> set[str]:
+    """Return the files of an entry that are its owner's, by their names relative to it."""
+    return {
+        path.relative_to(place).as_posix()
+        for path in place.rglob("*")
+        if path.is_file() and not ownership_fault(path) and not ownership_fault(path.parent)
+    }
 
 
 def entry_for(folder: Path, key: CacheKey, build: Callable[[Path], tuple[Path, dict[str, Any]]]) -> CacheEntry:
@@ -142,7 +192,8 @@ def entry_for(folder: Path, key: CacheKey, build: Callable[[Path], tuple[Path, d
             (workshop / ENTRY_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
             # A damaged entry is in the way of the new one.
             shutil.rmtree(place, ignore_errors=True)
-            workshop.chmod(0o755)
+            for path in (workshop, *workshop.rglob("*")):
+                path.chmod(path.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH) | (0o755 if path.is_dir() else 0o644))
             workshop.replace(place)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
@@ -154,17 +205,20 @@ def recorded_facts(folder: Path, engine: str) -> list[dict[str, Any]]:
     facts = []
     for file in sorted(folder.glob(f"*/{ENTRY_NAME}")):
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            if ownership_fault(file) or ownership_fault(file.parent):
+                continue
+            content = read_stored_json(file)
             if content["key"]["engine"] == engine:
                 facts.append(dict(content["facts"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return facts
 
 
 @contextmanager
 def _locked(folder: Path, key: CacheKey) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    # Not for the group to write to, whatever the user's mask says.
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="utf-8")

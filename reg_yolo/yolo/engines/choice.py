@@ -95,7 +95,7 @@ def choose_engine(
     if given is not PYTORCH:
         return _given_export(request, given, engine, precision)
     if precision == "int8" and data is None:
-        raise ConfigError("INT8 is calibrated on your pictures: name a data set with --data DATA.yaml")
+        raise ConfigError("INT8 is calibrated on your images; name a data set with `data=DATA.yaml`")
     if engine != "auto":
         return _named(request, engine_kind(engine), precision)
     found = candidates(device, precision)
@@ -171,7 +171,7 @@ def _given_export(request: EngineRequest, kind: EngineKind, engine: str, precisi
     """Return the exported model that the user named as the weights; there is nothing to choose or to compare with."""
     path = request.detector.path
     if engine != "auto" and engine_kind(engine) is not kind:
-        raise ConfigError(f"engine: {path} runs on {kind.title} only; leave --engine out, or give the .pt weights")
+        raise ConfigError(f"`engine`: {path} runs on {kind.title} only; leave it out, or give the .pt weights")
     require_installed(kind)
     if precision == "int8" or (precision is not None and kind is not OPENVINO):
         made_for = request.detector.exported_precision
@@ -187,6 +187,6 @@ def _given_export(request: EngineRequest, kind: EngineKind, engine: str, precisi
 def _require_precision(kind: EngineKind, precision: str | None, device: torch.device) -> None:
     known = precisions_of(kind, device)
     if not known:
-        raise ConfigError(f"engine: {kind.title} does not run on {device}; use --engine auto or another device=")
+        raise ConfigError(f"`engine`: {kind.title} does not run on {device}; write `engine=auto`, or another `device`")
     if precision is not None and precision not in known:
         raise ConfigError(f"precision: {kind.title} has no {precision} on {device}; it has {', '.join(known)}")

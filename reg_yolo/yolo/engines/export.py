@@ -14,11 +14,10 @@ import torch
 from ultralytics.engine.exporter import Exporter
 from ultralytics.nn.tasks import load_checkpoint
 
-from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.yolo.engines.backend import only_warnings
 from reg_yolo.yolo.upstream.engine_kinds import ONNXRUNTIME, OPENVINO, PYTORCH, TENSORRT, EngineKind
 from reg_yolo.yolo.upstream.environment import without_usage_data
-from reg_yolo.yolo.weights.checkpoints import first_line
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import write_sidecar
 
@@ -133,7 +132,7 @@ def export_to(
         target_folder.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(prefix=".export.", suffix=".part", dir=target_folder))
     except OSError as error:
-        raise ConfigError(f"{target_folder}: cannot be written to ({error.strerror}); use --out FOLDER") from error
+        raise ConfigError(f"{target_folder}: cannot be written to ({error.strerror}); write `out=FOLDER`") from error
     try:
         made = export_model(
             detector.path, workshop, kind, precision=precision, imgsz=imgsz, stem=detector.path.stem, **options

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import JointSets
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.commands.val import VALIDATORS, find_data, find_joint_sets, require_same_classes
+from reg_yolo.files import replace_text
 from reg_yolo.yolo.datasets.resolved import write_joint_yaml
 from reg_yolo.yolo.engines.backend import only_warnings
 from reg_yolo.yolo.engines.export import CalibrationData
 from reg_yolo.yolo.upstream.offline import register_fonts
+from reg_yolo.yolo.validation.data import VALIDATORS, find_data, find_joint_sets, require_same_classes
 from reg_yolo.yolo.validation.joint import RegJointValidator
 from reg_yolo.yolo.weights.detector import Detector
 
@@ -142,7 +142,7 @@ def _without_labels(sets: JointSets, split: str, pictures: Sequence[Path], folde
     places = dict.fromkeys({"train", "val", split}, str(folder / "images"))
     content = {**sets.extra, "names": dict(enumerate(sets.class_names)), **places}
     path = folder / "data.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    replace_text(path, dump_yaml(content))
     return path
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ultralytics.data.augment import LetterBox
 
+from reg_yolo.files import file_sha256
 from reg_yolo.yolo.engines.cache import CacheKey
 from reg_yolo.yolo.engines.int8 import Int8Data, fingerprint
 from reg_yolo.yolo.upstream.engine_kinds import EngineKind, engine_version, processor_name
-from reg_yolo.yolo.weights.checkpoints import file_sha256
 from reg_yolo.yolo.weights.detector import Detector
 
 

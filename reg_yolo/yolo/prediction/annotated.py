@@ -10,13 +10,13 @@ from types import TracebackType
 from ultralytics.utils import LOGGER
 
 from reg_yolo.drawing.annotate import Annotator
+from reg_yolo.files import replace_bytes
 from reg_yolo.video.pipeline import Sink
 from reg_yolo.video.privacy import ReleasedPicture, release
 from reg_yolo.video.sources import Source
 from reg_yolo.video.writer import AnnotatedVideoWriter, encode_jpeg
 from reg_yolo.yolo.prediction.blurring import BlurError, PrivateFinder, find_all
 from reg_yolo.yolo.prediction.frames import PredictedFrame
-from reg_yolo.yolo.weights.checkpoints import replace_file
 
 _WAITING = 3
 
@@ -80,7 +80,7 @@ class AnnotatedPictures:
         self._annotator.annotate(released.pixels, frame.detections, in_place=True)
         if frame.frame.video is None:
             target = self._new_target(frame.frame.path.stem, ".jpg")
-            replace_file(target, encode_jpeg(released))
+            replace_bytes(target, encode_jpeg(released))
             self.files.append(target)
         else:
             self._writer_for(frame, released).write(released, frame.frame.time_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.errors import ConfigError, RegYoloError
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
+from reg_yolo.files import file_sha256
+from reg_yolo.video.privacy import MARGIN, MOST_CELLS
+from reg_yolo.yolo.prediction.networks import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
-from reg_yolo.yolo.weights.detector import Detector, open_detector
+from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.opening import open_detector
 
 # A face that is blurred for nothing costs less than one that is not.
 BLUR_CONFIDENCE = 0.1
@@ -87,7 +92,7 @@ def find_all(finders: Sequence[PrivateFinder], picture: NDArray[np.uint8]) -> li
 
 
 def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool = False) -> list[PrivateFinder]:
-    """Open the weights of `--blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
+    """Open the weights of `blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
 
     Raises:
         ConfigError: If a class is not one of the weights'.
@@ -105,6 +110,24 @@ def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool
     return finders
 
 
+def blur_digest(given: Sequence[str | Path]) -> str:
+    """Return a digest of what `blur` makes unrecognisable: weights, classes, threshold and cells; empty for nothing.
+
+    Raises:
+        WeightsError: If weights cannot be read.
+    """
+    if not given:
+        return ""
+    parts = []
+    for weights, name in map(_split, map(str, given)):
+        try:
+            parts.append([file_sha256(Path(weights).expanduser()), name or ""])
+        except OSError as error:
+            raise WeightsError(f"`blur`: {weights} cannot be read: {error.strerror}") from None
+    text = json.dumps([sorted(parts), BLUR_CONFIDENCE, MARGIN, MOST_CELLS])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _split(word: str) -> tuple[str, str | None]:
     """Split WEIGHTS:CLASS at its last colon, which may also belong to a drive letter or a file's name."""
     weights, colon, name = word.rpartition(":")
@@ -117,6 +140,6 @@ def _class_id(detector: Detector, name: str) -> int:
     if name not in detector.class_names:
         hint = did_you_mean(name, detector.class_names)
         raise ConfigError(
-            f"--blur: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
+            f"`blur`: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
         )
     return detector.class_names.index(name)

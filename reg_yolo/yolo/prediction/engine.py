@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,81 +14,66 @@ from ultralytics.data.augment import LetterBox
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import select_device
 
-from reg_yolo.errors import ConfigError, MediaError
+from reg_yolo.errors import ConfigError
 from reg_yolo.video.quiet_opencv import quiet_opencv
-from reg_yolo.video.reading import expected_frames
-from reg_yolo.video.sources import Source, probe_image, probe_video
-from reg_yolo.video.tiles import Region, crops_of
+from reg_yolo.video.sources import Source
+from reg_yolo.video.tiles import View
 from reg_yolo.yolo.engines.choice import EngineChoice, choose_engine
 from reg_yolo.yolo.engines.int8 import calibration_source
 from reg_yolo.yolo.prediction.networks import network_count
+from reg_yolo.yolo.prediction.settings import PredictSettings
 from reg_yolo.yolo.weights.detector import Detector
 
 # What only native PyTorch models do.
 PYTORCH_ONLY = ("augment", "visualize", "compile")
-# Looking into more files than this would take longer than inputs of varying size cost.
-MOST_PROBED = 20
 NOMINAL_FPS = 25.0
 SAMPLES_AT = (0.2, 0.5, 0.8)
 Picture = NDArray[np.uint8]
 
 
 def engine_for(
-    media: Source,
-    detector: Detector,
-    settings: Mapping[str, Any],
-    *,
-    expected_frames: int | None,
-    engine: str = "auto",
-    precision: str | None = None,
-    int8: bool = False,
-    data: str | Path | None = None,
-    region: Region | None = None,
-    tile: tuple[int, int] | None = None,
+    media: Source, detector: Detector, settings: PredictSettings, arguments: Mapping[str, Any], *, long: bool = False
 ) -> EngineChoice:
     """Choose the engine of a prediction.
 
     Args:
         media: The source.
         detector: The weights.
-        settings: Ultralytics' arguments of the prediction: `imgsz`, `rect`, `batch`, `device`, `quantize`.
-        expected_frames: Length of the job; None if unknown.
-        engine: `auto`, or the name of one.
-        precision: `f32` for reproducible results, or another one; None for what the engine takes by itself.
-        int8: Quantise to INT8.
-        data: What INT8 is calibrated on; by default the data set of the training.
-        region: What the network sees of a frame; None for all of it.
-        tile: Width and height of tiles in pixels, in addition to the region.
+        settings: How the source is looked at, and which engine is asked for.
+        arguments: Ultralytics' arguments with those that follow from the weights.
+        long: The source is one of many, so that the job repays an export even if this source alone does not.
 
     Raises:
         RegYoloError: If the engine or the precision is not to be had, or the weights cannot be exported.
     """
-    if int8 and precision not in {None, "int8"}:
-        raise ConfigError(f"precision: got {precision} beside --int8; leave one of them out")
-    precision = "int8" if int8 else precision or ("f16" if settings.get("quantize") == 16 else None)
-    special = [name for name in PYTORCH_ONLY if settings.get(name)]
+    view, engine, precision = settings.view, settings.engine, settings.precision
+    precision = "int8" if settings.int8 else precision or ("f16" if arguments.get("quantize") == 16 else None)
+    special = [name for name in PYTORCH_ONLY if arguments.get(name)]
     if special and detector.exported_precision is None:
         if engine not in {"auto", "pytorch"}:
-            raise ConfigError(f"{special[0]}: PyTorch alone does this; leave --engine out")
+            raise ConfigError(f"{special[0]}: PyTorch alone does this; leave `engine` out")
         engine = "pytorch"
-    sizes = piece_sizes(media, region, tile)
-    square = check_imgsz(settings.get("imgsz", detector.imgsz), stride=detector.stride, min_dim=2)
+    square = check_imgsz(arguments.get("imgsz", detector.imgsz), stride=detector.stride, min_dim=2)
     inputs = {
-        network_input(square, size, rect=bool(settings.get("rect", True)), stride=detector.stride) for size in sizes
+        network_input(square, crop.size, rect=bool(arguments.get("rect", True)), stride=detector.stride)
+        for size in media.frame_sizes
+        for crop in view.crops(*size)
     }
-    dynamic = len(inputs) != 1 or not sizes
-    imgsz = (int(square[0]), int(square[1])) if dynamic else inputs.pop()
+    dynamic = len(inputs) != 1
+    # A source that shows no picture must not cause an export.
+    expected_frames = None if long and media.frame_sizes else frames_to_run(media, settings.step_s)
+    sample_frames = partial(sample_pictures, media, view)
     return choose_engine(
         detector,
         engine=engine,
         precision=precision,
-        imgsz=imgsz,
-        batch=int(settings.get("batch") or 1),
+        imgsz=(int(square[0]), int(square[1])) if dynamic else inputs.pop(),
+        batch=int(arguments.get("batch") or 1),
         dynamic=dynamic,
         expected_frames=expected_frames,
-        sample_frames=lambda: sample_pictures(media, region),
-        device=select_device(settings.get("device"), verbose=False),
-        data=calibration_source(detector, data)
+        sample_frames=sample_frames,
+        device=select_device(arguments.get("device"), verbose=False),
+        data=calibration_source(detector, settings.data)
         if precision == "int8" and detector.exported_precision is None
         else None,
     )
@@ -100,11 +86,10 @@ def frames_to_run(media: Source, step_s: Callable[[float], float]) -> int | None
         media: The source.
         step_s: Time between two frames that are looked at, by the video's frames/s.
     """
-    total = expected_frames(media)
+    total, images = media.frame_count, len(media.images)
     if total is None:
         return None
-    share = 1.0 / max(1.0, step_s(NOMINAL_FPS) * NOMINAL_FPS)
-    return len(media.images) + round((total - len(media.images)) * share)
+    return images + round((total - images) / max(1.0, step_s(NOMINAL_FPS) * NOMINAL_FPS))
 
 
 def open_chosen(predictor: Any, choice: EngineChoice) -> None:
@@ -139,26 +124,7 @@ def network_input(square: Sequence[int], size: tuple[int, int], *, rect: bool, s
     return int(rows), int(columns)
 
 
-def piece_sizes(media: Source, region: Region | None, tile: tuple[int, int] | None) -> set[tuple[int, int]]:
-    """Return width and height of everything that the network will see; empty where there is too much to look at."""
-    if len(media.files) > MOST_PROBED:
-        return set()
-    sizes = set()
-    for file in media.files:
-        try:
-            if file.kind == "image":
-                width, height = probe_image(file.path)
-            else:
-                info = probe_video(file.path)
-                width, height = info.width, info.height
-        except MediaError:
-            continue
-        for crop in crops_of(width, height, region, tile):
-            sizes.add((crop.right - crop.left, crop.bottom - crop.top))
-    return sizes
-
-
-def sample_pictures(media: Source, region: Region | None = None) -> list[Picture]:
+def sample_pictures(media: Source, view: View) -> list[Picture]:
     """Return a few pictures from all over the source, BGR, as the network will see them; empty if none decodes."""
     files = [media.files[int(share * len(media.files))] for share in SAMPLES_AT]
     pictures = []
@@ -167,16 +133,17 @@ def sample_pictures(media: Source, region: Region | None = None) -> list[Picture
             picture = _picture(file.path) if file.kind == "image" else _frame(file.path, share)
             if picture is None:
                 continue
-            crop = crops_of(picture.shape[1], picture.shape[0], region, None)[0]
-            pictures.append(np.ascontiguousarray(picture[crop.top : crop.bottom, crop.left : crop.right]))
+            pictures.append(np.ascontiguousarray(view.whole(*picture.shape[1::-1]).of(picture)))
     return pictures
 
 
 def _picture(path: Path) -> Picture | None:
     try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         return None
+    # A TIFF of floating point keeps its numbers.
+    return picture if picture is not None and picture.dtype == np.uint8 else None
 
 
 def _frame(path: Path, share: float) -> Picture | None:

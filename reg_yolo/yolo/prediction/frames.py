@@ -15,12 +15,12 @@ from ultralytics.engine.results import Results
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.video.pipeline import Stage
 from reg_yolo.video.reading import SourceFrame, SourceItem, Unreadable
-from reg_yolo.video.tiles import Crop, Region, crops_of, merge_tiles
-from reg_yolo.yolo.prediction.network_input import prepare
-from reg_yolo.yolo.prediction.networks import inference_calls, one_thread, thread_count_kept
-from reg_yolo.yolo.prediction.results import masks_of
+from reg_yolo.video.tiles import Crop, View
+from reg_yolo.yolo.prediction.networks import inference_calls, one_thread, prepare, thread_count_kept
+from reg_yolo.yolo.prediction.results import detections_of
 
 _DECODED_AHEAD, _PREPARED_AHEAD = 3, 2
 
@@ -36,21 +36,6 @@ class PredictedFrame:
 
     detections: FrameDetections
     frame: SourceFrame
-
-
-@dataclass(frozen=True)
-class View:
-    """What the network sees of the frames.
-
-    Attributes:
-        region: Cuts bonnet and sky; None for the whole frame.
-        tile: Width and height of tiles in pixels, in addition to the whole region; None for none.
-        polygons: Whether masks are given as polygons too.
-    """
-
-    region: Region | None = None
-    tile: tuple[int, int] | None = None
-    polygons: bool = False
 
 
 @dataclass
@@ -71,11 +56,11 @@ class _Work:
     parts: list[_Part] = field(default_factory=list)
 
 
-PredictedItem = PredictedFrame | Chapter | Hole | Unreadable
+PredictedItem = PredictedFrame | Chapter | Hole | Join | Unreadable
 
 
 def predicted_frames(
-    items: Iterable[SourceItem], predictor: Any, class_names: list[str], view: View | None = None
+    items: Iterable[SourceItem], predictor: Any, class_names: list[str], view: View, polygons: bool = False
 ) -> Generator[PredictedItem, None, None]:
     """Yield every frame with what was found on it, and everything else that the source holds in its place.
 
@@ -85,10 +70,11 @@ def predicted_frames(
         items: What `read_source` yields.
         predictor: Upstream's predictor of any task, after `set_up`.
         class_names: In the order of their indices.
-        view: What the network sees of each frame; by default everything.
+        view: What the network sees of each frame.
+        polygons: Give masks as polygons too.
     """
-    view = view or View()
     size = int(predictor.args.batch)
+    groups = _grouped(items, size)
 
     def prepare_work(work: _Work | PredictedItem) -> _Work | PredictedItem:
         if isinstance(work, _Work):
@@ -108,9 +94,7 @@ def predicted_frames(
         return infer
 
     calls = inference_calls(predictor)
-    decoded: Stage[_Work | PredictedItem] = Stage(
-        _grouped(items, size), depth=max(1, _DECODED_AHEAD // size), name="decode"
-    )
+    decoded: Stage[_Work | PredictedItem] = Stage(groups, depth=max(1, _DECODED_AHEAD // size), name="decode")
     prepared = Stage(decoded, [prepare_work], depth=_PREPARED_AHEAD, name="prepare")
     with (
         thread_count_kept(),
@@ -121,7 +105,7 @@ def predicted_frames(
                 yield work
                 continue
             with one_thread():
-                results = _results(work, predictor, class_names, view.polygons)
+                results = _results(work, predictor, class_names, polygons)
             for number, found in enumerate(results):
                 yield PredictedFrame(found, work.frames[number])
             del work, results
@@ -155,8 +139,8 @@ def _parts(frames: Sequence[SourceFrame], view: View, size: int) -> list[_Part]:
     places: list[tuple[int, Crop]] = []
     for number, frame in enumerate(frames):
         height, width = frame.picture.shape[:2]
-        places += [(number, crop) for crop in crops_of(width, height, view.region, view.tile)]
-    pictures = [frames[number].picture[crop.top : crop.bottom, crop.left : crop.right] for number, crop in places]
+        places += [(number, crop) for crop in view.crops(width, height)]
+    pictures = [crop.of(frames[number].picture) for number, crop in places]
     if view.tile is None:
         return [_Part(places, pictures)]
     by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -183,43 +167,3 @@ def _results(work: _Work, predictor: Any, class_names: list[str], polygons: bool
         detections_of(pieces, frame, class_names, iou, polygons=polygons)
         for pieces, frame in zip(found, work.frames, strict=True)
     ]
-
-
-def detections_of(
-    pieces: Sequence[tuple[Crop, Results]],
-    frame: SourceFrame,
-    class_names: list[str],
-    iou: float = 0.7,
-    *,
-    polygons: bool = False,
-) -> FrameDetections:
-    """Return upstream's results for one frame as our detections, boxes and masks in pixels of the full frame.
-
-    Args:
-        pieces: What was found on each part of the frame that the network saw, the whole region first.
-        frame: The frame.
-        class_names: In the order of their indices.
-        iou: Boxes of different pieces that overlap by more are one object.
-        polygons: Whether masks are given as polygons too.
-    """
-    height, width = frame.picture.shape[:2]
-    rows: list[NDArray[np.float64]] = []
-    masks: list[dict[str, Any] | None] = []
-    for crop, result in pieces:
-        data = result.boxes.data.cpu().numpy().astype(np.float64)
-        data[:, [0, 2]] += crop.left
-        data[:, [1, 3]] += crop.top
-        rows.append(data)
-        masks += masks_of(result, (crop.left, crop.top), (height, width), polygons=polygons)
-    table = rows[0]
-    if len(pieces) > 1:
-        table = np.concatenate(rows)
-        crop_ids = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-        ids = table[:, 5].astype(np.int64)
-        kept = merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)
-        table, masks = table[kept], [masks[index] for index in kept]
-    return FrameDetections.from_arrays(
-        str(frame.path), frame.index, frame.time_s, width, height,
-        boxes_xyxy=table[:, :4], confidences=table[:, 4], class_ids=table[:, 5], class_names=class_names,
-        masks=masks,
-    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,34 @@ from typing import Any
 import numpy as np
 from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.checks import check_imgsz
-from ultralytics.utils.patches import imread
 
 from reg_yolo import __version__
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import CsvWriter, DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
+from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
-from reg_yolo.video.reading import Unreadable, expected_frames, read_source
-from reg_yolo.video.sources import Source, probe_video
-from reg_yolo.video.tiles import crops_of
+from reg_yolo.files import file_sha256
+from reg_yolo.video.reading import Unreadable, read_source
+from reg_yolo.video.sources import Source
+from reg_yolo.video.tiles import Crop
 from reg_yolo.yolo.engines.choice import EngineChoice
 from reg_yolo.yolo.prediction.annotated import AnnotatedPictures
 from reg_yolo.yolo.prediction.blurring import PrivateFinder
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem, predicted_frames
-from reg_yolo.yolo.prediction.settings import PredictOptions
+from reg_yolo.yolo.prediction.images import read_image
+from reg_yolo.yolo.prediction.settings import PredictSettings
 from reg_yolo.yolo.prediction.tracking import DriveTracker, tracked_frames
-from reg_yolo.yolo.weights.checkpoints import file_sha256
 from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.thresholds import choose_thresholds
 
 
-class PartlyRead(Exception):
+class _PartlyRead(Exception):
     """Some files of the source could not be read; closes the detections file as incomplete."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class PredictionSummary:
     """What a prediction left.
 
@@ -54,19 +56,21 @@ class PredictionSummary:
         thresholds: Confidence threshold by class name.
         failed: Files that could not be read, with the reason; the others are done.
         holes: Stretches of damaged videos that gave no frames; the rest of them is done.
+        joins: Places where the timestamps of a video start again and its time is carried on.
     """
 
     folder: Path
     detections_file: Path
     csv_file: Path
     engine: EngineChoice
-    annotated: list[Path] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    frames: int = 0
-    seconds: float = 0.0
-    thresholds: dict[str, float] = field(default_factory=dict)
-    failed: dict[Path, str] = field(default_factory=dict)
-    holes: list[Hole] = field(default_factory=list)
+    annotated: list[Path]
+    counts: dict[str, int]
+    frames: int
+    seconds: float
+    thresholds: dict[str, float]
+    failed: dict[Path, str]
+    holes: list[Hole]
+    joins: list[Join] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,52 +79,57 @@ class PredictionJob:
 
     Attributes:
         media: What to run over.
+        folder: Where the results go; it is made.
+        settings: How the source is looked at.
         detector: The weights.
+        thresholds: Confidence threshold by class name.
         predictor: Upstream's predictor of their task, after `set_up`.
         choice: What runs the network.
-        options: How the source is looked at.
-        draw: Whether pictures are stored.
+        draw: Whether annotated images are stored.
         finders: What finds faces and plates.
         tracker: Gives objects their identities; None for none.
         bar: Whether progress is shown.
     """
 
     media: Source
+    folder: Path
+    settings: PredictSettings
     detector: Detector
+    thresholds: dict[str, float]
     predictor: Any
     choice: EngineChoice
-    options: PredictOptions
     draw: bool
     finders: list[PrivateFinder]
     tracker: DriveTracker | None = None
     bar: bool = True
 
 
-def network_input(predictor: Any, height: int, width: int) -> tuple[int, int]:
-    """Return height and width in pixels that a picture of the given size has when it enters the network."""
-    rows, columns = predictor.pre_transform([np.zeros((height, width, 3), np.uint8)])[0].shape[:2]
-    return int(rows), int(columns)
+def network_input(predictor: Any, part: Crop) -> tuple[int, int]:
+    """Return height and width in pixels that a part of a frame has when it enters the network."""
+    columns, rows = part.size
+    entering = predictor.pre_transform([np.zeros((rows, columns, 3), np.uint8)])[0]
+    return int(entering.shape[0]), int(entering.shape[1])
 
 
-def _header(job: PredictionJob, thresholds: dict[str, float]) -> DetectionsHeader:
-    media, predictor, detector = job.media, job.predictor, job.detector
+def _header(job: PredictionJob) -> DetectionsHeader:
+    predictor, detector, video = job.predictor, job.detector, job.media.video
     size = check_imgsz(predictor.args.imgsz, stride=predictor.model.stride, min_dim=2)
-    video = probe_video(media.videos[0]) if media.kind == "video" else None
     entering = (int(size[0]), int(size[1]))
     if video is not None:
-        whole = crops_of(video.width, video.height, job.options.view.region, None)[0]
-        entering = network_input(predictor, whole.bottom - whole.top, whole.right - whole.left)
-    extra = dict(job.options.recorded)
+        entering = network_input(predictor, job.settings.view.whole(video.width, video.height))
+    extra = dict(job.settings.recorded)
     if detector.mask_classes:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.settings.for_inventory:
+        extra["stored_thresholds"] = choose_thresholds(detector, None)
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:
         extra["blur"] = [finder.name for finder in job.finders]
     return DetectionsHeader(
-        source=media.given,
+        source=job.media.given,
         classes=tuple(detector.class_names),
         weights_name=detector.path.name,
         weights_sha256=file_sha256(detector.path),
@@ -128,7 +137,7 @@ def _header(job: PredictionJob, thresholds: dict[str, float]) -> DetectionsHeade
         precision=job.choice.precision,
         imgsz=entering,
         device=str(predictor.device),
-        thresholds=thresholds,
+        thresholds=job.thresholds,
         reg_yolo_version=__version__,
         width=video.width if video else None,
         height=video.height if video else None,
@@ -139,68 +148,88 @@ def _header(job: PredictionJob, thresholds: dict[str, float]) -> DetectionsHeade
 
 
 def run_job(
-    job: PredictionJob,
-    summary: PredictionSummary,
-    on_frame: Callable[[FrameDetections], None] | None,
-    asked_to_stop: threading.Event,
-) -> None:
-    """Run a job to its end and fill its summary, its detections files and its pictures.
+    job: PredictionJob, on_frame: Callable[[FrameDetections], None] | None, asked_to_stop: threading.Event
+) -> PredictionSummary:
+    """Run a job to its end, write its detections files and annotated images, and return what it left.
 
     Args:
         job: The job.
-        summary: Filled as the job goes on.
         on_frame: Called with the detections of every frame.
         asked_to_stop: Looked at after every frame.
 
     Raises:
-        PartlyRead: If files could not be read; the others are done.
-        MediaError: If none could.
+        MediaError: If no file of the source could be read. Where some could, the summary names the others.
         KeyboardInterrupt: If asked to stop.
     """
-    media, names = job.media, job.detector.class_names
+    media, settings, names = job.media, job.settings, job.detector.class_names
+    counts = dict.fromkeys(names, 0)
+    failed: dict[Path, str] = {}
+    holes: list[Hole] = []
+    joins: list[Join] = []
+    job.folder.mkdir(parents=True, exist_ok=True)
+    header = _header(job)
+    # How many frames thinning leaves of a video nobody knows before.
+    total = media.frame_count if settings.thinning is None or not media.videos else None
+    jsonl = DetectionsWriter(job.folder / "detections.jsonl", header)
+    table = CsvWriter(job.folder / "detections.csv")
+    pictures = AnnotatedPictures(job.folder, names, media, settings.step_s, job.finders)
+    items = read_source(media, read_image, settings.thinning)
+    bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
-    with ExitStack() as stack:
-        stack.callback(lambda: setattr(summary, "seconds", time.perf_counter() - started))
-        total = expected_frames(media, job.options.thinning)
-        bar = stack.enter_context(TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True))
-        jsonl = stack.enter_context(DetectionsWriter(summary.detections_file, _header(job, summary.thresholds)))
-        table = stack.enter_context(CsvWriter(summary.csv_file))
-        pictures = AnnotatedPictures(summary.folder, names, media, job.options.step_s, job.finders)
-        summary.annotated = pictures.files
-        stack.enter_context(pictures)
-        items = read_source(media, imread, job.options.thinning)
-        predicted: Iterator[PredictedItem] = stack.enter_context(
-            closing(predicted_frames(items, job.predictor, names, job.options.view))
-        )
+    with (
+        suppress(_PartlyRead), bar, jsonl, table, pictures,
+        closing(predicted_frames(items, job.predictor, names, settings.view, settings.polygons)) as predicted,
+    ):  # fmt: skip
+        found_items: Iterator[PredictedItem] = predicted
         if job.tracker is not None:
-            predicted = tracked_frames(predicted, job.tracker, one_drive=media.kind == "drive")
-        for item in predicted:
+            found_items = tracked_frames(predicted, job.tracker, one_drive=media.kind == "drive")
+        for item in found_items:
             if isinstance(item, PredictedFrame):
                 found = item.detections
                 jsonl.write(found)
                 table.write(found)
-                summary.frames += 1
                 for detection in found.detections:
-                    summary.counts[detection.class_name] += 1
+                    counts[detection.class_name] += 1
                 if on_frame is not None:
                     on_frame(found)
                 if job.draw:
                     pictures.write(item)
                 bar.update(1)
             elif isinstance(item, Unreadable):
-                summary.failed[item.path] = item.reason
+                failed[item.path] = item.reason
                 LOGGER.warning(item.reason)
             elif isinstance(item, Hole):
-                summary.holes.append(item)
+                holes.append(item)
                 jsonl.write_event(item)
                 LOGGER.warning(f"Hole in {item}")
             else:
                 jsonl.write_event(item)
+                if isinstance(item, Join):
+                    joins.append(item)
+                    LOGGER.warning(f"Join in {item}; time goes on as if nothing lay between")
             del item
             if asked_to_stop.is_set():
                 raise KeyboardInterrupt
-        if summary.failed:
-            reasons = list(summary.failed.values())
-            if not summary.frames:
-                raise MediaError(f"{media.given}: none of its {len(media.files)} files can be read; {reasons[0]}")
-            raise PartlyRead(f"{len(reasons)} of {len(media.files)} files could not be read: {'; '.join(reasons[:3])}")
+        if failed:
+            reasons = "; ".join(list(failed.values())[:3])
+            if jsonl.frames:
+                raise _PartlyRead(f"{len(failed)} of {len(media.files)} files could not be read: {reasons}")
+            raise MediaError(
+                reasons
+                if len(media.files) == 1
+                else f"{media.given}: none of its {len(media.files)} files can be read; {next(iter(failed.values()))}"
+            )
+    return PredictionSummary(
+        folder=job.folder,
+        detections_file=jsonl.path,
+        csv_file=table.path,
+        engine=job.choice,
+        annotated=pictures.files,
+        counts=counts,
+        frames=jsonl.frames,
+        seconds=time.perf_counter() - started,
+        thresholds=job.thresholds,
+        failed=failed,
+        holes=holes,
+        joins=joins,
+    )

@@ -1,14 +1,59 @@
-"""Masks of upstream's results as our detections carry them: run lengths of the full frame."""
+"""Upstream's results as our detections: boxes in pixels of the full frame, masks as its run lengths, tiles merged."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ultralytics.engine.results import Results
 from ultralytics.utils import ops
 
+from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.masks import encode_masks, mask_polygons
+from reg_yolo.video.reading import SourceFrame
+from reg_yolo.video.tiles import Crop, merge_tiles
+
+
+def detections_of(
+    pieces: Sequence[tuple[Crop, Results]],
+    frame: SourceFrame,
+    class_names: list[str],
+    iou: float = 0.7,
+    *,
+    polygons: bool = False,
+) -> FrameDetections:
+    """Return upstream's results for one frame as our detections, boxes and masks in pixels of the full frame.
+
+    Args:
+        pieces: What was found on each part of the frame that the network saw, the whole region first.
+        frame: The frame.
+        class_names: In the order of their indices.
+        iou: Boxes of different pieces that overlap by more are one object.
+        polygons: Whether masks are given as polygons too.
+    """
+    height, width = frame.picture.shape[:2]
+    rows: list[NDArray[np.float64]] = []
+    masks: list[dict[str, Any] | None] = []
+    for crop, result in pieces:
+        data = result.boxes.data.cpu().numpy().astype(np.float64)
+        data[:, [0, 2]] += crop.left
+        data[:, [1, 3]] += crop.top
+        rows.append(data)
+        masks += masks_of(result, (crop.left, crop.top), (height, width), polygons=polygons)
+    table = rows[0]
+    if len(pieces) > 1:
+        table = np.concatenate(rows)
+        crop_ids = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+        ids = table[:, 5].astype(np.int64)
+        kept = merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)
+        table, masks = table[kept], [masks[index] for index in kept]
+    return FrameDetections.from_arrays(
+        str(frame.path), frame.index, frame.time_s, width, height,
+        boxes_xyxy=table[:, :4], confidences=table[:, 4], class_ids=table[:, 5], class_names=class_names,
+        masks=masks,
+    )  # fmt: skip
 
 
 def masks_of(

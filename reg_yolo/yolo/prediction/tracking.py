@@ -16,21 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from ultralytics.engine.results import Boxes
 from ultralytics.utils import LOGGER, ROOT, IterableSimpleNamespace
 
 from reg_yolo.config.problems import did_you_mean
-from reg_yolo.detections.detections import FrameDetections
+from reg_yolo.config.yaml_text import read_yaml
+from reg_yolo.detections.detections import FrameDetections, Motion
 from reg_yolo.errors import ConfigError
+from reg_yolo.stored import damage_named, read_stored_text
 from reg_yolo.yolo.prediction.frames import PredictedFrame, PredictedItem
 
 # Upstream's own default, tracktrack, also wants boxes that suppression dropped; these it is not given here.
 DEFAULT_TRACKER = "botsort.yaml"
 TRACKERS = ("botsort", "bytetrack", "deepocsort", "fasttrack", "ocsort", "tracktrack")
 COMPENSATION = ("sparseOptFlow", "orb", "sift", "ecc", "none")
+# Between two frames no camera on a road zooms or turns more than this.
+_MOST_ZOOM = 2.0
 _SHIPPED = ROOT / "cfg" / "trackers"
+_LARGEST_YAML = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def read_tracker(name: str | Path = DEFAULT_TRACKER) -> TrackerSettings:
     """
     if importlib.util.find_spec("lap") is None:
         # Upstream would try to install it when its trackers are imported.
-        raise ConfigError('--track needs the package lap: pip install "reg-yolo[track]".')
+        raise ConfigError('`track` needs the package lap: pip install "reg-yolo[track]"')
     path, shipped = _find(str(name))
     given = _load(path)
     kind = given.get("tracker_type")
@@ -104,9 +108,28 @@ class DriveTracker:
             args=IterableSimpleNamespace(**settings.values, device=device)
         )
         self._before, self._highest = 0, 0
+        self._motion: Motion | None = None
+        self._watch_motion()
+
+    def _watch_motion(self) -> None:
+        """Keep what the tracker's own compensation of camera motion estimates; on this tracker alone."""
+        compensation = getattr(self._tracker, "gmc", None)
+        if compensation is None or compensation.method is None:
+            return
+        estimate = compensation.apply
+
+        def apply(picture: NDArray[np.uint8], detections: Any = None) -> NDArray[np.float64]:
+            affine = estimate(picture, detections)
+            # Upstream returns the identity for the first frame and where it estimates nothing, and anything at a cut.
+            scale = float(np.hypot(affine[0, 0], affine[1, 0]))
+            if not np.array_equal(affine, np.eye(2, 3)) and 1 / _MOST_ZOOM < scale < _MOST_ZOOM and affine[0, 0] > 0:
+                self._motion = tuple(float(value) for value in np.asarray(affine).ravel())  # type: ignore[assignment]
+            return affine
+
+        compensation.apply = apply
 
     def track(self, frame: FrameDetections, picture: NDArray[np.uint8]) -> FrameDetections:
-        """Return the frame with identities; objects that the tracker has not confirmed stay without one.
+        """Return the frame with identities and camera motion; objects that are not confirmed stay without identity.
 
         Args:
             frame: The next frame of the drive; frames without objects are to be given too.
@@ -114,7 +137,9 @@ class DriveTracker:
         """
         rows = [(*found.box_xyxy, found.confidence, found.class_id) for found in frame.detections]
         boxes = Boxes(np.array(rows, np.float32).reshape(-1, 6), (frame.height, frame.width))
+        self._motion = None
         tracked = self._tracker.update(boxes, picture)
+        frame = replace(frame, camera_motion=self._motion)
         if not len(tracked):
             return frame
         # Columns: box, identity, score, class, index of the detection.
@@ -173,16 +198,13 @@ def _find(name: str) -> tuple[Path, bool]:
         return _SHIPPED / f"{stem}.yaml", True
     shipped = [f"{tracker}.yaml" for tracker in TRACKERS]
     raise ConfigError(
-        f"--track: {name} does not exist; expected a file or one of {', '.join(shipped)}.{did_you_mean(stem, TRACKERS)}"
+        f"`track`: {name} does not exist; expected a file or one of {', '.join(shipped)}.{did_you_mean(stem, TRACKERS)}"
     )
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"{path} cannot be read as a tracker's YAML: {first}") from None
+    with damage_named(path, "a tracker's YAML", "expected lines of `key: value`, tracker_type among them", ConfigError):
+        values = read_yaml(read_stored_text(path, _LARGEST_YAML), str(path)).value
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no tracker's YAML: expected lines of `key: value`, tracker_type among them.")
     return values

@@ -18,30 +18,33 @@ from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.sampling import SamplingSettings
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
-from reg_yolo.signals import Interruption, TrainingInterrupted
-from reg_yolo.yolo.criterion.class_loss import INITIAL_DEVIATION
+from reg_yolo.signals import StopRequest
+from reg_yolo.yolo.criterion.class_loss import initial_deviation
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
+from reg_yolo.yolo.training.continuing import ContinuedTraining
+from reg_yolo.yolo.training.precision import Bfloat16Training
 from reg_yolo.yolo.training.records import draw_training_sheet, write_class_weights, write_settings
-from reg_yolo.yolo.training.resume import require_same_classes, require_unfinished, resume_path, stored_settings
-from reg_yolo.yolo.training.saving import AtomicCheckpoints
+from reg_yolo.yolo.training.resume import require_same_classes
+from reg_yolo.yolo.training.sampling import RareClassSampling, stored_sampling
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
+from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
-from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
-
-SCRATCH_ADVICE_BELOW = 5000
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
 
 
-class RegTraining(AtomicCheckpoints):
+class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, TrainingThreads):
     """Mix-in for an Ultralytics detection-like trainer that trains with the REG criterion.
 
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
-            `reg`, the Albumentations settings under `albumentations`, `trust` for checkpoints that run their own code.
+            `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
+            run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -60,6 +63,8 @@ class RegTraining(AtomicCheckpoints):
         reg: str | Mapping[str, Any] | RegSettings | None = None,
         *,
         albumentations: Mapping[str, Any] | None = None,
+        sampling: str | Mapping[str, Any] | SamplingSettings | None = None,
+        threads: str | int = "auto",
         trust: bool = False,
         data_checked: bool = False,
         joint: Mapping[str, Any] | None = None,
@@ -72,6 +77,8 @@ class RegTraining(AtomicCheckpoints):
             reg: A preset's name, or a mapping such as `{"preset": "reg", "focal": {"gamma": 1.5}}`; None is the
                 preset `reg`.
             albumentations: The `albumentations:` block of a configuration; None leaves Ultralytics' own list.
+            sampling: The `sampling:` block, or a method's name; None shows every image once an epoch.
+            threads: Threads of PyTorch on a CPU: `auto`, `upstream` or a number.
             trust: Load checkpoints that run code of their own.
             data_checked: The caller has checked labels and images already.
             joint: For the joint trainer: `data`, `mask_classes` and `lambda_seg` as in a configuration.
@@ -80,9 +87,13 @@ class RegTraining(AtomicCheckpoints):
             ConfigError: If a key is unknown or a value out of range.
         """
         validated = reg if isinstance(reg, RegSettings) else RegSettings.from_mapping(reg)
+        if not isinstance(sampling, SamplingSettings):
+            sampling = SamplingSettings.from_mapping(sampling)
         settings = {
             "reg": validated.to_dict(),
             "albumentations": dict(albumentations) if albumentations else None,
+            "sampling": sampling.to_dict(),
+            "threads": threads,
             "trust": trust,
             "data_checked": data_checked,
             "joint": dict(joint) if joint else None,
@@ -94,32 +105,38 @@ class RegTraining(AtomicCheckpoints):
     ) -> None:
         """Prepare a run; the arguments are upstream's."""
         overrides = dict(overrides or {})
-        if not overrides.get("save_dir"):
+        if not overrides.get("save_dir") and not overrides.get("resume"):
             overrides["project"] = runs_folder(overrides.get("project"), self.task_name)
         if overrides.get("distill_model"):
             raise ConfigError("distill_model: upstream's distillation builds a criterion of its own; leave it out")
         given = self.settings.get("reg")
         self.reg = RegSettings.from_mapping(given)
+        given_sampling = self.settings.get("sampling")
+        self.sampling = SamplingSettings.from_mapping(given_sampling)
         self.trust = bool(self.settings.get("trust"))
         self.stored: dict[str, Any] = {}
+        self.data_state: dict[str, dict[str, Any]] = {}
         if overrides.get("resume"):
-            path = resume_path(overrides)
-            checkpoint = load_checkpoint_file(path, trust=self.trust)
-            self.stored = metadata_of(checkpoint)
-            self.reg = stored_settings(self.stored, None if given is None else self.reg, path)
-            require_unfinished(checkpoint, path)
-            overrides["resume"] = str(path)
+            self.reg = self.take_up(overrides, None if given is None else self.reg)
+            given_sampling = None if given_sampling is None else self.sampling
+            self.sampling = stored_sampling(self.stored, given_sampling, self.resumed_from)
+        elif self.settings.get("continues"):
+            self.reg = self.take_over(Path(str(self.settings["continues"])), self.reg)
+        self.started_from = str(self.stored.get("model") or overrides.get("model") or "")
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])
         self.learned_deviation: nn.Parameter | None = None
         self.class_counts: list[int] = []
         self.report: Any = None
         self.mask_report: Any = None
-        self.interruption = Interruption()
+        self.interruption = StopRequest(lambda name: LOGGER.info(f"{name} received: saving after the current batch"))
         self.around_amp_check = ExitStack()
         self.sheet_drawn = False
         register_fonts()
         super().__init__(cfg, overrides, _callbacks)
+        self.take_precision()
+        stock = self.reg.is_stock and self.sampling.is_stock and not self.bfloat16
+        self.take_threads(self.settings.get("threads", "auto"), stock=stock)
 
     @property
     def learns_deviation(self) -> bool:
@@ -146,6 +163,7 @@ class RegTraining(AtomicCheckpoints):
         finally:
             args.data = str(resolved.original)
         data["yaml_file"] = args.data
+        self.note_data(resolved)
         return data
 
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
@@ -175,7 +193,7 @@ class RegTraining(AtomicCheckpoints):
         """Build upstream's optimizer; learned parameters of the criterion get a group of their own, without decay."""
         optimizer = super().build_optimizer(model, *args, **kwargs)
         if self.learns_deviation:
-            start = self.stored.get("deviations") or [INITIAL_DEVIATION] * self.data["nc"]
+            start = self.stored.get("deviations") or [initial_deviation(self.reg)] * self.data["nc"]
             self.learned_deviation = nn.Parameter(torch.tensor(start, device=self.device).log())
             group: dict[str, Any] = {
                 "params": [self.learned_deviation],
@@ -229,10 +247,26 @@ class RegTraining(AtomicCheckpoints):
         prove_augmentations(self.train_loader.dataset, self.requested_augmentations)
         images = len(self.train_loader.dataset)
         if RANK in {-1, 0}:
-            write_settings(self)
-            write_class_weights(self)
+            self._write_records()
             draw_transforms(self.train_loader.dataset, self.requested_augmentations, self.save_dir)
-            LOGGER.info(describe_start(self, images, SCRATCH_ADVICE_BELOW))
+            start = describe_start(
+                vars(self.args), self.task_name, images, resumed_at=self.start_epoch if self.resume else None
+            )
+            if not self.only_final_evaluation:
+                LOGGER.info(start)
+
+    def _write_records(self) -> None:
+        write_settings(
+            self.save_dir,
+            self.task_name,
+            {**self.written_arguments(), "model": self.started_from or self.args.model},
+            reg=self.reg.to_dict(),
+            joint=self.joint,
+            albumentations=self.settings.get("albumentations"),
+            sampling=None if self.sampling.is_stock else self.sampling.to_dict(),
+        )
+        weights = self.criterion.class_weights_list()
+        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights)
 
     def _prove_criterion(self) -> None:
         """Stop the run unless the criterion that will be called is ours on the live model and on the EMA."""
@@ -255,29 +289,6 @@ class RegTraining(AtomicCheckpoints):
             distributed.all_reduce(parameter.grad)
             parameter.grad /= self.world_size
         super().optimizer_step()
-
-    # Interruption -----------------------------------------------------------------------------------------------
-
-    def _do_train(self) -> None:
-        with self.interruption.listening():
-            super()._do_train()
-
-    def run_callbacks(self, event: str) -> None:
-        """Run upstream's callbacks; between two batches, leave when a signal has asked for it."""
-        super().run_callbacks(event)
-        if event == "on_train_batch_end" and self.interruption.requested:
-            self.stop_now()
-
-    def stop_now(self) -> None:
-        """Save last.pt so that `train --resume` repeats the epoch that was cut short, and leave the run.
-
-        Raises:
-            TrainingInterrupted: Always.
-        """
-        if RANK in {-1, 0}:
-            self.epoch = max(self.epoch - 1, 0)
-            self.save_model(keep_best=True)
-        raise TrainingInterrupted(self.last, self.interruption.signal_name)
 
     # Validation and logs ------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from ultralytics.utils.files import get_latest_run
 
 from reg_yolo.config.reg import RegSettings, differences
 from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 
 
 def resume_path(overrides: Mapping[str, Any]) -> Path:
@@ -60,16 +61,65 @@ def stored_settings(stored: Mapping[str, Any], given: RegSettings | None, path: 
     return saved
 
 
-def require_unfinished(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Refuse a checkpoint without an optimizer state.
+def is_finished(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint is that of a run that has ended: without an optimizer, the EMA's weights only."""
+    return checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0
+
+
+def run_folder_of(last: Path) -> Path | None:
+    """Return the run that a checkpoint lies in, which need not be the one that wrote it: runs are copied and moved."""
+    return last.absolute().parent.parent if last.absolute().parent.name == "weights" else None
+
+
+def epochs_behind(checkpoint: Mapping[str, Any]) -> int:
+    """Return how many whole epochs a checkpoint has behind it; 0 for a run that was stopped in its first one."""
+    if checkpoint.get("optimizer") is not None:
+        return int(checkpoint.get("epoch", -1)) + 1
+    # Stripped: the epoch is gone, but every epoch has left a row.
+    rows = (checkpoint.get("train_results") or {}).get("epoch") or [(checkpoint.get("train_args") or {}).get("epochs")]
+    return int(rows[-1] or 0)
+
+
+def last_is_best(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether the epoch of this checkpoint is the best one of its run so far."""
+    fitness = (checkpoint.get("train_metrics") or {}).get("fitness")
+    return fitness is not None and fitness == checkpoint.get("best_fitness")
+
+
+def require_something_left(checkpoint: Mapping[str, Any], path: Path, *, trust: bool = False) -> bool:
+    """Return whether only the final evaluation of a run is left; False means that epochs are.
+
+    Args:
+        checkpoint: Content of its last.pt.
+        path: Where that lies.
+        trust: Load a best.pt that runs code of its own.
 
     Raises:
-        WeightsError: If the run is finished, so that there is nothing to continue.
+        WeightsError: If the run is finished, or the best.pt that its final evaluation measures is missing.
     """
-    if checkpoint.get("optimizer") is None or int(checkpoint.get("epoch", -1)) < 0:
+    is_stripped = checkpoint.get("optimizer") is None
+    epochs = (checkpoint.get("train_args") or {}).get("epochs")
+    is_trained = metadata_of(checkpoint).get("complete") or (epochs is not None and epochs_behind(checkpoint) >= epochs)
+    if not is_stripped and not is_trained:
+        return False
+    folder = run_folder_of(path) or path.parent
+    best = folder / "weights" / "best.pt"
+    if not best.is_file():
+        if last_is_best(checkpoint):
+            # Killed between the two files.
+            return True
+        end = "" if is_stripped else ", and the best.pt that its final evaluation would measure is missing"
         raise WeightsError(
-            f"{path}: this run is finished, there is nothing to resume; start a new run from it with model={path}"
+            f"{path}: this run is finished, there is nothing to resume{end}; start a new run from it with model={path}"
         )
+    found = load_checkpoint_file(best, trust=trust)
+    is_measured = found.get("optimizer") is None and "thresholds" in metadata_of(found)
+    if is_stripped and is_measured and (folder / "per_class.json").is_file():
+        raise WeightsError(
+            f"{path}: this run is finished, there is nothing to resume; extend it with epochs=N, N more than the "
+            f"{epochs_behind(checkpoint)} it has, or start a new run from it with model={path}"
+        )
+    return True
 
 
 def require_same_classes(checkpoint: Mapping[str, Any], names: Mapping[int, str], data: str) -> None:

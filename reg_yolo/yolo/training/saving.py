@@ -11,6 +11,8 @@ from ultralytics.utils import LOCAL_RANK, LOGGER, RANK
 from ultralytics.utils.patches import torch_load
 from ultralytics.utils.torch_utils import strip_optimizer, torch_distributed_zero_first, unwrap_model
 
+from reg_yolo.errors import WeightsError
+from reg_yolo.files import replacing
 from reg_yolo.yolo.weights.checkpoints import METADATA_KEY, metadata_of, set_metadata, write_checkpoint
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ class AtomicCheckpoints(Host):
     last: Path
     best: Path
     epoch: int
+    save_period: int
+    started_from: str
+    data_state: dict[str, dict[str, Any]]
+    in_final_evaluation: bool = False
 
     def metadata(self) -> dict[str, Any]:
         """Return what must survive beside the weights, as plain Python data."""
@@ -33,9 +39,13 @@ class AtomicCheckpoints(Host):
             "format": 1,
             "task": self.task_name,
             "reg": self.reg.to_dict(),
+            "sampling": self.sampling.to_dict(),
             "class_counts": list(self.class_counts),
+            **self.precision_metadata(),
             **self.criterion.state(),
             **(self.joint or {}),
+            "model": self.started_from,
+            "data_state": self.data_state,
         }
 
     def save_model(self, keep_best: bool = False) -> bool:
@@ -44,7 +54,8 @@ class AtomicCheckpoints(Host):
         Args:
             keep_best: Leave best.pt as it is, whatever the fitness.
         """
-        metadata = self.metadata()
+        # Upstream has decided by now whether this was the last epoch; a signal's save is in the middle of one.
+        metadata = {**self.metadata(), "complete": bool(self.stop) and not keep_best}
         for model in (unwrap_model(self.model), self.ema.ema):
             setattr(model, METADATA_KEY, metadata)
         with self._writing_beside() as (last, best):
@@ -54,23 +65,34 @@ class AtomicCheckpoints(Host):
                 checkpoint = torch_load(last, map_location="cpu")
                 set_metadata(checkpoint, metadata)
         if saved:
-            write_checkpoint(checkpoint, [self.last, self.best] if improved else [self.last])
+            written = [self.last, *([self.best] if improved else []), *([] if keep_best else self._numbered())]
+            write_checkpoint(checkpoint, written)
         return bool(saved)
+
+    def _numbered(self) -> list[Path]:
+        """Return the file that `save_period` asks for after this epoch."""
+        due = self.args.save_period > 0 and self.epoch % self.args.save_period == 0
+        return [self.wdir / f"epoch{self.epoch}.pt"] if due else []
 
     @contextmanager
     def _writing_beside(self) -> Iterator[tuple[Path, Path]]:
         """Point upstream's writing at temporary files in the same folder."""
         last, best = self.last, self.best
         self.last, self.best = (path.with_name(f".{path.name}.upstream.part") for path in (last, best))
+        period, self.save_period = self.save_period, -1
         try:
             yield self.last, self.best
         finally:
             for path in (self.last, self.best):
                 path.unlink(missing_ok=True)
-            self.last, self.best = last, best
+            self.last, self.best, self.save_period = last, best, period
 
     def final_eval(self) -> None:
-        """Strip the checkpoints, validate best.pt, and store the per-class thresholds in it."""
+        """Strip the checkpoints, validate best.pt, and store the per-class thresholds in it.
+
+        The thresholds are written last: a run whose best.pt holds them is finished.
+        """
+        self.in_final_evaluation = True
         with torch_distributed_zero_first(LOCAL_RANK):
             if RANK in {-1, 0}:
                 results = self._strip(self.last, {}).get("train_results")
@@ -92,13 +114,11 @@ class AtomicCheckpoints(Host):
     def _strip(self, path: Path, updates: dict[str, Any]) -> dict[str, Any]:
         if not path.exists():
             return {}
-        partial = path.with_name(f".{path.name}.part")
-        try:
+        with replacing(path) as partial:
             stripped = strip_optimizer(path, s=str(partial), updates=updates)
-            if partial.exists():
-                partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            if not partial.stat().st_size:
+                # Upstream only logs that it could not read the file.
+                raise WeightsError(f"{path}: cannot be read back to strip it; the disk may be full or failing")
         return stripped
 
     def _store_report(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from ultralytics.nn.modules import Detect, Segment
@@ -11,8 +11,8 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError
 
-if TYPE_CHECKING:
-    from reg_yolo.yolo.training.mixin import RegTraining
+# Images; with fewer, pretrained weights usually win.
+SCRATCH_ADVICE_BELOW = 5000
 
 
 def require_supported_head(model: nn.Module, name: str, task: str) -> None:
@@ -33,17 +33,24 @@ def require_supported_head(model: nn.Module, name: str, task: str) -> None:
         raise ConfigError(f"{name}: this model ends in {type(head).__name__}; task {task} needs {expected}")
 
 
-def describe_start(trainer: RegTraining, images: int, advice_below: int) -> str:
-    """Return what the training starts from, with advice for small data sets from scratch."""
-    model = str(trainer.args.model)
-    if trainer.resume:
-        return f"Start: resumed from {model} at epoch {trainer.start_epoch + 1}"
-    weights = trainer.args.pretrained if isinstance(trainer.args.pretrained, str) else model
-    if weights.endswith(".pt") and trainer.args.pretrained is not False:
+def describe_start(arguments: Mapping[str, Any], task: str, images: int, *, resumed_at: int | None) -> str:
+    """Return what the training starts from, with advice for small data sets from scratch.
+
+    Args:
+        arguments: Upstream's arguments of the run.
+        task: Our name of the task.
+        images: Number of training images.
+        resumed_at: Epochs that a resumed run has behind it; None for a new run.
+    """
+    model, pretrained_on = str(arguments["model"]), arguments.get("pretrained")
+    if resumed_at is not None:
+        return f"Start: resumed from {model} at epoch {resumed_at + 1}"
+    weights = pretrained_on if isinstance(pretrained_on, str) else model
+    if weights.endswith(".pt") and pretrained_on is not False:
         return f"Start: fine-tuning from {weights}"
     text = f"Start: from scratch ({model}, random weights)"
-    if images < advice_below:
-        pretrained = "yolov8n.pt" if trainer.task_name == "detect" else "yolov8n-seg.pt"
+    if images < SCRATCH_ADVICE_BELOW:
+        pretrained = "yolov8n.pt" if task == "detect" else "yolov8n-seg.pt"
         text += (
             f"\nAdvice: {images} images are few to start from scratch; fine-tuning pretrained weights "
             f"(model={pretrained}) usually gives a better model in fewer epochs."

@@ -3,9 +3,8 @@
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 
-from reg_yolo.yolo.training.joint_mixin import JointTraining
 from reg_yolo.yolo.training.mixin import RegTraining
-from reg_yolo.yolo.training.task_mixins import SegmentationTraining
+from reg_yolo.yolo.training.task_mixins import JointTraining, SegmentationTraining
 
 
 class RegDetectionTrainer(RegTraining, DetectionTrainer):

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
 import torch
 from ultralytics.utils import USER_CONFIG_DIR
 
 from reg_yolo.drawing.text_tiles import FONT_PATH
+from reg_yolo.errors import OutputError
+from reg_yolo.files import make_folder, replace_bytes
 from reg_yolo.yolo.upstream.environment import environment_with, offline
 
 UPSTREAM_FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
@@ -35,15 +38,32 @@ def register_fonts() -> None:
     for name in UPSTREAM_FONTS:
         if (Path(USER_CONFIG_DIR) / name).exists() or any(name in file for file in known):
             continue
-        folder = Path(tempfile.mkdtemp(prefix="reg_yolo_font_"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        font_manager.fontManager.addfont(shutil.copy(FONT_PATH, folder / name))
+        font_manager.fontManager.addfont(str(_font_named(name)))
     family = font_manager.get_font(str(FONT_PATH)).family_name
     if family not in rcParams["font.family"]:
         # Its own weight is 600; entered as the usual one, it is taken without a warning for every plot.
         entry = font_manager.FontEntry(fname=str(FONT_PATH), name=family, weight=400, size="scalable")
         font_manager.fontManager.ttflist.append(entry)
         rcParams["font.family"] = [*rcParams["font.family"], family]
+
+
+def _font_named(name: str) -> Path:
+    """Return a copy of the font under another file name, in the user's cache; made where it is missing or another.
+
+    A folder of the process's own would stay behind whenever the process is killed.
+    """
+    content = FONT_PATH.read_bytes()
+    copy = Path(platformdirs.user_cache_dir("reg_yolo", appauthor=False)) / "fonts" / name
+    try:
+        if copy.is_symlink() or not copy.is_file() or copy.read_bytes() != content:
+            make_folder(copy.parent)
+            replace_bytes(copy, content)
+        return copy
+    except (OSError, OutputError):
+        # No cache that can be written to: a folder that lasts as long as the process.
+        folder = Path(tempfile.mkdtemp(prefix="reg_yolo_font_"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(shutil.copy(FONT_PATH, folder / name))
 
 
 @contextmanager

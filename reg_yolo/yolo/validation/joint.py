@@ -15,7 +15,7 @@ from reg_yolo.data.dataset.joint_sets import JointSets
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.yolo.datasets.joint import build_joint_dataset
 from reg_yolo.yolo.validation.joint_metrics import JointMetrics
-from reg_yolo.yolo.validation.segmentation import RegSegmentationValidator
+from reg_yolo.yolo.validation.validators import RegSegmentationValidator
 
 
 class RegJointValidator(RegSegmentationValidator):

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils import nms
 
+from reg_yolo.data.dataset.coco_ids import image_ids
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
 
@@ -29,6 +31,7 @@ class RegDetectionValidator(DetectionValidator):
 
     leave_if_asked: Callable[[], None] | None = None
     minimum_precision: float | None = None
+    _image_ids: dict[Path, int] | None = None
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch as upstream does."""
@@ -57,6 +60,21 @@ class RegDetectionValidator(DetectionValidator):
             end2end=self.end2end,
         )
         return [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in kept]
+
+    def pred_to_json(self, predn: dict[str, Tensor], pbatch: dict[str, Any]) -> None:
+        """Add an image's predictions to predictions.json, with the id that `convert --to coco` gives the image."""
+        before = len(self.jdict)
+        super().pred_to_json(predn, pbatch)
+        if not (self.is_coco or self.is_lvis):
+            number = self.image_ids()[Path(pbatch["im_file"])]
+            for entry in self.jdict[before:]:
+                entry["image_id"] = number
+
+    def image_ids(self) -> dict[Path, int]:
+        """Return the id of every image of the split by its path."""
+        if self._image_ids is None:
+            self._image_ids = image_ids([Path(image) for image in self.dataloader.dataset.im_files])
+        return self._image_ids
 
     def class_thresholds(self) -> ClassThresholds:
         """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""
@@ -102,3 +120,30 @@ class RegDetectionValidator(DetectionValidator):
 
     def _class_names(self) -> list[str]:
         return [self.names[i] for i in range(len(self.names))]
+
+
+class RegSegmentationValidator(SegmentationValidator, RegDetectionValidator):
+    """Upstream's validator; afterwards `reports` reads out boxes and masks. Thresholds are those of the boxes."""
+
+    def reports(self, title: str = "") -> list[DetectionReport]:
+        """Return the per-class results of the last validation: boxes, then masks."""
+        return [self.detection_report(title), self.mask_report(title)]
+
+    def mask_report(self, title: str = "") -> DetectionReport:
+        """Return the per-class results of the last validation for masks."""
+        seg = self.metrics.seg
+        return build_report(
+            self._class_names(),
+            split=self.args.split,
+            images=self.seen,
+            image_counts=self.metrics.nt_per_image,
+            instance_counts=self.metrics.nt_per_class,
+            class_index=[int(i) for i in seg.ap_class_index],
+            precision=seg.p,
+            recall=seg.r,
+            f1=seg.f1,
+            ap50=seg.ap50,
+            ap=seg.ap,
+            kind="mask",
+            title=title,
+        )

@@ -5,11 +5,8 @@ plain data under the key `reg_yolo` of the checkpoint and in the attribute of th
 weights behave the same and plain Ultralytics loads them without knowing us.
 """
 
-import hashlib
 import io
 import json
-import os
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,12 @@ import torch
 from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 
-from reg_yolo.errors import WeightsError
+from reg_yolo.errors import WeightsError, first_line
 from reg_yolo.evaluation.thresholds import ClassThresholds
+from reg_yolo.files import file_sha256, replace_bytes, replace_text
+from reg_yolo.stored import damage_named, read_stored_json
+from reg_yolo.yolo.weights.archive import require_whole_archive
+from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
 METADATA_KEY = "reg_yolo"
 
@@ -35,15 +36,14 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         raise WeightsError(
             f"{path}: no such file; expected Ultralytics weights such as runs/detect/train/weights/best.pt"
         )
-    if not zipfile.is_zipfile(path):
-        raise WeightsError(f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file")
+    require_whole_archive(path)
     try:
         checkpoint, _ = torch_safe_load(path, safe_only=not trust)
     except (TypeError, ModuleNotFoundError, AttributeError) as error:
         if "outside the supported" in str(error):
             raise WeightsError(
                 f"{path}: refused, since loading it would run code that is neither torch's nor Ultralytics'. "
-                "Pass --trust (trust=True from Python) only if you know who made it."
+                "Write `trust=True` only if you know who made it."
             ) from error
         raise WeightsError(
             f"{path}: not a readable checkpoint; it is cut off, empty or another kind of file"
@@ -54,12 +54,12 @@ def load_checkpoint_file(path: Path | str, *, trust: bool = False) -> dict[str, 
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(model_of(checkpoint), nn.Module):
         raise WeightsError(f"{path}: holds no Ultralytics model; expected a checkpoint written by a training run")
+    fault = metadata_fault(metadata_of(checkpoint))
+    if fault:
+        raise WeightsError(
+            f"{path}: what reg_yolo stored in it is damaged ({fault}); take another copy of the weights, or train again"
+        )
     return checkpoint
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, for messages of ours that name the cause."""
-    return (str(error).splitlines() or [""])[0][:200]
 
 
 def model_of(checkpoint: Mapping[str, Any]) -> Any:
@@ -86,31 +86,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], paths: Iterable[Path]) -> No
     buffer = io.BytesIO()
     torch.save(dict(checkpoint), buffer)
     for path in paths:
-        replace_file(path, buffer.getbuffer())
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` beside `path` and rename it over `path`; nothing is left behind when writing fails."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def file_sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file (of all files inside, for an exported model that is a folder)."""
-    path = Path(path)
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+        replace_bytes(path, buffer.getbuffer())
 
 
 def thresholds_file(weights: Path | str) -> Path:
@@ -130,7 +106,7 @@ def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str
         "data": data,
         "thresholds": thresholds.to_dict(),
     }
-    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
 
 
@@ -144,13 +120,10 @@ def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[C
     """
     path = thresholds_file(weights)
     if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+            content = read_stored_json(path)
             if content["weights_sha256"] == file_sha256(weights):
                 return ClassThresholds.from_dict(content["thresholds"]), str(path)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(
-                f"{path}: not a thresholds file ({first_line(error)}); remove it or run `reg-yolo val` again"
-            ) from error
     stored = metadata.get("thresholds")
-    return (ClassThresholds.from_dict(stored), str(weights)) if stored else None
+    with damage_named(Path(weights), "weights with whole thresholds", "run `reg-yolo val` to make them", WeightsError):
+        return (ClassThresholds.from_dict(stored), str(weights)) if stored else None

@@ -7,17 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ultralytics.nn.backends.base import BaseBackend
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import WeightsError
+from reg_yolo.files import file_sha256, replace_bytes
+from reg_yolo.stored import damage_named, read_stored_json
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file
-from reg_yolo.yolo.weights.checkpoints import file_sha256, first_line, read_thresholds, replace_file
-
-if TYPE_CHECKING:
-    from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.checkpoints import read_thresholds
+from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
 SIDECAR_SCHEMA = "reg_yolo.export/1"
 SIDECAR_NAME = "reg_yolo.json"
@@ -123,7 +124,7 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
         "trained_with": _plain(detector.trained_with),
     }
     path = sidecar_of(exported)
-    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     return path
 
 
@@ -136,15 +137,18 @@ def read_sidecar(exported: Path) -> dict[str, Any] | None:
     path = sidecar_of(exported)
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "remove it or run `reg-yolo export` again"
+    with damage_named(path, "a sidecar of an export", remedy, WeightsError):
+        content = read_stored_json(path)
         bound = content["sha256"]
-        if content["schema"] != SIDECAR_SCHEMA or not isinstance(content["metadata"], dict):
+        if content["schema"] != SIDECAR_SCHEMA:
             raise ValueError("another schema")
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: not a sidecar of an export ({first_line(error)}); remove it or run `reg-yolo export` again"
-        ) from error
+        for key in ("metadata", "trained_with"):
+            if not isinstance(content[key], dict):
+                raise ValueError(f"{key}: expected keys and values, got {type(content[key]).__name__}")
+        fault = metadata_fault(content["metadata"])
+        if fault:
+            raise ValueError(fault)
     if bound is not None and bound != file_sha256(exported):
         LOGGER.warning(f"{path} belongs to another export and is passed over; `reg-yolo export` makes it anew")
         return None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.run import convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import (
@@ -143,7 +143,7 @@ def test_objects_that_cannot_be_trained_on_are_left_out_and_named(
     (remark,) = summary.remarks
     assert remark.kind == "dropped" and reason in remark.reason and remark.place == "annotations[1]"
     assert reason in summary.as_text()
-    with pytest.raises(DataError, match=r"--strict(.|\n)*annotations\[1\]"):
+    with pytest.raises(DataError, match=r"strict, and(.|\n)*annotations\[1\]"):
         convert(folder, tmp_path / "strict", strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
@@ -194,11 +194,11 @@ def test_windows_paths_byte_order_mark_and_thai_names(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "unknown class": ({"category_id": 3}, r"annotations\[0\]: category_id 3"),
-    "unknown picture": ({"image_id": 3}, r"annotations\[0\]: image_id 3"),
-    "short box": ({"bbox": [1, 2, 3]}, r"annotations\[0\] bbox"),
-    "words in a box": ({"bbox": [1, 2, "x", 3]}, r"annotations\[0\] bbox.*'x'"),
-    "odd polygon": ({"segmentation": [[1, 2, 3, 4, 5]]}, r"annotations\[0\] segmentation\[0\]"),
+    "unknown class": ({"category_id": 3}, r"annotations\[1\] \(category_id 3\)"),
+    "unknown picture": ({"image_id": 3}, r"annotations\[1\] \(image_id 3\)"),
+    "short box": ({"bbox": [1, 2, 3]}, r"annotations\[1\] \(bbox: .*3 values"),
+    "words in a box": ({"bbox": [1, 2, "x", 3]}, r"annotations\[1\] \(bbox.*'x'"),
+    "odd polygon": ({"segmentation": [[1, 2, 3, 4, 5]]}, r"annotations\[1\] \(segmentation\[0\]"),
     "short mask": ({"segmentation": {"size": [60, 80], "counts": [5]}}, "counts: runs of 5 pixels"),
     "other mask": ({"segmentation": {"size": [6, 8], "counts": [48]}}, "the mask is 8x6, its picture 80x60"),
     "cut off mask": ({"segmentation": {"size": [60, 80], "counts": "P"}}, "counts: cut off"),
@@ -206,11 +206,16 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("entry, message", BROKEN.values(), ids=BROKEN.keys())
-def test_broken_files_are_refused_with_their_place(tmp_path: Path, entry: dict[str, object], message: str) -> None:
-    folder = write_coco(tmp_path / "in", coco_content([entry]))
-    with pytest.raises(DataError, match=rf"instances\.json: {message}|instances\.json: .*{message}"):
-        convert(folder, tmp_path / "out")
+def test_a_bad_object_is_skipped_and_named_and_strict_refuses(
+    tmp_path: Path, entry: dict[str, object], message: str
+) -> None:
+    folder = write_coco(tmp_path / "in", coco_content([{"bbox": [1, 2, 10, 20]}, entry]))
+    with pytest.raises(DataError, match=f"strict.*\n.*{message}"):
+        convert(folder, tmp_path / "out", strict=True)
     assert not (tmp_path / "out").exists()
+    summary = convert(folder, tmp_path / "out")
+    assert pixel_rows(tmp_path / "out") == [(0, [1, 2, 11, 22])]
+    assert [remark.kind for remark in summary.remarks] == ["dropped"] and summary.images_lost == 0
 
 
 def test_missing_pictures_are_counted_and_the_rest_is_written(tmp_path: Path) -> None:
@@ -220,7 +225,7 @@ def test_missing_pictures_are_counted_and_the_rest_is_written(tmp_path: Path) ->
     folder = write_coco(tmp_path / "in", content)
     (folder / "b.png").unlink()
     summary = convert(folder, tmp_path / "out")
-    assert summary.pictures_lost == 1 and summary.images["train"] == 1
+    assert summary.images_lost == 1 and summary.images["train"] == 1
     write_picture(tmp_path / "elsewhere/b.png")
     assert convert(folder, tmp_path / "both", images=tmp_path / "elsewhere").images["train"] == 2
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from reg_yolo.cli.app import main
-from reg_yolo.data.convert import image_files as picture_files
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
+from reg_yolo.data.convert import image_files
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, pixel_rows, rows, write_coco, write_picture
@@ -39,8 +40,8 @@ def test_classes_are_renamed_merged_dropped_and_ordered(
     content = yaml.safe_load((tmp_path / "out/data.yaml").read_text("utf-8"))
     assert content == {"train": "images/train", "names": {0: "wall", 1: "sign"}}
     text = capsys.readouterr().out
-    assert "left out as asked: class pole (--drop)" in text
-    assert "Pictures without objects left out: 1; --background keeps them." in text
+    assert "left out as asked: class pole\n" in text
+    assert "Pictures without objects left out: 1; background keeps them." in text
 
 
 def test_the_order_of_classes_comes_from_a_data_set_yaml(export: Path, tmp_path: Path) -> None:
@@ -58,14 +59,14 @@ WRONG = {
         ["--drop", "poles"],
         "the source has no class 'poles'; it has sign, sgin, pole. Did you mean pole?",
     ),
-    "both": (["--map", "pole=sign", "--drop", "pole"], "class 'pole' stands in --map and in --drop"),
-    "no equals sign": (["--map", "pole"], "--map pole: expected OLD=NEW"),
-    "two names": (["--map", "pole=a", "--map", "pole=b"], "gives the class 'pole' two names"),
-    "not in the order": (["--classes", "sign,sgin"], "--classes does not name the class 'pole'"),
+    "both": (["--map", "pole=sign", "--drop", "pole"], "class 'pole' stands in "),
+    "no equals sign": (["--map", "pole"], "got 'pole', expected OLD=NEW"),
+    "two names": (["--map", "pole=a", "--map", "pole=b"], "the class 'pole' gets two names"),
+    "not in the order": (["--classes", "sign,sgin"], "the class 'pole' of the source is missing"),
     "twice in the order": (["--classes", "sign,sign"], "'sign' stands twice"),
-    "target": (["--to", "voc"], "--to voc: expected yolo, coco"),
-    "exif": (["--exif", "no"], "--exif no: expected auto, upright, raw"),
-    "images": (["--images", "nowhere"], "--images nowhere is no folder"),
+    "target": (["--to", "voc"], "got 'voc', expected yolo, coco"),
+    "exif": (["--exif", "no"], "got 'no', expected auto, upright, raw"),
+    "images": (["--images", "nowhere"], "images: nowhere is not a folder"),
     "everything dropped": (["--drop", "pole", "--drop", "sign", "--drop", "sgin"], "no class is left"),
 }
 
@@ -117,7 +118,7 @@ def test_an_interruption_leaves_nothing_behind(export: Path, tmp_path: Path, mon
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(picture_files.Picture, "write", interrupt)
+    monkeypatch.setattr(image_files.OpenedImage, "write", interrupt)
     assert run("data", "convert", export, tmp_path / "out") == 130
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -163,7 +164,7 @@ def test_rows_for_one_task(tmp_path: Path) -> None:
     square = [10, 10, 30, 10, 30, 40, 10, 40]
     folder = write_coco(tmp_path / "in", coco_content([{"segmentation": [square]}, {"bbox": [1, 2, 10, 20]}]))
     mixed = convert(folder, tmp_path / "mixed")
-    assert "--rows boxes" in mixed.as_text()
+    assert "rows=boxes" in mixed.as_text()
     boxes = convert(folder, tmp_path / "boxes", rows="boxes", strict=True)
     assert pixel_rows(tmp_path / "boxes") == [(0, [10, 10, 30, 40]), (0, [1, 2, 11, 22])]
     assert boxes.boxes["sign"] == 2 and "side by side" not in boxes.as_text()
@@ -173,3 +174,25 @@ def test_rows_for_one_task(tmp_path: Path) -> None:
     only = write_coco(tmp_path / "boxes only", coco_content([{"bbox": [1, 2, 10, 20]}], ["a.png", "b.png"]))
     background = convert(only, tmp_path / "none", rows="polygons", background=True, strict=True)
     assert background.images["train"] == 1 and (tmp_path / "none/images/train/b.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"to": "voc"}, "to: got 'voc', expected yolo, coco"),
+        ({"rows": "box"}, "rows: got 'box', expected mixed, boxes, polygons"),
+        ({"exif": "no"}, "exif: got 'no', expected auto, upright, raw"),
+        ({"source_format": "cocco"}, "source_format: got 'cocco', expected "),
+        ({"images": "nowhere"}, "images: nowhere is not a folder"),
+        ({"rename": {"sing": "sign"}}, "rename: the source has no class 'sing'"),
+        ({"drop": ["poles"]}, "drop: the source has no class 'poles'"),
+        ({"classes": ["sign"]}, "classes: the class 'sgin' of the source is missing"),
+        ({"rename": {"pole": "a"}, "drop": ["pole"]}, "class 'pole' stands in rename and in drop"),
+    ],
+)
+def test_the_library_names_its_parameters(
+    export: Path, tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        convert(export, tmp_path / "out", **arguments)
+    assert str(refused.value).startswith(message)

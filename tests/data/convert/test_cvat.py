@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import HEIGHT, WIDTH, painted, pixel_rows, rows, write_picture
@@ -247,30 +247,32 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["drive_000002.jpg", "drive_000005.jpg"]
     assert [round(float(cv2.imread(str(path)).mean()) / 40) for path in written] == [2, 5]
     # The file speaks of seven frames, the video has six.
-    assert summary.pictures_lost == 1 and "ends before this frame" in summary.as_text()
+    assert summary.images_lost == 1 and "ends before this frame" in summary.as_text()
 
 
 def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{box(2, 0)}</track>', 7, None)
-    with pytest.raises(DataError, match=r"drive\.mp4.*--images"):
+    with pytest.raises(DataError, match=r"drive\.mp4.*folder as images"):
         convert(folder, tmp_path / "out")
 
 
 BROKEN = {
     "no frames": ('<annotations><track label="s"></track></annotations>', "pictures of its 0 frames"),
     "cut off": ("<annotations><image", r"annotations\.xml:1:\d+ is no valid XML"),
-    "coordinate": ('<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>', "box 1 xtl.*'x'"),
-    "no label": ('<annotations><image name="a.png"><box xtl="1"/></image></annotations>', "box 1 label"),
+    "coordinate": (
+        '<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>',
+        r"box 1 \(xtl.*'x'",
+    ),
+    "no label": ('<annotations><image name="a.png"><box xtl="1"/></image></annotations>', r"box 1 \(it has no label\)"),
     "points": (
         '<annotations><image name="a.png"><polygon label="s" points="1,2;3"/></image></annotations>',
-        "polygon 1 points",
+        r"polygon 1 \(points",
     ),
     "mask": (
         '<annotations><image name="a.png"><mask label="s" rle="1" left="0" top="0" width="2" height="2"/>'
         "</image></annotations>",
         "rle: runs of 1",
     ),
-    "frame": ('<annotations><track label="s"><box frame="-1"/></track></annotations>', "box 1 frame"),
 }
 
 
@@ -280,6 +282,18 @@ def test_broken_files_are_refused_with_their_place(tmp_path: Path, text: str, me
     (tmp_path / "in/annotations.xml").write_text(text)
     with pytest.raises(DataError, match=message):
         convert(tmp_path / "in", tmp_path / "out")
+
+
+def test_keyframes_that_cannot_be_read_are_skipped_and_their_neighbours_joined(tmp_path: Path) -> None:
+    broken = box(2, 0).replace('xtl="', 'xtl="x').replace("box", "box", 1)
+    shapes = f"{box(0, 0)}{broken}{box(-1, 0)}{box(4, 0)}"
+    folder = write_video(tmp_path / "in", f'<track id="0" label="sign">{shapes}</track>')
+    summary = convert(folder, tmp_path / "out")
+    dropped = [remark for remark in summary.remarks if remark.kind == "dropped"]
+    assert [remark.place.partition(" (")[0] for remark in dropped] == ["box 2", "box 3"]
+    assert {remark.reason for remark in dropped} == {"object that cannot be read"}
+    # Frames 1 to 3 are between 0 and 4.
+    assert summary.images["train"] >= 5
 
 
 def test_tracks_of_several_tasks_are_refused(tmp_path: Path) -> None:

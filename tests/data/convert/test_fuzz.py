@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.errors import RegYoloError
 from tests.data.convert.exports import coco_content, write_picture
 from tests.data.convert.test_cvat import META, box

@@ -11,7 +11,7 @@ from PIL import Image
 from ultralytics.data.utils import verify_image_label
 from ultralytics.utils.patches import imread
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.objects.orientation import turn_upright, upright_size
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, pixel_rows, write_coco
@@ -62,7 +62,7 @@ def box_in(view: tuple[int, int], box: tuple[float, ...]) -> dict[str, object]:
     return coco_content([{"bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}], images=["a.jpg"], size=view)
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("shown", ["upright", "raw"])
 def test_the_stated_size_tells_which_picture_was_labelled(
@@ -78,7 +78,8 @@ def test_the_stated_size_tells_which_picture_was_labelled(
     content["images"][0]["file_name"] = f"a.{suffix}"
     convert(write_coco(tmp_path / "in", content), tmp_path / "out")
     assert pixel_rows(tmp_path / "out", size=(60, 80)) == [(0, list(map(float, UPRIGHT_BOX)))]
-    written = tmp_path / f"out/images/train/a.{suffix}"
+    (written,) = (tmp_path / "out/images/train").iterdir()
+    assert written.suffix == (".png" if suffix == "avif" else f".{suffix}")
     with Image.open(written) as stored:
         assert stored.size == (60, 80) and stored.getexif().get(274, 1) == 1
         assert stored.getexif()[306] == "2026:01:02 03:04:05"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.convert.formats.reading import split_of
-from reg_yolo.data.convert.formats.recognise import FORMATS, recognise
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
+from reg_yolo.data.convert.formats.recognise import recognise
+from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import coco_content, write_coco, write_picture
 from tests.data.convert.test_cvat import box, write_images, write_video
@@ -33,7 +33,8 @@ def write_export(folder: Path, kind: str) -> None:
         write_yolo(folder)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+# Those of test_tool_formats.py are recognised there.
+@pytest.mark.parametrize("kind", ["coco", "cvat", "labelme", "voc", "yolo"])
 def test_every_format_is_recognised_in_a_folder_and_as_a_file(tmp_path: Path, kind: str) -> None:
     write_export(tmp_path / "in", kind)
     (tmp_path / "in/notes.json").write_text('{"by": "someone"}')
@@ -51,7 +52,7 @@ def test_a_video_is_cvat(tmp_path: Path) -> None:
 def test_two_formats_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
     write_export(tmp_path / "in", "voc")
     write_export(tmp_path / "in", "yolo")
-    with pytest.raises(DataError, match=r"yolo \(data\.yaml\), voc \(a\.xml\); choose one with --format"):
+    with pytest.raises(DataError, match=r"yolo \(data\.yaml\), voc \(a\.xml\); choose one as source_format"):
         convert(tmp_path / "in", tmp_path / "out")
     assert convert(tmp_path / "in", tmp_path / "out", source_format="voc").format_name == "voc"
     with pytest.raises(DataError, match=r"nothing of the format 'coco'; it holds yolo"):

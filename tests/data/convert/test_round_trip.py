@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from tests.data.convert.exports import coco_content, write_coco, write_picture
 
 WIDTH, HEIGHT = 97, 61
@@ -36,8 +36,9 @@ def annotation(draw: st.DrawFn) -> dict[str, Any]:
     category = draw(st.sampled_from([number for number, _ in CLASSES]))
     image = draw(st.integers(0, 2))
     if draw(st.booleans()):
-        left, top = draw(st.floats(0, WIDTH - 2)), draw(st.floats(0, HEIGHT - 2))
-        width, height = draw(st.floats(1, WIDTH - left)), draw(st.floats(1, HEIGHT - top))
+        # Thousandths of a pixel: two boxes that differ by less are one once they are written.
+        left, top = round(draw(st.floats(0, WIDTH - 2)), 3), round(draw(st.floats(0, HEIGHT - 2)), 3)
+        width, height = round(draw(st.floats(1, WIDTH - left)), 3), round(draw(st.floats(1, HEIGHT - top)), 3)
         return {"category_id": category, "image_id": image, "bbox": [left, top, width, height], "segmentation": []}
     parts = draw(st.integers(1, 3))
     columns = np.linspace(0, WIDTH, parts + 1)
@@ -48,14 +49,19 @@ def annotation(draw: st.DrawFn) -> dict[str, Any]:
 def described(folder: Path) -> list[tuple[str, str, list[list[float]]]]:
     """Of each object, picture and class, and its rings (or its box), in an order that does not depend on the file's."""
     found = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(folder.rglob("*nstances*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         images = {image["id"]: image["file_name"] for image in content["images"]}
         names = {category["id"]: category["name"] for category in content["categories"]}
         for entry in content["annotations"]:
             rings = entry.get("segmentation") or [entry["bbox"]]
             found.append((images[entry["image_id"]], names[entry["category_id"]], [canonical(ring) for ring in rings]))
-    return sorted((image, name, sorted(rings)) for image, name, rings in found)
+    in_order = [(image, name, sorted(rings, key=_rounded)) for image, name, rings in found]
+    return sorted(in_order, key=lambda entry: (entry[0], entry[1], [_rounded(ring) for ring in entry[2]]))
+
+
+def _rounded(ring: list[float]) -> list[float]:
+    return [round(value, 2) + 0.0 for value in ring]
 
 
 def canonical(ring: list[float]) -> list[float]:

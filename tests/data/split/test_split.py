@@ -202,11 +202,11 @@ def test_notes_say_what_could_not_be_had(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"val": 0}, ConfigError, "--val must be"),
-        ({"val": float("nan")}, ConfigError, "--val must be"),
+        ({"val": 0}, ConfigError, "val must be"),
+        ({"val": float("nan")}, ConfigError, "val must be"),
         ({"val": 0.6, "test": 0.4}, ConfigError, "nothing to train on"),
-        ({"by": "drvie"}, ConfigError, "--by: got drvie"),
-        ({"by": "folder"}, DataError, "By folder, all 3 images are one group, too few for 2 splits. Choose another"),
+        ({"by": "drvie"}, ConfigError, "by: got drvie"),
+        ({"by": "folder"}, DataError, "By folder, all 3 images are one group, too few for 2 splits. Choose by from"),
         ({"by": "gps"}, DataError, "None of the 3 images has a GPS position"),
         ({"out": "x.yaml", "copy_to": "y"}, ConfigError, "give one of them"),
         ({"out": "x.txt"}, DataError, "must end in .yaml"),

@@ -261,8 +261,8 @@ def test_nothing_is_left_where_it_cannot_be_finished(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "words"),
-    [({"size": 10}, "--size"), ({"overlap": 1.0}, "--overlap"), ({"overlap": float("nan")}, "--overlap"),
-     ({"min_visible": 1.1}, "--min-visible"), ({"background": -0.1}, "--background")],
+    [({"size": 10}, "size must"), ({"overlap": 1.0}, "overlap must"), ({"overlap": float("nan")}, "overlap must"),
+     ({"min_visible": 1.1}, "min_visible must"), ({"background": -0.1}, "background must")],
 )  # fmt: skip
 def test_arguments_out_of_range(tmp_path: Path, argument: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -16,8 +16,8 @@ from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.yolo.commands import export as export_run
 from reg_yolo.yolo.commands.export import ExportResult, export
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, set_metadata, write_checkpoint, write_thresholds
-from reg_yolo.yolo.weights.detector import open_detector
 from reg_yolo.yolo.weights.export_sidecar import read_sidecar, sidecar_of
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.detector import IMGSZ
 
 STORED = {"format": 1, "task": "detect", "reg": {"preset": "reg"}, "scale": 1.25, "mask_classes": ["red"]}

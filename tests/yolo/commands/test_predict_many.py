@@ -20,6 +20,7 @@ from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.manifest import read_manifest
 from reg_yolo.yolo.commands.predict_many import is_many, predict_many
 from reg_yolo.yolo.prediction.session import Prediction
+from reg_yolo.yolo.prediction.settings import read_settings
 from tests.yolo.prediction.videos import write_video
 
 FAST = {"engine": "pytorch", "device": "cpu"}
@@ -106,15 +107,15 @@ def test_a_second_call_does_what_changed_and_nothing_else(
      {"vid_stride": 2}, {"track": "bytetrack"}, {"tiles": 64}, {"precision": "f32"}],
 )  # fmt: skip
 def test_every_setting_that_changes_detections_counts(detector: Path, options: dict[str, object]) -> None:
-    plain, other = Prediction(detector, **FAST), Prediction(detector, **FAST, **options)
+    plain, other = Prediction(detector, read_settings(**FAST)), Prediction(detector, read_settings(**FAST, **options))
     assert plain.weights_sha256 == other.weights_sha256 and plain.settings_sha256 != other.settings_sha256
-    assert other.settings_sha256 == Prediction(detector, **FAST, **options).settings_sha256
+    assert other.settings_sha256 == Prediction(detector, read_settings(**FAST, **options)).settings_sha256
 
 
 def test_settings_that_leave_detections_alone_do_not_count(detector: Path) -> None:
-    plain = Prediction(detector, **FAST)
+    plain = Prediction(detector, read_settings(**FAST))
     for options in ({"batch": 4}, {"save": True}, {"project": "other", "name": "x"}):
-        assert Prediction(detector, **FAST, **options).settings_sha256 == plain.settings_sha256
+        assert Prediction(detector, read_settings(**FAST, **options)).settings_sha256 == plain.settings_sha256
 
 
 def test_without_out_the_same_call_finds_its_results(drives: Path, detector: Path) -> None:
@@ -176,7 +177,7 @@ def test_which_sources_are_many(drives: Path, tmp_path: Path) -> None:
 
 
 def test_one_track_for_many_drives_is_refused(drives: Path, detector: Path) -> None:
-    with pytest.raises(ConfigError, match="--gpx: belongs to one drive"):
+    with pytest.raises(ConfigError, match="`gnss`: belongs to one drive"):
         predict_many(detector, drives, gpx="track.gpx")
 
 
@@ -259,4 +260,4 @@ def test_command_line_says_what_is_not_whole(
     assert re.search(r"^done +4 +20 +0:00:0\d$", said.out, re.MULTILINE) and "manifest.jsonl" in said.out
     with pytest.raises(SystemExit) as left:
         main(["predict", str(detector), str(drives), "--drive", "--shard", "1/2"])
-    assert left.value.code == 2 and "--drive: makes one source" in capsys.readouterr().err
+    assert left.value.code == 2 and "--as-one-drive: makes one source" in capsys.readouterr().err

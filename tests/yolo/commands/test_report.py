@@ -243,7 +243,7 @@ def test_no_panel_needs_no_weights_and_no_data(tmp_path: Path, own_rectangles: P
     result = report([folder], out=tmp_path / "out", hardest=0)
     assert result.panel is None and not (result.folder / "panel.png").exists()
     assert "Params" not in result.page.read_text()
-    with pytest.raises(DataError, match=r"best\.pt is missing.*--hardest 0"):
+    with pytest.raises(DataError, match=r"best\.pt is missing.*hardest=0"):
         report([folder], out=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,11 @@ from ultralytics import YOLO
 import reg_yolo
 from reg_yolo.config.loader import load_config
 from reg_yolo.config.overrides import read_overrides
+from reg_yolo.config.yaml_text import read_yaml
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.yolo.commands import train as train_run
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
+from reg_yolo.yolo.training import records
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 
 FAST: dict[str, Any] = {
@@ -214,18 +214,22 @@ def test_keywords_mean_what_they_say_whatever_their_text() -> None:
         assert read_overrides([word]).values == {"train": {"project": expected}}
 
 
+def test_a_model_alone_takes_the_configuration_of_its_name(rectangles: Path) -> None:
+    resolved = train_run.resolve_config(None, ["model=yolov8s.yaml", f"data={rectangles}", "epochs=3"])
+    assert (resolved.task, resolved.model, resolved.train["epochs"]) == ("detect", "yolov8s.yaml", 3)
+    assert resolved.reg == load_config("detect/yolov8s", train_keys=train_run.DEFAULT_CFG_DICT).reg
+    with pytest.raises(ConfigError, match=r"neither a configuration nor a model is named; .*model=yolov8n\.pt"):
+        train_run.resolve_config(None, [f"data={rectangles}"])
+
+
 @pytest.mark.slow
-def test_top_level_is_lazy() -> None:
-    script = (
-        "import sys, reg_yolo; assert not {'torch', 'ultralytics', 'numpy', 'cv2'} & set(sys.modules); "
-        "reg_yolo.load_config; assert 'torch' not in sys.modules; "
-        "print(sorted(name for name in reg_yolo.__all__ if not callable(getattr(reg_yolo, name))))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.strip().splitlines()[-1] == "[]"
+def test_weights_alone_say_their_task(finished: Any, rectangles: Path) -> None:
+    resolved = train_run.resolve_config(None, [f"model={finished.best}", f"data={rectangles}"])
+    assert (resolved.task, resolved.model) == ("detect", str(finished.best))
 
 
-def test_unknown_name_of_the_package_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        reg_yolo.trian  # noqa: B018
+def test_class_names_that_look_like_numbers_come_back_as_text(tmp_path: Path) -> None:
+    arguments = {"model": "yolov8n.yaml", "data": "data.yaml", "epochs": 3, "name": "run"}
+    joint = {"mask_classes": ["1e3", "no", "0x10", "wall"]}
+    records.write_settings(tmp_path, "joint", arguments, reg={"preset": "reg"}, joint=joint)
+    assert read_yaml((tmp_path / "reg.yaml").read_text(), "reg.yaml").value["mask_classes"] == joint["mask_classes"]

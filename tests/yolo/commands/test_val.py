@@ -16,6 +16,7 @@ import torch
 from ultralytics import YOLO
 
 import reg_yolo
+from reg_yolo.data import convert_dataset
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.commands import val as val_run
 from tests.detector import IMGSZ, write_detector
@@ -217,3 +218,23 @@ def test_unknown_argument_is_refused_from_python_too(weights: Path) -> None:
         reg_yolo.val(weights, spilt="val")
     with pytest.raises(ConfigError, match="mode: not taken by val"):
         reg_yolo.val(weights, mode="train")
+
+
+def test_predictions_and_the_converted_set_join_by_their_ids(weights: Path, labelled: Path, tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    val_run.val(weights, labelled, out=tmp_path / "val", save_json=True, **FAST)
+    convert_dataset(labelled, tmp_path / "coco", to="coco", background=True)
+    truth = COCO(str(tmp_path / "coco/annotations/instances_val.json"))
+    predictions = json.loads((tmp_path / "val/predictions.json").read_text())
+    assert predictions and {entry["image_id"] for entry in predictions} <= set(truth.getImgIds())
+    evaluation = COCOeval(truth, truth.loadRes(predictions), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    # The labels are the detector's own most certain boxes.
+    assert evaluation.stats[1] == pytest.approx(1.0, abs=0.01)
+    ids = json.loads((tmp_path / "val/image_ids.json").read_text())
+    named = {f"val/{Path(path).name}": number for path, number in ids.items()}
+    assert named.items() <= json.loads((tmp_path / "coco/image_ids.json").read_text()).items()

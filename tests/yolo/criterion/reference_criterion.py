@@ -78,15 +78,33 @@ def truncated_normal_logit(z: float, s: float) -> float:
     return math.log(mean) - math.log1p(-mean)
 
 
-def free_energy(z: float, y: float, s: float, gamma: float, prior: dict[str, float]) -> float:
-    expected = sum(
+def expected_loss(z: float, y: float, s: float, gamma: float) -> float:
+    """E_q of the quality focal loss by the rule that the criterion uses."""
+    return sum(
         weight * equations.quality_focal_loss(z + sign * point * s, y, gamma)
         for point, weight in HERMITE_8
         for sign in (-1.0, 1.0)
     )
-    ratio, shift = s / prior["deviation"], (z - prior["mean"]) / prior["deviation"]
-    divergence = 0.5 * (ratio**2 + shift**2 - 1.0) - math.log(ratio)
-    return expected + prior["kl_weight"] * divergence
+
+
+def divergence(
+    settings: dict[str, Any], head: Head, positives: list[Positive], classes: int, learned: list[float] | None
+) -> float:
+    """KL(q, prior) of the positives, the prior's mean at the head's first bias or at the number given."""
+    uncertainty = settings["uncertainty"]
+    prior = uncertainty["prior"]
+    total = 0.0
+    for p in positives:
+        s = deviation_at(uncertainty, head.box_logits[p.image][p.anchor], p.label, learned)
+        mean = prior["mean"]
+        if mean == "bias":
+            mean = math.log(5.0 / classes / (640.0 / head.strides[p.anchor]) ** 2)
+        ratio, shift = (
+            s / prior["deviation"],
+            (head.class_logits[p.image][p.anchor][p.label] - mean) / prior["deviation"],
+        )
+        total += prior["kl_weight"] * (0.5 * (ratio**2 + shift**2 - 1.0) - math.log(ratio))
+    return total
 
 
 def entry_loss(settings: dict[str, Any], z: float, y: float, alpha: float | None, g: float | None, s: float | None):
@@ -95,9 +113,12 @@ def entry_loss(settings: dict[str, Any], z: float, y: float, alpha: float | None
     weight = equations.entry_weight(y, alpha, on, g, settings["spatial"]["scope"])
     gamma, mode = settings["focal"]["gamma"], settings["uncertainty"]["mode"]
     if s is not None and mode == "free_energy":
-        return weight * free_energy(z, y, s, gamma, settings["uncertainty"]["prior"])
+        return weight * expected_loss(z, y, s, gamma)
     if s is not None:
         z = truncated_normal_logit(z, s) if mode == "truncated_normal" else z / math.sqrt(1 + math.pi * s * s / 8)
+    if settings["focal"]["form"] == "equalized":
+        # No gradient has been seen yet: every class counts as balanced.
+        return equations.equalized_focal_loss(z, y, 1.0, gamma, settings["focal"]["s"], weight)
     if settings["focal"]["form"] == "printed":
         return weight * (1.0 - equations.sigmoid(z)) ** gamma * equations.softplus(-z) if y > 0 else 0.0
     return weight * equations.quality_focal_loss(z, y, gamma)
@@ -115,6 +136,13 @@ def context_weight(spatial: dict[str, Any], point: list, stride: float, truth: l
     return equations.spatial_context_weight(distance, spatial["beta"], spatial["delta"], spatial["floor"])
 
 
+def negative_weight(settings: dict[str, Any], z: float, g: float | None, mitigation: float) -> float | None:
+    """g with hard entries kept, times Seesaw's mitigation; None where everything is 1."""
+    if g is not None:
+        g = equations.keep_hard_entries(g, z, settings["spatial"]["keep_hard"])
+    return g if mitigation == 1.0 else mitigation * (1.0 if g is None else g)
+
+
 def class_entries(
     settings: dict[str, Any],
     head: Head,
@@ -126,6 +154,8 @@ def class_entries(
     """Loss of every entry, [b][a][c], before the normaliser."""
     scores = {(p.image, p.anchor, p.label): p.score for p in positives}
     alpha = class_weights(settings["alpha"], counts)
+    owner = {(p.image, p.anchor): p.label for p in positives}
+    mitigation = equations.mitigation_weights(counts, settings["alpha"]["mitigation"])
     return [
         [
             [
@@ -134,7 +164,14 @@ def class_entries(
                     z,
                     scores.get((image, anchor, label), 0.0),
                     None if alpha is None else alpha[label],
-                    context_weight(settings["spatial"], head.points[anchor], head.strides[anchor], truth[image], label),
+                    negative_weight(
+                        settings,
+                        z,
+                        context_weight(
+                            settings["spatial"], head.points[anchor], head.strides[anchor], truth[image], label
+                        ),
+                        mitigation[owner.get((image, anchor), label)][label],
+                    ),
                     deviation_at(settings["uncertainty"], head.box_logits[image][anchor], label, learned),
                 )
                 for label, z in enumerate(logits)
@@ -158,13 +195,20 @@ def box_loss(box: dict[str, Any], predicted: list, target: list, point: list) ->
     if name in ("focal_eiou", "eiou"):
         return equations.eiou_loss(predicted, target)
     if name == "focal_eiou_v1":
-        return equations.focal_eiou_v1_loss(predicted, target, 0.8)
+        return equations.focal_eiou_v1_loss(predicted, target, box["beta"] or 0.8)
     if name == "focal_eiou_star":
-        return equations.focal_eiou_star_loss(predicted, target, gamma, "clamped")
-    if name == "smooth_l1":
+        return equations.focal_eiou_star_loss(predicted, target, gamma, box["form"])
+    if name.endswith("_l1"):
         x, y = point
+        loss = {
+            "smooth_l1": lambda p, t: equations.smooth_l1_loss(p, t, box["beta"] or 1.0),
+            "focal_l1": lambda p, t: equations.focal_l1_loss(p, t, box["beta"] or 0.8),
+            "balanced_l1": lambda p, t: equations.balanced_l1_loss(
+                p, t, box["small_gain"], box["large_slope"], box["beta"] or 1.0
+            ),
+        }[name]
         sides = [[x - b[0], y - b[1], b[2] - x, b[3] - y] for b in (predicted, target)]
-        return sum(equations.smooth_l1_loss(p, t, 1.0) for p, t in zip(*sides, strict=True)) / 4.0
+        return sum(loss(p, t) for p, t in zip(*sides, strict=True)) / 4.0
     return getattr(equations, f"{name}_loss")(predicted, target)
 
 
@@ -209,10 +253,18 @@ def criterion(
         weight_total += weight
         sides = head.box_logits[p.image][p.anchor]
         distribution_total += p.score * distribution_focal_loss(sides, target, point)
-    box_normalizer = weight_total if settings["box"]["loss"] == "focal_eiou" else normalizer
+    if settings["box"]["loss"] == "focal_eiou":
+        # A mean by its own weights, never weighing more than the scores that it is of.
+        scores = sum(p.score for p in positives)
+        box_total, normalizer_of_boxes = box_total * scores / max(scores, 1.0), weight_total
+    else:
+        normalizer_of_boxes = normalizer
+    extra = 0.0
+    if settings["uncertainty"]["mode"] == "free_energy":
+        extra = divergence(settings, head, positives, len(counts), learned) / class_normalizer
     return {
-        "box_loss": gains["box"] * box_total / box_normalizer,
-        "cls_loss": gains["cls"] * scale * class_total / class_normalizer,
+        "box_loss": (settings["box"]["gain"] or gains["box"]) * box_total / normalizer_of_boxes,
+        "cls_loss": gains["cls"] * (scale * class_total / class_normalizer + extra),
         "dfl_loss": gains["dfl"] * distribution_total / normalizer,
     }
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ultralytics.utils.loss import BboxLoss
 
-from reg_yolo.config.reg import BoxSettings
+from reg_yolo.config.reg_sections import BoxSettings
 from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
 from reg_yolo.yolo.criterion.head_output import BoxPredictions
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
@@ -81,6 +81,14 @@ def test_scores_below_one_in_sum_are_not_blown_up() -> None:
     settings = BoxSettings(loss="eiou")
     whole, part = (box_loss(settings, *pairs((score, *OFF[1:])))[0] for score in (1.0, 0.1))
     assert part == pytest.approx(0.1 * whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_single_poorly_covered_object_does_not_weigh_like_a_whole_batch(loss: str) -> None:
+    # A target score near 0, as early in a training: no loss may divide it away.
+    settings = BoxSettings(loss=loss)
+    whole, speck = (box_loss(settings, *pairs((score, *OFF[1:])))[0] for score in (1.0, 1e-3))
+    assert speck == pytest.approx(1e-3 * whole, rel=1e-4, abs=1e-7)
 
 
 def test_smooth_l1_is_on_distances_in_strides() -> None:

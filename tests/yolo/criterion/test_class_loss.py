@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from ultralytics.nn.tasks import DetectionModel
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.criterion.class_loss import class_weights, initial_deviation
-from tests.yolo.criterion.heads import BATCH, IMAGES, criterion, loss_and_gradients, over_stock, predictions
+from reg_yolo.yolo.criterion.class_alpha import counted_weights
+from reg_yolo.yolo.criterion.class_loss import head_class_bias
+from tests.yolo.criterion.heads import BATCH, IMAGES, criterion, labels, loss_and_gradients, over_stock, predictions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -19,7 +21,7 @@ PAPER_COUNTS = [200, 100, 700, 1500, 50, 800, 300]
 
 
 def weights(counts: list[int], **alpha: Any) -> list[float] | None:
-    found = class_weights(RegSettings.from_mapping(over_stock(alpha=alpha)), counts)
+    found = counted_weights(RegSettings.from_mapping(over_stock(alpha=alpha)).alpha, counts)
     return None if found is None else found.tolist()
 
 
@@ -116,12 +118,39 @@ def test_a_learned_deviation_has_to_be_given() -> None:
         loss_and_gradients(ours, BATCH)
 
 
-def test_a_learned_deviation_starts_small_in_its_own_unit() -> None:
-    starts = [
-        initial_deviation(RegSettings.from_mapping(over_stock(uncertainty={"mode": mode, "deviation": "learned"})))
-        for mode in ("logit_normal", "free_energy", "truncated_normal")
-    ]
-    assert starts == [0.5, 0.5, 0.05]
+def test_the_prior_lies_at_the_bias_that_upstream_gives_a_new_head() -> None:
+    head = DetectionModel("yolov8n.yaml", nc=7, verbose=False).model[-1]
+    for layer, stride in zip(head.cv3, head.stride, strict=True):
+        torch.testing.assert_close(layer[-1].bias.detach(), head_class_bias(stride, 7).expand(7))
+
+
+FREE = {"mode": "free_energy", "deviation": 0.5}
+
+
+def test_divergence_reaches_positives_alone_and_no_factor_touches_it(positive: torch.Tensor) -> None:
+    def gradient(kl_weight: float, scale: float, **more: Any) -> torch.Tensor:
+        uncertainty = {**FREE, "prior": {"kl_weight": kl_weight}}
+        reg = over_stock(scale=scale, uncertainty=uncertainty, focal={"gamma": 1.5}, **more)
+        return loss_and_gradients(criterion(reg), BATCH)[1]["scores"]
+
+    pull = gradient(0.5, 1.0) - gradient(0.0, 1.0)
+    assert bool((pull[positive] != 0).all()) and float(pull[~positive].abs().max()) == 0.0
+    for more in ({}, {"alpha": {"weights": [5.0, 2.0, 9.0]}}, {"spatial": {"enabled": True, "scope": "all"}}):
+        scaled = gradient(0.5, 8.0, **more) - gradient(0.0, 8.0, **more)
+        torch.testing.assert_close(scaled, pull, rtol=1e-4, atol=1e-6)
+
+
+def test_free_energy_does_not_lift_the_background() -> None:
+    logits = torch.nn.Parameter(torch.full((1, 3, 84), -5.0))
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    ours = criterion(over_stock(uncertainty={"mode": "free_energy", "deviation": 0.5}, focal={"gamma": 1.5}, scale=8.0))
+    for _ in range(300):
+        optimizer.zero_grad()
+        preds = {**predictions(labels([]), 1), "scores": logits}
+        ours(preds, labels([]))[0].sum().backward()
+        optimizer.step()
+    # With the divergence on every entry the background settled at 0.008.
+    assert float(logits.detach().sigmoid().max()) < 0.004
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The windows of the mask loss: by object or by picture the same, their distances, and their gradients."""
+"""The windows of the mask loss: by object or by image the same, their distances, and their gradients."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reg_yolo.yolo.criterion.mask_windows import (
     distance_on_device,
     distance_to_mask,
+    image_windows,
     object_windows,
-    picture_windows,
     summed_mask_loss,
 )
 from tests.yolo.criterion.segments import batch, criterion, network, run
@@ -22,20 +23,19 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("pixels", [2**22, 16 * 16 * 3])
-def test_one_picture_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
+def test_one_image_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
     model = network()
-    reg = {"preset": "reg"}
-    monkeypatch.setattr("reg_yolo.yolo.criterion.mask_windows.PICTURE_WINDOW_PIXELS", pixels)
+    reg = {"preset": "reg", "mask": {"spatial": {"enabled": True}}}
+    monkeypatch.setattr("reg_yolo.yolo.criterion.mask_windows.IMAGE_WINDOW_PIXELS", pixels)
     by_object = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
-    monkeypatch.setattr("reg_yolo.yolo.criterion.mask_loss.object_windows", picture_windows)
-    by_picture = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
+    monkeypatch.setattr("reg_yolo.yolo.criterion.mask_loss.object_windows", image_windows)
+    by_image = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
     for name, value in by_object.items():
-        torch.testing.assert_close(by_picture[name], value, rtol=1e-3, atol=1e-4, msg=name)
+        # Through some fifty layers rounding grows to a few parts in ten thousand of a gradient's largest entries.
+        assert float((by_image[name] - value).norm()) <= 1e-3 * float(value.norm()) + 1e-6, name
 
 
-@pytest.mark.parametrize("block", [2**22, 7])
-def test_distance_on_a_device_is_the_exact_one(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr("reg_yolo.yolo.criterion.mask_windows.PICTURE_WINDOW_PIXELS", block)
+def test_distance_on_a_device_is_the_exact_one() -> None:
     masks = torch.rand(5, 23, 31, generator=torch.Generator().manual_seed(3)) > 0.99
     masks[2] = False
     masks[3] = False
@@ -43,6 +43,39 @@ def test_distance_on_a_device_is_the_exact_one(monkeypatch: pytest.MonkeyPatch, 
     expected = distance_to_mask(masks)
     assert torch.isinf(expected[2]).all() and expected[3, 0, 30] == pytest.approx(math.hypot(20, 29))
     torch.testing.assert_close(distance_on_device(masks), expected)
+    near = distance_on_device(masks, 6.5)
+    assert torch.equal(near <= 6.5, expected <= 6.5)
+    torch.testing.assert_close(near[expected <= 6.5], expected[expected <= 6.5])
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations and the elements of the largest tensor that one returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = self.elements = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        self.number += 1
+        self.elements = max(self.elements, *(t.numel() for t in (out, *args) if isinstance(t, Tensor)), 0)
+        return out
+
+
+def test_distance_on_a_device_is_bounded_in_steps_and_memory() -> None:
+    masks = torch.zeros(40, 64, 64, dtype=torch.bool)
+    masks[:, 30:34, 30:34] = True
+    with Operations() as whole:
+        distance_on_device(masks)
+    with Operations() as near:
+        distance_on_device(masks, 8.0)
+    assert whole.elements == near.elements == masks.numel()
+    # Not one more for more masks, and in proportion to the reach.
+    one = masks[:1].clone()
+    with Operations() as single:
+        distance_on_device(one)
+    assert single.number == whole.number < 15 * 64
+    assert near.number < 15 * 12
 
 
 def test_gradients_agree_with_differences() -> None:
@@ -54,7 +87,7 @@ def test_gradients_agree_with_differences() -> None:
     mask = torch.zeros(6, 5, dtype=torch.bool)
     mask[1:4, 1:3] = True
     weight = torch.tensor([0.3, 1.0, 2.0])
-    for windows_of in (object_windows, picture_windows):
+    for windows_of in (object_windows, image_windows):
         windows = list(
             windows_of(image, boxes, objects, lambda _, i: mask.expand(len(i), 6, 5), (6, 5), with_distance=True)
         )

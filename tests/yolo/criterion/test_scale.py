@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.loss import v8DetectionLoss
 
+from reg_yolo.config.loss_scales import CLASS_SCALES
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives
@@ -28,7 +30,7 @@ from tests.yolo.criterion.heads import (
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SCALED = ["gfl", "reg", "reg_u", "blog", "cle"]
+SCALED = ["gfl", "reg", "reg_v1", "reg_u", "blog", "cle", "efl", "reg_efl"]
 
 
 def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **arguments: Any) -> float:
@@ -37,7 +39,7 @@ def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **a
 
 @pytest.mark.parametrize("preset", SCALED)
 def test_scaled_loss_is_the_stock_loss_on_the_batch_that_fixed_it(preset: str) -> None:
-    ours = criterion(preset)
+    ours = criterion({"preset": preset, "scale": "auto"})
     assert ours.scale is None
     assert class_item(ours) == pytest.approx(class_item(v8DetectionLoss(head_like_model())), rel=1e-5)
     assert ours.scale is not None and ours.scale != 1.0
@@ -92,9 +94,10 @@ def test_our_loss_alone_being_no_use_fixes_nothing(value: float) -> None:
     truth = GroundTruth(torch.zeros(1, 0, 1), torch.zeros(1, 0, 4), torch.zeros(1, 0, 1))
     positives = Positives(nothing, nothing, nothing, nothing, torch.zeros(0))
     assignment = Assignment(truth, positives, targets, targets.sum())
-    assert ours._scale_on(logits, assignment, torch.tensor(value)) == 1.0
+    head = SimpleNamespace(logits=logits)
+    assert ours._scale_on(head, assignment, torch.tensor(value)) == 1.0
     assert ours.scale is None
-    assert ours._scale_on(logits, assignment, torch.tensor(2.0)) == ours.scale != 1.0
+    assert ours._scale_on(head, assignment, torch.tensor(2.0)) == ours.scale != 1.0
 
 
 @pytest.mark.parametrize("reg", ["stock", "focal_eiou", "reg_printed", over_stock(focal={"form": "printed"})])
@@ -103,6 +106,23 @@ def test_scale_is_absent_when_neutral_or_printed(reg: Any) -> None:
     assert ours.scale == 1.0
     class_item(ours)
     assert ours.scale == 1.0
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 2.0])
+def test_by_gamma_is_the_measured_number_from_the_first_batch_on(gamma: float) -> None:
+    unscaled, ours = (
+        criterion(over_stock(focal={"gamma": gamma}, alpha={"scheme": "balanced"}, scale=scale))
+        for scale in (1.0, "by_gamma")
+    )
+    assert ours.scale == CLASS_SCALES[gamma] > 1.0
+    assert class_item(ours) == pytest.approx(CLASS_SCALES[gamma] * class_item(unscaled), rel=1e-5)
+    assert ours.scale == CLASS_SCALES[gamma] == ours.state()["scale"]
+    # A run goes on with what it began with, also where a later version has measured another number.
+    assert criterion(over_stock(focal={"gamma": gamma}), stored={"scale": 2.25}).scale == 2.25
+
+
+def test_by_gamma_without_an_exponent_is_no_factor() -> None:
+    assert criterion(over_stock(alpha={"scheme": "balanced"})).scale == 1.0
 
 
 def test_number_of_the_settings_is_used_as_it_is() -> None:
@@ -123,7 +143,7 @@ def test_resumed_run_continues_with_the_stored_scale() -> None:
 
 def test_upstreams_class_weights_stand_on_both_sides_of_the_factor() -> None:
     weighted = [0.5, 1.0, 4.0]
-    ours = criterion("gfl", model=head_like_model(weighted))
+    ours = criterion({"preset": "gfl", "scale": "auto"}, model=head_like_model(weighted))
     assert class_item(ours) == pytest.approx(class_item(v8DetectionLoss(head_like_model(weighted))), rel=1e-5)
 
 

@@ -50,7 +50,7 @@ def test_windows_give_upstreams_loss(model: SegmentationModel, overlap: bool) ->
     given = batch(overlap=overlap)
     stock = run(model, v8SegmentationLoss(model), given)
     ours = criterion(
-        model, {"preset": "stock", "spatial": {"enabled": True, "beta": 0.0, "scope": "all"}, "scale": 2.0}
+        model, {"preset": "stock", "mask": {"spatial": {"enabled": True, "beta": 0.0, "scope": "all"}}, "scale": 2.0}
     )
     # g is 0.5 everywhere and the factor 2: the stock loss by way of the windows.
     windowed = run(model, ours, given)
@@ -108,11 +108,11 @@ def scalar_mask_loss(preds: dict[str, Tensor], given: dict[str, Any], ours: Any,
                 y, probability = float(mask[r][c]), 1 / (1 + math.exp(-z[r][c]))
                 entry = -(y * math.log(probability) + (1 - y) * math.log(1 - probability))
                 entry *= abs(y - probability) ** settings.focal.gamma
-                if settings.spatial.enabled and (not y or settings.spatial.scope == "all"):
+                spatial = settings.mask.spatial
+                if spatial.enabled and (not y or spatial.scope == "all"):
                     d = min((math.dist((r, c), pixel) for pixel in own), default=math.inf)
-                    slope = settings.spatial.beta
-                    g = 1 / (1 + math.exp(-slope * (d - settings.spatial.delta))) if own else float(slope > 0)
-                    entry *= max(g, settings.spatial.floor)
+                    g = 1 / (1 + math.exp(-spatial.beta * (d - spatial.delta))) if own else float(spatial.beta > 0)
+                    entry *= max(g, spatial.floor)
                 summed += entry
         weight = 1.0 if alpha is None else float(alpha[int(positives.label[p])])
         total += weight * summed / 256 / ((x2 - x1) * (y2 - y1) / 256)
@@ -124,11 +124,16 @@ def scalar_mask_loss(preds: dict[str, Tensor], given: dict[str, Any], ours: Any,
     [
         {"preset": "stock", "focal": {"gamma": 1.5}, "scale": 1.0},
         {"preset": "stock", "focal": {"gamma": 2.0}, "alpha": {"scheme": "balanced"}, "scale": 1.0},
-        {"preset": "stock", "spatial": {"enabled": True, "beta": 3.0, "delta": 1.0}, "scale": 1.0},
-        {"preset": "stock", "spatial": {"enabled": True, "beta": -1.0, "scope": "all", "floor": 0.2}, "scale": 1.0},
+        {"preset": "stock", "mask": {"spatial": {"enabled": True}}, "scale": 1.0},
+        {"preset": "stock", "mask": {"spatial": {"enabled": True, "beta": 3.0, "delta": 1.0}}, "scale": 1.0},
+        {
+            "preset": "stock",
+            "mask": {"spatial": {"enabled": True, "beta": -1.0, "delta": 1.0, "scope": "all", "floor": 0.2}},
+            "scale": 1.0,
+        },
         {"preset": "reg", "scale": 1.0},
+        {"preset": "reg", "mask": {"spatial": {"enabled": True}}, "scale": 1.0},
     ],
-    ids=lambda reg: "-".join(reg),
 )
 def test_terms_equal_a_loop_over_pixels(model: SegmentationModel, reg: dict[str, Any]) -> None:
     given = batch([True, True, False, True, True, True])
@@ -155,6 +160,16 @@ def test_no_gradient_from_objects_without_a_mask(model: SegmentationModel, reg: 
     painted["masks"][0, 8:10, 8:10] = 3  # the third object's own pixels, outside the others' masks
     assert (batch()["masks"][0] == 3).sum() > 0
     assert not different(some, run(model, criterion(model, reg), painted), rtol=1e-6)
+
+
+def test_the_context_of_boxes_does_not_reach_mask_pixels(model: SegmentationModel) -> None:
+    """Its delta is in half diagonals: as mask pixels it would down-weight the outline."""
+    stock = run(model, v8SegmentationLoss(model), batch())
+    context = {"enabled": True, "beta": 3.0, "delta": 1.0}
+    ours = run(model, criterion(model, {"preset": "stock", "spatial": context, "scale": 1.0}), batch())
+    assert ours["item/seg_loss"] == stock["item/seg_loss"] and ours["item/cls_loss"] != stock["item/cls_loss"]
+    outline = run(model, criterion(model, {"preset": "stock", "mask": {"spatial": {"enabled": True}}}), batch())
+    assert outline["item/cls_loss"] == stock["item/cls_loss"]
 
 
 def test_the_divisor_counts_positives_with_a_mask(model: SegmentationModel) -> None:

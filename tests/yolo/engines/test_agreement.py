@@ -131,3 +131,31 @@ def test_times_are_medians_of_calls_that_take_turns() -> None:
     times = time_side_by_side({"a": network("a"), "b": network("b")}, INPUTS, budget_s=0.0)
     assert set(times) == {"a", "b"} and all(0 <= value < 5 for value in times.values())
     assert order[:7] == ["a"] * 7 and order[7:14] == ["b"] * 7 and order[14] == "a"
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16", "f16", "int8"])
+def test_an_engine_that_finds_nothing_where_pytorch_does_disagrees(precision: str) -> None:
+    # Scores that no tolerance of INT8 tells from nothing.
+    def faint(frame: Tensor) -> Tensor:
+        return torch.cat((raw_output(frame)[:, :4], raw_output(frame)[:, 4:] * 0.6), 1)
+
+    def blind(frame: Tensor) -> Tensor:
+        return torch.cat((raw_output(frame)[:, :4], raw_output(frame)[:, 4:] * 0.1), 1)
+
+    found = compare(faint, blind, INPUTS, CLASSES, precision)
+    assert not found.agrees
+    if precision == "int8":
+        assert "finds nothing where PyTorch finds something (100 anchor points over 0.25)" in found.reason
+
+
+@pytest.mark.parametrize("precision", ["bf16", "f16"])
+def test_an_engine_that_says_the_same_everywhere_disagrees_on_empty_frames(precision: str) -> None:
+    def empty(frame: Tensor) -> Tensor:
+        return torch.cat((raw_output(frame)[:, :4], 0.04 * raw_output(frame)[:, 4:]), 1)
+
+    def dead(frame: Tensor) -> Tensor:
+        return torch.cat((raw_output(frame)[:, :4], torch.full((1, CLASSES, ANCHORS), 1e-3)), 1)
+
+    assert compare(empty, empty, INPUTS, CLASSES, precision).agrees
+    found = compare(empty, dead, INPUTS, CLASSES, precision)
+    assert not found.agrees and "the same of every place" in found.reason

@@ -176,3 +176,70 @@ def test_read_only_folder_and_shipped_weights_use_the_users_cache(
     monkeypatch.setattr(engine_cache.os, "access", lambda path, _mode: Path(path) != tmp_path)
     assert cache_folder(tmp_path / "best.pt") == home
     assert os.access(tmp_path, os.W_OK) is False
+
+
+class TestOwnership:
+    """An export is code, and what was measured on it is believed: only one's own counts."""
+
+    @pytest.fixture
+    def weights(self, tmp_path: Path) -> Path:
+        path = tmp_path / "best.pt"
+        path.write_bytes(b"weights")
+        return path
+
+    def test_ones_own_folder_is_taken(self, weights: Path) -> None:
+        folder = cache_folder(weights)
+        assert folder == weights.parent / ".reg_yolo_engines"
+        before = os.umask(0)
+        try:
+            entry = entry_for(folder, KEY, build)
+        finally:
+            os.umask(before)
+        assert cache_folder(weights) == folder and find_entry(folder, KEY) is not None
+        assert not any(path.stat().st_mode & 0o022 for path in (folder, entry.model, entry.model / "model.bin"))
+
+    @pytest.mark.parametrize("fault", ["link", "group", "others", "owner"])
+    def test_a_folder_that_others_could_have_filled_is_not(
+        self, weights: Path, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = weights.parent / ".reg_yolo_engines"
+        if fault == "link":
+            entry_for(tmp_path / "theirs", KEY, build)
+            folder.symlink_to(tmp_path / "theirs")
+        else:
+            entry_for(folder, KEY, build)
+        if fault == "owner":
+            monkeypatch.setattr(engine_cache, "trusted_owners", lambda: {os.getuid() + 1})
+        elif fault != "link":
+            folder.chmod(0o775 if fault == "group" else 0o757)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+        assert cache_folder(weights).is_relative_to(tmp_path / "mine")
+
+    def test_an_entry_of_another_or_behind_a_link_is_not_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entry = entry_for(tmp_path, KEY, build)
+        graph = entry.model / "model.xml"
+        graph.chmod(0o666)
+        assert find_entry(tmp_path, KEY) is None
+        graph.chmod(0o644)
+        assert find_entry(tmp_path, KEY) is not None
+        graph.rename(tmp_path / "elsewhere.xml")
+        graph.symlink_to(tmp_path / "elsewhere.xml")
+        assert find_entry(tmp_path, KEY) is None
+        graph.unlink()
+        (tmp_path / "elsewhere.xml").rename(graph)
+        monkeypatch.setattr(engine_cache, "trusted_owners", lambda: {os.getuid() + 1})
+        assert find_entry(tmp_path, KEY) is None and recorded_facts(tmp_path, "openvino") == []
+
+    @pytest.mark.parametrize("name", ["../outside", "/etc", "..", "."])
+    def test_a_model_outside_of_its_entry_is_not_found(self, tmp_path: Path, name: str) -> None:
+        entry = entry_for(tmp_path, KEY, build)
+        (tmp_path / "outside").write_bytes(b"12345678")
+        file = entry.model.parent / "entry.json"
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps({**content, "model": name}))
+        assert find_entry(tmp_path, KEY) is None
+        digest = content["files"]["model_openvino_model/model.bin"]
+        file.write_text(json.dumps({**content, "files": {**content["files"], "../outside": digest}}))
+        assert find_entry(tmp_path, KEY) is None

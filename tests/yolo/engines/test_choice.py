@@ -23,7 +23,8 @@ from reg_yolo.yolo.engines.cache import CacheEntry
 from reg_yolo.yolo.engines.choice import EngineChoice, choose_engine
 from reg_yolo.yolo.upstream import engine_kinds
 from reg_yolo.yolo.upstream.engine_kinds import ONNXRUNTIME, OPENVINO, TENSORRT, EngineKind
-from reg_yolo.yolo.weights.detector import Detector, open_detector
+from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.opening import open_detector
 
 CPU = torch.device("cpu")
 SIZE = (96, 128)

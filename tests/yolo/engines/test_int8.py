@@ -18,8 +18,8 @@ from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.engines import build as engine_build
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, fingerprint
-from reg_yolo.yolo.weights.detector import open_detector
 from reg_yolo.yolo.weights.export_sidecar import read_export
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.conftest import NAMES, mixed_row, polygon_row, write_rectangles
 from tests.detector import write_detector
 
@@ -89,9 +89,9 @@ def test_wrong_data_is_refused_before_anything_is_exported(
     picture = own_rectangles.parent / "images/val/000.png"
     with pytest.raises(DataError, match="class 0 is 'pink'"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, data=other, device="cpu")
-    with pytest.raises(ConfigError, match="name a data set with --data"):
+    with pytest.raises(ConfigError, match=r"name a data set with `data=DATA\.yaml`"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, device="cpu")
-    with pytest.raises(ConfigError, match="got f32 beside --int8"):
+    with pytest.raises(ConfigError, match="got f32 next to `int8`"):
         reg_yolo.predict(weights, picture, out=tmp_path / "out", int8=True, precision="f32", device="cpu")
     assert not (tmp_path / "out").exists()
 

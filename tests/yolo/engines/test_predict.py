@@ -15,9 +15,11 @@ from ultralytics import YOLO
 
 import reg_yolo
 from reg_yolo.detections.files import read_detections
+from reg_yolo.video.sources import Source, resolve_source
+from reg_yolo.video.tiles import View
 from reg_yolo.yolo.engines import payback as engine_cost
 from reg_yolo.yolo.prediction import engine as predict_engine
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.yolo.prediction.videos import write_video
 
 
@@ -59,7 +61,7 @@ def test_long_job_takes_another_engine_by_itself(
     short = reg_yolo.predict(weights, video, out=tmp_path / "short", device="cpu", save=False)
     assert short.engine.engine == "pytorch" and "12 frames are too few" in short.engine.reason
     assert not (weights.parent / ".reg_yolo_engines").exists()
-    monkeypatch.setattr(predict_engine, "expected_frames", lambda _media: 1_000_000)
+    monkeypatch.setattr(Source, "frame_count", 1_000_000)
     monkeypatch.setattr(engine_cost, "order_is_known", lambda: False)
     long = reg_yolo.predict(weights, video, out=tmp_path / "long", device="cpu", save=False, precision="f32")
     assert long.engine.engine in {"openvino", "onnxruntime"} and "the fastest installed" in long.engine.reason
@@ -84,13 +86,11 @@ def test_pictures_of_several_sizes_get_an_export_that_takes_them(
 
 
 def test_length_of_the_job_counts_what_is_left_out(weights: Path, video: Path) -> None:
-    from reg_yolo.video.sources import resolve_source
-
     media = resolve_source(video)
     assert predict_engine.frames_to_run(media, lambda fps: 1 / fps) == 12
     assert predict_engine.frames_to_run(media, lambda fps: 4 / fps) == 3
     assert open_detector(weights).stride == 32
-    pictures = predict_engine.sample_pictures(media)
+    pictures = predict_engine.sample_pictures(media, View())
     assert len(pictures) == 3 and {picture.shape for picture in pictures} == {(96, 128, 3)}
 
 

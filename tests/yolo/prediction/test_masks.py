@@ -14,7 +14,7 @@ from ultralytics import YOLO
 import reg_yolo
 from reg_yolo.detections.files import read_detections
 from reg_yolo.detections.masks import decode_mask
-from reg_yolo.yolo.weights.detector import open_detector
+from reg_yolo.yolo.weights.opening import open_detector
 from tests.conftest import NAMES
 from tests.detector import IMGSZ, write_detector
 

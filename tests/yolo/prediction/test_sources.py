@@ -15,7 +15,7 @@ import reg_yolo
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, MediaError
-from reg_yolo.yolo.prediction.network_input import prepare, set_up
+from reg_yolo.yolo.prediction.networks import prepare, set_up
 from reg_yolo.yolo.prediction.predictors import RegDetectionPredictor
 from tests.video.clips import FPS, spoil, write_clip
 from tests.yolo.prediction.videos import write_video
@@ -211,10 +211,10 @@ def test_tiles_find_what_is_too_small_in_the_whole_frame(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every": "2 miles"}, "--every"),
-        ({"every": "2m"}, "--speed KM/H or --gpx FILE"),
-        ({"roi": "1,2,3"}, "--roi"),
-        ({"tiles": "tiny"}, "--tiles"),
+        ({"every": "2 miles"}, "`every`"),
+        ({"every": "2m"}, "`speed=KM/H` or `gnss=FILE`"),
+        ({"roi": "1,2,3"}, "`roi`"),
+        ({"tiles": "tiny"}, "`tiles`"),
         ({"every": 5, "vid_stride": 2}, "vid_stride"),
         ({"save_crop": True}, "save_crop"),
         ({"show": True}, "show"),

@@ -96,7 +96,7 @@ def exact(frame: int) -> FrameDetections:
 def test_moving_objects_keep_their_identity_and_everything_else(name: str) -> None:
     before = [exact(number) for number in range(FRAMES)]
     frames = tracked([(frame, drive_picture(frame.frame)) for frame in before], name=name)
-    untracked = [replace(f, detections=tuple(replace(d, track=None) for d in f.detections)) for f in frames]
+    untracked = [without_tracks(frame) for frame in frames]
     assert untracked == before
     identities = [{found.class_name: found.track for found in frame.detections} for frame in frames]
     assert identities == [{"red": 1, "green": 2, "blue": 3}] * FRAMES
@@ -183,8 +183,17 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"list.yaml is no tracker's YAML"):
         read_tracker(tmp_path / "list.yaml")
     (tmp_path / "torn.yaml").write_text("tracker_type: [\n")
-    with pytest.raises(ConfigError, match=r"torn.yaml cannot be read as a tracker's YAML"):
+    with pytest.raises(ConfigError, match=r"torn\.yaml:2: not valid YAML"):
         read_tracker(tmp_path / "torn.yaml")
+    aliases = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for old, new in zip("abcdefg", "bcdefgh", strict=True):
+        aliases.append(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]")
+    (tmp_path / "bomb.yaml").write_text("\n".join(aliases))
+    with pytest.raises(ConfigError, match=r"bomb\.yaml:.* too large"):
+        read_tracker(tmp_path / "bomb.yaml")
+    (tmp_path / "long.yaml").write_bytes(b"#" * 1_100_000)
+    with pytest.raises(ConfigError, match=r"long\.yaml: not a tracker's YAML \(larger than 1 MB\)"):
+        read_tracker(tmp_path / "long.yaml")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r'pip install "reg-yolo\[track\]"'):
         read_tracker()
@@ -233,7 +242,7 @@ def test_predict_gives_the_identities_of_upstreams_track(drive: Path, detector: 
     # Files hold five decimals.
     assert scores == pytest.approx(theirs, abs=2e-4)
     plain = predicted(drive, detector, save=False)
-    assert [replace(f, detections=tuple(replace(d, track=None) for d in f.detections)) for f in frames] == plain
+    assert [without_tracks(frame) for frame in frames] == plain
 
 
 def test_identities_continue_over_chapters_and_not_over_drives(detector: Path, tmp_path: Path) -> None:
@@ -276,3 +285,42 @@ def test_command_line_takes_a_tracker_behind_track(drive: Path, detector: Path, 
     assert found[2] == rows(predicted(drive, detector, track="botsort", save=False))
     table = (tmp_path / "0/detections.csv").read_text().splitlines()
     assert {line.rsplit(",", 1)[1] for line in table[1:]} - {""} == {str(t) for f in found[0] for _, t, _ in f}
+
+
+def without_tracks(frame: FrameDetections) -> FrameDetections:
+    """The frame as it was before the tracker saw it."""
+    return replace(frame, detections=tuple(replace(d, track=None) for d in frame.detections), camera_motion=None)
+
+
+def shifted(shift: int) -> np.ndarray:
+    """The same texture, so many pixels further to the right."""
+    texture = np.random.default_rng(0).integers(0, 255, (60, 100, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    return np.ascontiguousarray(texture[:, 40 - shift : 360 - shift])
+
+
+@pytest.mark.parametrize("name", ["botsort", "deepocsort", "tracktrack"])
+def test_camera_motion_of_the_tracker_is_kept_with_each_frame(name: str) -> None:
+    tracker, plain = DriveTracker(read_tracker(name)), FrameDetections("a", 0, None, 320, 240)
+    motions = [tracker.track(plain, shifted(shift)).camera_motion for shift in (0, 6, 20)]
+    assert motions[0] is None
+    assert motions[1] == pytest.approx((1, 0, 6, 0, 1, 0), abs=0.05)
+    assert motions[2] == pytest.approx((1, 0, 14, 0, 1, 0), abs=0.05)
+    # Nothing lies between two drives.
+    tracker.start_drive()
+    assert tracker.track(plain, shifted(0)).camera_motion is None
+    assert tracker.track(plain, shifted(6)).camera_motion == pytest.approx((1, 0, 6, 0, 1, 0), abs=0.05)
+    # What cannot be estimated is unknown, not standing still; so is a cut.
+    for _ in range(2):
+        assert tracker.track(plain, np.zeros((240, 320, 3), np.uint8)).camera_motion is None
+
+
+def test_trackers_without_compensation_tell_no_motion() -> None:
+    tracker = DriveTracker(read_tracker("bytetrack"))
+    for shift in (0, 6):
+        assert tracker.track(FrameDetections("a", 0, None, 320, 240), shifted(shift)).camera_motion is None
+
+
+def test_camera_motion_stands_in_the_file(drive: Path, detector: Path, tmp_path: Path) -> None:
+    summary = reg_yolo.predict(detector, drive, out=tmp_path / "out", track=True, imgsz=IMGSZ, save=False)
+    frames = list(read_detections(summary.detections_file))
+    assert frames[0].camera_motion is None and any(frame.camera_motion is not None for frame in frames[1:])

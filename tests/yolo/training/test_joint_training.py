@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from ultralytics.nn.tasks import SegmentationModel
 
 import reg_yolo
 from reg_yolo.config.loader import load_config
-from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.signals import TrainingInterrupted
+from reg_yolo.errors import ConfigError, DataError, TrainingInterrupted
 from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.training.start_checks import describe_start
@@ -173,7 +173,7 @@ def test_an_interrupted_run_goes_on_with_its_sets(mixed_rectangles: Path, tmp_pa
 
     def ask(running: Any) -> None:
         if running.epoch == 1:
-            running.interruption.requested, running.interruption.signal_name = True, "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):
@@ -197,7 +197,7 @@ def started_pair(boxes_set: Path, masks_set: Path, tmp_path: Path) -> Path:
 
     def ask(running: Any) -> None:
         if running.epoch == 1:
-            running.interruption.requested, running.interruption.signal_name = True, "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):

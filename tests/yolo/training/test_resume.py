@@ -14,12 +14,11 @@ import pytest
 import torch
 
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.errors import ConfigError, WeightsError
-from reg_yolo.signals import TrainingInterrupted
+from reg_yolo.errors import ConfigError, TrainingInterrupted, WeightsError
 from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.training.resume import last_checkpoint, stored_settings
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer
-from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
+from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of, set_metadata
 from tests.yolo.runs import trainer_for
 
 REG = {"preset": "reg", "alpha": {"scheme": "dual"}, "uncertainty": {"mode": "logit_normal", "deviation": "learned"}}
@@ -30,8 +29,7 @@ def interrupt_in_epoch(trainer, epoch: int) -> None:
 
     def ask(running) -> None:
         if running.epoch == epoch:
-            running.interruption.requested = True
-            running.interruption.signal_name = "SIGTERM"
+            signal.raise_signal(signal.SIGTERM)
 
     trainer.add_callback("on_train_batch_end", ask)
     with pytest.raises(TrainingInterrupted):
@@ -125,6 +123,40 @@ def test_finished_or_foreign_checkpoints_are_refused(interrupted, tmp_path: Path
         resume_with_overrides(foreign)
     with pytest.raises(WeightsError, match="nothing to resume there"):
         last_checkpoint(tmp_path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_copied_run_is_resumed_where_it_was_named_and_extended_next_to_it(interrupted, tmp_path: Path) -> None:
+    original = contents(interrupted.save_dir)
+    copy = shutil.copytree(interrupted.save_dir, tmp_path / "copy")
+    with pytest.raises(ConfigError, match=r"epochs: .*is not finished"):
+        resume_with_overrides(copy, overrides=["epochs=9"])
+    lone = shutil.copy(copy / "weights/last.pt", tmp_path / "last.pt")
+    with pytest.raises(ConfigError, match=r"last\.pt lies outside of a run, and resuming it would write into"):
+        resume_with_overrides(lone)
+    finished = resume_with_overrides(copy)
+    assert finished.folder == copy and contents(interrupted.save_dir) == original
+    with pytest.raises(ConfigError, match="epochs: got 4, expected a whole number above the 4"):
+        resume_with_overrides(copy, overrides=["epochs=4"])
+    with pytest.raises(WeightsError, match="extend it with epochs=N"):
+        resume_with_overrides(copy)
+
+    # What no criterion begins with and no epoch comes to.
+    checkpoint = torch.load(finished.last, weights_only=False, map_location="cpu")
+    stored = {**metadata_of(checkpoint), "deviations": [7.0, 8.0, 9.0]}
+    set_metadata(checkpoint, stored)
+    torch.save(checkpoint, finished.last)
+    before = contents(copy)
+    extended = resume_with_overrides(copy, overrides=["epochs=5"])
+    assert extended.folder == tmp_path / "copy_to_5" and contents(copy) == before
+    lines = (extended.folder / "results.csv").read_text().splitlines()
+    assert [line.split(",")[0].strip() for line in lines] == ["epoch", "1"]
+    after = metadata_of(load_checkpoint_file(extended.last, trust=True))
+    assert after["reg"] == stored["reg"]
+    assert after["deviations"] == pytest.approx(stored["deviations"], rel=0.1)
 
 
 @pytest.mark.slow

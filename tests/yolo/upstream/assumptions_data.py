@@ -1,4 +1,4 @@
-"""What the joint data set assumes about Ultralytics' data sets and transforms, in the style of `compatibility`.
+"""What the joint data set assumes about Ultralytics' data sets and transforms, in the style of `assumptions_training`.
 
 Every assumption is a function that raises AssertionError when upstream no longer does what the data set is built on.
 `tests/host` runs all of them.

@@ -3,11 +3,16 @@
 import pytest
 
 from reg_yolo.errors import RegYoloError
-from reg_yolo.yolo.upstream.version import ASSUMPTIONS, check_ultralytics_version
-from tests.yolo.upstream import assumptions_masks as compatibility_masks
+from reg_yolo.yolo.upstream.version import check_ultralytics_version
+from tests.yolo.upstream import assumptions_data, assumptions_masks, assumptions_tracking, assumptions_training
+
+ASSUMPTIONS = [
+    *assumptions_training.ASSUMPTIONS, *assumptions_masks.ASSUMPTIONS,
+    *assumptions_tracking.ASSUMPTIONS, *assumptions_data.DATA_ASSUMPTIONS,
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("assumption", [*ASSUMPTIONS, *compatibility_masks.ASSUMPTIONS], ids=lambda a: a.__name__)
+@pytest.mark.parametrize("assumption", ASSUMPTIONS, ids=lambda a: a.__name__)
 def test_assumption_about_upstream_holds(assumption) -> None:
     assumption()
 

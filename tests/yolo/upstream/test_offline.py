@@ -181,3 +181,23 @@ def test_requests_are_closed_while_upstream_checks_amp_on_a_gpu(monkeypatch: pyt
     monkeypatch.setenv("YOLO_OFFLINE", "false")
     with offline.closed_network(torch.device("cuda")):
         assert os.environ["http_proxy"] == "http://proxy.agency:8080"
+
+
+def test_fonts_lie_in_the_users_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = offline._font_named("Arial.ttf")
+    stamp = first.stat().st_mtime_ns
+    assert first.is_relative_to(tmp_path) and first.read_bytes() == offline.FONT_PATH.read_bytes()
+    assert offline._font_named("Arial.ttf") == first and first.stat().st_mtime_ns == stamp
+    first.write_bytes(b"damaged")
+    assert offline._font_named("Arial.ttf").read_bytes() == offline.FONT_PATH.read_bytes()
+    first.unlink()
+    first.symlink_to(tmp_path / "elsewhere")
+    assert not offline._font_named("Arial.ttf").is_symlink() and not (tmp_path / "elsewhere").exists()
+
+
+def test_fonts_without_a_cache_last_as_long_as_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    font = offline._font_named("Arial.ttf")
+    assert font.name == "Arial.ttf" and font.parent.name.startswith("reg_yolo_font_")

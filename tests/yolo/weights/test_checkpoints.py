@@ -12,17 +12,16 @@ import torch
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
+from reg_yolo import files
 from reg_yolo.errors import WeightsError
 from reg_yolo.evaluation.thresholds import ClassThresholds
-from reg_yolo.yolo.weights import checkpoints
+from reg_yolo.files import file_sha256, replace_bytes
 from reg_yolo.yolo.weights.checkpoints import (
     METADATA_KEY,
-    file_sha256,
     load_checkpoint_file,
     metadata_of,
     model_of,
     read_thresholds,
-    replace_file,
     write_thresholds,
 )
 from tests.yolo.runs import trainer_for
@@ -119,9 +118,9 @@ def test_a_crash_while_writing_leaves_the_old_file(working_directory: Path, monk
     def no_room(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", no_room)
+    monkeypatch.setattr(files.os, "fsync", no_room)
     with pytest.raises(OSError, match="No space left"):
-        replace_file(target, b"new and cut off")
+        replace_bytes(target, b"new and cut off")
     assert target.read_bytes() == b"old"
     assert list(working_directory.iterdir()) == [target]
 
@@ -181,7 +180,7 @@ def test_foreign_code_is_refused_unless_trusted(finished, tmp_path: Path) -> Non
     checkpoint["surprise"] = Foreign()
     file = tmp_path / "foreign.pt"
     torch.save(checkpoint, file)
-    with pytest.raises(WeightsError, match="--trust"):
+    with pytest.raises(WeightsError, match="`trust=True`"):
         load_checkpoint_file(file)
     assert type(load_checkpoint_file(file, trust=True)["surprise"]) is Foreign
 

@@ -21,7 +21,7 @@ def decode_mask(raw: Mapping[str, Any], size: tuple[float, float] | None, where:
 
     Args:
         raw: The segmentation. Counts are a list of runs, or the text that pycocotools packs them into.
-        size: Width and height of the picture where the file states them; the mask must agree.
+        size: Width and height of the image where the file states them; the mask must agree.
         where: For messages.
 
     Returns:
@@ -40,7 +40,7 @@ def decode_mask(raw: Mapping[str, Any], size: tuple[float, float] | None, where:
         raise DataError(f"{where}: the mask is {width}x{height}, its picture {size[0]:g}x{size[1]:g}.")
     counts = raw.get("counts")
     runs = _unpack(counts, where) if isinstance(counts, str) else _runs(counts, where)
-    # pycocotools reads past the end where runs do not fill the picture.
+    # pycocotools reads past the end where runs do not fill the image.
     if int(runs.sum()) != height * width:
         raise DataError(f"{where} counts: runs of {int(runs.sum())} pixels for a picture of {height * width}.")
     encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)

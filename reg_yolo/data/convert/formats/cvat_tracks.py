@@ -18,14 +18,16 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import NO_AREA, read_points, shape_object, shapes_of
-from reg_yolo.data.convert.formats.image_finder import PictureFinder, walk_files
-from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text, split_of
+from reg_yolo.data.convert.formats.cvat_shapes import NO_AREA, read_points, shape_object, shapes_of
+from reg_yolo.data.convert.formats.entries import bad_object_skipped
+from reg_yolo.data.convert.formats.reading import as_number, as_size, as_text
+from reg_yolo.data.dataset.image_finder import ImageFinder, walk_files
+from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.objects.annotations import (
     AnnotatedImage,
     AnnotatedSet,
+    ImageSource,
     ObjectAnnotation,
-    PictureSource,
     Remark,
     Ring,
 )
@@ -48,7 +50,7 @@ class _Clip:
     split: str | None
 
 
-def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFinder, result: AnnotatedSet) -> None:
+def read_tracks(document: Element, path: Path, root: Path, finder: ImageFinder, result: AnnotatedSet) -> None:
     """Add the frames of one video to `result`, each with what is visible in it.
 
     Raises:
@@ -65,16 +67,19 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
     for index, track in enumerate(document.iterfind("track")):
         number = track.get("id", str(index))
         where = f"{path}: track {number}"
-        name = as_text(track.get("label"), f"{where} label")
-        shapes = _track_shapes(track, where)
+        name, shapes = "", []
+        with bad_object_skipped(result.remarks, path.name, f"track {number}", where):
+            name = as_text(track.get("label"), f"{where} label")
+            shapes = _track_shapes(track, where, name, result.remarks, dense=dense)
         if shapes and not dense and shapes[-1][1].get("outside") != "1" and shapes[-1][0] < clip.stop:
             open_ended.append(number)
         for frame, element in _visible(shapes, clip, dense, where):
-            place = f"track {number}"
+            frame_name, place, at = f"{stem}_{frame:06d}", f"track {number}", f"{where} frame {frame}"
             if element.tag in NO_AREA:
-                left_out[frame].append(Remark("dropped", f"{stem}_{frame:06d}", place, name, NO_AREA[element.tag]))
-            else:
-                objects[frame].append(shape_object(element, name, f"{where} frame {frame}", place))
+                left_out[frame].append(Remark("dropped", frame_name, place, name, NO_AREA[element.tag]))
+                continue
+            with bad_object_skipped(left_out[frame], frame_name, place, at, name):
+                objects[frame].append(shape_object(element, name, at, place))
     if open_ended:
         shown = ", ".join(open_ended[:5]) + (", ..." if len(open_ended) > 5 else "")
         result.notes.append(
@@ -83,9 +88,12 @@ def read_tracks(document: Element, path: Path, root: Path, pictures: PictureFind
         )
     last = clip.stop if clip.stop >= 0 else max([*objects, *left_out], default=-1)
     frames = sorted({*range(clip.start, last + 1, clip.step), *objects, *left_out})
-    sources = _frame_sources(frames, clip, path, root, pictures, result)
+    sources = _frame_sources(frames, clip, path, root, finder, result)
     for frame in frames:
         source = sources.get(frame)
+        if source is None and not objects[frame] and not left_out[frame]:
+            # Only the annotated frames of a video are kept often.
+            continue
         missing = "" if source else f"frame {frame} has no picture"
         image = AnnotatedImage(f"{stem}_{frame:06d}", path, source, clip.size, clip.split, missing=missing)
         image.objects, image.left_out = objects[frame], left_out[frame]
@@ -112,13 +120,19 @@ def _read_clip(document: Element, path: Path) -> _Clip:
     return _Clip(start, stop, step, picture, (value("source") or "").strip(), split_of(value("subset") or ""))
 
 
-def _track_shapes(track: Element, where: str) -> list[tuple[int, Element]]:
+def _track_shapes(
+    track: Element, where: str, name: str, remarks: list[Remark], *, dense: bool
+) -> list[tuple[int, Element]]:
+    """Return the shapes of a track by frame; a keyframe that cannot be read is skipped, and its neighbours joined."""
     shapes: dict[int, Element] = {}
-    for element, place, _ in shapes_of(track, where):
-        frame = as_number(element.get("frame"), f"{where} {place} frame")
-        if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
-            raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
-        shapes[int(frame)] = element
+    for element, place, _, _ in shapes_of(track, where):
+        with bad_object_skipped(remarks, where.rpartition(": ")[2], place, f"{where} {place}", name):
+            frame = as_number(element.get("frame"), f"{where} {place} frame")
+            if not (0 <= frame <= _MOST_FRAMES and frame.is_integer()):
+                raise DataError(f"{where} {place} frame: expected a whole number, got {element.get('frame')}.")
+            if not dense and element.tag in ("box", "polygon", "ellipse"):
+                shape_object(element, name, f"{where} {place}", place)
+            shapes[int(frame)] = element
     return sorted(shapes.items())
 
 
@@ -175,11 +189,11 @@ def _resampled(ring: Ring, shares: Ring) -> Ring:
 
 
 def _frame_sources(
-    frames: list[int], clip: _Clip, path: Path, root: Path, pictures: PictureFinder, result: AnnotatedSet
-) -> dict[int, PictureSource]:
-    """Find the picture of each frame: by the number in its name, by its rank, or in the video."""
+    frames: list[int], clip: _Clip, path: Path, root: Path, finder: ImageFinder, result: AnnotatedSet
+) -> dict[int, ImageSource]:
+    """Find the image of each frame: by the number in its name, by its rank, or in the video."""
     folder = path.parent
-    candidates = [picture for picture in pictures.paths if picture.is_relative_to(folder)] or pictures.paths
+    candidates = [picture for picture in finder.paths if picture.is_relative_to(folder)] or finder.paths
     numbered: dict[int, Path] = {}
     for picture in candidates:
         digits = re.search(r"(\d{1,12})$", picture.stem)
@@ -187,21 +201,20 @@ def _frame_sources(
             numbered.setdefault(int(digits.group(1)), picture)
     if frames[:1] == [0] and clip.step == 1 and sorted(numbered) == list(range(1, len(frames) + 1)):
         result.notes.append(f"{path.name}: pictures are numbered from 1, frames from 0: picture 1 is taken as frame 0.")
-        return {number - 1: PictureSource(picture) for number, picture in numbered.items()}
-    by_number = {frame: PictureSource(numbered[frame]) for frame in frames if frame in numbered}
+        return {number - 1: ImageSource(picture) for number, picture in numbered.items()}
+    by_number = {frame: ImageSource(numbered[frame]) for frame in frames if frame in numbered}
     if candidates and not by_number and len(candidates) == len(frames):
         result.notes.append(f"{path.name}: pictures are taken as frames in the order of their names.")
-        return {frame: PictureSource(picture) for frame, picture in zip(frames, candidates, strict=True)}
+        return {frame: ImageSource(picture) for frame, picture in zip(frames, candidates, strict=True)}
     video = _find_video(clip, path, root)
-    # Where both are there, pictures that are only some of the frames may be no frames at all.
+    # Where both are there, images that are only some of the frames may be no frames at all.
     if video is not None and len(by_number) < len(frames):
-        return {frame: PictureSource(video, frame=frame) for frame in frames}
+        return {frame: ImageSource(video, frame=frame) for frame in frames}
     if by_number:
         return by_number
     raise DataError(
         f"{path}: found neither the video {clip.name or '(the file does not name it)'} nor pictures of its "
-        f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder with "
-        f"--images."
+        f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder as images"
     )
 
 

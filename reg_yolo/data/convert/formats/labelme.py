@@ -1,4 +1,4 @@
-"""Labelme JSON: one file a picture, the picture beside it or embedded in it."""
+"""Labelme JSON: one file an image, the image beside it or embedded in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from reg_yolo.data.convert.formats.cvat import ellipse, mask_object, merge_groups
-from reg_yolo.data.convert.formats.image_finder import PictureFinder
+from reg_yolo.data.convert.formats.entries import (
+    bad_object_skipped,
+    described_images,
+    files_read_one_by_one,
+    merge_entries,
+    new_image,
+)
 from reg_yolo.data.convert.formats.reading import (
     as_list,
     as_mapping,
@@ -19,13 +24,15 @@ from reg_yolo.data.convert.formats.reading import (
     as_text,
     decode_base64,
     read_json,
-    split_of,
 )
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, merge_groups
+from reg_yolo.data.dataset.image_finder import ImageFinder, folded_name, path_parts
+from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.objects.annotations import (
     AnnotatedImage,
     AnnotatedSet,
+    ImageSource,
     ObjectAnnotation,
-    PictureSource,
     Remark,
     Ring,
 )
@@ -37,60 +44,78 @@ _BOXES = {"rectangle", "rotation", "oriented_rectangle"}
 _NO_AREA = {"line", "linestrip", "point", "points"}
 
 
-def read_labelme(files: Sequence[Path], root: Path, pictures: PictureFinder) -> AnnotatedSet:
-    """Read Labelme files as one set; a picture without a file has no objects.
+OWN_NAME = "file that names another picture: the one of its own name is taken"
+
+
+def read_labelme(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
+    """Read Labelme files as one set; an image without a file has no objects.
+
+    A file or an object that cannot be read is skipped and named.
 
     Raises:
-        DataError: If a file is no JSON or a shape lacks what its type needs.
+        DataError: If no file can be read.
     """
     result = AnnotatedSet("labelme", [], [])
-    described: set[Path] = set()
-    for path in files:
-        image = _read_file(path, root, pictures)
-        result.images.append(image)
-        if image.source is not None:
-            described.add(image.source.path)
-    for picture in pictures.paths:
+    files_read_one_by_one(files, result, finder, lambda path: _read_file(path, root, finder))
+    described = described_images(result)
+    for picture in finder.paths:
         if picture not in described:
             split = split_of(str(picture.parent.relative_to(root))) if picture.is_relative_to(root) else None
-            result.images.append(AnnotatedImage(picture.name, picture, PictureSource(picture), split=split))
+            result.images.append(AnnotatedImage(picture.name, picture, ImageSource(picture), split=split))
+    merge_entries(result)
     result.class_names = sorted({item.class_name for image in result.images for item in image.objects})
     return result
 
 
 def read_embedded(path: Path) -> bytes:
-    """Return the picture that a Labelme file holds, in its own encoding (PNG or JPEG)."""
+    """Return the image that a Labelme file holds, in its own encoding (PNG or JPEG)."""
     content = as_mapping(read_json(path), str(path))
     return decode_base64(content.get("imageData"), f"{path}: imageData")
 
 
-def _read_file(path: Path, root: Path, pictures: PictureFinder) -> AnnotatedImage:
+def _read_file(path: Path, root: Path, finder: ImageFinder) -> AnnotatedImage:
     content = as_mapping(read_json(path), str(path))
     name = as_text(content.get("imagePath") or f"{path.stem}.png", f"{path}: imagePath").replace("\\", "/")
-    source, missing = pictures.find(name, path.parent)
-    if source is None:
-        source, missing = pictures.find_stem(path.stem, path.parent)
-    if source is None and content.get("imageData"):
-        source, missing = PictureSource(path, embedded=True), ""
-        name = f"{path.stem}.png"
+    found = finder.find(name, path.parent)
+    own = finder.find_stem(path.stem, path.parent)
+    renamed = folded_name(Path(path_parts(name)[-1] if path_parts(name) else "").stem) != folded_name(path.stem)
+    remarks = []
+    if renamed and own.path is not None and own.path != found.path:
+        # A copied file, or renamed images: Labelme opens a file by its own name first.
+        remarks = [Remark("changed", path.name, f"({name})", "", OWN_NAME)] if found.path is not None else []
+        found, name = own, own.path.name
     size = as_size(content.get("imageWidth"), content.get("imageHeight"), f"{path}: image")
     split = split_of(str(path.parent.relative_to(root))) if path.is_relative_to(root) else None
-    image = AnnotatedImage(name, path, source, size, split, missing=missing)
-    shapes = []
+    image = new_image(name, path, found, size, split)
+    image.left_out += remarks
+    if renamed and found is not own:
+        # The file that has the image's name goes before one that has not.
+        image.agreeing = 0
+    if image.source is None and content.get("imageData"):
+        image.source, image.missing, image.name = ImageSource(path, embedded=True), "", f"{path.stem}.png"
+    shapes: list[tuple[str, ObjectAnnotation]] = []
     for index, raw in enumerate(as_list(content.get("shapes"), f"{path}: shapes")):
         place = f"shapes[{index}]"
-        entry = as_mapping(raw, f"{path}: {place}")
-        class_name = as_text(entry.get("label"), f"{path}: {place} label")
-        kind = str(entry.get("shape_type") or "polygon")
-        if kind in _NO_AREA:
-            reason = "a line has no area" if kind.startswith("line") else "points have no area"
-            image.left_out.append(Remark("dropped", name, place, class_name, reason))
-            continue
-        group = entry.get("group_id")
-        item = _shape(entry, kind, class_name, f"{path}: {place}", place)
-        shapes.append(("" if group is None else str(group), item))
+        with bad_object_skipped(image.left_out, image.name, place, f"{path}: {place}"):
+            _add_shape(as_mapping(raw, f"{path}: {place}"), image, place, shapes)
     image.objects = merge_groups(shapes)
     return image
+
+
+def _add_shape(
+    entry: Mapping[str, Any], image: AnnotatedImage, place: str, shapes: list[tuple[str, ObjectAnnotation]]
+) -> None:
+    where = f"{image.annotation_file}: {place}"
+    class_name = as_text(entry.get("label"), f"{where} label")
+    kind = str(entry.get("shape_type") or "polygon").lower()
+    if kind in _NO_AREA:
+        reason = "a line has no area" if kind.startswith("line") else "points have no area"
+        image.left_out.append(Remark("dropped", image.name, place, class_name, reason))
+        return
+    group = entry.get("group_id")
+    with bad_object_skipped(image.left_out, image.name, place, where, class_name):
+        item = _shape(entry, kind, class_name, where, place)
+        shapes.append(("" if group is None else str(group), item))
 
 
 def _shape(entry: Mapping[str, Any], kind: str, class_name: str, where: str, place: str) -> ObjectAnnotation:

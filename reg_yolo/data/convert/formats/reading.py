@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import math
-import re
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
@@ -17,17 +16,7 @@ import numpy as np
 
 from reg_yolo.data.objects.annotations import Ring
 from reg_yolo.errors import DataError
-
-_SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-_BESIDE_SPLITS = {"image", "images", "img", "imgs", "pictures", "label", "labels", "annotations", "data", "set", "coco"}
+from reg_yolo.files import open_regular
 
 
 def read_text(path: Path) -> str:
@@ -37,7 +26,8 @@ def read_text(path: Path) -> str:
         DataError: If it cannot be read or is in another encoding.
     """
     try:
-        content = path.read_bytes()
+        with open_regular(path) as stream:
+            content = stream.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -72,7 +62,8 @@ def read_xml(path: Path) -> ElementTree.Element:
         DataError: With line and column where it is no XML.
     """
     try:
-        return ElementTree.parse(path).getroot()
+        with open_regular(path) as stream:
+            return ElementTree.parse(stream).getroot()
     except ElementTree.ParseError as error:
         line, column = error.position
         raise DataError(f"{path}:{line}:{column + 1} is no valid XML: {error}.") from None
@@ -144,22 +135,6 @@ def decode_base64(text: Any, where: str) -> bytes:
         return base64.b64decode(as_text(text, where), validate=False)
     except (binascii.Error, ValueError):
         raise DataError(f"{where}: expected a picture in base64.") from None
-
-
-def split_of(folders: str, stem: str = "") -> str | None:
-    """Tell the split that a path speaks of, or None.
-
-    Args:
-        folders: A path of folders, or the name of a subset; the last that names a split wins. Nothing but the split
-            and words such as `images` may stand in it: `train2017` and `images_val` name one, `test drive 3` none.
-        stem: Name of an annotation file, without suffix, in which any words may stand: `instances_val2017`.
-    """
-    for number, part in enumerate([stem, *reversed(re.split(r"[/\\]", folders))]):
-        words = [word for word in re.split(r"[\W\d_]+", part.lower()) if word]
-        found = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
-        if len(found) == 1 and (number == 0 or all(word in _SPLIT_WORDS or word in _BESIDE_SPLITS for word in words)):
-            return found.pop()
-    return None
 
 
 def _shown(value: Any) -> str:

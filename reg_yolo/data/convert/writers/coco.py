@@ -1,7 +1,8 @@
 """Writing COCO instances: `annotations/instances_SPLIT.json` and `images/SPLIT/`.
 
 An object with a box only has `"segmentation": []`, one with holes a compressed mask, since COCO's polygons cannot have
-any; ids of classes count from 1 in the order of the names, as COCO's own do.
+any; ids of classes count from 1 in the order of the names, as COCO's own do. Ids of images follow from their names
+(`reg_yolo.data.dataset.coco_ids`), and image_ids.json lists them.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from typing import Any, TextIO
 
 from pycocotools import mask as coco_mask
 
-from reg_yolo.data.convert.image_files import Picture
+from reg_yolo.data.convert.image_files import OpenedImage
+from reg_yolo.data.dataset.coco_ids import ID_FILE, image_id
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.objects.outlines import bounds, join_rings, ring_area
+from reg_yolo.files import replace_text
 
-# Six digits of a fraction are told apart by four digits of a pixel in a picture wider than 100, six always.
+# Six digits of a fraction are told apart by four digits of a pixel in an image wider than 100, six always.
 _DIGITS = 6
 
 
 class CocoWriter:
-    """Writes pictures and one JSON file a split into a folder.
+    """Writes images and one JSON file a split into a folder.
 
     Args:
         folder: An empty folder.
         names: Class names in the order of their indices.
-        link: Hard-link pictures that need no change.
+        link: Hard-link images that need no change.
     """
 
     def __init__(self, folder: Path, names: list[str], *, link: bool = False) -> None:
@@ -35,17 +38,19 @@ class CocoWriter:
         self._images: dict[str, list[dict[str, Any]]] = {}
         self._streams: dict[str, TextIO] = {}
         self._first: dict[str, bool] = {}
+        self._taken: dict[str, set[int]] = {}
         self._objects = 0
 
     def add(
-        self, split: str, stem: str, picture: Picture, size: tuple[int, int], objects: list[ObjectAnnotation]
+        self, split: str, stem: str, picture: OpenedImage, size: tuple[int, int], objects: list[ObjectAnnotation]
     ) -> None:
-        """Write one picture and its objects."""
+        """Write one image and its objects."""
         stream = self._streams.get(split) or self._begin(split)
         name = f"{stem}{picture.suffix}"
         picture.write(self.folder / "images" / split / name, link=self.link)
         images = self._images[split]
-        number = sum(map(len, self._images.values())) + 1
+        number = image_id(stem, self._taken[split])
+        self._taken[split].add(number)
         images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
         for item in objects:
             self._objects += 1
@@ -61,6 +66,8 @@ class CocoWriter:
             rest = {"images": self._images[split], "categories": categories}
             stream.write("\n]," + json.dumps(rest, ensure_ascii=False)[1:] + "\n")
             stream.close()
+        ids = {f"{split}/{one['file_name']}": one["id"] for split, images in self._images.items() for one in images}
+        replace_text(self.folder / ID_FILE, json.dumps(ids, ensure_ascii=False, indent=1) + "\n")
         return self.folder / "annotations"
 
     def close(self) -> None:
@@ -76,6 +83,7 @@ class CocoWriter:
         stream = path.open("w", encoding="utf-8", newline="\n")
         stream.write('{"annotations": [')
         self._streams[split], self._images[split], self._first[split] = stream, [], True
+        self._taken[split] = set()
         return stream
 
 

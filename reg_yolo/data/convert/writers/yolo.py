@@ -1,16 +1,16 @@
-"""Writing a YOLO data set: polygon rows and box rows side by side, pictures, data.yaml."""
+"""Writing a YOLO data set: polygon rows and box rows side by side, images, data.yaml."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from reg_yolo.data.convert.image_files import Picture
+from reg_yolo.config.yaml_text import dump_yaml
+from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.dataset.dataset_yaml import SPLITS
 from reg_yolo.data.dataset.label_rows import box_row, polygon_row
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.objects.outlines import join_rings
+from reg_yolo.files import replace_text
 
 
 class YoloWriter:
@@ -19,7 +19,7 @@ class YoloWriter:
     Args:
         folder: An empty folder.
         names: Class names in the order of their indices.
-        link: Hard-link pictures that need no change.
+        link: Hard-link images that need no change.
     """
 
     def __init__(self, folder: Path, names: list[str], *, link: bool = False) -> None:
@@ -28,9 +28,9 @@ class YoloWriter:
         self._splits: set[str] = set()
 
     def add(
-        self, split: str, stem: str, picture: Picture, size: tuple[int, int], objects: list[ObjectAnnotation]
+        self, split: str, stem: str, picture: OpenedImage, size: tuple[int, int], objects: list[ObjectAnnotation]
     ) -> None:
-        """Write one picture and its label file; the file is empty for a picture without objects."""
+        """Write one image and its label file; the file is empty for an image without objects."""
         images, labels = self.folder / "images" / split, self.folder / "labels" / split
         if split not in self._splits:
             images.mkdir(parents=True)
@@ -45,24 +45,24 @@ class YoloWriter:
         content: dict[str, object] = {split: f"images/{split}" for split in SPLITS if split in self._splits}
         content["names"] = dict(enumerate(self.names))
         target = self.folder / "data.yaml"
-        target.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        replace_text(target, dump_yaml(content))
         return target
 
     def close(self) -> None:
-        """Nothing stays open between two pictures."""
+        """Nothing stays open between two images."""
 
 
 def label_row(item: ObjectAnnotation, class_index: int, size: tuple[int, int]) -> str:
     """Return one line of a label file.
 
     Args:
-        item: An object within the picture.
+        item: An object within the image.
         class_index: Index of its class.
-        size: Width and height of the picture in pixels.
+        size: Width and height of the image in pixels.
 
     Returns:
         `class x1 y1 x2 y2 ...` for an outline, `class x_center y_center width height` for a box, as fractions of the
-        picture.
+        image.
     """
     if item.parts:
         return polygon_row(class_index, join_rings(item.parts, item.holes), size)

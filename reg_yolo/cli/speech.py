@@ -1,0 +1,39 @@
+"""What the command line prints: everything passes one function, so that no name steers the terminal."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import typer
+
+from reg_yolo.text_tables import visible
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text and a line break, its control characters shown instead of obeyed.
+
+    Args:
+        text: May hold names of files and classes.
+        err: On stderr.
+    """
+    typer.echo(visible(text, keep="\n\t"), err=err)
+
+
+class PrintableRecords(logging.Filter):
+    """Shows control characters in what this package logs; others may mean their colours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record's message where it is ours; let every record pass."""
+        if record.pathname.startswith(_PACKAGE):
+            record.msg, record.args = visible(record.getMessage(), keep="\n\t"), None
+        return True
+
+
+def watch_log() -> None:
+    """Let everything that this package logs through Ultralytics' logger be printable."""
+    logger = logging.getLogger("ultralytics")
+    if not any(isinstance(each, PrintableRecords) for each in logger.filters):
+        logger.addFilter(PrintableRecords())

@@ -1,0 +1,10 @@
+"""Suppression of overlapping boxes that weighs how well a box is placed: balanced NMS, and soft-NMS next to it.
+
+On torch and torchvision alone; every function takes all images and classes at once.
+"""
+
+from reg_yolo.nms.balanced import balanced_nms
+from reg_yolo.nms.soft import soft_nms
+from reg_yolo.nms.survivors import Survivors
+
+__all__ = ["balanced_nms", "soft_nms", "Survivors"]

@@ -1,0 +1,1 @@
+"""What is seen of an asset, and its label row."""

@@ -1,0 +1,1 @@
+"""Still images: what one shows, and whole sets of them."""
