@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import compare, configuration, data, exporting, prediction, reports, scenes, training
+from reg_yolo.cli import compare, configuration, data, exporting, inventory, prediction, reports, scenes, training
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 from reg_yolo.cli.speech import watch_log
@@ -61,6 +61,7 @@ for command in (
     app.command()(command)
 app.command(cls=PanelledCommand)(prediction.predict)
 app.add_typer(data.app, name="data")
+app.add_typer(inventory.app, name="inventory")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -30,6 +30,7 @@ def scenes(
     every: Annotated[float | None, typer.Option(help="Drive: single frames every so many metres, no video.")] = None,
     both_directions: Annotated[bool, typer.Option("--both-directions", help="Drive: there and back.")] = False,
     gps_hz: Annotated[float, typer.Option(help="Drive: position fixes a second in the GPX tracks, 1 or 10.")] = 10.0,
+    truth_only: Annotated[bool, typer.Option("--truth-only", help="Drive: truth and tracks without images.")] = False,
 ) -> None:
     """Make images, or a drive, of a procedural highway with the full ground truth."""
     width_height = _size(size)
@@ -41,6 +42,7 @@ def scenes(
             "every_m": every,
             "both_directions": both_directions,
             "gps_hz": gps_hz,
+            "truth_only": truth_only,
         }
         _drive(out, drive, width_height, seed, traffic_side=traffic, workers=processes, **options)
         return

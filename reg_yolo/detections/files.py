@@ -175,6 +175,11 @@ class DetectionsReader:
         return self.end is not None and bool(self.end.get("complete"))
 
     def __iter__(self) -> Iterator[FrameDetections]:
+        for frame, _ in self.with_records():
+            yield frame
+
+    def with_records(self) -> Iterator[tuple[FrameDetections, dict[str, Any]]]:
+        """Yield each frame with its JSON object, which may hold keys of later minor versions."""
         self.end = None
         self.holes, self.joins = [], []
         with self.path.open("rb") as stream:
@@ -185,7 +190,7 @@ class DetectionsReader:
                 record = _parse(line, self.path, number)
                 kind = record.get("record")
                 if kind == "frame":
-                    yield _build(FrameDetections, record, self.path, number)
+                    yield _build(FrameDetections, record, self.path, number), record
                 elif kind == "hole":
                     self.holes.append(_build(Hole, record, self.path, number))
                 elif kind == "join":

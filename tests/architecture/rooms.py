@@ -31,6 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "video": {"detections"},
     "jobs": {"detections", "video"},
     "evaluation": {"config"},
+    # From detections files to assets; no network, no torch.
+    "inventory": {"config", "detections", "drawing", "jobs", "video"},
     "data": {"config"},
     "data.dataset": {"config"},
     "data.objects": {"config", "data.dataset"},
@@ -67,7 +69,7 @@ ALLOWED: dict[str, set[str]] = {
     "yolo": {"yolo.upstream"},
     "cli": {
         "config", "data", *DATA_BASE, "data.convert", "data.check", "data.split", "data.tile", "data.stats",
-        "evaluation", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
+        "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
     },
 }  # fmt: skip
 

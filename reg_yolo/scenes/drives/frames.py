@@ -50,6 +50,7 @@ class DriveOptions:
     utm_zone: str = "47N"
     noise: NoiseModel = field(default_factory=NoiseModel)
     rule: LabelRule = field(default_factory=LabelRule)
+    truth_only: bool = False
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -181,7 +182,10 @@ def view_at(plan: DrivePlan, direction: str, time_s: float, s: float) -> View:
 
 
 def render_frame(plan: DrivePlan, frame: FramePlan) -> RenderedFrame:
-    """Make one frame's image and truth; the same plan and frame give the same bytes in any process."""
+    """Make one frame's image and truth; the same plan and frame give the same bytes in any process.
+
+    A drive of truth only leaves out what changes the image but not its labels: texture, shadows, lens and weather.
+    """
     setting, lighting = plan.world.setting, plan.lighting[frame.direction]
     view = view_at(plan, frame.direction, frame.time_s, frame.s)
     low, high = sorted((frame.s, frame.s + view.direction * REACH_M))
@@ -190,13 +194,15 @@ def render_frame(plan: DrivePlan, frame: FramePlan) -> RenderedFrame:
     section = setting.section
     backdrop = background(view.camera, view.pose, lighting, setting.seed, section.land_colour, section.land)
     rendering = render(setting, view, lighting, objects, backdrop, plan.options.rule)
+    masks = [_run_lengths(rendering.numbers == label.number) for label in rendering.labels]
+    if plan.options.truth_only:
+        return RenderedFrame(rendering.picture, view, rendering.labels, masks)
     factor = texture_factor(setting, view, rendering.numbers)
     shadows = shadow_factor(rendering.objects, setting, view, lighting, rendering.numbers)
     if shadows is not None:
         factor = factor * shadows
     picture = np.clip(rendering.picture * factor[..., None], 0, 255).astype(np.uint8)
     rng = np.random.default_rng([plan.options.seed, 5, view.direction + 1, frame.index])
-    masks = [_run_lengths(rendering.numbers == label.number) for label in rendering.labels]
     return RenderedFrame(finish(picture, plan.camera, lighting, rng), view, rendering.labels, masks)
 
 

@@ -190,6 +190,8 @@ def write_world(out: Path, plan: DrivePlan, videos: dict[str, list[str]]) -> Non
         },
         "files": {"assets": "assets.geojson", "route": "route.geojson"},
     }
+    if options.truth_only:
+        header["truth_only"] = True
     replace_text(out / "drive.json", json.dumps(header, indent=1) + "\n")
 
 

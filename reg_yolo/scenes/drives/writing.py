@@ -60,6 +60,7 @@ def write_drive(
     utm_zone: str = "47N",
     noise: NoiseModel | None = None,
     rule: LabelRule | None = None,
+    truth_only: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DriveSummary:
@@ -87,6 +88,7 @@ def write_drive(
         utm_zone: zone the road lies in, such as 47N.
         noise: what is wrong with the noisy track and calibration.
         rule: what must be seen of an asset to be listed in a frame.
+        truth_only: write no pictures; every other file but drive.json is the same.
         workers: processes that render.
         progress: called with the frames done and to do after each one.
 
@@ -111,6 +113,7 @@ def write_drive(
         utm_zone=utm_zone,
         noise=noise or NoiseModel(),
         rule=rule or LabelRule(),
+        truth_only=truth_only,
     )
     if chapter_s * fps < 1:
         raise ConfigError(f"A chapter must hold at least one frame, got {chapter_s} s at {fps} frames a second.")
@@ -126,7 +129,7 @@ def write_drive(
             folder = whole / name
             folder.mkdir(exist_ok=True)
             sink: _Frames | _Chapters = (
-                _Frames(folder) if every_m is not None else _Chapters(folder, options, per_chapter, codec)
+                _Frames(folder, truth_only) if every_m is not None else _Chapters(folder, options, per_chapter, codec)
             )
             with (folder / "frames.jsonl").open("w", encoding="utf-8", newline="\n") as lines, sink:
                 lines.write(truth_files.frames_header(plan, name))
@@ -163,28 +166,34 @@ class _Chapters:
 
     def add(self, rendered: RenderedFrame) -> tuple[str, int, int]:
         """Append a frame; returns its file, the number of the chapter and its number in the chapter."""
-        if self._writer is None or self._in_chapter == self._per_chapter:
+        if not self.files or self._in_chapter == self._per_chapter:
+            self._in_chapter = 0
             if self._writer is not None:
                 self._writer.release()
+                self._writer = None
             self.files.append(f"chapter_{len(self.files):03d}.mp4")
-            path = self._folder / self.files[-1]
-            code = cv2.VideoWriter.fourcc(*self._codec)
-            self._writer = cv2.VideoWriter(str(path), code, self._options.fps, self._options.size)
-            if not self._writer.isOpened():
-                raise MediaError(f"{path} cannot be written with the codec {self._codec}; try codec=mp4v.")
-            self._in_chapter = 0
-        self._writer.write(rendered.picture)
+            if not self._options.truth_only:
+                self._open(self._folder / self.files[-1])
+        if self._writer is not None:
+            self._writer.write(rendered.picture)
         self._in_chapter += 1
         return self.files[-1], len(self.files) - 1, self._in_chapter - 1
+
+    def _open(self, path: Path) -> None:
+        code = cv2.VideoWriter.fourcc(*self._codec)
+        self._writer = cv2.VideoWriter(str(path), code, self._options.fps, self._options.size)
+        if not self._writer.isOpened():
+            raise MediaError(f"{path} cannot be written with the codec {self._codec}; try codec=mp4v.")
 
 
 class _Frames:
     """Writes frames as single JPEG files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, truth_only: bool) -> None:
         self.files: list[str] = []
-        self._folder = folder / "frames"
-        self._folder.mkdir(exist_ok=True)
+        self._folder, self._truth_only = folder / "frames", truth_only
+        if not truth_only:
+            self._folder.mkdir(exist_ok=True)
 
     def __enter__(self) -> _Frames:
         return self
@@ -195,7 +204,8 @@ class _Frames:
     def add(self, rendered: RenderedFrame) -> tuple[str, int, int]:
         """Write a frame; returns its file and, as a drive of single frames has one chapter, 0 and its number."""
         name = f"frames/{len(self.files):06d}.jpg"
-        (self._folder.parent / name).write_bytes(encode_jpeg(rendered.picture, 92))
+        if not self._truth_only:
+            (self._folder.parent / name).write_bytes(encode_jpeg(rendered.picture, 92))
         self.files.append(name)
         return name, 0, len(self.files) - 1
 

@@ -238,3 +238,13 @@ def test_wrong_arguments_are_named(tmp_path: Path, drive: Drive) -> None:
             write_drive(tmp_path / "x", **{"km": 0.05, "size": (128, 96), **arguments})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="already holds"):
         write_drive(drive[0], 0.1)
+
+
+def test_a_drive_of_truth_only_has_the_same_truth(tmp_path: Path) -> None:
+    for name, truth_only in (("full", False), ("truth", True)):
+        write_drive(tmp_path / name, km=0.03, size=(320, 192), seed=4, every_m=10.0, truth_only=truth_only)
+    for file in ("forward/frames.jsonl", "assets.geojson", "forward/track_noisy.gpx"):
+        assert (tmp_path / "full" / file).read_bytes() == (tmp_path / "truth" / file).read_bytes()
+    assert not list((tmp_path / "truth").rglob("*.jpg"))
+    assert json.loads((tmp_path / "truth" / "drive.json").read_text())["truth_only"] is True
+    assert "truth_only" not in json.loads((tmp_path / "full" / "drive.json").read_text())

@@ -1,0 +1,80 @@
+"""`reg-yolo inventory`: from detections files and positions to a table of assets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
+)
+
+
+@app.command()
+def build(
+    detections: Annotated[list[Path], typer.Argument(help="Detections files (*.jsonl), or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder that the inventory is written to.")],
+    gnss: Annotated[
+        list[Path] | None, typer.Option(help="Positions (GPX, CSV, NMEA): one for all files as one drive, or one each.")
+    ] = None,
+    camera: Annotated[list[Path] | None, typer.Option(help="camera.yaml: one for all drives, or one each.")] = None,
+    start: Annotated[list[str] | None, typer.Option(help="When the video's clock was zero, one each drive.")] = None,
+    sync: Annotated[list[str] | None, typer.Option(help="VIDEO_S=TIME of a moment, several times.")] = None,
+    time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
+    hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees where no camera is given.")] = 70.0,
+    classes: Annotated[Path | None, typer.Option(help="YAML of the classes' geometry: point, line or span.")] = None,
+    crs: Annotated[str, typer.Option(help="Coordinates of the GeoPackage, such as EPSG:32647.")] = "EPSG:4326",
+    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
+    position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
+    side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
+    route: Annotated[
+        Path | None, typer.Option(help="route.geojson: axis with chainage for the linear reference.")
+    ] = None,
+    previous: Annotated[Path | None, typer.Option(help="Earlier inventory.geojson whose ids are kept.")] = None,
+) -> None:
+    """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""
+    from reg_yolo.inventory.building import BuildOptions, files_of
+    from reg_yolo.inventory.command import build_into
+
+    options = BuildOptions(
+        files_of(detections),
+        tuple(gnss or ()),
+        tuple(camera or ()),
+        tuple(start or ()),
+        tuple(sync or ()),
+        time_base,
+        hfov,
+        classes,
+        min_probability,
+        position_sigma,
+        side_sigma,
+    )
+    build_into(options, out, crs=crs, route=route, previous=previous, say=typer.echo)
+
+
+@app.command()
+def score(
+    built: Annotated[Path, typer.Argument(help="inventory.geojson.")],
+    truth: Annotated[Path, typer.Argument(help="GeoJSON of the true assets, with a property class.")],
+    within: Annotated[float, typer.Option(help="Metres within which an asset is found.")] = 10.0,
+) -> None:
+    """Score an inventory against the truth."""
+    from reg_yolo.inventory.score.scoring import score_files
+
+    typer.echo(score_files(built, truth, within).as_text())
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="Earlier inventory, GeoJSON.")],
+    new: Annotated[Path, typer.Argument(help="Later inventory, GeoJSON.")],
+    out: Annotated[Path, typer.Option(help="CSV that is written.")],
+    within: Annotated[float, typer.Option(help="Metres within which two may be one, where sigmas are missing.")] = 10.0,
+) -> None:
+    """Compare two inventories: same, moved, reclassified, new, missing, ambiguous."""
+    from reg_yolo.inventory.diff.differences import diff_files
+
+    for line in diff_files(old, new, out, within):
+        typer.echo(line)

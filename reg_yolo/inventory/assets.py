@@ -1,0 +1,192 @@
+"""An asset of the finished inventory."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from reg_yolo.inventory.classes import LINE, POINT, SPAN, ClassShape, shape_of
+from reg_yolo.inventory.existence import probability
+from reg_yolo.inventory.network.shifts import Shifted
+from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.projection import LocalProjection
+
+FloatArray = NDArray[np.float64]
+
+_ONE_POST_M = 1.0
+COLUMNS = (
+    "asset_id", "class", "geometry_kind", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
+    "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "track_m",
+    "route", "chainage_m", "chainage", "offset_m", "side", "support_id", "source", "best_frame",
+    "camera_longitude", "camera_latitude", "method", "class_votes",
+)  # fmt: skip
+"""Columns of every output, in their order."""
+
+
+@dataclass
+class Asset:
+    """One asset.
+
+    Attributes:
+        class_name: Its class.
+        kind: `point`, `line` or `span`.
+        points_m: Shape (K, 2) in the inventory's projection: the point, or both ends and what lies between.
+        covariance: Of its middle, shape (2, 2).
+        probability: That it exists.
+        values: The other columns.
+        asset_id: Its name; given at the end.
+    """
+
+    class_name: str
+    kind: str
+    points_m: FloatArray
+    covariance: FloatArray
+    probability: float
+    values: dict[str, Any] = field(default_factory=dict)
+    asset_id: str = ""
+
+    @property
+    def middle_m(self) -> FloatArray:
+        """Its middle, shape (2,)."""
+        return np.asarray((self.points_m[0] + self.points_m[-1]) / 2)
+
+    def row(self) -> dict[str, Any]:
+        """Return its columns; None where one does not apply."""
+        known = {
+            "asset_id": self.asset_id,
+            "class": self.class_name,
+            "geometry_kind": self.kind,
+            "probability": round(self.probability, 4),
+            **self.values,
+        }
+        return {name: known.get(name) for name in COLUMNS}
+
+
+def assemble(
+    sightings: Sequence[Sighting],
+    groups: Sequence[Sequence[int]],
+    shifted: Shifted,
+    projection: LocalProjection,
+    shapes: Mapping[str, ClassShape],
+) -> list[Asset]:
+    """Make assets of what the network of drives found."""
+    assets = []
+    for number, members in enumerate(groups):
+        some = [sightings[n] for n in members]
+        moved = [shifted.moved_m[n] for n in members]
+        assets.append(_asset(some, moved, shifted.places_m[number], shifted.covariances[number], projection, shapes))
+    return assets
+
+
+def _asset(
+    some: Sequence[Sighting],
+    moved: Sequence[FloatArray],
+    place: FloatArray,
+    covariance: FloatArray,
+    projection: LocalProjection,
+    shapes: Mapping[str, ClassShape],
+) -> Asset:
+    votes: Counter[str] = Counter()
+    for one in some:
+        votes.update(one.votes)
+    name = votes.most_common(1)[0][0]
+    best = max(some, key=lambda one: one.frames)
+    shape = shape_of(name, dict(shapes))
+    weights = np.array([one.frames for one in some], float)
+    kind, points = shape.geometry, place[None]
+    with_ends = [(one, shift) for one, shift in zip(some, moved, strict=True) if one.ends_m is not None]
+    lower = float(np.average([one.lower_m for one in some], weights=weights))
+    width = float(np.average([one.width_m for one in some], weights=weights))
+    way = best.velocity_mps / max(float(np.hypot(*best.velocity_mps)), 1e-6)
+    if kind == LINE and with_ends:
+        one, shift = max(with_ends, key=lambda pair: pair[0].frames)
+        assert one.ends_m is not None
+        points = one.ends_m + shift
+    elif kind == SPAN or (kind == POINT and lower > shape.span_from_m):
+        kind = SPAN
+        across = np.array([way[1], -way[0]]) * width / 2
+        points = np.stack([place - across, place + across])
+    along_sigma = math.sqrt(max(float(way @ covariance @ way), 0.0))
+    across_way = np.array([way[1], -way[0]])
+    across_sigma = math.sqrt(max(float(across_way @ covariance @ across_way), 0.0))
+    camera = projection.to_degrees(np.array([best.details["camera_m"]]))[0]
+    values: dict[str, Any] = {
+        "sigma_along_m": round(along_sigma, 2),
+        "sigma_across_m": round(across_sigma, 2),
+        "observations": int(sum(one.frames for one in some)),
+        "passes": len({one.drive for one in some}),
+        "first_seen": _utc(min(one.first_s for one in some)),
+        "last_seen": _utc(max(one.last_s for one in some)),
+        "height_m": round(float(np.average([one.height_m for one in some], weights=weights)), 2),
+        "width_m": round(width, 2),
+        "lower_edge_m": round(lower, 2),
+        "length_m": round(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()), 2) if kind == LINE else None,
+        "facing_deg": round((math.degrees(math.atan2(way[0], way[1])) + 180) % 360, 1) if shape.is_sign else None,
+        "track_m": round(best.details["track_m"], 1),
+        "source": best.details["source"],
+        "best_frame": best.details["frame"],
+        "camera_longitude": round(float(camera[0]), 7),
+        "camera_latitude": round(float(camera[1]), 7),
+        "method": best.details["method"],
+        "class_votes": ", ".join(f"{key} {value:.1f}" for key, value in votes.most_common()),
+    }
+    return Asset(name, kind, points, covariance, probability([one.features for one in some]), values)
+
+
+def mark_supports(assets: Sequence[Asset], shapes: Mapping[str, ClassShape]) -> None:
+    """Give signs that stand within a metre of each other one `support_id`: they hang on one post.
+
+    Args:
+        assets: Named ones.
+        shapes: Geometry of their classes.
+    """
+    signs = [asset for asset in assets if asset.kind == POINT and shape_of(asset.class_name, dict(shapes)).is_sign]
+    if len(signs) < 2:
+        return
+    pairs = cKDTree(np.array([asset.middle_m for asset in signs])).query_pairs(_ONE_POST_M, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), pairs.reshape(-1, 2).T), shape=(len(signs),) * 2)
+    _, label = connected_components(graph, directed=False)
+    for post in set(label[pairs.ravel()].tolist()):
+        together = [signs[n] for n in np.flatnonzero(label == post)]
+        for asset in together:
+            asset.values["support_id"] = f"post-{min(one.asset_id for one in together)}"
+
+
+def name_assets(assets: Sequence[Asset], projection: LocalProjection, kept: Mapping[int, str]) -> None:
+    """Give every asset its id: one that an earlier inventory gave it, or one made of its class and place.
+
+    Args:
+        assets: In the order of the inventory.
+        projection: What their metres mean.
+        kept: Ids from an earlier inventory, by position in `assets`.
+    """
+    taken = set(kept.values())
+    middles = projection.to_degrees(np.array([asset.middle_m for asset in assets]).reshape(-1, 2))
+    for number, asset in enumerate(assets):
+        if number in kept:
+            asset.asset_id = kept[number]
+            continue
+        longitude, latitude = middles[number]
+        text = f"{asset.class_name} {longitude:.5f} {latitude:.5f}"
+        digest, length = hashlib.sha256(text.encode()).hexdigest(), 8
+        while (name := f"{asset.class_name}-{digest[:length]}") in taken:
+            length += 1
+            if length > 60:
+                digest, length = hashlib.sha256(digest.encode()).hexdigest(), 8
+        asset.asset_id = name
+        taken.add(name)
+
+
+def _utc(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,242 @@
+"""`inventory build`: detections, positions and cameras of one or more drives to assets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
+from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
+from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
+from reg_yolo.inventory.drive.driving import DriveResult, DriveTask, run_drive
+from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
+from reg_yolo.inventory.network.matching import match_drives
+from reg_yolo.inventory.positions.fixes import Fixes
+from reg_yolo.inventory.positions.reading import read_positions
+from reg_yolo.inventory.positions.smoothing import Drift
+from reg_yolo.inventory.positions.trajectory import build_trajectory
+from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.timing import Start, check_overlap, find_start
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What is built from what.
+
+    Attributes:
+        detections: Detections files.
+        gnss: One positions file for all of them (then they are chapters of one drive), or one each.
+        cameras: None, one for all, or one a drive.
+        starts: When the drives' clocks were zero: none, or one a drive.
+        syncs: Times of single moments, for one drive.
+        time_base: Of starts and syncs without an offset.
+        hfov_deg: Horizontal field of view where no camera is given.
+        classes: YAML file of the classes' geometry.
+        min_probability: Assets less probable than this are left out and counted.
+        position_sigma_m: Deviation of the receivers' drift on each axis.
+        side_sigma_px: Deviation of a box's side where the detections do not state it.
+    """
+
+    detections: tuple[Path, ...]
+    gnss: tuple[Path, ...]
+    cameras: tuple[Path, ...] = ()
+    starts: tuple[str, ...] = ()
+    syncs: tuple[str, ...] = ()
+    time_base: str = "utc"
+    hfov_deg: float = DEFAULT_HFOV_DEG
+    classes: Path | None = None
+    min_probability: float = 0.4
+    position_sigma_m: float = 2.5
+    side_sigma_px: float = 2.0
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A built inventory.
+
+    Attributes:
+        projection: What the metres mean.
+        assets: In the order of class and place.
+        ways: Each drive's way in metres, shape (N, 2), in pieces.
+        notes: What the user should read, line by line.
+        counts: What was used and dropped.
+        digests: Of the weights that made the detections.
+        shapes: Geometry of the classes.
+    """
+
+    projection: LocalProjection
+    assets: list[Asset]
+    ways: list[list[FloatArray]]
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    digests: tuple[str, ...] = ()
+    shapes: dict[str, ClassShape] = field(default_factory=dict)
+
+
+def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _line: None) -> Inventory:
+    """Build an inventory.
+
+    Args:
+        options: What from.
+        say: Called with each line that the user should read.
+
+    Raises:
+        ConfigError: If options do not fit each other.
+        DataError: If a file is malformed, or nothing overlaps.
+    """
+    if not options.gnss:
+        raise DataError("no track: give the drive's positions with --gnss")
+    drives = _drives(options)
+    stated = read_shapes(options.classes) if options.classes else {}
+    fixes = [read_positions(path) for path in options.gnss]
+    projection = LocalProjection.around(
+        np.concatenate([some.longitude_deg for some in fixes]), np.concatenate([some.latitude_deg for some in fixes])
+    )
+    notes: list[str] = []
+    counts: dict[str, int] = {}
+
+    def tell(line: str) -> None:
+        notes.append(line)
+        say(line)
+
+    results: list[DriveResult] = []
+    digests: list[str] = []
+    names: set[str] = set()
+    for number, paths in enumerate(drives):
+        looks = read_drive(paths)
+        digests += [digest for digest in looks.digests if digest not in digests]
+        names |= set(looks.classes)
+        task = _task(options, number, looks, fixes[number], projection, stated, tell)
+        result = run_drive(task)
+        results.append(result)
+        for key, value in result.counts.items():
+            counts[key] = counts.get(key, 0) + value
+        tell(f"{task.name}: {_estimates(result)}")
+    sightings = [sighting for result in results for sighting in result.sightings]
+    if not sightings:
+        return Inventory(projection, [], [_pieces(result) for result in results], notes, counts, tuple(digests))
+    groups, shifted = match_drives([result.errors for result in results], sightings)
+    shapes = {name: shape_of(name, stated) for name in names}
+    everything = assemble(sightings, groups, shifted, projection, shapes)
+    assets = [asset for asset in everything if asset.probability >= options.min_probability]
+    counts["objects below the probability"] = len(everything) - len(assets)
+    assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
+    name_assets(assets, projection, {})
+    mark_supports(assets, shapes)
+    tell(
+        f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
+    )
+    return Inventory(projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes)
+
+
+def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:
+    """Files of each drive: one track makes all files chapters of one drive, several tracks make a drive of each."""
+    files, tracks = list(dict.fromkeys(options.detections)), options.gnss
+    if len(tracks) == 1:
+        drives = [tuple(files)]
+    elif len(tracks) == len(files):
+        drives = [(path,) for path in files]
+    else:
+        raise ConfigError(
+            f"--gnss: got {len(tracks)} tracks for {len(files)} detections files; give one for all (chapters of one "
+            "drive) or one each"
+        )
+    for what, given in (("--camera", options.cameras), ("--start", options.starts)):
+        if len(given) not in (0, 1, len(drives)) or (what == "--start" and len(given) == 1 < len(drives)):
+            raise ConfigError(f"{what}: got {len(given)} for {len(drives)} drives; give one each")
+    return drives
+
+
+def _task(
+    options: BuildOptions,
+    number: int,
+    looks: DriveLooks,
+    fixes: Fixes,
+    projection: LocalProjection,
+    stated: dict[str, ClassShape],
+    tell: Callable[[str], None],
+) -> DriveTask:
+    name = Path(looks.files[0]).name
+    if options.cameras:
+        path = options.cameras[number if len(options.cameras) > 1 else 0]
+        camera = read_camera(path, options.hfov_deg)
+        if (camera.width, camera.height) != (looks.width, looks.height):
+            raise ConfigError(
+                f"{path} is for frames of {camera.width}x{camera.height}, but those of {name} are "
+                f"{looks.width}x{looks.height}"
+            )
+    else:
+        camera = Camera.from_field_of_view(looks.width, looks.height, options.hfov_deg)
+        tell(f"{name}: no --camera; a horizontal field of view of {options.hfov_deg:g} degrees is assumed and refined")
+    for reason, count in fixes.dropped.items():
+        tell(f"{fixes.source}: {count} fixes dropped: {reason}")
+    if fixes.names:
+        fixes, looks, start = _by_names(fixes, looks)
+    else:
+        start = find_start(
+            looks.sources[0], (options.starts or (None,) * (number + 1))[number], options.syncs, options.time_base
+        )
+    tell(f"{name}: time from {start.source}")
+    trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))
+    times = start.times(looks.time_s)
+    check_overlap(times, trajectory.start_s, trajectory.end_s, name)
+    shapes = tuple(shape_of(class_name, stated) for class_name in looks.classes)
+    return DriveTask(number, name, looks, times, trajectory, camera, shapes, start.sigma_s, options.side_sigma_px)
+
+
+def _by_names(fixes: Fixes, looks: DriveLooks) -> tuple[Fixes, DriveLooks, Start]:
+    """Give images the positions that are listed under their names, on a clock of 10 m/s where the list has no times."""
+    from dataclasses import replace
+
+    time_s = fixes.time_s
+    if not np.isfinite(time_s).all():
+        scale = np.array([np.cos(np.radians(fixes.latitude_deg.mean())), 1.0]) * 111_320.0
+        steps = np.diff(np.stack([fixes.longitude_deg, fixes.latitude_deg], 1), axis=0) * scale
+        time_s = np.concatenate(([0.0], np.cumsum(np.maximum(np.linalg.norm(steps, axis=1), 1e-3) / 10.0)))
+    place = {Path(name).name: time for name, time in zip(fixes.names, time_s.tolist(), strict=True)}
+    times = np.array([place.get(Path(source).name, float("nan")) for source in looks.sources])
+    if not np.isfinite(times).any():
+        raise DataError(
+            f"{fixes.source} names no image of {looks.files[0]}; its first is {Path(looks.sources[0]).name}"
+        )
+    ordered = replace(fixes, time_s=time_s, names=())
+    return ordered, replace(looks, time_s=times), Start(0.0, 1e-3, f"the file names in {fixes.source}")
+
+
+def _estimates(result: DriveResult) -> str:
+    camera = result.camera
+    if "focal_px" not in camera:
+        return "nothing to refine the camera by"
+    known = camera["clock_sigma_s"] < 0.08
+    clock = (
+        f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
+    )
+    angles = f"yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees"
+    return f"focal {camera['focal_px']:.0f} px, {angles}, {clock}"
+
+
+def _pieces(result: DriveResult) -> list[FloatArray]:
+    """The way of a drive, cut where its positions have a hole."""
+    rows = result.frames
+    points = result.poses.position_m[rows]
+    if not len(rows):
+        return []
+    far = np.flatnonzero(np.linalg.norm(np.diff(points, axis=0), axis=1) > 200) + 1
+    return [piece for piece in np.split(points, far) if len(piece) > 1]
+
+
+def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return detections files: those named, and those of folders in the order of their names."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: no detections file (*.jsonl)")
+    return tuple(found)

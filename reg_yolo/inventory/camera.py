@@ -1,0 +1,139 @@
+"""A camera's calibration in `camera.yaml`, and pixels turned into rays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from reg_yolo.errors import ConfigError
+
+FloatArray = NDArray[np.float64]
+
+DEFAULT_HFOV_DEG = 70.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How a camera sees and sits; only its size must be known.
+
+    Attributes:
+        width, height: Size of the frames in pixels.
+        focal_px: Focal length in pixels.
+        cx, cy: Principal point in pixels from the upper left corner; None for the middle.
+        distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
+        height_m: Height of the lens above the road.
+        pitch_deg: Positive looks up, against the road's grade.
+        roll_deg: Positive leans to the right.
+        yaw_deg: Positive looks to the right of the way travelled.
+        lever_arm_m: Lens minus antenna: right, forward, up.
+        readout_s: Time from a frame's first to its last row.
+        focal_sigma: Standard deviation of the focal length as a share of it.
+        yaw_sigma_deg, pitch_sigma_deg: Standard deviations of the mount's angles.
+    """
+
+    width: int
+    height: int
+    focal_px: float
+    cx: float | None = None
+    cy: float | None = None
+    distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    height_m: float = 1.6
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    yaw_deg: float = 0.0
+    lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    readout_s: float = 0.0
+    focal_sigma: float = 0.004
+    yaw_sigma_deg: float = 1.5
+    pitch_sigma_deg: float = 1.0
+
+    @classmethod
+    def from_field_of_view(cls, width: int, height: int, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
+        """Return a camera known by its horizontal field of view alone; the drive refines it."""
+        focal = width / 2 / math.tan(math.radians(hfov_deg) / 2)
+        return cls(width, height, focal, focal_sigma=0.05, yaw_sigma_deg=3.0, pitch_sigma_deg=3.0)
+
+    def with_focal(self, focal_px: float) -> Camera:
+        """Return the same camera with another focal length."""
+        return replace(self, focal_px=focal_px)
+
+    def normalized(self, pixels: FloatArray) -> FloatArray:
+        """Return tangents to the right and downwards, shape (N, 2), of pixels (N, 2).
+
+        They are those of a level camera in the same place: distortion, roll and pitch are taken out.
+        """
+        centre = np.array(
+            [self.width / 2 if self.cx is None else self.cx, self.height / 2 if self.cy is None else self.cy]
+        )
+        if any(self.distortion):
+            import cv2
+
+            matrix = np.array([[self.focal_px, 0, centre[0]], [0, self.focal_px, centre[1]], [0, 0, 1.0]])
+            points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+            plain = cv2.undistortPoints(points, matrix, np.array(self.distortion), criteria=criteria).reshape(-1, 2)
+        else:
+            plain = (np.asarray(pixels, np.float64) - centre) / self.focal_px
+        roll = math.radians(self.roll_deg)
+        # Camera axes lean by the roll: right = right0 cos + down0 sin, down = down0 cos - right0 sin.
+        right = plain[:, 0] * math.cos(roll) - plain[:, 1] * math.sin(roll)
+        down = plain[:, 0] * math.sin(roll) + plain[:, 1] * math.cos(roll)
+        pitch = math.radians(self.pitch_deg)
+        forward = math.cos(pitch) + down * math.sin(pitch)
+        return np.stack([right / forward, (down * math.cos(pitch) - math.sin(pitch)) / forward], axis=-1)
+
+
+def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
+    """Read camera.yaml; only `width` and `height` must be there.
+
+    Raises:
+        ConfigError: If it cannot be read, has an unknown key or a value out of range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys such as width, height and focal_px")
+    known = {entry.name for entry in fields(Camera)}
+    unknown = sorted(set(map(str, content)) - known)
+    if unknown:
+        raise ConfigError(f"{path}: unknown key {unknown[0]!r}; expected {', '.join(sorted(known))}")
+    values = {key: _value(path, key, value) for key, value in content.items()}
+    for key in ("width", "height"):
+        if not isinstance(values.get(key), (int, float)) or values[key] < 1:
+            raise ConfigError(f"{path}: {key} must be a number of pixels, got {content.get(key)!r}")
+        values[key] = int(values[key])
+    plain = Camera.from_field_of_view(values["width"], values["height"], hfov_deg)
+    if "focal_px" in values:
+        plain = replace(plain, focal_sigma=0.004, yaw_sigma_deg=1.5 if "yaw_deg" in values else 3.0)
+        plain = replace(plain, pitch_sigma_deg=1.0 if "pitch_deg" in values else 3.0)
+    camera = replace(plain, **values)
+    if not (math.isfinite(camera.focal_px) and camera.focal_px > 0):
+        raise ConfigError(f"{path}: focal_px must be above 0, got {camera.focal_px}")
+    if not 0.3 <= camera.height_m <= 6:
+        raise ConfigError(f"{path}: height_m must be from 0.3 to 6 metres above the road, got {camera.height_m}")
+    return camera
+
+
+def _value(path: Path, key: str, value: Any) -> Any:
+    lengths = {"distortion": 5, "lever_arm_m": 3}
+    if key in lengths:
+        if not isinstance(value, list) or not all(_is_number(entry) for entry in value) or len(value) > lengths[key]:
+            raise ConfigError(f"{path}: {key} must be a list of up to {lengths[key]} numbers, got {value!r}")
+        return tuple(float(entry) for entry in value) + (0.0,) * (lengths[key] - len(value))
+    if not _is_number(value):
+        raise ConfigError(f"{path}: {key} must be a number, got {value!r}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,239 @@
+"""A drive from its detections, positions and camera to sightings."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.inventory.camera import Camera
+from reg_yolo.inventory.classes import LINE, ClassShape
+from reg_yolo.inventory.drive.looks import DriveLooks
+from reg_yolo.inventory.drive.rays import Rays, build_rays
+from reg_yolo.inventory.existence import pass_features, rivals
+from reg_yolo.inventory.network.shifts import DriveErrors
+from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.positions.trajectory import Poses, Trajectory
+from reg_yolo.inventory.solve.lines import LineFinder
+from reg_yolo.inventory.solve.passes import PassObjects, PassOptions, solve_pass
+from reg_yolo.inventory.solve.problem import CLOCK, FOCAL, LOWER, PITCH, UPPER, WIDTH, YAW, Priors, Views
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_MOVED_M = 0.2
+_OWN_YAW = math.radians(0.25)
+_SCALE_SIGMA = 0.012
+"""Share by which distances are unsure because the smoothed way is a little too long or too short."""
+_SLACK_M = 0.12
+
+
+@dataclass(frozen=True)
+class DriveTask:
+    """One drive to be worked through.
+
+    Attributes:
+        number: Its place among the drives.
+        name: What it is called in messages and provenance.
+        looks: Its detections.
+        time_s: POSIX time of each frame, NaN where unknown.
+        trajectory: Its positions.
+        camera: Its calibration.
+        shapes: Geometry of each class.
+        clock_sigma_s: How unsure the frames' times are against the positions'.
+        side_sigma_px: Deviation of a box's side where it is not stated.
+    """
+
+    number: int
+    name: str
+    looks: DriveLooks
+    time_s: FloatArray
+    trajectory: Trajectory
+    camera: Camera
+    shapes: tuple[ClassShape, ...]
+    clock_sigma_s: float = 0.1
+    side_sigma_px: float = 2.0
+
+
+@dataclass(frozen=True)
+class DriveResult:
+    """What came of a drive.
+
+    Attributes:
+        sightings: Its objects.
+        errors: What is known of its errors.
+        camera: Estimated yaw and pitch (degrees), focal factor, clock (s), and their deviations.
+        counts: What was used and what was dropped, and why.
+        poses: The vehicle at every frame.
+        frames: Rows of the frames that were used.
+    """
+
+    sightings: list[Sighting]
+    errors: DriveErrors
+    camera: dict[str, float]
+    counts: dict[str, int]
+    poses: Poses
+    frames: IntArray
+
+
+def run_drive(task: DriveTask) -> DriveResult:
+    """Find what stands along a drive."""
+    poses = task.trajectory.at(task.time_s)
+    views = _views(task, poses)
+    counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
+    frames = _used_frames(task, poses, counts)
+    rays = build_rays(task.looks, task.camera)
+    is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
+    used = np.zeros(task.looks.frames, np.bool_)
+    used[frames] = True
+    counts["looks without a position"] = int((~poses.located[rays.frame]).sum())
+    options = PassOptions(
+        task.shapes,
+        Priors(
+            yaw=math.radians(task.camera.yaw_sigma_deg),
+            pitch=math.radians(task.camera.pitch_sigma_deg),
+            focal=task.camera.focal_sigma,
+            clock_s=task.clock_sigma_s,
+        ),
+        task.side_sigma_px / task.camera.focal_px,
+    )
+    points = np.flatnonzero(~is_line & used[rays.frame])
+    own = rays.take(points)
+    objects = solve_pass(own, views, task.time_s, frames, options)
+    close = rivals(own, objects)
+    usual = float(np.median(task.looks.confidence)) if len(task.looks) else 0.0
+    sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
+    camera = _camera_estimate(task, objects)
+    lines = rays.take(np.flatnonzero(is_line & used[rays.frame]))
+    if len(lines):
+        finder = LineFinder(task, lines, views, poses, frames, objects.solved)
+        sightings += finder.sightings()
+    errors = DriveErrors(
+        task.trajectory.start_s,
+        task.trajectory.end_s,
+        task.trajectory.drift.sigma_m,
+        task.trajectory.drift.correlation_s,
+        camera["clock_s"],
+        camera["clock_sigma_s"],
+    )
+    return DriveResult(sightings, errors, camera, dict(counts), poses, frames)
+
+
+def _views(task: DriveTask, poses: Poses) -> Views:
+    order = np.argsort(task.time_s)
+    heading = poses.heading_rad + math.radians(task.camera.yaw_deg)
+    rate = np.zeros(len(heading))
+    known = order[np.isfinite(heading[order]) & np.isfinite(task.time_s[order])]
+    if len(known) > 2:
+        time_s = task.time_s[known]
+        distinct = np.concatenate(([True], np.diff(time_s) > 0))
+        turned = np.gradient(np.unwrap(heading[known][distinct]), time_s[distinct])
+        rate[known[distinct]] = turned
+    speed = np.maximum(np.linalg.norm(poses.velocity_mps, axis=1), 2.0)
+    open_heading = np.hypot(poses.velocity_sigma_mps / speed, _OWN_YAW)
+    lever = task.camera.lever_arm_m
+    sin, cos = np.sin(poses.heading_rad), np.cos(poses.heading_rad)
+    offset = np.stack([lever[0] * cos + lever[1] * sin, -lever[0] * sin + lever[1] * cos], 1)
+    track = np.where(np.isfinite(poses.track_m), poses.track_m, 0.0)
+    return Views(poses.position_m + offset, heading, rate, poses.velocity_mps, track, open_heading)
+
+
+def _used_frames(task: DriveTask, poses: Poses, counts: Counter[str]) -> IntArray:
+    """Rows of located frames in the order of time, without those that the vehicle stood still for."""
+    located = np.flatnonzero(poses.located)
+    counts["frames without a position"] = task.looks.frames - len(located)
+    order = located[np.argsort(task.time_s[located], kind="stable")]
+    kept, last = [], -math.inf
+    for row in order:
+        if poses.track_m[row] - last >= _MOVED_M:
+            kept.append(row)
+            last = poses.track_m[row]
+    counts["frames standing still"] = len(order) - len(kept)
+    return np.array(kept, np.int64)
+
+
+def _sighting(
+    task: DriveTask,
+    rays: Rays,
+    objects: PassObjects,
+    n: int,
+    views: Views,
+    poses: Poses,
+    frames: IntArray,
+    rival: float,
+    usual: float,
+) -> Sighting:
+    rows = objects.rows[n]
+    seen_in = rays.frame[rows]
+    values = objects.values[n]
+    distance = np.linalg.norm(values[:2] - views.position_m[seen_in], axis=1)
+    nearest = int(seen_in[distance.argmin()])
+    away = values[:2] - views.position_m[nearest]
+    # Distances go with the length of the way between the looks, which the smoothed way knows to a percent or so.
+    typical = float(np.median(distance))
+    ray = away / max(float(np.hypot(*away)), 1e-6)
+    covariance = objects.covariance[n] + np.outer(ray, ray) * (_SCALE_SIGMA * typical) ** 2 + np.eye(2) * _SLACK_M**2
+    votes = {task.looks.classes[c]: float(v) for c, v in enumerate(objects.votes[n]) if v > 0}
+    shape = task.shapes[int(objects.votes[n].argmax())]
+    best = _best_frame(task.looks, rays, rows)
+    return Sighting(
+        task.number,
+        float(task.time_s[nearest]),
+        values[:2].copy(),
+        covariance,
+        poses.velocity_mps[nearest].copy(),
+        votes,
+        shape.is_sign,
+        float(max(values[UPPER] - values[LOWER], 0.0)),
+        float(abs(values[WIDTH])),
+        float(values[LOWER] + task.camera.height_m),
+        float(task.time_s[seen_in].min()),
+        float(task.time_s[seen_in].max()),
+        len(np.unique(seen_in)),
+        pass_features(rays, rows, objects, n, views, frames, distance, float(rival), usual),
+        details={
+            "source": task.looks.sources[int(rays.frame[best])],
+            "frame": int(task.looks.frame[rays.frame[best]]),
+            "row": int(rays.frame[best]),
+            "xyxy": task.looks.xyxy[rays.look[best]].tolist(),
+            "camera_m": views.position_m[rays.frame[best]].tolist(),
+            "track_m": float(views.track_m[nearest]),
+            "method": "rays" if len(rows) > 1 else "one look",
+        },
+    )
+
+
+def _best_frame(looks: DriveLooks, rays: Rays, rows: IntArray) -> int:
+    """Row of the ray that shows the object largest, whole and surely."""
+    boxes = looks.xyxy[rays.look[rows]]
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    whole = rays.seen[rows].all(axis=1)
+    return int(rows[np.argmax(area * looks.confidence[rays.look[rows]] * np.where(whole, 1.0, 0.2))])
+
+
+def _camera_estimate(task: DriveTask, objects: PassObjects) -> dict[str, float]:
+    if objects.solved is None:
+        return {"clock_s": 0.0, "clock_sigma_s": task.clock_sigma_s}
+    values, sigma = objects.solved.camera, objects.solved.camera_sigma
+    # Unmodelled bends of the way weigh on the clock: a fit that claims more than it can know is not believed.
+    clock_sigma = max(float(sigma[CLOCK]) * 4.0, 0.1)
+    share = task.clock_sigma_s**2 / (task.clock_sigma_s**2 + clock_sigma**2)
+    return {
+        "yaw_deg": task.camera.yaw_deg + math.degrees(values[YAW]),
+        "yaw_sigma_deg": math.degrees(sigma[YAW]),
+        "pitch_deg": task.camera.pitch_deg + math.degrees(values[PITCH]),
+        "pitch_sigma_deg": math.degrees(sigma[PITCH]),
+        "focal_px": task.camera.focal_px * (1 + float(values[FOCAL])),
+        "focal_sigma_px": task.camera.focal_px * float(sigma[FOCAL]),
+        "clock_s": float(values[CLOCK]) * share,
+        "clock_sigma_s": math.sqrt(share) * clock_sigma,
+        "side_sigma_px": task.side_sigma_px * objects.solved.noise,
+    }
+
+
+def with_camera(task: DriveTask, camera: Camera) -> DriveTask:
+    """Return the same drive seen by another calibration."""
+    return replace(task, camera=camera)

@@ -1,0 +1,169 @@
+"""A drive's detections as columns: frames, and the looks at objects in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.detections.files import read_detections
+from reg_yolo.errors import DataError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DriveLooks:
+    """All frames of a drive and all boxes in them.
+
+    Attributes:
+        classes: Class names in the order of their indices.
+        width, height: Size of the frames in pixels.
+        sources: File of each frame, shape (F,).
+        frame: Index of each frame in its file, shape (F,).
+        time_s: Time of each frame on the video's clock, shape (F,); NaN for images.
+        of_frame: Row of the frame that each look belongs to, shape (M,), not falling.
+        class_id, track: Shape (M,); a track of -1 is none.
+        confidence: Shape (M,).
+        xyxy: Shape (M, 4) in pixels.
+        sigma: Shape (M, 4), stated deviation of each side in pixels; NaN where not stated.
+        digests: SHA-256 of the weights that made the files.
+        holes: How many stretches without sound frames the sources have.
+        files: The detections files.
+    """
+
+    classes: tuple[str, ...]
+    width: int
+    height: int
+    sources: tuple[str, ...]
+    frame: IntArray
+    time_s: FloatArray
+    of_frame: IntArray
+    class_id: IntArray
+    track: IntArray
+    confidence: FloatArray
+    xyxy: FloatArray
+    sigma: FloatArray
+    digests: tuple[str, ...]
+    holes: int
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.frame)
+
+
+@dataclass
+class _Columns:
+    sources: list[str] = field(default_factory=list)
+    frame: list[int] = field(default_factory=list)
+    time_s: list[float] = field(default_factory=list)
+    of_frame: list[int] = field(default_factory=list)
+    class_id: list[int] = field(default_factory=list)
+    track: list[int] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    xyxy: list[Sequence[float]] = field(default_factory=list)
+    sigma: list[Sequence[float]] = field(default_factory=list)
+    seen: set[tuple[str, int]] = field(default_factory=set)
+
+
+_NO_SIGMA = (float("nan"),) * 4
+
+
+def read_drive(paths: Sequence[Path]) -> DriveLooks:
+    """Read the detections files of one drive, chapters in their order.
+
+    A frame that was given before (a file named twice) is left out.
+
+    Raises:
+        DataError: If a file is malformed, the frames' sizes differ, or no frame is found.
+    """
+    columns = _Columns()
+    classes: list[str] = []
+    size: tuple[int, int] | None = None
+    digests: list[str] = []
+    holes, offset, track_offset = 0, 0.0, 0
+    for path in paths:
+        reader = read_detections(path, tolerate_cut=True)
+        header = reader.header
+        classes += [name for name in header.classes if name not in classes]
+        class_ids = {name: classes.index(name) for name in header.classes}
+        if header.weights_sha256 not in digests:
+            digests.append(header.weights_sha256)
+        latest, highest = None, -1
+        for frame, record in reader.with_records():
+            if size is None:
+                size = (frame.width, frame.height)
+            elif size != (frame.width, frame.height):
+                raise DataError(
+                    f"{path}: frame {frame.frame} of {frame.source} is {frame.width}x{frame.height}, but the drive's "
+                    f"first is {size[0]}x{size[1]}; one camera per drive"
+                )
+            key = (frame.source, frame.frame)
+            if key in columns.seen:
+                continue
+            columns.seen.add(key)
+            if frame.time_s is not None:
+                latest = frame.time_s
+            row = len(columns.frame)
+            columns.sources.append(frame.source)
+            columns.frame.append(frame.frame)
+            columns.time_s.append(float("nan") if frame.time_s is None else frame.time_s + offset)
+            for found, stored in zip(frame.detections, record["detections"], strict=True):
+                columns.of_frame.append(row)
+                columns.class_id.append(class_ids[found.class_name])
+                columns.track.append(-1 if found.track is None else found.track + track_offset)
+                columns.confidence.append(found.confidence)
+                columns.xyxy.append(found.box_xyxy)
+                columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
+                highest = max(highest, -1 if found.track is None else found.track)
+        holes += len(reader.holes)
+        if latest is not None:
+            offset += latest + 1 / (header.fps or 25.0)
+        track_offset += highest + 1
+    if size is None:
+        raise DataError(f"{', '.join(map(str, paths))}: no frame in it")
+    return _finished(columns, classes, size, digests, holes, paths)
+
+
+def _finished(
+    columns: _Columns,
+    classes: list[str],
+    size: tuple[int, int],
+    digests: list[str],
+    holes: int,
+    paths: Sequence[Path],
+) -> DriveLooks:
+    return DriveLooks(
+        tuple(classes),
+        *size,
+        tuple(columns.sources),
+        np.array(columns.frame, np.int64),
+        np.array(columns.time_s, np.float64),
+        np.array(columns.of_frame, np.int64),
+        np.array(columns.class_id, np.int64),
+        np.array(columns.track, np.int64),
+        np.array(columns.confidence, np.float64),
+        np.array(columns.xyxy, np.float64).reshape(-1, 4),
+        np.array(columns.sigma, np.float64).reshape(-1, 4),
+        tuple(digests),
+        holes,
+        tuple(str(path) for path in paths),
+    )
+
+
+def _row(path: Path, record: dict[str, object], key: str, length: int, missing: tuple[float, ...]) -> Sequence[float]:
+    value = record.get(key)
+    if value is None:
+        return missing
+    if not isinstance(value, list) or len(value) != length or not all(isinstance(v, (int, float)) for v in value):
+        raise DataError(f"{path}: {key} must be a list of {length} numbers, got {value!r}")
+    return value

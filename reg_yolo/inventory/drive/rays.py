@@ -1,0 +1,118 @@
+"""Boxes as bundles of rays: the tangents of their four sides, and which sides are really the object's."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.inventory.camera import Camera
+from reg_yolo.inventory.drive.looks import DriveLooks
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_BORDER_SHARE = 0.0125
+"""Of the frame's width: a side this near to the border may be the border's, as boxes are never exact."""
+_SAME_BOX_IOU = 0.7
+
+
+@dataclass(frozen=True)
+class Rays:
+    """What a drive saw, one row an object in a frame, in the order of the frames.
+
+    Attributes:
+        frame: Row of its frame, shape (M,).
+        sides: Tangents to the right of the left and right side, and downwards of the top and bottom: shape (M, 4), in
+            the order left, top, right, bottom.
+        seen: Whether a side is the object's and not the frame's border, shape (M, 4).
+        sigma: Deviation of each side as a tangent, shape (M, 4); NaN where it was not stated.
+        track: Tracker's identity or -1, shape (M,).
+        look: Row of the look that gave the box, shape (M,).
+        votes: Confidence by class, shape (M, C): boxes of two classes on one object are one row.
+    """
+
+    frame: IntArray
+    sides: FloatArray
+    seen: NDArray[np.bool_]
+    sigma: FloatArray
+    track: IntArray
+    look: IntArray
+    votes: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: IntArray | NDArray[np.bool_]) -> Rays:
+        """Return the chosen rows."""
+        return Rays(
+            self.frame[rows],
+            self.sides[rows],
+            self.seen[rows],
+            self.sigma[rows],
+            self.track[rows],
+            self.look[rows],
+            self.votes[rows],
+        )
+
+
+def build_rays(looks: DriveLooks, camera: Camera) -> Rays:
+    """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one."""
+    leader = _leaders(looks)
+    rows = np.flatnonzero(leader == np.arange(len(looks)))
+    votes = np.zeros((len(looks), len(looks.classes)))
+    np.maximum.at(votes, (leader, looks.class_id), looks.confidence)
+    boxes = looks.xyxy[rows]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    # A side's tangent is taken at the middle of the side: with distortion and roll it depends on both.
+    points = [
+        np.stack([boxes[:, 0], middle[:, 1]], 1),
+        np.stack([middle[:, 0], boxes[:, 1]], 1),
+        np.stack([boxes[:, 2], middle[:, 1]], 1),
+        np.stack([middle[:, 0], boxes[:, 3]], 1),
+    ]
+    sides = np.stack([camera.normalized(point)[:, k % 2] for k, point in enumerate(points)], 1)
+    limits = np.array([looks.width, looks.height])
+    margin = max(2.0, _BORDER_SHARE * looks.width)
+    seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)
+    return Rays(
+        looks.of_frame[rows],
+        sides,
+        seen,
+        looks.sigma[rows] / camera.focal_px,
+        looks.track[rows],
+        rows,
+        votes[rows],
+    )
+
+
+def _leaders(looks: DriveLooks) -> IntArray:
+    """For each look the row of the most confident look that covers the same object in its frame."""
+    leader = np.arange(len(looks))
+    starts = np.searchsorted(looks.of_frame, np.arange(looks.frames + 1))
+    for start, end in itertools.pairwise(starts):
+        if end - start < 2:
+            continue
+        boxes = looks.xyxy[start:end]
+        overlap = iou(boxes, boxes)
+        order = np.argsort(-looks.confidence[start:end], kind="stable")
+        taken = np.zeros(end - start, np.bool_)
+        for k in order:
+            if taken[k]:
+                continue
+            same = np.flatnonzero((overlap[k] > _SAME_BOX_IOU) & ~taken)
+            taken[same] = True
+            leader[start + same] = start + k
+    return leader
+
+
+def iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of boxes xyxy, shapes (N, 4) and (K, 4): shape (N, K)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=-1)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - common
+    return np.asarray(common / np.maximum(union, 1e-9))

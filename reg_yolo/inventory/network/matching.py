@@ -1,0 +1,121 @@
+"""Which sightings of different passes are one object: one to one, with the passes' errors fitted in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from reg_yolo.inventory.network.shifts import DriveErrors, Shifted, fit_drives
+from reg_yolo.inventory.network.sightings import Sighting
+
+FloatArray = NDArray[np.float64]
+
+_REACH_M = (12.0, 9.0, 7.0)
+_WIDE_M = 12.0
+"""What is wider than this spans the road; its distance is known less well, and it has no neighbour near."""
+_FRONT = math.cos(math.radians(80))
+
+
+def match_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting]) -> tuple[list[list[int]], Shifted]:
+    """Group the sightings of all drives into objects, and fit the drives to each other.
+
+    A first matching within wide bounds shows how far the drives are apart; two more, after fitting, are narrower.
+
+    Args:
+        drives: What is known of each drive's errors.
+        sightings: Of all drives, numbered by drive.
+    """
+    groups: list[list[int]] = [[n] for n in range(len(sightings))]
+    shifted = fit_drives(drives, sightings, groups)
+    if len(drives) < 2:
+        return groups, shifted
+    for reach in _REACH_M:
+        places = np.array([sighting.place_m for sighting in sightings]) + shifted.moved_m
+        groups = _grouped(sightings, places, reach)
+        shifted = fit_drives(drives, sightings, groups)
+    return groups, shifted
+
+
+def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) -> list[list[int]]:
+    """Add drive by drive to the objects found so far."""
+    groups: list[list[int]] = []
+    by_drive: dict[int, list[int]] = {}
+    for number, sighting in enumerate(sightings):
+        by_drive.setdefault(sighting.drive, []).append(number)
+    for members in by_drive.values():
+        if not groups:
+            groups = [[n] for n in members]
+            continue
+        middles = np.array([places[group].mean(axis=0) for group in groups])
+        near = cKDTree(middles).query_ball_point(places[members], 2.5 * reach)
+        costs = {}
+        for row, candidates in enumerate(near):
+            for column in candidates:
+                cost = _cost(sightings, places, members[row], groups[column], reach)
+                if cost is not None:
+                    costs[row, column] = cost
+        taken = _one_to_one(costs, len(members), len(groups), reach)
+        for row, number in enumerate(members):
+            if row in taken:
+                groups[taken[row]].append(number)
+            else:
+                groups.append([number])
+    return groups
+
+
+def _cost(
+    sightings: Sequence[Sighting], places: FloatArray, number: int, group: list[int], reach: float
+) -> float | None:
+    new, old = sightings[number], sightings[group[0]]
+    names = set(new.votes) | set(old.votes)
+    dot = sum(new.votes.get(name, 0) * old.votes.get(name, 0) for name in names)
+    norms = [math.sqrt(sum(value**2 for value in one.votes.values())) for one in (new, old)]
+    alike = dot / max(norms[0] * norms[1], 1e-9)
+    if alike < 0.3:
+        return None
+    if new.is_sign or old.is_sign:
+        ways = [one.velocity_mps / max(float(np.hypot(*one.velocity_mps)), 1e-6) for one in (new, old)]
+        if float(ways[0] @ ways[1]) < _FRONT:
+            return None
+    ratio = abs(math.log(max(new.height_m, 0.05) / max(old.height_m, 0.05)))
+    if ratio > 0.9:
+        return None
+    apart = places[number] - places[group].mean(axis=0)
+    spread = new.covariance + old.covariance + np.eye(2) * (reach / 3) ** 2
+    distance = math.sqrt(float(apart @ np.linalg.solve(spread, apart)))
+    limit = reach * (2.5 if min(new.width_m, old.width_m) > _WIDE_M else 1.0)
+    if float(np.hypot(*apart)) > limit or distance > 3.0:
+        return None
+    # In deviations rather than metres, so that two unsure ones may be further apart; in all less than `reach`.
+    return reach * distance / 3.5 + 2.0 * ratio + 2.0 * (1 - alike)
+
+
+def _one_to_one(costs: dict[tuple[int, int], float], rows: int, columns: int, unmatched: float) -> dict[int, int]:
+    """Return the cheapest one-to-one matching, cluster by cluster; leaving a row alone costs `unmatched`."""
+    if not costs:
+        return {}
+    pairs = np.array(list(costs))
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], rows + pairs[:, 1])), shape=(rows + columns,) * 2)
+    _, label = connected_components(graph, directed=False)
+    clusters: dict[int, list[tuple[int, int]]] = {}
+    for row, column in costs:
+        clusters.setdefault(int(label[row]), []).append((row, column))
+    taken = {}
+    for some in clusters.values():
+        own_rows = sorted({row for row, _ in some})
+        own_columns = sorted({column for _, column in some})
+        matrix = np.full((len(own_rows), len(own_columns) + len(own_rows)), 1e6)
+        matrix[:, len(own_columns) :] = unmatched
+        for row, column in some:
+            matrix[own_rows.index(row), own_columns.index(column)] = costs[row, column]
+        for i, j in zip(*linear_sum_assignment(matrix), strict=True):
+            if j < len(own_columns) and matrix[i, j] < 1e6:
+                taken[own_rows[i]] = own_columns[j]
+    return taken

@@ -1,0 +1,175 @@
+"""How far each drive's way is off, along its time: solved jointly with the objects that several drives saw.
+
+A receiver's error drifts (first-order Gauss-Markov, as its smoother assumes), and a clock's offset moves everything
+along the way. What two drives saw of one object differs by the difference of their errors; so objects that are seen
+twice tie the drives together, and their neighbours gain as well. All of it is linear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.linalg import splu
+
+from reg_yolo.inventory.network.sightings import Sighting
+
+FloatArray = NDArray[np.float64]
+
+_KNOT_S = 6.0
+_BATCH = 400
+_DENSE = 3000
+
+
+@dataclass(frozen=True)
+class DriveErrors:
+    """What is known of a drive's errors before drives are compared.
+
+    Attributes:
+        start_s, end_s: POSIX times between which it has positions.
+        sigma_m, correlation_s: Of the receiver's drift on each axis.
+        clock_s, clock_sigma_s: Estimated offset of its clock, and its deviation.
+    """
+
+    start_s: float
+    end_s: float
+    sigma_m: float
+    correlation_s: float
+    clock_s: float
+    clock_sigma_s: float
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Objects after the drives were fitted to each other.
+
+    Attributes:
+        places_m: Shape (A, 2).
+        covariances: Shape (A, 2, 2), everything included.
+        moved_m: What each sighting is moved by, shape (S, 2).
+        clocks_s: By drive.
+        clock_sigmas_s: By drive.
+    """
+
+    places_m: FloatArray
+    covariances: FloatArray
+    moved_m: FloatArray
+    clocks_s: FloatArray
+    clock_sigmas_s: FloatArray
+
+
+def fit_drives(
+    drives: Sequence[DriveErrors], sightings: Sequence[Sighting], groups: Sequence[Sequence[int]]
+) -> Shifted:
+    """Solve the drives' errors and the objects' places.
+
+    Args:
+        drives: What is known of each.
+        sightings: All of them.
+        groups: Sightings of each object.
+    """
+    layout = _Layout(drives)
+    count = len(groups)
+    owner = np.empty(len(sightings), np.int64)
+    for number, members in enumerate(groups):
+        owner[list(members)] = number
+    inverses = np.linalg.inv(np.array([sighting.covariance for sighting in sightings]))
+    places = np.array([sighting.place_m for sighting in sightings])
+    errors = _error_design(layout, sightings)
+    own = np.zeros((count, 2, 2))
+    np.add.at(own, owner, inverses)
+    spread = np.linalg.inv(own)
+    weighted = sparse.block_diag(list(inverses), format="csr") @ errors
+    gather = sparse.csr_matrix(
+        (np.ones(2 * len(sightings)), (_pairs(owner), np.arange(2 * len(sightings)))),
+        shape=(2 * count, 2 * len(sightings)),
+    )
+    mixed = sparse.csr_matrix(gather @ weighted)
+    weights = sparse.csr_matrix(sparse.block_diag(list(spread), format="csr") @ mixed)
+    pulled = np.zeros((count, 2))
+    np.add.at(pulled, owner, np.einsum("nij,nj->ni", inverses, places))
+    alone = np.einsum("nij,nj->ni", spread, pulled)
+    prior, mean = layout.prior(drives)
+    factor = _Factor(errors.T @ weighted - mixed.T @ weights + prior)
+    solved = factor.solve(weighted.T @ places.ravel() - mixed.T @ alone.ravel() + prior @ mean)
+    covariances = spread.copy()
+    for start in range(0, count, _BATCH):
+        chosen = np.arange(start, min(start + _BATCH, count))
+        some = weights[_pairs(chosen)]
+        product = some @ factor.solve(some.T.toarray())
+        at = 2 * np.arange(len(chosen))
+        for i in range(2):
+            for j in range(2):
+                covariances[chosen, i, j] += product[at + i, at + j]
+    unit = np.zeros((layout.size, len(drives)))
+    unit[layout.clocks, np.arange(len(drives))] = 1.0
+    clock_sigmas = np.sqrt(np.diag(factor.solve(unit)[layout.clocks]))
+    moved = -(errors @ solved).reshape(-1, 2)
+    return Shifted(
+        alone - (weights @ solved).reshape(-1, 2), np.asarray(covariances), moved, solved[layout.clocks], clock_sigmas
+    )
+
+
+def _pairs(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Columns or rows of both axes of some things."""
+    return np.asarray((2 * rows[:, None] + np.arange(2)).ravel())
+
+
+class _Factor:
+    """A symmetric positive definite matrix, factored: dense where that is small."""
+
+    def __init__(self, matrix: sparse.spmatrix) -> None:
+        self._dense = cho_factor(matrix.toarray()) if matrix.shape[0] <= _DENSE else None
+        self._sparse = None if self._dense is not None else splu(sparse.csc_matrix(matrix))
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        if self._dense is not None:
+            return np.asarray(cho_solve(self._dense, right))
+        assert self._sparse is not None
+        return np.asarray(self._sparse.solve(right))
+
+
+class _Layout:
+    """Columns of the drives' unknowns: two axes at every knot, and a clock."""
+
+    def __init__(self, drives: Sequence[DriveErrors]) -> None:
+        self.knots = [max(2, math.ceil((drive.end_s - drive.start_s) / _KNOT_S) + 1) for drive in drives]
+        sizes = [2 * knots + 1 for knots in self.knots]
+        self.first = np.concatenate(([0], np.cumsum(sizes)))[:-1]
+        self.size = int(sum(sizes))
+        self.clocks = self.first + np.array(sizes) - 1
+        self.starts = np.array([drive.start_s for drive in drives])
+
+    def prior(self, drives: Sequence[DriveErrors]) -> tuple[sparse.csr_matrix, FloatArray]:
+        blocks, mean = [], np.zeros(self.size)
+        for number, drive in enumerate(drives):
+            knots = self.knots[number]
+            keep = math.exp(-_KNOT_S / drive.correlation_s)
+            inner = np.full(knots, 1 + keep**2)
+            inner[[0, -1]] = 1.0
+            line = sparse.diags([np.full(knots - 1, -keep), inner, np.full(knots - 1, -keep)], [-1, 0, 1])
+            line = line / ((1 - keep**2) * drive.sigma_m**2)
+            blocks.append(sparse.block_diag([sparse.kron(line, sparse.eye(2)), [[drive.clock_sigma_s**-2]]]))
+            mean[self.clocks[number]] = drive.clock_s
+        return sparse.csr_matrix(sparse.block_diag(blocks)), mean
+
+
+def _error_design(layout: _Layout, sightings: Sequence[Sighting]) -> sparse.csr_matrix:
+    """What the drives' errors do to each coordinate of each sighting, shape (2S, size)."""
+    drive = np.array([sighting.drive for sighting in sightings])
+    time_s = np.array([sighting.time_s for sighting in sightings])
+    velocity = np.array([sighting.velocity_mps for sighting in sightings])
+    place = np.clip((time_s - layout.starts[drive]) / _KNOT_S, 0, None)
+    low = np.minimum(place.astype(np.int64), np.array(layout.knots)[drive] - 2)
+    share = np.repeat(np.minimum(place - low, 1.0), 2)
+    column = np.repeat(layout.first[drive] + 2 * low, 2) + np.tile([0, 1], len(sightings))
+    # Fixes stamped late put the vehicle, and all it sees, where it was before.
+    values = np.concatenate([1 - share, share, -velocity.ravel()])
+    columns = np.concatenate([column, column + 2, np.repeat(layout.clocks[drive], 2)])
+    rows = np.tile(np.arange(2 * len(sightings)), 3)
+    return sparse.csr_matrix((values, (rows, columns)), shape=(2 * len(sightings), layout.size))

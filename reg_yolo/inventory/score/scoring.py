@@ -1,0 +1,195 @@
+"""An inventory against the truth."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from reg_yolo.inventory.classes import LINE
+from reg_yolo.inventory.diff.differences import Known, one_to_one, read_known
+from reg_yolo.inventory.projection import LocalProjection
+
+FloatArray = NDArray[np.float64]
+
+_LINE_TOLERANCE_M = 3.0
+_GRADES = (1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What came of the comparison.
+
+    Attributes:
+        built, true: How many points and spans there are on each side.
+        found: How many true ones were found.
+        false, double: Built ones that stand for nothing, and those beside one that was found.
+        errors_m: Of the found ones.
+
+
+        reclassified: Built ones where one of another class stands.
+        by_class: Recall by class.
+        line_overlap: Shared length over all length of lines; NaN without lines.
+    """
+
+    built: int
+    true: int
+    found: int
+    false: int
+    double: int
+    reclassified: int
+    errors_m: FloatArray
+    by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
+    line_overlap: float = float("nan")
+
+    @property
+    def recall(self) -> float:
+        """Share of the true ones that was found."""
+        return self.found / max(self.true, 1)
+
+    @property
+    def precision(self) -> float:
+        """Share of the built ones that stands for something."""
+        return (self.built - self.false - self.double) / max(self.built, 1)
+
+    @property
+    def duplicates_removed(self) -> float:
+        """Share of the found ones that is listed once only."""
+        return max(0.0, (self.found - self.double) / max(self.found, 1))
+
+    @property
+    def strict(self) -> float:
+        """Share of the true ones that has exactly one built one."""
+        return max(0.0, (self.found - self.double) / max(self.true, 1))
+
+    def as_text(self) -> str:
+        """Return the figures for managers, and below them those for engineers."""
+        share = 100 / max(self.true, 1)
+        misplaced = int((self.errors_m > 5).sum()) if len(self.errors_m) else 0
+        lines = [
+            f"per 100 assets: {(self.true - self.found) * share:.1f} missed, {self.false * share:.1f} false, "
+            f"{self.double * share:.1f} double, {misplaced * share:.1f} misplaced by more than 5 m"
+        ]
+        if len(self.errors_m):
+            grades = ", ".join(
+                f"{100 * float((self.errors_m <= grade).mean()):.0f} % within {grade:g} m" for grade in _GRADES
+            )
+            lines.append(f"position: {grades}")
+            lines.append(f"error: median {np.median(self.errors_m):.2f} m, p90 {np.quantile(self.errors_m, 0.9):.2f} m")
+        lines.append(
+            f"recall {self.recall:.3f}, precision {self.precision:.3f}, "
+            f"duplicates removed {self.duplicates_removed:.3f}, strict one-to-one {self.strict:.3f}"
+        )
+        if np.isfinite(self.line_overlap):
+            lines.append(f"line overlap {self.line_overlap:.3f}")
+        lines += [f"  {name}: {found} of {true}" for name, (found, true) in sorted(self.by_class.items())]
+        return "\n".join(lines)
+
+
+def score_files(built: Path, truth: Path, within_m: float = 10.0, seen: set[str] | None = None) -> Score:
+    """Score a built inventory.
+
+    Args:
+        built, truth: GeoJSON with a property `class`.
+        within_m: Distance within which an asset counts as found.
+        seen: Ids of the true assets that count; None for all. Built ones that match another true asset are not false.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    ours, true = read_known(built), read_known(truth)
+    lines = _line_classes(truth)
+    projection = LocalProjection.around(*np.array([[one.longitude_deg, one.latitude_deg] for one in true]).T)
+    return _scored(
+        [one for one in ours if one.class_name not in lines],
+        [one for one in true if one.class_name not in lines],
+        projection,
+        within_m,
+        seen,
+        _overlap(built, truth, lines, projection, seen) if lines else float("nan"),
+    )
+
+
+def _scored(
+    ours: list[Known],
+    true: list[Known],
+    projection: LocalProjection,
+    within_m: float,
+    seen: set[str] | None,
+    overlap: float,
+) -> Score:
+    places = [_metres(some, projection) for some in (ours, true)]
+    pairs: dict[int, int] = {}
+    for name in {one.class_name for one in true}:
+        rows = [n for n, one in enumerate(ours) if one.class_name == name]
+        columns = [n for n, one in enumerate(true) if one.class_name == name]
+        pairs |= one_to_one(places[0], places[1], rows, columns, within_m)
+    counted = {n for n, one in enumerate(true) if seen is None or one.asset_id in seen}
+    hit = set(pairs.values()) & counted
+    false = double = other = 0
+    for n, one in enumerate(ours):
+        if n in pairs:
+            continue
+        apart = np.linalg.norm(places[1] - places[0][n], axis=1)
+        same = [k for k in np.flatnonzero(apart <= within_m) if true[k].class_name == one.class_name]
+        if same:
+            double += 1
+        else:
+            false += 1
+            other += bool((apart <= within_m / 2).any())
+    errors = np.array([np.linalg.norm(places[0][i] - places[1][j]) for i, j in pairs.items() if j in counted])
+    totals = Counter(true[n].class_name for n in counted)
+    found = Counter(true[n].class_name for n in hit)
+    by_class = {name: (found[name], total) for name, total in totals.items()}
+    return Score(len(ours), len(counted), len(hit), false, double, other, errors, by_class, overlap)
+
+
+def _line_classes(path: Path) -> set[str]:
+    features = json.loads(path.read_text(encoding="utf-8-sig"))["features"]
+    return {
+        str(feature["properties"]["class"])
+        for feature in features
+        if (feature.get("properties") or {}).get("geometry_kind") == LINE
+    }
+
+
+def _overlap(built: Path, truth: Path, classes: set[str], projection: LocalProjection, seen: set[str] | None) -> float:
+    """Length that both sides share, over the length that either has."""
+    ours, true = _lines(built, classes, projection, None), _lines(truth, classes, projection, seen)
+    everything = _lines(truth, classes, projection, None)
+    if not true:
+        return float("nan")
+    tolerance = {"quad_segs": 2, "cap_style": "flat"}
+    own = shapely.union_all([shapely.buffer(line, _LINE_TOLERANCE_M, **tolerance) for line in ours])
+    all_true = shapely.union_all([shapely.buffer(line, _LINE_TOLERANCE_M, **tolerance) for line in everything])
+    shared = sum(line.intersection(own).length for line in true)
+    missed = sum(line.length for line in true) - shared
+    extra = sum(line.difference(all_true).length for line in ours)
+    return float(shared / max(shared + missed + extra, 1e-9))
+
+
+def _lines(path: Path, classes: set[str], projection: LocalProjection, seen: set[str] | None) -> list[Any]:
+    found = []
+    for feature in json.loads(path.read_text(encoding="utf-8-sig"))["features"]:
+        values = feature.get("properties") or {}
+        name = str(values.get("asset_id") or feature.get("id"))
+        if (
+            values.get("class") in classes
+            and feature["geometry"]["type"] == "LineString"
+            and (not seen or name in seen)
+        ):
+            degrees = np.array([point[:2] for point in feature["geometry"]["coordinates"]])
+            found.append(shapely.LineString(projection.to_metres(degrees[:, 0], degrees[:, 1])))
+    return found
+
+
+def _metres(some: list[Known], projection: LocalProjection) -> FloatArray:
+    if not some:
+        return np.zeros((0, 2))
+    return projection.to_metres([one.longitude_deg for one in some], [one.latitude_deg for one in some])

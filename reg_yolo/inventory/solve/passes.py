@@ -1,0 +1,195 @@
+"""One pass of a camera: looks joined to objects, solved, and joined again by where the solved objects must appear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reg_yolo.inventory.classes import OUTER, ClassShape
+from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.drive.tracklets import follow
+from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
+from reg_yolo.inventory.solve.joining import join_fragments
+from reg_yolo.inventory.solve.looking_again import look_again
+from reg_yolo.inventory.solve.problem import PER_OBJECT, Anchors, Priors, Problem, Sights, Views
+from reg_yolo.inventory.solve.sizes import ClassSizes, learn_sizes
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_SHAPE_SIGMA = 0.02
+_NOD_SIGMA = math.radians(0.12)
+_FAR_M = 250.0
+_ROUNDS = 2
+_LOOSE = np.array([4.0, 1.0, 4.0, 8.0])
+"""By how much the sides of a loose object (left, top, right, bottom) are trusted less."""
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """How a pass is solved.
+
+    Attributes:
+        shapes: Geometry of each class, in the order of the class indices.
+        priors: What is known of the camera.
+        sigma_tangent: Deviation of a box's side, as a tangent, where it is not stated.
+    """
+
+    shapes: tuple[ClassShape, ...]
+    priors: Priors
+    sigma_tangent: float
+
+
+@dataclass(frozen=True)
+class PassObjects:
+    """The objects of a pass, N of them.
+
+    Attributes:
+        rows: For each object its rays' rows, in the order of the frames.
+        votes: Sum of confidences by class, shape (N, C).
+        values: East, north, upper and lower edge against the lens, width, length, shape (N, 6).
+        covariance: Of east and north, the vehicle's way taken as true, shape (N, 2, 2).
+        misfit: Mean square of the object's residuals in deviations, shape (N,).
+        solved: The whole solution; None where there is nothing to solve.
+    """
+
+    rows: list[IntArray]
+    votes: FloatArray
+    values: FloatArray
+    covariance: FloatArray
+    misfit: FloatArray
+    solved: Adjusted | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, options: PassOptions) -> PassObjects:
+    """Find the objects of a pass (points and spans; lines are found elsewhere).
+
+    Args:
+        rays: What was seen.
+        views: The camera at all frames.
+        time_s: Of all frames.
+        frames: Rows of the frames to go through, in the order of time: located, and not standing still.
+        options: How.
+    """
+    sigma = _sigma(rays, options.sigma_tangent)
+    sizes = ClassSizes.unknown(rays.votes.shape[1])
+
+    def found(some: Rays) -> tuple[list[IntArray], FloatArray]:
+        tracklets = follow(
+            some, frames, views.position_m, views.heading_rad, views.track_m, time_s, options.sigma_tangent, sizes
+        )
+        groups = [tracklet.rows for tracklet in tracklets]
+        places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
+        return groups, _first_guesses(some, views, groups, places)
+
+    groups, objects = found(rays)
+    solved: Adjusted | None = None
+    for step in range(_ROUNDS + 2):
+        if not groups:
+            break
+        anchors = _anchors(rays, views, groups, objects, options.shapes, sizes)
+        problem = Problem(views, _sights(rays, sigma, groups, options.shapes), anchors, options.priors)
+        solved = adjust(problem, objects, None if solved is None else start_of(solved))
+        done = _finished(rays, groups, solved)
+        if step == _ROUNDS + 1:
+            return done
+        looks = np.array([len(rows) for rows in groups])
+        sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
+        if step == 0:
+            # With the classes' heights known, a box tells its distance, and everything is followed from the start.
+            groups, objects = found(rays)
+            continue
+        members = join_fragments(groups, rays.frame, solved.objects, solved.covariance, done.votes)
+        leaders = [max(some, key=lambda n: len(groups[n])) for some in members]
+        groups = [np.sort(np.concatenate([groups[n] for n in some])) for some in members]
+        objects, anchors = solved.objects[leaders], anchors.take(leaders)
+        x = np.concatenate([start_of(solved), objects.ravel()])
+        groups = look_again(rays, sigma, views, frames, groups, anchors, options.priors, x, _votes(rays, groups))
+        kept = [n for n, rows in enumerate(groups) if len(rows)]
+        groups, objects = [groups[n] for n in kept], objects[kept]
+        taken = np.zeros(len(rays), np.bool_)
+        taken[np.concatenate([*groups, np.zeros(0, np.int64)])] = True
+        left = np.flatnonzero(~taken)
+        new_groups, new_objects = found(rays.take(left))
+        groups += [left[rows] for rows in new_groups]
+        objects = np.concatenate([objects, new_objects])
+    none = np.zeros(0)
+    return PassObjects([], np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), none, None)
+
+
+def _sigma(rays: Rays, sigma_tangent: float) -> FloatArray:
+    """Deviation of every side, infinite where the frame's border cuts it."""
+    left, top, right, bottom = rays.sides.T
+    extent = np.stack([right - left, bottom - top, right - left, bottom - top], 1)
+    plain = np.where(np.isfinite(rays.sigma), rays.sigma, sigma_tangent)
+    variance = plain**2 + (_SHAPE_SIGMA * extent) ** 2
+    variance[:, 1::2] += _NOD_SIGMA**2
+    return np.asarray(np.where(rays.seen, np.sqrt(variance), np.inf))
+
+
+def _sights(rays: Rays, sigma: FloatArray, groups: list[IntArray], shapes: tuple[ClassShape, ...]) -> Sights:
+    rows = np.concatenate(groups)
+    objects = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    loose = np.array([shapes[class_id].loose for class_id in _votes(rays, groups).argmax(axis=1)])[objects]
+    widened = sigma[rows] * np.where(loose[:, None], _LOOSE, 1.0)
+    return Sights(objects, rays.frame[rows], rays.sides[rows], widened)
+
+
+def _votes(rays: Rays, groups: list[IntArray]) -> FloatArray:
+    return np.array([rays.votes[rows].sum(axis=0) for rows in groups]).reshape(-1, rays.votes.shape[1])
+
+
+def _anchors(
+    rays: Rays,
+    views: Views,
+    groups: list[IntArray],
+    objects: FloatArray,
+    shapes: tuple[ClassShape, ...],
+    sizes: ClassSizes,
+) -> Anchors:
+    """Where each object's width lies: around its place, or from it towards the road."""
+    classes = _votes(rays, groups).argmax(axis=1)
+    left, right = np.full(len(groups), -0.5), np.full(len(groups), 0.5)
+    deep = np.full((len(groups), 4), -0.5)
+    for n, rows in enumerate(groups):
+        frame = rays.frame[rows[-1]]
+        heading = views.heading_rad[frame]
+        apart = objects[n, :2] - views.position_m[frame]
+        is_right = apart[0] * math.cos(heading) - apart[1] * math.sin(heading) > 0
+        # Of a box beside the road the side next to the road ends at its far corner.
+        deep[n, 0 if is_right else 2] = 0.5
+        if shapes[classes[n]].anchor == OUTER:
+            left[n], right[n] = (-1.0, 0.0) if is_right else (0.0, 1.0)
+    length = np.array([shapes[class_id].length_m for class_id in classes])
+    height = np.nan_to_num(sizes.height_m[classes], nan=1.0)
+    return Anchors(left, right, deep, length, height, height * sizes.spread[classes])
+
+
+def _first_guesses(rays: Rays, views: Views, groups: list[IntArray], places: FloatArray) -> FloatArray:
+    """Heights and widths of objects at first places, from the last look at each."""
+    objects = np.zeros((len(groups), PER_OBJECT))
+    objects[:, :2] = places
+    for n, rows in enumerate(groups):
+        frame, sides = rays.frame[rows[-1]], rays.sides[rows[-1]]
+        heading = views.heading_rad[frame]
+        apart = places[n] - views.position_m[frame]
+        distance = float(np.hypot(*apart))
+        if distance > _FAR_M:
+            apart *= _FAR_M / distance
+            objects[n, :2] = views.position_m[frame] + apart
+        depth = max(float(apart @ [math.sin(heading), math.cos(heading)]), 2.0)
+        objects[n, 2:5] = -sides[1] * depth, -sides[3] * depth, (sides[2] - sides[0]) * depth
+    return objects
+
+
+def _finished(rays: Rays, groups: list[IntArray], solved: Adjusted) -> PassObjects:
+    ends = np.cumsum([len(rows) for rows in groups])
+    square = np.minimum(solved.residuals**2, 25.0)
+    misfit = np.array([part.mean() for part in np.split(square, ends[:-1])])
+    return PassObjects(groups, _votes(rays, groups), solved.objects, solved.covariance, misfit, solved)

@@ -1,0 +1,56 @@
+"""Drives fitted to each other, and one-to-one matching."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reg_yolo.inventory.network.matching import match_drives
+from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
+from reg_yolo.inventory.network.sightings import Sighting
+
+
+def sighting(
+    drive: int, time_s: float, place: tuple[float, float], way: float = 1.0, is_sign: bool = False
+) -> Sighting:
+    """Return a sighting of a pole along a road to the north."""
+    return Sighting(
+        drive, time_s, np.array(place), np.eye(2) * 0.04, np.array([0.0, 20.0 * way]), {"pole": 1.0}, is_sign, 8.0, 2.0,
+        0.0, time_s, time_s, 10, {},
+    )  # fmt: skip
+
+
+DRIVES = [DriveErrors(0.0, 60.0, 2.5, 40.0, 0.0, 0.1), DriveErrors(1000.0, 1060.0, 2.5, 40.0, 0.0, 0.1)]
+
+
+def test_two_drives_meet_in_the_middle_and_share_their_doubt() -> None:
+    sightings = [sighting(0, 5.0 * n, (2.0, 100.0 * n)) for n in range(1, 11)]
+    sightings += [sighting(1, 1055 - 5.0 * n, (-2.0, 100.0 * n), -1.0) for n in range(1, 11)]
+    shifted = fit_drives(DRIVES, sightings, [[n, n + 10] for n in range(10)])
+    assert shifted.places_m[:, 0] == pytest.approx(0.0, abs=0.05)
+    # Two receivers of 2.5 m each: 1.77 m together.
+    assert np.sqrt(shifted.covariances[:, 0, 0]) == pytest.approx(2.5 / np.sqrt(2), abs=0.06)
+    alone = fit_drives(DRIVES, sightings, [[n] for n in range(20)])
+    assert np.sqrt(alone.covariances[:, 0, 0]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_opposite_passes_tell_a_clock_that_is_late() -> None:
+    sightings = [sighting(0, 5.0 * n, (0.0, 100.0 * n - 4.0)) for n in range(1, 11)]
+    sightings += [sighting(1, 1055 - 5.0 * n, (0.0, 100.0 * n), -1.0) for n in range(1, 11)]
+    shifted = fit_drives(DRIVES, sightings, [[n, n + 10] for n in range(10)])
+    assert shifted.clocks_s.sum() > 0.05
+    assert (shifted.clock_sigmas_s < 0.1).all()
+
+
+def test_neighbours_a_metre_apart_are_matched_in_their_order() -> None:
+    spots = [(5.0, 100.0), (5.0, 101.0), (5.0, 160.0), (5.0, 220.0)]
+    sightings = [sighting(0, y / 20, (x, y)) for x, y in spots]
+    sightings += [sighting(1, 1060 - y / 20, (x + 3.0, y + 2.0), -1.0) for x, y in spots]
+    groups, _ = match_drives(DRIVES, sightings)
+    assert sorted(map(tuple, groups)) == [(0, 4), (1, 5), (2, 6), (3, 7)]
+
+
+def test_a_signs_back_is_no_sign() -> None:
+    sightings = [sighting(0, 5.0, (5.0, 100.0), 1.0, True), sighting(1, 1055.0, (5.0, 100.0), -1.0, True)]
+    groups, _ = match_drives(DRIVES, sightings)
+    assert len(groups) == 2
