@@ -32,7 +32,6 @@ class Camera:
         roll_deg: Positive leans to the right.
         yaw_deg: Positive looks to the right of the way travelled.
         lever_arm_m: Lens minus antenna: right, forward, up.
-        readout_s: Time from a frame's first to its last row.
         focal_sigma: Standard deviation of the focal length as a share of it.
         yaw_sigma_deg, pitch_sigma_deg: Standard deviations of the mount's angles.
     """
@@ -48,7 +47,6 @@ class Camera:
     roll_deg: float = 0.0
     yaw_deg: float = 0.0
     lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    readout_s: float = 0.0
     focal_sigma: float = 0.004
     yaw_sigma_deg: float = 1.5
     pitch_sigma_deg: float = 1.0

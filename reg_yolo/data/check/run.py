@@ -189,14 +189,14 @@ def write_check(
 
 def _check_arguments(task: str, imgsz: int, same_iou: float, other_iou: float, near_bits: int) -> None:
     if task not in TASKS:
-        raise ConfigError(f"task: got {task!r}, expected {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
+        raise ConfigError(f"`task`: got {task!r}, expected {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     if imgsz < 32:
-        raise ConfigError(f"imgsz: got {imgsz}, expected 32 pixels or more")
+        raise ConfigError(f"`imgsz`: got {imgsz}, expected 32 pixels or more")
     for name, value in (("same_iou", same_iou), ("other_iou", other_iou)):
         if not 0 < value <= 1:
-            raise ConfigError(f"{name}: got {value}, expected a number above 0 and up to 1")
+            raise ConfigError(f"`{name}`: got {value}, expected a number above 0 and up to 1")
     if not 0 <= near_bits <= _FARTHEST_BITS:
-        raise ConfigError(f"near_bits: got {near_bits}, expected 0 to {_FARTHEST_BITS} of 256 bits")
+        raise ConfigError(f"`near_bits`: got {near_bits}, expected 0 to {_FARTHEST_BITS} of 256 bits")
 
 
 def _require_extra() -> None:

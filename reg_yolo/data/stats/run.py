@@ -195,7 +195,7 @@ def dataset_stats(
         DataError: The YAML cannot be read, or names no split with images.
     """
     if imgsz < 32:
-        raise ConfigError(f"imgsz: got {imgsz}, expected 32 pixels or more")
+        raise ConfigError(f"`imgsz`: got {imgsz}, expected 32 pixels or more")
     description = read_dataset_yaml(find_dataset_yaml(data), required=())
     listed, unread = {}, {}
     for name in description.splits:

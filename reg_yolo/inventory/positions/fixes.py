@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,6 @@ class Fixes:
         fix_type: Shape (N,), 0 none, 2 or 3 dimensions; -1 where unknown.
         segment: Shape (N,), number of the stretch; positions are never interpolated from one to the next.
         names: File names of images, one a fix; empty for positions by time.
-        heading_deg, pitch_deg, roll_deg: Shape (N,) where a survey vehicle measured them, else None.
         source: The file.
         dropped: How many fixes were left out, by reason.
     """
@@ -39,9 +37,6 @@ class Fixes:
     segment: NDArray[np.int64]
     source: str
     names: tuple[str, ...] = ()
-    heading_deg: FloatArray | None = None
-    pitch_deg: FloatArray | None = None
-    roll_deg: FloatArray | None = None
     dropped: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -50,10 +45,6 @@ class Fixes:
     def take(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Fixes:
         """Return the chosen fixes."""
         rows = np.arange(len(self))[kept]
-        angles: dict[str, Any] = {
-            name: None if (values := getattr(self, name)) is None else values[rows]
-            for name in ("heading_deg", "pitch_deg", "roll_deg")
-        }
         return replace(
             self,
             time_s=self.time_s[rows],
@@ -64,7 +55,6 @@ class Fixes:
             fix_type=self.fix_type[rows],
             segment=self.segment[rows],
             names=tuple(self.names[row] for row in rows) if self.names else (),
-            **angles,
         )
 
     @classmethod
@@ -80,12 +70,10 @@ class Fixes:
         fix_type: list[int] | None = None,
         segment: list[int] | None = None,
         names: tuple[str, ...] = (),
-        angles: dict[str, list[float]] | None = None,
     ) -> Fixes:
         """Build from lists; unknown columns become NaN, and fix types -1."""
         count = len(time_s)
         unknown = [float("nan")] * count
-        columns: dict[str, Any] = {name: np.asarray(values, np.float64) for name, values in (angles or {}).items()}
         return cls(
             np.asarray(time_s, np.float64),
             np.asarray(longitude_deg, np.float64),
@@ -96,7 +84,6 @@ class Fixes:
             np.asarray(segment if segment is not None else [0] * count, np.int64),
             source,
             names,
-            **columns,
         )
 
 

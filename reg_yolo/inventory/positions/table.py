@@ -17,9 +17,6 @@ _NAMES = {
     "latitude": ("latitude", "lat", "latitude_deg", "y"),
     "elevation": ("elevation", "ele", "altitude", "alt", "height", "elevation_m"),
     "dop": ("dop", "hdop", "pdop"),
-    "heading": ("heading", "yaw", "course", "heading_deg"),
-    "pitch": ("pitch", "pitch_deg"),
-    "roll": ("roll", "roll_deg"),
 }
 
 
@@ -63,11 +60,6 @@ def read_table(path: Path) -> Fixes:
         except ValueError as error:
             raise DataError(f"{path}:{line}: {error}") from None
 
-    angles = {
-        f"{key}_deg": [number(line, row, key) for line, row in lines]
-        for key in ("heading", "pitch", "roll")
-        if column[key] >= 0
-    }
     names = tuple(row[column["file"]].strip() for _, row in lines) if column["file"] >= 0 else ()
     return Fixes.from_columns(
         str(path),
@@ -77,5 +69,4 @@ def read_table(path: Path) -> Fixes:
         elevation_m=[number(line, row, "elevation") for line, row in lines],
         dop=[number(line, row, "dop") for line, row in lines],
         names=names,
-        angles=angles,
     )

@@ -368,11 +368,11 @@ def test_processes_find_what_one_does(faulty: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "segmnt"}, "task: got 'segmnt', expected detect, segment, joint. Did you mean segment?"),
-        ({"imgsz": 0}, "imgsz: got 0"),
-        ({"same_iou": 0.0}, "same_iou: got 0.0"),
-        ({"other_iou": 1.5}, "other_iou: got 1.5"),
-        ({"near_bits": 200}, "near_bits: got 200, expected 0 to 80"),
+        ({"task": "segmnt"}, "`task`: got 'segmnt', expected detect, segment, joint. Did you mean segment?"),
+        ({"imgsz": 0}, "`imgsz`: got 0"),
+        ({"same_iou": 0.0}, "`same_iou`: got 0.0"),
+        ({"other_iou": 1.5}, "`other_iou`: got 1.5"),
+        ({"near_bits": 200}, "`near_bits`: got 200, expected 0 to 80"),
     ],
 )
 def test_arguments_out_of_range(clean: Path, options: dict[str, object], message: str) -> None:

@@ -182,7 +182,7 @@ def test_splits_that_cannot_be_read(counted: Path) -> None:
     (counted.parent / "none.yaml").write_text("names: [a]\n")
     with pytest.raises(DataError, match=r"none\.yaml names no split"):
         dataset_stats(counted.parent / "none.yaml")
-    with pytest.raises(ConfigError, match=r"^imgsz: got 8"):
+    with pytest.raises(ConfigError, match=r"^`imgsz`: got 8"):
         dataset_stats(counted, imgsz=8)
 
 
