@@ -15,7 +15,7 @@ from reg_yolo.errors import ConfigError
 TRAIN_KEYS: dict[str, object] = {
     "epochs": 100, "imgsz": 640, "batch": 16, "cls": 0.5, "cls_pw": 0.0, "val": True, "plots": True, "save": True,
     "verbose": True, "seed": 0, "nbs": 64, "optimizer": "auto", "lr0": 0.01, "warmup_epochs": 3.0, "close_mosaic": 10,
-    "cos_lr": False, "pretrained": True, "time": None,
+    "cos_lr": False, "pretrained": True, "time": None, "amp": True,
 }  # fmt: skip
 
 PLAN = """\
