@@ -15,7 +15,7 @@ from reg_yolo.errors import ConfigError
 TRAIN_KEYS: dict[str, object] = {
     "epochs": 100, "imgsz": 640, "batch": 16, "cls": 0.5, "cls_pw": 0.0, "val": True, "plots": True, "save": True,
     "verbose": True, "seed": 0, "nbs": 64, "optimizer": "auto", "lr0": 0.01, "warmup_epochs": 3.0, "close_mosaic": 10,
-    "cos_lr": False, "pretrained": True, "time": None,
+    "cos_lr": False, "pretrained": True, "time": None, "amp": True, "cache": False, "workers": 8,
 }  # fmt: skip
 
 PLAN = """\
@@ -161,6 +161,8 @@ def test_every_shipped_plan_resolves_beside_its_data(name: str, tmp_path: Path) 
     for data in ("boxes", "mixed"):
         (tmp_path / data).mkdir()
         (tmp_path / data / "data.yaml").write_text("names: [a]\n")
+    (folder / "data").mkdir()
+    (folder / "data/screen.yaml").write_text("names: [a]\n")
     plan = load_plan(folder / source.name)
     for set_name in plan.sets:
         for arm in plan.settings.arms:
