@@ -140,21 +140,26 @@ def run_cli(
         number: That signal.
         largest_file: No file may grow larger than this, in bytes.
     """
-    log = folder.with_name(f"{folder.name}.log")
+    # A pipe, for a file would be cut by the limit on files as well.
+    reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if not pid:
-        _child([str(word) for word in words], folder, log, largest_file)
-    return _watch(pid, log, kill_at_s, number)
+        _child([str(word) for word in words], folder, writing, largest_file)
+    os.close(writing)
+    os.set_blocking(reading, False)
+    try:
+        return _watch(pid, reading, kill_at_s, number)
+    finally:
+        os.close(reading)
 
 
-def _child(words: list[str], folder: Path, log: Path, largest_file: int | None) -> None:
+def _child(words: list[str], folder: Path, output: int, largest_file: int | None) -> None:
     code = 1
     try:
         os.setsid()
         os.chdir(folder)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in (1, 2):
             os.dup2(output, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -184,12 +189,14 @@ def _child(words: list[str], folder: Path, log: Path, largest_file: int | None) 
         os._exit(code)
 
 
-def _watch(pid: int, log: Path, kill_at_s: float | None, number: int) -> Ended:
+def _watch(pid: int, output: int, kill_at_s: float | None, number: int) -> Ended:
+    said = bytearray()
     hung, worked, since = False, 0.0, time.monotonic()
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             break
+        said += _available(output)
         used = _cpu_s(pid)
         if used > worked + 0.02:
             worked, since = used, time.monotonic()
@@ -200,8 +207,20 @@ def _watch(pid: int, log: Path, kill_at_s: float | None, number: int) -> Ended:
             hung = True
             os.killpg(pid, signal.SIGKILL)
         time.sleep(0.004 if kill_at_s is not None else 0.02)
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said += _available(output)
+    text = said.decode("utf-8", "replace")
     return Ended(os.waitstatus_to_exitcode(status), text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3, hung)
+
+
+def _available(output: int) -> bytes:
+    """Return what has been written to a pipe."""
+    found = b""
+    try:
+        while part := os.read(output, 1 << 16):
+            found += part
+    except BlockingIOError:
+        pass
+    return found
 
 
 def _cpu_s(pid: int) -> float:
