@@ -1,8 +1,8 @@
 """The factor on a focused loss for each exponent, measured over trainings instead of on their first batch.
 
 abs(y - p)^gamma makes a loss smaller, and by how much changes as the network learns. The numbers are those at which the
-summed absolute gradient by the logits (by mask coefficients) is the stock loss's: medians over moments of trainings from
-scratch past their first steps, a trained network, and losses with and without alpha and g, by
+summed absolute gradient by the logits (by mask coefficients) is the stock loss's: medians over moments of trainings
+from scratch past their first steps, a trained network, and losses with and without alpha and g, by
 `scripts/measure_loss_balance.py`.
 """
 
