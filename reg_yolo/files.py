@@ -131,7 +131,7 @@ def open_regular(path: Path | str) -> BinaryIO:
     """Open a regular file to read its bytes; a named pipe, on which `open` waits for ever, or a device is refused.
 
     Raises:
-        OSError: If it cannot be opened, or is no regular file.
+        OSError: If it cannot be opened, or is not a regular file.
 
     Example:
         >>> with open_regular(__file__) as stream:

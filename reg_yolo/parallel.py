@@ -58,7 +58,7 @@ def _share_in(folder: Path) -> Iterator[float]:
         else:
             files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
             quota, period = (file.read_text(encoding="ascii") for file in files)
-        # `max`, in version 1 -1, is no limit.
+        # `max`, in version 1 -1, is not a limit.
         if float(quota) > 0 and float(period) > 0:
             yield float(quota) / float(period)
     except (OSError, ValueError):

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def add_image(document: ElementTree.Element, name: str, width: int, height: int, objects: list[dict]) -> None:
-    """Add one picture and its objects."""
+    """Add one image and its objects."""
     number = sum(1 for _ in document.iter("image"))
     size = {"width": str(width), "height": str(height)}
     image = ElementTree.SubElement(document, "image", {"id": str(number), "name": name, **size})

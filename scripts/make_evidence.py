@@ -177,7 +177,7 @@ def limits(found: Sequence[Evidence]) -> str:
                 text += (
                     f" {len(effects)} of {len(rows)} comparisons are inconclusive: differences below "
                     f"{min(effects):.1f} to {max(effects):.1f} points "
-                    "could not have been seen. That is no proof of equality."
+                    "could not have been seen. That is not a proof of equality."
                 )
             lines.append(text)
     lines.append(

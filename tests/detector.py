@@ -37,7 +37,7 @@ def write_detector(
     Args:
         path: The checkpoint to write.
         names: Class names.
-        images: Pictures with YOLO labels beside them, at most 128 pixels large.
+        images: Images with YOLO labels beside them, at most 128 pixels large.
         mask_logit: For YOLOv8n-seg: the logit of every pixel of every mask; above 0 a mask fills its box.
         metadata: What reg_yolo stores in weights.
         train_args: What the checkpoint says about its training, beside the image size.

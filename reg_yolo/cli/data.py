@@ -35,7 +35,7 @@ def convert(
     rows: Annotated[
         str, typer.Option(help="mixed (joint task), boxes (detection) or polygons (segmentation).")
     ] = "mixed",
-    images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where they are not in SRC.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, where they are not in SRC.")] = None,
     rename: Annotated[
         list[str] | None, typer.Option("--map", metavar="OLD=NEW", help="Rename or merge a class; repeatable.")
     ] = None,
@@ -43,7 +43,7 @@ def convert(
     classes: Annotated[
         str | None, typer.Option(help="The classes in their order: a,b,c or a data-set YAML that names them.")
     ] = None,
-    background: Annotated[bool, typer.Option("--background", help="Keep pictures without objects.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Keep images without objects.")] = False,
     drop_difficult: Annotated[
         bool, typer.Option("--drop-difficult", help="Leave out what the export calls difficult.")
     ] = False,
@@ -51,9 +51,9 @@ def convert(
         bool, typer.Option("--keep-crowd", help="Take COCO's crowd regions (CVAT's brush masks) as objects.")
     ] = False,
     exif: Annotated[
-        str, typer.Option(help="What labels of EXIF-rotated pictures refer to: auto, upright or raw.")
+        str, typer.Option(help="What labels of EXIF-rotated images refer to: auto, upright or raw.")
     ] = "auto",
-    link: Annotated[bool, typer.Option("--link", help="Hard-link pictures that are copied unchanged.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Hard-link images that are copied unchanged.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if anything would be dropped that was not asked for.")
     ] = False,
@@ -91,7 +91,7 @@ def convert(
         )
     typer.echo(summary.as_text())
     if summary.images_lost:
-        typer.echo(f"Partly done: pictures that could not be used: {summary.images_lost}", err=True)
+        typer.echo(f"Partly done: images that could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -103,14 +103,14 @@ def check(
     same_iou: Annotated[float, typer.Option(help="IoU from which two objects of one class are doubles.")] = 0.9,
     other_iou: Annotated[float, typer.Option(help="The same for two objects of different classes.")] = 0.95,
     near_bits: Annotated[
-        int, typer.Option(help="Bits of 256 in which near-identical pictures of two splits may differ.")
+        int, typer.Option(help="Bits of 256 in which near-identical images of two splits may differ.")
     ] = 40,
     min_objects: Annotated[int, typer.Option(help="A class with fewer in train is rare.")] = 10,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the full list and the sheets.  [default: runs/data_check/NAME]"),
     ] = None,
-    sheets: Annotated[bool, typer.Option("--sheets/--no-sheets", help="Draw a picture sheet of every class.")] = True,
+    sheets: Annotated[bool, typer.Option("--sheets/--no-sheets", help="Draw an image sheet of every class.")] = True,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
 ) -> None:
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
@@ -143,7 +143,7 @@ def check(
         written = write_check(report, out, sheets=False)
     typer.echo(f"Full list: {written[0]}")
     if sheets and len(written) > 1:
-        typer.echo(f"Picture sheets: {out / 'sheets'}")
+        typer.echo(f"Image sheets: {out / 'sheets'}")
     if report.count("error"):
         raise typer.Exit(INPUT_FAULT)
 
@@ -154,7 +154,7 @@ def stats(
     imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON, too.")] = None,
     png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The picture.  [default: runs/data_stats/NAME.png]")
+        Path | None, typer.Option(metavar="FILE", help="The image.  [default: runs/data_stats/NAME.png]")
     ] = None,
 ) -> None:
     """Count objects by class and split, their sizes and places, and the class weights that follow."""
@@ -180,7 +180,7 @@ def stats(
         replace_text(json, found.as_json())
         typer.echo(f"JSON: {json}")
     write_stats_figure(found, picture)
-    typer.echo(f"Picture: {picture}")
+    typer.echo(f"Image: {picture}")
 
 
 app.command()(data_cutting.split)

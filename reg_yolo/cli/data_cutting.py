@@ -23,7 +23,7 @@ def split(
         str | None, typer.Option(help="Drive: regular expression whose group is the drive, as '(.+)_[0-9]+'.")
     ] = None,
     gap: Annotated[float, typer.Option(help="Time: a longer pause, in seconds, starts a new group.")] = 60.0,
-    radius: Annotated[float, typer.Option(help="GPS: pictures at most so many metres apart stay together.")] = 50.0,
+    radius: Annotated[float, typer.Option(help="GPS: images at most so many metres apart stay together.")] = 50.0,
     neighbour_bits: Annotated[
         int, typer.Option(help="Burst: bits of 256 that may differ between neighbours in name order.")
     ] = 92,

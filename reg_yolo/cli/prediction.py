@@ -156,7 +156,7 @@ def predict(
         say(f"INT8: {result.engine.facts['map_change']}")
     say("Objects: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     if result.annotated:
-        many = f"{len(result.annotated)} pictures in {result.folder}"
+        many = f"{len(result.annotated)} images in {result.folder}"
         say(f"Annotated:  {result.annotated[0] if len(result.annotated) == 1 else many}")
     say(f"Detections: {result.detections_file}\n            {result.csv_file}")
     if result.holes:

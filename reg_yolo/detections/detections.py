@@ -75,7 +75,7 @@ class Detection:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Detection":
-        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        """Read `to_record`'s object; keys of later minor versions are skipped."""
         left, top, right, bottom = record["xyxy"]
         return cls(
             str(record["class"]),
@@ -237,7 +237,7 @@ class FrameDetections:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "FrameDetections":
-        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        """Read `to_record`'s object; keys of later minor versions are skipped."""
         time_s, motion = record["time_s"], record.get("camera_motion")
         return cls(
             str(record["source"]),

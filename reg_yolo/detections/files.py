@@ -163,7 +163,7 @@ class DetectionsReader:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
         record = _parse(first, path, 1)
         if record.get("record") != "header":
-            raise DataError(f"{path}:1 is no header of a detections file; expected the schema {SCHEMA}.")
+            raise DataError(f"{path}:1 is not a header of a detections file; expected the schema {SCHEMA}.")
         schema = record.get("schema")
         if schema != SCHEMA:
             raise DataError(f"{path} has the schema {schema!r}; this version of reg_yolo reads {SCHEMA!r}.")
@@ -245,7 +245,7 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise DataError(f"{path}:{number} is not JSON.") from None
     if not isinstance(record, dict):
-        raise DataError(f"{path}:{number} is no record of a detections file.")
+        raise DataError(f"{path}:{number} is not a record of a detections file.")
     return record
 
 

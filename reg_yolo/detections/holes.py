@@ -52,7 +52,7 @@ class Hole:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Hole:
-        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        """Read `to_record`'s object; keys of later minor versions are skipped."""
         end_s = record["end_s"]
         return cls(
             str(record["source"]),

@@ -54,7 +54,7 @@ class PartFile:
         Raises:
             MediaError: If it cannot be written.
         """
-        # A file name that is no UTF-8 holds lone surrogates, which become valid JSON escapes here.
+        # A file name that is not UTF-8 holds lone surrogates, which become valid JSON escapes here.
         line = memoryview((text + "\n").encode("utf-8", errors="backslashreplace"))
         written = 0
         try:

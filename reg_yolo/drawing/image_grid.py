@@ -58,7 +58,7 @@ def image_grid(
     """
     wrong = next((row for row in rows if len(row) != len(titles)), None)
     if wrong is not None or not rows:
-        raise ValueError(f"every row must have {len(titles)} pictures as there are titles, got {len(wrong or ())}")
+        raise ValueError(f"every row must have {len(titles)} images as there are titles, got {len(wrong or ())}")
     column = max(picture.shape[1] for row in rows for picture in row)
     width = len(titles) * (column + GAP_PX) + GAP_PX
     heading = [_line_of_text(title, column, _TITLE_PX, font_path) for title in titles]

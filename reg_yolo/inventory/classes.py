@@ -69,7 +69,7 @@ def read_shapes(path: Path) -> dict[str, ClassShape]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected class names with their geometry")
     choices = {"geometry": (POINT, LINE, SPAN), "anchor": (CENTRE, OUTER)}

@@ -1,7 +1,7 @@
 """`manifest.jsonl`: what became of every source of a run over many. Schema: docs/many_files.md.
 
 The file only grows, by whole lines, so that several processes keep it together; the last record of a source counts. It
-is rewritten with those alone when a run starts. A line that a killed process left unfinished is passed over.
+is rewritten with those alone when a run starts. A line that a killed process left unfinished is skipped.
 """
 
 import errno
@@ -53,7 +53,7 @@ class SourceRecord:
         attempts: Failures in a row; 0 where it is done.
         seconds: Time that it took.
         frames: Frames and images in its detections file.
-        holes: Damaged stretches that were passed over, each plain data.
+        holes: Damaged stretches that were skipped, each plain data.
         engine: What ran the network; None where nothing ran.
         precision: Number format of the network, likewise.
         detections: The detections file, relative to the manifest; None where there is none.
@@ -102,7 +102,7 @@ class SourceRecord:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "SourceRecord":
-        """Read `to_record`'s object; keys of later minor versions are passed over."""
+        """Read `to_record`'s object; keys of later minor versions are skipped."""
         known = {key: record[key] for key in cls.__dataclass_fields__ if key in record}
         hashes = {key: str(record["hashes"][key]) for key in SourceHashes.__dataclass_fields__}
         return cls(**{**known, "hashes": SourceHashes(**hashes), "holes": tuple(record.get("holes") or ())})
@@ -132,7 +132,7 @@ class Manifest:
         torn: Lines that are no JSON, of which each was cut off by a kill.
 
     Raises:
-        DataError: If the file is no manifest of this schema.
+        DataError: If the file is not a manifest of this schema.
     """
 
     def __init__(self, path: Path, lock: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
@@ -245,7 +245,9 @@ class Manifest:
         kind = record.get("record") if isinstance(record, dict) else None
         if not self._has_header:
             if kind != "manifest" or record.get("schema") != SCHEMA:
-                raise DataError(f"{self.path}:{self._lines} is no header of a manifest; expected the schema {SCHEMA}.")
+                raise DataError(
+                    f"{self.path}:{self._lines} is not a header of a manifest; expected the schema {SCHEMA}."
+                )
             self._has_header = True
             return
         try:
@@ -283,5 +285,5 @@ def _header() -> bytes:
 
 def _json_line(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # A file name that is no UTF-8 holds lone surrogates, which become valid JSON escapes here.
+    # A file name that is not UTF-8 holds lone surrogates, which become valid JSON escapes here.
     return (text + "\n").encode("utf-8", errors="backslashreplace")

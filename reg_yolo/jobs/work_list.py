@@ -104,7 +104,7 @@ def list_sources(media: Source, out: Path, *, drives: bool = False) -> list[Work
 
     Args:
         media: What the user named.
-        out: Folder of the results; annotated video in it is no source.
+        out: Folder of the results; annotated video in it is not a source.
         drives: The videos of each folder are the chapters of one drive, which is named as the folder.
 
     Raises:

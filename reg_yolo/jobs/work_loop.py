@@ -44,10 +44,10 @@ class ProcessedSource:
     Attributes:
         frames: Frames and images with a record.
         seconds: Time for reading, inference, drawing and writing.
-        holes: Damaged stretches that were passed over, each plain data.
+        holes: Damaged stretches that were skipped, each plain data.
         engine: What ran the network.
         precision: Number format of the network.
-        annotated: The annotated video, or the folder with annotated pictures, inside the source's folder.
+        annotated: The annotated video, or the folder with annotated images, inside the source's folder.
     """
 
     frames: int

@@ -34,12 +34,12 @@ def write_contact_sheet(
         MediaError: an image cannot be read, or the sheet does not fit even at the lowest quality.
     """
     if not pictures:
-        raise ConfigError("A contact sheet needs at least one picture.")
+        raise ConfigError("A contact sheet needs at least one image.")
     tiles: list[NDArray[np.uint8]] = []
     for path in pictures:
         picture = cv2.imread(str(path))
         if picture is None:
-            raise MediaError(f"{path} is no picture that OpenCV can read.")
+            raise MediaError(f"{path} is not an image that OpenCV can read.")
         height = round(picture.shape[0] * tile_width / picture.shape[1])
         if tiles:
             height = tiles[0].shape[0]
@@ -53,5 +53,5 @@ def write_contact_sheet(
             Path(out).write_bytes(bytes(data))
             return len(data)
     raise MediaError(
-        f"The sheet of {len(pictures)} pictures does not fit into {max_bytes} bytes; use fewer or smaller ones."
+        f"The sheet of {len(pictures)} images does not fit into {max_bytes} bytes; use fewer or smaller ones."
     )

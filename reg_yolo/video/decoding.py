@@ -70,7 +70,7 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     try:
         stream: Any = container.streams.best("video")
         if stream is None or stream.codec_context is None:
-            raise MediaError(f"{path} cannot be opened as a video: it has no picture track that this machine decodes.")
+            raise MediaError(f"{path} cannot be opened as a video: it has no image track that this machine decodes.")
         # Not several frames at once: whether a frame is told to be broken would then depend on which thread is faster.
         stream.thread_type = "SLICE"
         stream.codec_context.thread_count = min(_MOST_DECODER_THREADS, os.cpu_count() or 1)
@@ -117,7 +117,7 @@ def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) 
 
     Args:
         path: The file.
-        wanted: Asked with index and time of every frame; a frame that is not wanted comes without its picture, which
+        wanted: Asked with index and time of every frame; a frame that is not wanted comes without its image, which
             saves the conversion of its colours.
 
     Raises:

@@ -51,7 +51,7 @@ def read_track(path: Path) -> Track:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except (gpxpy.gpx.GPXException, UnicodeDecodeError, ValueError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise DataError(f"{path} is no GPX track: {reason}.") from None
+        raise DataError(f"{path} is not a GPX track: {reason}.") from None
     points = [
         (point.time, point) for line in content.tracks for part in line.segments for point in part.points if point.time
     ]
@@ -63,5 +63,5 @@ def read_track(path: Path) -> Track:
             seconds.append(seconds[-1] + elapsed)
             metres.append(metres[-1] + (before.distance_2d(after) or 0.0))
     if len(seconds) < 2 or metres[-1] <= 0:
-        raise DataError(f"{path} is no track that leads somewhere: expected two or more points with a <time>.")
+        raise DataError(f"{path} is not a track that leads somewhere: expected two or more points with a <time>.")
     return Track(np.array(seconds), np.array(metres))

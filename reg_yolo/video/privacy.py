@@ -1,7 +1,7 @@
-"""What may be stored: every picture passes `release` on its way to a file.
+"""What may be stored: every image passes `release` on its way to a file.
 
 The writers in `reg_yolo.video.writer` take nothing but a `ReleasedPicture`, and `release` alone makes one, so that no
-pixel reaches a disk past it. Pictures are encoded from bare pixels: position, time and device that a camera wrote into
+pixel reaches a disk past it. Images are encoded from bare pixels: position, time and device that a camera wrote into
 a file's metadata are not copied.
 """
 
@@ -25,7 +25,7 @@ MOST_CELLS = 6
 
 @dataclass(frozen=True, slots=True)
 class ReleasedPicture:
-    """A picture that may be stored; only `release` makes one.
+    """An image that may be stored; only `release` makes one.
 
     Attributes:
         pixels: BGR, shape (H, W, 3), uint8.
@@ -35,7 +35,7 @@ class ReleasedPicture:
 
 
 def release(picture: Picture, private_boxes: Sequence[Box] = (), *, in_place: bool = False) -> ReleasedPicture:
-    """Return the picture with everything private made unrecognisable.
+    """Return the image with everything private made unrecognisable.
 
     Args:
         picture: BGR, shape (H, W, 3), uint8.

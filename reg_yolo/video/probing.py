@@ -25,11 +25,11 @@ class VideoInfo:
     """What a video's container announces.
 
     Attributes:
-        width: Pixels, as shown: a turned picture is turned.
+        width: Pixels, as shown: a turned image is turned.
         height: Pixels, likewise.
         fps: Nominal frames per second; None where the container has none that is credible.
         frame_count: Announced frames; None where unknown, as in MPEG-TS. A damaged file may hold fewer.
-        duration_s: Announced duration of the pictures; None where unknown.
+        duration_s: Announced duration of the images; None where unknown.
         frames_about: The same as frame_count, or where nothing is announced what the first and last timestamp suggest.
         fourcc: Codec tag, such as ``avc1``.
     """

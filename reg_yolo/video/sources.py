@@ -217,7 +217,7 @@ def as_drive(source: Source) -> Source:
         MediaError: If there are images among them, no videos, or videos of several cameras.
     """
     if source.images or not source.videos:
-        raise MediaError(f"{source.given} is no drive: expected the videos of one camera, without images.")
+        raise MediaError(f"{source.given} is not a drive: expected the videos of one camera, without images.")
     known = {file.path: file for file in source.files}
     ordered = source.listed or chapter_order(source.videos)
     return Source(source.given, "drive", tuple(known[path] for path in ordered), skipped=source.skipped)
@@ -288,7 +288,7 @@ def _read_list(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError:
-        raise MediaError(f"{path} is no list of files: it is not UTF-8 text.") from None
+        raise MediaError(f"{path} is not a list of files: it is not UTF-8 text.") from None
     names = []
     for number, line in enumerate(lines, start=1):
         if not line:

@@ -34,7 +34,7 @@ class Crop:
         return self.right - self.left, self.bottom - self.top
 
     def of(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return this part of a picture of shape (H, W, 3), as a view of its pixels."""
+        """Return this part of an image of shape (H, W, 3), as a view of its pixels."""
         return picture[self.top : self.bottom, self.left : self.right]
 
 
@@ -67,7 +67,7 @@ def parse_region(text: str) -> Region:
     """Read ``x1,y1,x2,y2``: fractions of the frame if none is above 1, pixels otherwise.
 
     Raises:
-        ConfigError: If it is no rectangle.
+        ConfigError: If it is not a rectangle.
     """
     try:
         numbers = [float(word) for word in text.split(",")]

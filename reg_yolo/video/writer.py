@@ -1,4 +1,4 @@
-"""The only place that stores pictures: annotated video as H.264 where it can be encoded, and JPEG.
+"""The only place that stores images: annotated video as H.264 where it can be encoded, and JPEG.
 
 Both take what `reg_yolo.video.privacy.release` let pass, and write bare pixels without metadata.
 """
@@ -171,7 +171,7 @@ class AnnotatedVideoWriter:
 
 
 def encode_jpeg(picture: ReleasedPicture) -> bytes:
-    """Return a picture as JPEG without metadata."""
+    """Return an image as JPEG without metadata."""
     return bytes(cv2.imencode(".jpg", picture.pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
 
 
@@ -185,7 +185,7 @@ def _open_encoder(path: Path, codec: str, size: tuple[int, int], fps: float) -> 
     context.time_base = _TIME_BASE
     context.gop_size = max(1, round(_KEY_FRAME_SECONDS * fps))
     context.thread_count = min(_MOST_ENCODER_THREADS, max(1, (os.cpu_count() or 1) // 2))
-    # What OpenCV's conversion makes; without it players guess by the size of the picture.
+    # What OpenCV's conversion makes; without it players guess by the size of the image.
     context.color_range, context.colorspace = 1, 6
     return container, stream
 

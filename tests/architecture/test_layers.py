@@ -79,7 +79,7 @@ def test_modules_have_no_circle() -> None:
     graph = {
         name: {module for module in imported_modules(path) if module in modules and module != name}
         for name, path in modules.items()
-        # A face names its parts lazily; what it imports for type checkers only is no arrow.
+        # A face names its parts lazily; what it imports for type checkers only is not an arrow.
         if not is_door(path)
     }
     assert not cycle_in(graph)

@@ -37,7 +37,7 @@ def test_what_the_weights_find_is_blurred_through_the_whole_command(
         allowed[rows, max(0, round(x1 - margin_x)) : round(x2 + margin_x)] = True
     # A block of JPEG beyond the margin nothing has changed.
     assert changed[~allowed].max() <= 2
-    # What is found does not suffer: the network sees the picture as it was.
+    # What is found does not suffer: the network sees the image as it was.
     headers = [read_detections(f"{name}/detections.jsonl").header for name in ("plain", "blurred")]
     assert headers[1].extra["blur"] == [detector.name] and "blur" not in headers[0].extra
     assert Path("plain/detections.csv").read_text() == Path("blurred/detections.csv").read_text()

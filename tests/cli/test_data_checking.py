@@ -30,7 +30,7 @@ def test_clean_set_is_0_and_what_was_found_is_written_beside(
     assert lines == [
         f"{clean}: train 10, val 10 images, 60 objects: 0 errors, 0 warnings, 0 notes",
         f"Full list: {working_directory}/runs/data_check/set/findings.csv",
-        f"Picture sheets: {working_directory}/runs/data_check/set/sheets",
+        f"Image sheets: {working_directory}/runs/data_check/set/sheets",
     ]
     assert len(list((working_directory / "runs/data_check/set/sheets").iterdir())) == 3
 
@@ -78,7 +78,7 @@ def test_refused_in_one_line(refused: Refused, clean: Path, words: tuple[str, ..
 def test_stats_as_tables_json_and_picture(run_cli: Run, clean: Path, tmp_path: Path, working_directory: Path) -> None:
     outcome = run_cli("data", "stats", clean, "--json", tmp_path / "new/stats.json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.splitlines()[-1] == f"Picture: {working_directory}/runs/data_stats/set.png"
+    assert outcome.out.splitlines()[-1] == f"Image: {working_directory}/runs/data_stats/set.png"
     assert "Imbalance ratio r = N_max / N_min of the training split: 1.00" in outcome.out
     assert json.loads((tmp_path / "new/stats.json").read_text(encoding="utf-8"))["splits"]["val"]["images"] == 10
     assert (working_directory / "runs/data_stats/set.png").read_bytes().startswith(b"\x89PNG")

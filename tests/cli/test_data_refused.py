@@ -64,8 +64,8 @@ ROWS = {
     "negative": ("0 0.5 -0.02 0.2 0.2", "y_center -0.02 is outside"),
     "too few columns": ("0 0.5 0.5 0.2", "4 columns, expected 5"),
     "a confidence": ("0 0.5 0.5 0.2 0.2 0.9", "6 columns, expected 5"),
-    "no number": ("0 0.5 half 0.2 0.2", "column 3 is no number: 'half'"),
-    "a name": ("red 0.5 0.5 0.2 0.2", "column 1 is no number: 'red'"),
+    "no number": ("0 0.5 half 0.2 0.2", "column 3 is not a number: 'half'"),
+    "a name": ("red 0.5 0.5 0.2 0.2", "column 1 is not a number: 'red'"),
     "decimal comma": ("0 0,5 0.5 0.2 0.2", "write a decimal point"),
 }
 
@@ -96,7 +96,7 @@ def test_bad_row_of_the_validation_split_is_refused_too(own_rectangles: Path, re
     assert f"{file}:1: " in refused_data()
 
 
-@pytest.mark.parametrize("content", ["", "no picture", "cut"], ids=["empty", "text", "cut off"])
+@pytest.mark.parametrize("content", ["", "no image", "cut"], ids=["empty", "text", "cut off"])
 def test_image_that_does_not_decode_is_refused(
     content: str, own_rectangles: Path, refused_data: Callable[..., str]
 ) -> None:

@@ -25,7 +25,7 @@ def write_video(path: Path, frames: int = 6) -> Path:
 
 
 def broken(kind: str, folder: Path) -> Path:
-    """Write a file that is no picture and no video, and return it."""
+    """Write a file that is not an image and no video, and return it."""
     if kind == "cut video":
         whole = write_video(folder / "whole.mp4")
         path = folder / "cut.mp4"
@@ -34,9 +34,9 @@ def broken(kind: str, folder: Path) -> Path:
     name, content = {
         "empty video": ("empty.mp4", b""),
         "text as video": ("text.mp4", b"no video at all\n" * 50),
-        "picture as video": ("picture.mp4", b"\xff\xd8\xff\xe0" + bytes(300)),
+        "image as video": ("image.mp4", b"\xff\xd8\xff\xe0" + bytes(300)),
         "empty image": ("empty.jpg", b""),
-        "text as image": ("text.png", b"no picture"),
+        "text as image": ("text.png", b"no image"),
         "another suffix": ("notes.docx", b"notes"),
         "list of what is not there": ("list.txt", b"gone.jpg\n"),
         "empty list": ("list.txt", b"\n"),
@@ -47,7 +47,7 @@ def broken(kind: str, folder: Path) -> Path:
 
 
 KINDS = [
-    "cut video", "empty video", "text as video", "picture as video", "empty image", "text as image", "another suffix",
+    "cut video", "empty video", "text as video", "image as video", "empty image", "text as image", "another suffix",
     "list of what is not there", "empty list",
 ]  # fmt: skip
 

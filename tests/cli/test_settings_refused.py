@@ -17,7 +17,7 @@ MISTAKES = {
     "unknown choice of ours": ("reg.box.loss=ciuo", ["reg.box.loss", "ciuo", "ciou"]),
     "unknown preset": ("reg=regg", ["regg", "reg"]),
     "image size below zero": ("imgsz=-5", ["imgsz", "-5", "32"]),
-    "image size that is no number": ("imgsz=large", ["imgsz", "large", "number"]),
+    "image size that is not a number": ("imgsz=large", ["imgsz", "large", "number"]),
     "no epoch": ("epochs=0", ["epochs", "0", ">= 1"]),
     "epochs below zero": ("epochs=-3", ["epochs", "-3"]),
     "share above one": ("lr0=2", ["lr0", "2", "between 0.0 and 1.0"]),

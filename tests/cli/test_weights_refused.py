@@ -28,7 +28,7 @@ class Bomb:
 
 @pytest.fixture
 def images(even_rectangles: Path) -> Path:
-    """A folder of pictures."""
+    """A folder of images."""
     return even_rectangles.parent / "images/val"
 
 

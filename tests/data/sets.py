@@ -1,4 +1,4 @@
-"""Small data sets for tests of checks and statistics: smooth random pictures that look like nothing else."""
+"""Small data sets for tests of checks and statistics: smooth random images that look like nothing else."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ ROWS = ("0 0.2 0.3 0.2 0.2", "1 0.5 0.5 0.1 0.6", "2 0.8 0.7 0.3 0.1")
 
 
 def picture(seed: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """A picture whose perceptual hash is far from that of any other seed."""
+    """An image whose perceptual hash is far from that of any other seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (18, 18, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    """Write a picture under any name, and make its folder."""
+    """Write an image under any name, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
     return path
@@ -32,7 +32,7 @@ def write_labels(path: Path, text: str | bytes) -> Path:
 
 
 def write_clean_set(root: Path, splits: tuple[str, ...] = ("train", "val"), images: int = 4) -> Path:
-    """Write a set without a fault: `images` pictures a split, each with one box of every class; return its YAML."""
+    """Write a set without a fault: `images` images a split, each with one box of every class; return its YAML."""
     for number, split in enumerate(splits):
         for index in range(images):
             write_picture(root / f"images/{split}/ภาพ_{index:02d}.jpg", picture(1000 * number + index))

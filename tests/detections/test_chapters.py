@@ -46,5 +46,5 @@ def test_a_source_as_a_drive(tmp_path: Path, make_video: MakeVideo) -> None:
     for source in (tmp_path / "list.txt", [tmp_path / "GH020012.MP4", tmp_path / "GH010012.MP4"]):
         assert [path.name for path in as_drive(resolve_source(source)).videos] == ["GH020012.MP4", "GH010012.MP4"]
     (tmp_path / "a.jpg").write_bytes(b"x")
-    with pytest.raises(MediaError, match="is no drive: expected the videos of one camera, without images"):
+    with pytest.raises(MediaError, match="is not a drive: expected the videos of one camera, without images"):
         as_drive(resolve_source(tmp_path))

@@ -209,10 +209,10 @@ def test_a_file_name_that_is_no_unicode_survives(tmp_path: Path) -> None:
     ("line", "text", "message"),
     [
         (1, "", r":1 is not JSON"),
-        (1, '{"record":"frame"}', r":1 is no header of a detections file"),
+        (1, '{"record":"frame"}', r":1 is not a header of a detections file"),
         (1, '{"record":"header","schema":"reg_yolo.detections/2"}', "reads 'reg_yolo.detections/1'"),
         (1, '{"record":"header","schema":"reg_yolo.detections/1"}', r":1 has no key 'imgsz'"),
-        (1, "[]", r":1 is no record"),
+        (1, "[]", r":1 is not a record"),
         (2, "{oops", r":2 is not JSON"),
         (2, '{"record":"frame"}', r":2 has no key 'time_s'"),
         (

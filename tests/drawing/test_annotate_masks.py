@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 640, 360
 
 
 def gradient() -> np.ndarray:
-    """A picture on which every value that a fill changes or keeps can be told."""
+    """An image on which every value that a fill changes or keeps can be told."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     return np.dstack((rows % 256, columns % 256, (rows + columns) % 256)).astype(np.uint8)
 

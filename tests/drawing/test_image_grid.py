@@ -1,4 +1,4 @@
-"""Pictures side by side, and detections that follow when a picture changes its size."""
+"""Images side by side, and detections that follow when an image changes its size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reg_yolo.drawing.image_grid import GAP_PX, image_grid, resized_detections, 
 
 
 def plain(value: int, width: int = 200, height: int = 120) -> np.ndarray:
-    """Return a picture of a colour that no letter and no gap has."""
+    """Return an image of a colour that no letter and no gap has."""
     return np.full((height, width, 3), (value, 0, 255), np.uint8)
 
 
@@ -42,9 +42,9 @@ def test_narrow_pictures_are_centred() -> None:
 
 
 def test_every_row_needs_a_picture_for_every_title() -> None:
-    with pytest.raises(ValueError, match="must have 2 pictures"):
+    with pytest.raises(ValueError, match="must have 2 images"):
         image_grid([[plain(1)]], ["a", "b"])
-    with pytest.raises(ValueError, match="must have 1 pictures"):
+    with pytest.raises(ValueError, match="must have 1 images"):
         image_grid([], ["a"])
 
 

@@ -1,4 +1,4 @@
-"""The chart of metrics: a picture with every run in it."""
+"""The chart of metrics: an image with every run in it."""
 
 from __future__ import annotations
 

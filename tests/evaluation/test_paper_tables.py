@@ -78,7 +78,7 @@ def test_equal_figures_are_all_best_and_missing_ones_are_dashes() -> None:
     )
     markdown = PaperTable("t", "T: t", ("Run",), rows).as_markdown()
     assert "| a | **50.00** | 20.00 | – | **10.00** | – |" in markdown
-    # Alone in its column, a figure is no best.
+    # Alone in its column, a figure is not a best.
     assert "| b | **50.00** | **30.00** | – | **10.00** | 70.00 |" in markdown
 
 

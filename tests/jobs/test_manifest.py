@@ -168,7 +168,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_manifest(path)
     path.write_text('{"record":"header","schema":"reg_yolo.detections/1"}\n')
-    with pytest.raises(DataError, match=r"manifest.jsonl:1 is no header of a manifest"):
+    with pytest.raises(DataError, match=r"manifest.jsonl:1 is not a header of a manifest"):
         read_manifest(path)
     Manifest(tmp_path / "other.jsonl").append(FAILED)
     content = (tmp_path / "other.jsonl").read_text()

@@ -46,7 +46,7 @@ def plain_day() -> Lighting:
 
 @pytest.fixture(scope="session")
 def still_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StillsSummary]:
-    """Forty pictures with polygons and masks."""
+    """Forty images with polygons and masks."""
     out = tmp_path_factory.mktemp("stills") / "set"
     return out, write_stills(out, 40, (640, 384), seed=3, masks=True)
 

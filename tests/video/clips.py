@@ -15,7 +15,7 @@ FPS = 25
 
 
 def numbered(index: int) -> np.ndarray:
-    """Return a picture with texture, whose brightness on the left tells `index` modulo 20."""
+    """Return an image with texture, whose brightness on the left tells `index` modulo 20."""
     picture = np.random.default_rng(index).integers(0, 255, (SIZE[1] // 8, SIZE[0] // 8, 3), dtype=np.uint8)
     picture = picture.repeat(8, 0).repeat(8, 1)
     picture[:, :40] = 20 + 10 * (index % 20)
@@ -23,7 +23,7 @@ def numbered(index: int) -> np.ndarray:
 
 
 def number_of(picture: np.ndarray) -> int:
-    """Return the number that a decoded picture tells."""
+    """Return the number that a decoded image tells."""
     return round((float(picture[8:-8, 8:32].mean()) - 20) / 10)
 
 

@@ -28,7 +28,7 @@ def read(path: Path) -> tuple[list[VideoFrame], list[Hole]]:
 
 
 def check_true(frames: list[VideoFrame], holes: list[Hole]) -> None:
-    """Every frame shows the picture that belongs to its time, and no frame lies in a hole."""
+    """Every frame shows the image that belongs to its time, and no frame lies in a hole."""
     for frame in frames:
         assert frame.picture is not None
         assert number_of(frame.picture) == round(frame.time_s * FPS) % 20
@@ -156,7 +156,7 @@ def test_a_video_without_sound_frames_is_one_clear_error(tmp_path: Path, make_vi
 
 
 def turned(path: Path, degrees: int) -> Path:
-    """Write into an mp4 that players turn its picture clockwise."""
+    """Write into an mp4 that players turn its image clockwise."""
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 4 + 20 + 16
     cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]

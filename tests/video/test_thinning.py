@@ -45,7 +45,7 @@ def test_steps_that_are_none_are_refused(text: str) -> None:
 def test_frames_by_number_and_by_time() -> None:
     assert kept("5", 1) == [0, 5, 10, 15, 20]
     assert kept("0.2s", 1) == [0, 5, 10, 15, 20]
-    # A step that is no whole number of frames does not drift.
+    # A step that is not a whole number of frames does not drift.
     assert kept("0.1s", 1) == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
     assert kept("0.01s", 1) == list(range(25))
 
@@ -115,10 +115,10 @@ def test_metres_along_a_track_with_a_stop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("no xml", "is no GPX track"),
-        ("<gpx></gpx>", "is no track that leads somewhere"),
-        ("", "is no GPX track|is no track that leads"),
-        (b"\xff\xfe\x00", "is no GPX track"),
+        ("no xml", "is not a GPX track"),
+        ("<gpx></gpx>", "is not a track that leads somewhere"),
+        ("", "is not a GPX track|is not a track that leads"),
+        (b"\xff\xfe\x00", "is not a GPX track"),
     ],
 )
 def test_tracks_that_are_none_are_one_line(tmp_path: Path, content: str | bytes, message: str) -> None:

@@ -89,7 +89,7 @@ def test_a_piece_of_an_object_goes_also_when_it_is_surer() -> None:
     whole = (0, (60.0, 20.0, 180.0, 60.0), 0.5, 0)
     piece = (1, (60.0, 20.0, 110.0, 60.0), 0.9, 0)
     assert merged(piece, whole) == [1]
-    # A small object of its own inside a large one is no piece: no cut runs through it.
+    # A small object of its own inside a large one is not a piece: no cut runs through it.
     assert merged((1, (70.0, 25.0, 90.0, 45.0), 0.9, 0), whole) == [0, 1]
     # Without the whole, the piece is all there is.
     assert merged(piece) == [0]

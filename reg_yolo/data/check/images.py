@@ -85,7 +85,7 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
     if picture.fault is not None:
         found.append(Finding("image-unreadable", task.split, task.path, None, picture.fault))
     if picture.stays_turned:
-        message = f"EXIF orientation {picture.orientation} is passed over when it is read with {channels} channels"
+        message = f"EXIF orientation {picture.orientation} is skipped when it is read with {channels} channels"
         found.append(Finding("image-turned", task.split, task.path, None, message))
     if picture.dark:
         message = "the brightest of 65,536 values is below 4,096: scale it to all 16 bits, or save it with 8"

@@ -163,14 +163,14 @@ def path_findings(description: DatasetDescription) -> list[Finding]:
 
 
 def note_findings(description: DatasetDescription, split: str, reports: Sequence[ImageReport]) -> list[Finding]:
-    """What is no fault but ought to be known of a split: images without labels, images that EXIF turns."""
+    """What is not a fault but ought to be known of a split: images without labels, images that EXIF turns."""
     found = []
     for code, images, meaning in (
         ("image-unlabelled", [r for r in reports if not r.labelled], "have no label file, the first is"),
         (
             "image-upright",
             [r for r in reports if r.facts.orientation != 1 and not r.facts.stays_turned],
-            "are stored turned; their labels must fit the upright picture. The first is",
+            "are stored turned; their labels must fit the upright image. The first is",
         ),
     ):
         if images:
@@ -193,7 +193,7 @@ def near_findings(reports: Sequence[ImageReport], near_bits: int) -> tuple[list[
         held_out = max(group, key=lambda index: (SPLITS.index(splits[index]), -index))
         counted = ", ".join(f"{split} {len(images)}" for split, images in of_split.items())
         message = (
-            f"group {number} of {len(group)} pictures ({counted}); this one differs in {near.bits[held_out]} of 256 "
+            f"group {number} of {len(group)} images ({counted}); this one differs in {near.bits[held_out]} of 256 "
             f"bits from {paths[near.nearest[held_out]].name} of {splits[near.nearest[held_out]]}"
         )
         found.append(Finding("image-near-identical", "+".join(of_split), paths[held_out], None, message))
@@ -221,7 +221,7 @@ def orphan_findings(description: DatasetDescription, listed: Mapping[str, Sequen
     for folder, split in sorted(folders.items()):
         lone = [path for path in folder.glob("*.txt") if str(path) not in expected and path not in lists]
         images = _images_beside(folder) if lone else set()
-        # The list of class names that annotation tools leave among the labels is no label file.
+        # The list of class names that annotation tools leave among the labels is not a label file.
         found += [
             Finding("label-orphan", split, path, None, "there is no image of that name")
             for path in sorted(lone)

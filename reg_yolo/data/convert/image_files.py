@@ -37,7 +37,7 @@ class OpenedImage:
         orientation: EXIF orientation, 1 to 8.
         suffix: Suffix of the file that is written.
         source: Where it comes from.
-        content: Its encoded bytes, where it is no file.
+        content: Its encoded bytes, where it is not a file.
     """
 
     size: tuple[int, int]
@@ -108,9 +108,9 @@ class ImageReader:
             try:
                 content = read_embedded(source.path)
             except DataError:
-                return None, "the picture in its imageData cannot be decoded"
+                return None, "the image in its imageData cannot be decoded"
         elif problems := undecodable_images([source.path], workers=1):
-            return None, f"the picture cannot be used: {problems[0].reason}"
+            return None, f"the image cannot be used: {problems[0].reason}"
         most_pixels()
         try:
             with Image.open(io.BytesIO(content) if content is not None else source.path) as opened:
@@ -120,11 +120,11 @@ class ImageReader:
                     opened.load()
         # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
         except (UnidentifiedImageError, OSError, SyntaxError, LookupError, ValueError, ImportError):
-            return None, "the picture cannot be decoded"
+            return None, "the image cannot be decoded"
         except Image.DecompressionBombError:
-            return None, "the picture cannot be decoded"
+            return None, "the image cannot be decoded"
         if min(size) < _LEAST_SIDE_PX:
-            return None, f"the picture has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
+            return None, f"the image has {size[0]}x{size[1]} pixels, the least is {_LEAST_SIDE_PX}x{_LEAST_SIDE_PX}"
         suffix = _SUFFIX.get(kind, ".png") if content is not None else source.path.suffix.lower()
         if orientation != 1 and kind not in (*_WRITTEN, "MPO"):
             suffix = ".png"

@@ -66,7 +66,7 @@ class ConversionSummary:
         rows = [(name, str(self.polygons[name]), str(self.boxes[name])) for name in self.class_names]
         lines.append(text_table(["class", "outlines", "boxes only"], rows))
         if self.unlabelled:
-            lines += ["", f"Pictures without objects left out: {self.unlabelled}; background keeps them."]
+            lines += ["", f"Images without objects left out: {self.unlabelled}; background keeps them."]
         causes = Counter((remark.kind, remark.reason) for remark in self.remarks)
         if causes:
             lines += ["", f"Left out or changed, each one named in {REPORT_NAME}:"]

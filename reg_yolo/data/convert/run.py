@@ -31,7 +31,7 @@ from reg_yolo.errors import DataError, MediaError
 from reg_yolo.files import whole_folder
 
 _WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, "coco": CocoWriter}
-# Pictures hardly shrink in a zip, labels by ten times.
+# Images hardly shrink in a zip, labels by ten times.
 _ALWAYS_UNPACKED, _MOST_TIMES = 2_000_000_000, 100
 EMPTIED = "none of its objects can be used"
 
@@ -165,7 +165,7 @@ def _refuse_losses(summary: ConversionSummary, source: Path, strict: bool) -> No
     shown = [f"  {r.file} {r.place}".rstrip() + f": {r.reason}" for r in losses[:5]]
     shown += [f"  ... and {len(losses) - 5} more"] if len(losses) > 5 else []
     if not summary.images:
-        hint = "" if losses else " No picture has an object; background keeps pictures without."
+        hint = "" if losses else " No image has an object; background keeps images without."
         raise DataError("\n".join([f"{source}: nothing is left to write.{hint}", *shown]))
     if strict and losses:
         raise DataError("\n".join([f"{source}: strict, and {len(losses)} things would be left out:", *shown]))

@@ -277,7 +277,7 @@ def _read_image_list(source: Path, root: Path, notes: list[str]) -> list[str]:
         with open_regular(source) as stream:
             lines = stream.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise DataError(f"{source} is no list of images: it is not UTF-8 text.") from None
+        raise DataError(f"{source} is not a list of images: it is not UTF-8 text.") from None
     except OSError as error:
         raise DataError(f"{source} cannot be read: {error.strerror}.") from None
     images = []

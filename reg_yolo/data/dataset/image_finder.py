@@ -24,9 +24,9 @@ from reg_yolo.files import is_regular
 IMAGE_SUFFIXES = frozenset(
     {"avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp"}
 )
-NOT_FOUND = "picture not found"
-LEADS_OUT = "picture not found: its path leads out of the export; name its folder as images"
-SEVERAL = "several pictures of that name, none nearer than the others"
+NOT_FOUND = "image not found"
+LEADS_OUT = "image not found: its path leads out of the export; name its folder as images"
+SEVERAL = "several images of that name, none nearer than the others"
 _SERVER = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\\]*")
 _DRIVE = re.compile(r"^[A-Za-z]:(?=[/\\]|$)")
 # Label Studio serves local files as /data/local-files/?d=FOLDER/NAME.
@@ -70,7 +70,7 @@ class ImageFinder:
             self.add(path)
 
     def add(self, path: Path) -> None:
-        """Add one file; one that is no image is remembered by its name."""
+        """Add one file; one that is not an image is remembered by its name."""
         if path.suffix[1:].lower() in IMAGE_SUFFIXES:
             self.paths.append(path)
             self._by_name[_key(path.name)].append(path)
@@ -88,13 +88,13 @@ class ImageFinder:
         """
         parts = path_parts(name)
         if not parts:
-            return FoundImage(None, "the export gives the picture no name")
+            return FoundImage(None, "the export gives the image no name")
         candidates = _alike(self._by_name.get(_key(parts[-1]), []), parts[-1])
         if candidates:
             return self._best(candidates, parts, near, split)
         if _folded(parts[-1]) in self._others:
             suffix = _SUFFIX.search(parts[-1])
-            return FoundImage(None, f"Ultralytics reads no {suffix[0] if suffix else 'files without suffix'} pictures")
+            return FoundImage(None, f"Ultralytics reads no {suffix[0] if suffix else 'files without suffix'} images")
         # Written without its suffix (CVAT for the images of a video), or encoded in another format since.
         stem = self._by_stem.get(_key(parts[-1])) or self._by_stem.get(_key(_SUFFIX.sub("", parts[-1])), [])
         if stem:

@@ -163,7 +163,7 @@ def _ordered_mask_classes(chosen: Sequence[str], maskable: list[str], names: lis
     """Return the chosen names in the order of the joint list; only `maskable` classes can have masks."""
     for name in chosen:
         if name not in maskable:
-            what = "is only in the detection set, which has no masks" if name in names else "is no class of the data"
+            what = "is only in the detection set, which has no masks" if name in names else "is not a class of the data"
             hint = did_you_mean(name, maskable) or f" Classes that can have masks: {', '.join(maskable)}."
             raise ConfigError(f"mask_classes: {name} {what}.{hint}")
     if not chosen:

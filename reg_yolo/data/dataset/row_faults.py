@@ -41,13 +41,13 @@ def columns_fault(columns: int, allow_boxes: bool = True, allow_polygons: bool =
 
 
 def number_fault(tokens: list[str]) -> str:
-    """Return which of the columns is no number."""
+    """Return which of the columns is not a number."""
     for column, token in enumerate(tokens, start=1):
         try:
             float(token)
         except ValueError:
             hint = "; write a decimal point" if "," in token else ""
-            return f"column {column} is no number: {token[:40]!r}{hint}"
+            return f"column {column} is not a number: {token[:40]!r}{hint}"
     return "not all columns are numbers"
 
 

@@ -21,7 +21,7 @@ def read_yaml_mapping(yaml_path: Path) -> dict[str, Any]:
     Every class name is what stands there: `no`, `yes`, `1e3` and `007` are names and neither false, true nor numbers.
 
     Raises:
-        DataError: If it cannot be read, is no YAML mapping, or holds more than 200,000 values with aliases written out.
+        DataError: If it cannot be read, is not a YAML mapping, or holds over 200,000 values with aliases written out.
     """
     if yaml_path.is_dir():
         raise DataError(f"{yaml_path} is a folder; name the data-set YAML file in it, such as {yaml_path}/data.yaml.")
@@ -41,7 +41,7 @@ def read_yaml_mapping(yaml_path: Path) -> dict[str, Any]:
             content = None
         else:
             if _expanded(node, {}) > MOST_NODES:
-                raise DataError(f"{yaml_path} is no data-set file: it holds more than {MOST_NODES:,} values.")
+                raise DataError(f"{yaml_path} is not a data-set file: it holds more than {MOST_NODES:,} values.")
             _keep_names(node)
             content = loader.construct_document(node)
     except yaml.YAMLError as error:
@@ -50,11 +50,11 @@ def read_yaml_mapping(yaml_path: Path) -> dict[str, Any]:
         reason = getattr(error, "problem", None) or "it cannot be parsed"
         raise DataError(f"{yaml_path}{place} is not valid YAML: {reason}.") from None
     except (ValueError, OverflowError, RecursionError) as error:
-        # PyYAML lets these through: a date such as 2024-99-99, an escape that is no character, nesting without end.
+        # PyYAML lets these through: a date such as 2024-99-99, an escape that is not a character, nesting without end.
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise DataError(f"{yaml_path} is not valid YAML: {reason}.") from None
     if not isinstance(content, Mapping):
-        raise DataError(f"{yaml_path} is no data-set file: expected the keys 'train', 'val' and 'names'.")
+        raise DataError(f"{yaml_path} is not a data-set file: expected the keys 'train', 'val' and 'names'.")
     return dict(content)
 
 

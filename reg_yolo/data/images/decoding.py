@@ -76,7 +76,7 @@ def image_fault(path: Path, thorough: bool = False) -> str | None:
             return "the file is empty"
         kind = format_of(start)
         if kind is None:
-            return "it is no image of a supported format"
+            return "it is not an image of a supported format"
         if fault := _declared_fault(path):
             return fault
         if kind == "JPEG":

@@ -95,7 +95,7 @@ def _hashes(
     try:
         from reg_yolo.data.images.facts import read_image_facts
     except ImportError:
-        raise DataError('Comparing pictures needs the package imagehash: pip install "reg-yolo[data]".') from None
+        raise DataError('Comparing images needs the package imagehash: pip install "reg-yolo[data]".') from None
     signs = np.zeros((len(images), _BITS), dtype=np.float32)
     hashed = np.zeros(len(images), dtype=np.bool_)
     for index, facts in enumerate(parallel_map(read_image_facts, images, workers or available_cores())):

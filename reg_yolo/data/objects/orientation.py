@@ -77,12 +77,12 @@ def fit_to_image(
     if stated is not None and stated != frame:
         across, down = frame[0] / stated[0], frame[1] / stated[1]
         if abs(across / down - 1) > _ASPECT_TOLERANCE:
-            return "", (f"labels are for {stated[0]:g}x{stated[1]:g} pixels, the picture has {upright[0]}x{upright[1]}")
+            return "", (f"labels are for {stated[0]:g}x{stated[1]:g} pixels, the image has {upright[0]}x{upright[1]}")
         _move(objects, lambda ring: ring * np.array([across, down]))
-        changed = "labels scaled to the size of the picture"
+        changed = "labels scaled to the size of the image"
     if raw and orientation != 1:
         _move(objects, lambda ring: turn_upright(ring, stored[0], stored[1], orientation))
-        changed = "labels turned with the picture"
+        changed = "labels turned with the image"
     return changed, ""
 
 

@@ -37,7 +37,7 @@ class SystematicDraws:
             seed: Decides between images that are equally due.
 
         Raises:
-            ValueError: The sum is no whole number.
+            ValueError: The sum is not a whole number.
         """
         total = float(expectations.sum())
         self.draws = round(total)

@@ -38,7 +38,7 @@ class Ties:
             self.tie(first, second)
 
     def tie_equal(self, keys: Iterable[Hashable]) -> None:
-        """Tie the images that have the same key; None is no key."""
+        """Tie the images that have the same key; None is not a key."""
         seen: dict[Hashable, int] = {}
         for index, key in enumerate(keys):
             if key is not None:
@@ -46,7 +46,7 @@ class Ties:
 
 
 def tie_in_time(ties: Ties, times: Sequence[datetime | None], gap_s: float) -> None:
-    """Tie images that follow each other by at most `gap_s` seconds; None is no time."""
+    """Tie images that follow each other by at most `gap_s` seconds; None is not a time."""
     ordered = sorted((time, index) for index, time in enumerate(times) if time is not None)
     ties.tie_pairs(
         (first, second)

@@ -49,7 +49,7 @@ def write_stats_figure(stats: DatasetStats, path: Path) -> None:
         "xtick.color": _FAINT,
         "ytick.color": _INK,
         "axes.edgecolor": _GRID,
-        # A class called $x$ is no formula.
+        # A class called $x$ is not a formula.
         "text.parse_math": False,
     }
     with matplotlib.rc_context(style):
@@ -218,8 +218,8 @@ def _co_occurrence_panel(axes: Axes, stats: DatasetStats, shown: list[int]) -> N
 def _places_panel(axes: Axes, stats: DatasetStats) -> None:
     _heading(
         axes,
-        "Where boxes lie in the picture",
-        "number of boxes over each place; pictures of all shapes are stretched to one",
+        "Where boxes lie in the image",
+        "number of boxes over each place; images of all shapes are stretched to one",
     )
     width, height = stats.typical_size or (16, 9)
     coverage = stats.coverage()

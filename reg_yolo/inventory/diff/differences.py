@@ -70,7 +70,7 @@ def read_known(path: Path) -> list[Known]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is no GeoJSON: expected a FeatureCollection") from None
+        raise DataError(f"{path} is not GeoJSON: expected a FeatureCollection") from None
     crs = str(content.get("crs", "CRS84"))
     if not any(code in crs for code in ("CRS84", "4326")):
         raise DataError(f"{path}: its coordinates are {crs}; convert it to EPSG:4326 first")

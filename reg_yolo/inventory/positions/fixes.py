@@ -88,7 +88,7 @@ class Fixes:
 
 
 def usable(fixes: Fixes, max_dop: float = MAX_DOP) -> Fixes:
-    """Leave out what is no position and put the rest in the order of time; `dropped` counts each reason.
+    """Leave out what is not a position and put the rest in the order of time; `dropped` counts each reason.
 
     Args:
         fixes: As read.

@@ -15,7 +15,7 @@ def read_gpx(path: Path) -> Fixes:
 
     Raises:
         ConfigError: If gpxpy is missing.
-        DataError: If the file cannot be read or is no GPX.
+        DataError: If the file cannot be read or is not GPX.
     """
     try:
         import gpxpy
@@ -27,7 +27,7 @@ def read_gpx(path: Path) -> Fixes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (gpxpy.gpx.GPXException, UnicodeDecodeError, ValueError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise DataError(f"{path} is no GPX track: {reason}") from None
+        raise DataError(f"{path} is not a GPX track: {reason}") from None
     nan = float("nan")
     time, longitude, latitude, elevation, dop, kinds, segments = [], [], [], [], [], [], []
     number = -1

@@ -52,7 +52,7 @@ def read_nmea(path: Path) -> Fixes:
         dop.append(precision)
         kinds.append(kind if valid else 0)
     if not found:
-        raise DataError(f"{path} is no NMEA log: it holds no RMC sentence, which gives date, time and place")
+        raise DataError(f"{path} is not an NMEA log: it holds no RMC sentence, which gives date, time and place")
     fixes = Fixes.from_columns(str(path), time, longitude, latitude, elevation_m=elevation, dop=dop, fix_type=kinds)
     if wrong:
         fixes.dropped["damaged sentence"] = wrong

@@ -24,7 +24,7 @@ def read_table(path: Path) -> Fixes:
     """Read a CSV with a header; longitude and latitude in degrees, time in ISO 8601 or POSIX seconds.
 
     Raises:
-        DataError: If it cannot be read, lacks a column or has a cell that is no number (with its line).
+        DataError: If it cannot be read, lacks a column or has a cell that is not a number (with its line).
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -34,7 +34,7 @@ def read_table(path: Path) -> Fixes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV: {error}") from None
+        raise DataError(f"{path} is not CSV: {error}") from None
     column = {key: next((header.index(name) for name in names if name in header), -1) for key, names in _NAMES.items()}
     if column["longitude"] < 0 or column["latitude"] < 0:
         raise DataError(f"{path}: expected columns longitude and latitude, got {', '.join(header)}")

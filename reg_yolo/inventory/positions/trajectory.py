@@ -110,7 +110,9 @@ def build_trajectory(fixes: Fixes, projection: LocalProjection, drift: Drift) ->
             rows = _thinned(fixes.time_s, rows)
             stretches.append(smooth(fixes.time_s[rows], metres[rows], drift))
     if not stretches:
-        raise DataError(f"{fixes.source} is no track: expected two or more fixes within {MAX_HOLE_S:g} s of each other")
+        raise DataError(
+            f"{fixes.source} is not a track: expected two or more fixes within {MAX_HOLE_S:g} s of each other"
+        )
     return Trajectory(projection, tuple(stretches), drift)
 
 

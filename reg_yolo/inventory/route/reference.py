@@ -53,7 +53,7 @@ def read_route(path: Path) -> Route:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is no GeoJSON: expected a FeatureCollection") from None
+        raise DataError(f"{path} is not GeoJSON: expected a FeatureCollection") from None
     lines = [feature for feature in features if feature["geometry"]["type"] == "LineString"]
     if not lines:
         raise DataError(f"{path}: expected a LineString, the route's axis")

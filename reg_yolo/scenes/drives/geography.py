@@ -34,7 +34,7 @@ class UtmZone:
         """Zone from text such as "47N".
 
         Raises:
-            ConfigError: it is no zone.
+            ConfigError: it is not a zone.
         """
         found = re.fullmatch(r"(\d{1,2})([NS])", text.strip().upper())
         if not found or not 1 <= int(found[1]) <= 60:

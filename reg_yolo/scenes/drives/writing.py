@@ -88,7 +88,7 @@ def write_drive(
         utm_zone: zone the road lies in, such as 47N.
         noise: what is wrong with the noisy track and calibration.
         rule: what must be seen of an asset to be listed in a frame.
-        truth_only: write no pictures; every other file but drive.json is the same.
+        truth_only: write no images; every other file but drive.json is the same.
         workers: processes that render.
         progress: called with the frames done and to do after each one.
 

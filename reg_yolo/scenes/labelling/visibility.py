@@ -30,7 +30,7 @@ def find_labels(
 
     Args:
         objects: what was drawn.
-        numbers_of: value of each object in the number buffer, 0 for what is no asset.
+        numbers_of: value of each object in the number buffer, 0 for what is not an asset.
         drawing: the projected world, for the silhouettes.
         picture: the image before lens and weather `[H, W, 3]`.
         numbers: the number buffer `[H, W]`.

@@ -1,1 +1,1 @@
-"""Models of everything that is no asset: vehicles, plants, buildings and other street furniture."""
+"""Models of everything that is not an asset: vehicles, plants, buildings and other street furniture."""

@@ -149,7 +149,7 @@ def _write_index(
         "images": records,
     }
     replace_text(out / "scenes.json", json.dumps(header, indent=1) + "\n")
-    lines = ["# Procedural highway scenes; scenes.json has the conditions of each picture."]
+    lines = ["# Procedural highway scenes; scenes.json has the conditions of each image."]
     lines += ["train: images/train", "val: images/val" if "val" in splits else "val: images/train", "names:"]
     lines += [f"  {index}: {name}" for index, name in enumerate(catalogue.CLASS_NAMES)]
     replace_text(out / "data.yaml", "\n".join(lines) + "\n")

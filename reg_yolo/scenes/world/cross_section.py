@@ -38,7 +38,7 @@ class CrossSection:
         median: width of the middle strip, metres; 0 is a single carriageway.
         median_kind: "none", "paved", "grass" or "raised".
         verge: width of the verge outside the shoulder, metres.
-        ditch_depth: metres; 0 is no ditch.
+        ditch_depth: metres; 0 is not a ditch.
         land: "field", "forest" or "town": what the land beyond the ditch is.
         asphalt, shoulder_colour, grass, soil, land_colour: BGR colours.
     """

@@ -27,7 +27,7 @@ class PlacedObject:
         t: offset of its origin, metres.
         part_low: smallest chainage of each part `[P]`.
         part_high: largest chainage of each part `[P]`.
-        asset_id: identity over all frames of a drive, "" where it is no asset.
+        asset_id: identity over all frames of a drive, "" where it is not an asset.
         casts_shadow: whether it throws a shadow on the ground.
         facing: unit vector of the front side in the world, for assets that can only be named from the front.
         footprint: (smallest s, largest s, smallest t, largest t) in metres.

@@ -73,7 +73,7 @@ def finished_line(record: SourceRecord) -> str:
         tries = "" if record.attempts == 1 else f" (attempt {record.attempts})"
         return f"{record.source}: {STATES[record.state]}{tries}: {record.error}"
     rate = f" ({record.frames / record.seconds:.1f} frames/s)" if record.seconds else ""
-    holes = f", {len(record.holes)} damaged stretches passed over" if record.holes else ""
+    holes = f", {len(record.holes)} damaged stretches skipped" if record.holes else ""
     return f"{record.source}: {record.frames} frames in {record.seconds:.1f} s{rate}{holes}"
 
 

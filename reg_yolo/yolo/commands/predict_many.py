@@ -215,7 +215,7 @@ def _media_of(source: WorkSource) -> Source:
 
 
 def _gathered(annotated: Sequence[Path], out: Path, source: WorkSource) -> Path | None:
-    """Return the annotated video, or a folder with all of the pictures or videos."""
+    """Return the annotated video, or a folder with all of the images or videos."""
     if not annotated:
         return None
     if source.kind != "images" and len(annotated) == 1:

@@ -38,7 +38,7 @@ class ReportResult:
 
     Attributes:
         folder: Where everything lies.
-        page: report.md, with all tables and pictures.
+        page: report.md, with all tables and images.
         tables: The paper's tables; each lies in the folder as .md, .tex and .csv.
         chart: Chart of the metrics.
         panel: Input, ground truth and predictions side by side; None where it was left out.

@@ -197,7 +197,7 @@ def choose_hardest(
 def draw_panel(
     runs: Sequence[RunResult], images: Sequence[LabelledImage], predictions: Sequence[Predictions]
 ) -> NDArray[np.uint8]:
-    """Return the panel as a BGR picture: a row for each image, its F1 with every run above it."""
+    """Return the panel as a BGR image: a row for each image, its F1 with every run above it."""
     columns = len(runs) + 2
     tile = min(max(_WIDEST_PX // columns - GAP_PX, _NARROWEST_TILE_PX), _WIDEST_TILE_PX)
     # One list of classes for all columns, so that a class has one colour, whatever its index in a set or a run.

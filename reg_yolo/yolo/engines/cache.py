@@ -45,7 +45,7 @@ class CacheKey:
         dynamic: Whether height, width and batch may vary.
         processor: The GPU, or the processor with its instruction sets.
         ultralytics: The exporter's version.
-        calibration: Fingerprint of the pictures that INT8 was calibrated on.
+        calibration: Fingerprint of the images that INT8 was calibrated on.
     """
 
     weights_sha256: str

@@ -134,12 +134,12 @@ def _fastest(request: EngineRequest, found: list[EngineKind], precision: str | N
         try:
             entry = checked_export(request, kind, precision or precisions_of(kind, request.device)[0])
         except (WeightsError, OSError) as error:
-            LOGGER.warning(f"{error}; it is passed over")
+            LOGGER.warning(f"{error}; it is skipped")
             reasons.append(f"{kind.title} could not be exported")
             continue
         if not entry.facts["agrees"]:
             said = f"{kind.title} does not agree with PyTorch on these weights ({entry.facts['agreement']})"
-            LOGGER.warning(f"{said}; it is passed over")
+            LOGGER.warning(f"{said}; it is skipped")
             reasons.append(said)
             continue
         measured.append((kind, entry))

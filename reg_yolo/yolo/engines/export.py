@@ -27,13 +27,13 @@ QUANTIZE = {"f32": None, "bf16": None, "f16": 16, "int8": 8}
 
 @dataclass(frozen=True)
 class CalibrationData:
-    """Pictures that INT8 ranges are measured on.
+    """Images that INT8 ranges are measured on.
 
     Attributes:
         yaml_path: A data-set YAML with absolute paths.
         split: The split to take.
         fraction: Share of its images, in (0, 1].
-        fingerprint: Changes with the pictures.
+        fingerprint: Changes with the images.
     """
 
     yaml_path: Path
@@ -67,7 +67,7 @@ def export_model(
         batch: Images a call.
         dynamic: Let height, width and batch vary.
         device: TensorRT exports on the GPU that will run them.
-        calibration: Pictures for INT8.
+        calibration: Images for INT8.
         stem: Name of what is made.
         arguments: Further export arguments of Ultralytics, such as `nms` or `opset`.
 

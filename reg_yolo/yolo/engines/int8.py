@@ -1,4 +1,4 @@
-"""INT8: ranges measured on the user's own pictures, and what it costs in mAP on pictures that they were not."""
+"""INT8: ranges measured on the user's own images, and what it costs in mAP on images that they were not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MapChange:
     Attributes:
         before: mAP50-95 of the network that was quantised, from 0 to 1.
         after: mAP50-95 with INT8.
-        images: Pictures of the val split.
+        images: Images of the val split.
     """
 
     before: float
@@ -69,7 +69,7 @@ class Int8Data:
         return "train" if any("train" in description.splits for description in self.descriptions) else "val"
 
     def images(self, split: str) -> list[Path]:
-        """Return the pictures of a split."""
+        """Return the images of a split."""
         return [
             image
             for description in self.descriptions
@@ -107,7 +107,7 @@ def calibration_source(detector: Detector, data: str | Path | Mapping[str, str] 
 
 
 def fingerprint(data: Int8Data) -> str:
-    """Return 16 hexadecimal digits that change with the names and sizes of the pictures."""
+    """Return 16 hexadecimal digits that change with the names and sizes of the images."""
     digest = hashlib.sha256()
     for split in dict.fromkeys((data.calibration_split, "val")):
         for image in data.images(split):
@@ -130,7 +130,7 @@ def calibration_data(data: Int8Data) -> Iterator[CalibrationData]:
 
 
 def _without_labels(sets: JointSets, split: str, pictures: Sequence[Path], folder: Path) -> Path:
-    """Write a data set of pictures alone: calibration looks at nothing else, and upstream drops mixed label files."""
+    """Write a data set of images alone: calibration looks at nothing else, and upstream drops mixed label files."""
     (folder / "images").mkdir()
     for number, picture in enumerate(pictures):
         link = folder / "images" / f"{number:06d}{picture.suffix}"

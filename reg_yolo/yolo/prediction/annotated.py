@@ -1,4 +1,4 @@
-"""Annotated pictures of a prediction: an image for each image, one mp4 for a single video or a drive."""
+"""Annotated images of a prediction: an image for each image, one mp4 for a single video or a drive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AnnotatedPictures:
     """Context manager that blurs, draws and stores frames in a thread; many videos at once get no annotated copy.
 
     Args:
-        folder: Where the pictures go; a source that lies there as well is never written over.
+        folder: Where the images go; a source that lies there as well is never written over.
         class_names: In the order of their indices.
         media: The source.
         step_s: Time between two frames that come, by a video's frames/s: how long the last one is shown.
@@ -59,7 +59,7 @@ class AnnotatedPictures:
         return self
 
     def write(self, frame: PredictedFrame) -> None:
-        """Hand over one frame, whose picture is drawn on and must not be used any more.
+        """Hand over one frame, whose image is drawn on and must not be used any more.
 
         Raises:
             MediaError: If a video cannot be encoded or written.
@@ -86,7 +86,7 @@ class AnnotatedPictures:
             self._writer_for(frame, released).write(released, frame.frame.time_s)
 
     def _writer_for(self, frame: PredictedFrame, picture: ReleasedPicture) -> AnnotatedVideoWriter:
-        """Return the video under way; where the pictures' size changes, which an mp4 cannot, a new one."""
+        """Return the video under way; where the images' size changes, which an mp4 cannot, a new one."""
         height, width = picture.pixels.shape[:2]
         if self._video is None or (self._video.width, self._video.height) != (width, height):
             self._stack.close()
@@ -111,7 +111,7 @@ class AnnotatedPictures:
             self.files[:] = [file for file in self.files if file.is_file()]
 
     def _new_target(self, stem: str, suffix: str) -> Path:
-        """Return a path that no source and no other picture of this run has; an earlier run's is replaced."""
+        """Return a path that no source and no other image of this run has; an earlier run's is replaced."""
         name, number = f"{stem}{suffix}", 1
         while name in self._taken:
             number += 1

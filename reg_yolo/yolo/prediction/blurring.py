@@ -1,4 +1,4 @@
-"""Faces and plates found by the user's own weights, so that they are blurred before a picture is stored."""
+"""Faces and plates found by the user's own weights, so that they are blurred before an image is stored."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class PrivateFinder:
 
     @torch.inference_mode()
     def __call__(self, picture: NDArray[np.uint8]) -> list[Box]:
-        """Return x1, y1, x2, y2 in pixels of everything private in a BGR picture of shape (H, W, 3).
+        """Return x1, y1, x2, y2 in pixels of everything private in a BGR image of shape (H, W, 3).
 
         Raises:
-            BlurError: If the network fails or gives no numbers, which would pass for a picture without faces.
+            BlurError: If the network fails or gives no numbers, which would pass for an image without faces.
         """
         try:
             batch = prepare(self._predictor, [picture])

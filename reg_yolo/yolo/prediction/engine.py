@@ -60,7 +60,7 @@ def engine_for(
         for crop in view.crops(*size)
     }
     dynamic = len(inputs) != 1
-    # A source that shows no picture must not cause an export.
+    # A source that shows no image must not cause an export.
     expected_frames = None if long and media.frame_sizes else frames_to_run(media, settings.step_s)
     sample_frames = partial(sample_pictures, media, view)
     return choose_engine(
@@ -111,12 +111,12 @@ def open_chosen(predictor: Any, choice: EngineChoice) -> None:
 
 
 def network_input(square: Sequence[int], size: tuple[int, int], *, rect: bool, stride: int) -> tuple[int, int]:
-    """Return height and width of the network's input for a picture.
+    """Return height and width of the network's input for an image.
 
     Args:
         square: Height and width that were asked for, multiples of the stride.
-        size: Width and height of the picture in pixels.
-        rect: Whether the input follows the picture's shape.
+        size: Width and height of the image in pixels.
+        rect: Whether the input follows the image's shape.
         stride: Of the network, in pixels.
     """
     picture = np.zeros((size[1], size[0], 3), np.uint8)
@@ -125,7 +125,7 @@ def network_input(square: Sequence[int], size: tuple[int, int], *, rect: bool, s
 
 
 def sample_pictures(media: Source, view: View) -> list[Picture]:
-    """Return a few pictures from all over the source, BGR, as the network will see them; empty if none decodes."""
+    """Return a few images from all over the source, BGR, as the network will see them; empty if none decodes."""
     files = [media.files[int(share * len(media.files))] for share in SAMPLES_AT]
     pictures = []
     with quiet_opencv():

@@ -31,7 +31,7 @@ class PredictedFrame:
 
     Attributes:
         detections: The objects.
-        frame: The frame, with its picture.
+        frame: The frame, with its image.
     """
 
     detections: FrameDetections

@@ -1,4 +1,4 @@
-"""One prediction from its first frame to its last: records, tables and pictures as the frames come."""
+"""One prediction from its first frame to its last: records, tables and images as the frames come."""
 
 from __future__ import annotations
 

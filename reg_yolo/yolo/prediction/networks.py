@@ -1,4 +1,4 @@
-"""From pictures through the network: its input, and how many networks run side by side with how many threads each.
+"""From images through the network: its input, and how many networks run side by side with how many threads each.
 
 The input is upstream's letterbox and numbers, bit for bit, in fewer passes. On few cores, two networks of one thread
 each finish a quarter more frames than one network of two threads, whose threads wait for each other at every layer.

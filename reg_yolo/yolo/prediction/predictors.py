@@ -66,7 +66,7 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
         Args:
             pred: Tensor[N, 6 + K], boxes in network pixels, confidence, class, mask coefficients.
             img: Tensor[B, 3, H, W], the network's input.
-            orig_img: The picture.
+            orig_img: The image.
             img_path: Its name.
             proto: Tensor[K, h, w], mask prototypes.
         """

@@ -66,7 +66,7 @@ def masks_of(
     """Return the mask of every row of a result; None where it has no pixel, as that of a class without masks.
 
     Args:
-        result: What was found on a picture, or on a part of one.
+        result: What was found on an image, or on a part of one.
         corner: Left and top of that part in pixels of the full frame.
         size: Height and width of the full frame.
         polygons: Add the outlines of the masks' parts.

@@ -162,7 +162,7 @@ def tracked_frames(
     """Yield the items of a prediction, its frames with identities.
 
     Args:
-        items: What `predicted_frames` yields, in order; pictures must not be drawn on yet.
+        items: What `predicted_frames` yields, in order; images must not be drawn on yet.
         tracker: Has seen no frame yet.
         one_drive: All videos are chapters of one drive; otherwise each has objects of its own. Images are taken for the
             frames of one drive in their order.
@@ -176,7 +176,7 @@ def tracked_frames(
             last = place
             item = replace(item, detections=tracker.track(item.detections, item.frame.picture))
         yield item
-        # The picture must not stay in memory while the next one is waited for.
+        # The image must not stay in memory while the next one is waited for.
         del item
 
 
@@ -206,7 +206,7 @@ def _load(path: Path) -> dict[str, Any]:
     with damage_named(path, "a tracker's YAML", "expected lines of `key: value`, tracker_type among them", ConfigError):
         values = read_yaml(read_stored_text(path, _LARGEST_YAML), str(path)).value
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} is no tracker's YAML: expected lines of `key: value`, tracker_type among them.")
+        raise ConfigError(f"{path} is not a tracker's YAML: expected lines of `key: value`, tracker_type among them.")
     return values
 
 

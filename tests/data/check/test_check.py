@@ -73,7 +73,7 @@ def faulty(tmp_path: Path) -> Path:
     add("rare", f"3 0.5 0.5 0.2 0.2\n{ROWS[0]}\n", "test")
     add("unlabelled", None)
     write_labels(root / "labels/test/orphan.txt", ROWS[0])
-    # The same file, the same bytes, nearly the same picture in both splits; the same bytes twice in one.
+    # The same file, the same bytes, nearly the same image in both splits; the same bytes twice in one.
     (root / "images/test/link.jpg").symlink_to(images / "ภาพ_00.jpg")
     write_labels(root / "labels/test/link.txt", CLEAN)
     (root / "images/test/copy.jpg").write_bytes((images / "ภาพ_01.jpg").read_bytes())
@@ -336,7 +336,7 @@ def test_bursts_across_a_split_are_one_finding_each(clean: Path) -> None:
             write_labels(clean.parent / f"labels/{split}/burst{burst}_{frame}.txt", CLEAN)
     report = check(clean)
     assert [finding.code for finding in report.findings] == ["image-near-identical"] * 2
-    assert "group 1 of 6 pictures (train 4, val 2)" in report.findings[0].message
+    assert "group 1 of 6 images (train 4, val 2)" in report.findings[0].message
     assert Counter(row[0] for row in report.near_rows) == {1: 6, 2: 6}
     assert all({"burst0": 1, "burst1": 2}[row[2].stem.split("_")[0]] == row[0] for row in report.near_rows)
     assert check(clean, near_bits=0).findings == []
@@ -392,7 +392,7 @@ def test_absent_extra_is_one_line(clean: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_real_sets(road_data: Path) -> None:
     signs = check_dataset(road_data / "roadsign4/data.yaml")
-    # Two true ones: the publisher's set holds two pictures twice.
+    # Two true ones: the publisher's set holds two images twice.
     assert places(signs) == [
         ("image-repeated", "images/train/road48.jpg"),
         ("image-repeated", "images/val/road147.jpg"),

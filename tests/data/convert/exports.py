@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 80, 60
 
 
 def write_picture(path: Path, size: tuple[int, int] = (WIDTH, HEIGHT), seed: int = 0) -> Path:
-    """Write a picture of noise, its folder included."""
+    """Write an image of noise, its folder included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
     # Not cv2.imwrite, which takes no Thai names on Windows.
@@ -28,7 +28,7 @@ def coco_content(
     categories: Sequence[tuple[int, str]] = ((0, "sign"), (7, "pole")),
     size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> dict[str, Any]:
-    """Return a COCO file's content; ids of pictures count from 0, of classes as given."""
+    """Return a COCO file's content; ids of images count from 0, of classes as given."""
     return {
         "images": [
             {"id": number, "file_name": name, "width": size[0], "height": size[1]} for number, name in enumerate(images)
@@ -42,7 +42,7 @@ def coco_content(
 
 
 def write_coco(folder: Path, content: dict[str, Any], name: str = "instances.json") -> Path:
-    """Write a COCO file and its pictures into a folder, and return the folder."""
+    """Write a COCO file and its images into a folder, and return the folder."""
     for number, image in enumerate(content["images"]):
         if not (folder / image["file_name"]).exists():
             write_picture(folder / image["file_name"], (image["width"], image["height"]), number)

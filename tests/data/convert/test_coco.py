@@ -124,8 +124,8 @@ def test_splits_come_from_file_names_and_equal_names_stay_apart(tmp_path: Path) 
 
 FAULTS = {
     "box without area": ({"bbox": [1, 2, 0, 20]}, "no area"),
-    "outside": ({"bbox": [200, 2, 10, 20]}, "outside of the picture"),
-    "polygon outside": ({"segmentation": [[200, 2, 210, 2, 210, 20]]}, "outside of the picture"),
+    "outside": ({"bbox": [200, 2, 10, 20]}, "outside of the image"),
+    "polygon outside": ({"segmentation": [[200, 2, 210, 2, 210, 20]]}, "outside of the image"),
     "line": ({"segmentation": [[1, 2, 10, 20]]}, "no area"),
     "nothing": ({}, "neither box nor outline"),
     "not finite": ({"bbox": [float("nan"), 2, 10, 20]}, "not finite"),
@@ -176,7 +176,7 @@ def test_a_box_that_is_not_around_its_outline_is_named(tmp_path: Path) -> None:
     summary = convert(write_coco(tmp_path / "in", content), tmp_path / "out")
     assert [(remark.place, remark.reason) for remark in summary.remarks] == [
         ("annotations[1]", "box is not the one around the outline: the outline is taken"),
-        ("annotations[2]", "cut at the border of the picture"),
+        ("annotations[2]", "cut at the border of the image"),
     ]
 
 
@@ -195,12 +195,12 @@ def test_windows_paths_byte_order_mark_and_thai_names(tmp_path: Path) -> None:
 
 BROKEN = {
     "unknown class": ({"category_id": 3}, r"annotations\[1\] \(category_id 3\)"),
-    "unknown picture": ({"image_id": 3}, r"annotations\[1\] \(image_id 3\)"),
+    "unknown image": ({"image_id": 3}, r"annotations\[1\] \(image_id 3\)"),
     "short box": ({"bbox": [1, 2, 3]}, r"annotations\[1\] \(bbox: .*3 values"),
     "words in a box": ({"bbox": [1, 2, "x", 3]}, r"annotations\[1\] \(bbox.*'x'"),
     "odd polygon": ({"segmentation": [[1, 2, 3, 4, 5]]}, r"annotations\[1\] \(segmentation\[0\]"),
     "short mask": ({"segmentation": {"size": [60, 80], "counts": [5]}}, "counts: runs of 5 pixels"),
-    "other mask": ({"segmentation": {"size": [6, 8], "counts": [48]}}, "the mask is 8x6, its picture 80x60"),
+    "other mask": ({"segmentation": {"size": [6, 8], "counts": [48]}}, "the mask is 8x6, its image 80x60"),
     "cut off mask": ({"segmentation": {"size": [60, 80], "counts": "P"}}, "counts: cut off"),
 }
 
@@ -262,4 +262,4 @@ def test_files_without_instances_beside_others_are_passed_over(tmp_path: Path) -
     folder = write_coco(tmp_path / "in", coco_content([{"bbox": [1, 2, 10, 20]}]))
     (folder / "captions.json").write_text('{"images": [], "annotations": []}')
     summary = convert(folder, tmp_path / "out")
-    assert summary.notes == ["captions.json holds no instances (it has no 'categories'): passed over."]
+    assert summary.notes == ["captions.json holds no instances (it has no 'categories'): skipped."]

@@ -27,7 +27,7 @@ def run(*words: str | Path) -> int:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """A COCO export of three classes, one of them a slip, and a second picture without objects."""
+    """A COCO export of three classes, one of them a slip, and a second image without objects."""
     return write_coco(tmp_path / "in", coco_content(THREE, ["a.png", "b.png"], CATEGORIES))
 
 
@@ -41,7 +41,7 @@ def test_classes_are_renamed_merged_dropped_and_ordered(
     assert content == {"train": "images/train", "names": {0: "wall", 1: "sign"}}
     text = capsys.readouterr().out
     assert "left out as asked: class pole\n" in text
-    assert "Pictures without objects left out: 1; background keeps them." in text
+    assert "Images without objects left out: 1; background keeps them." in text
 
 
 def test_the_order_of_classes_comes_from_a_data_set_yaml(export: Path, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_damaged_pictures_are_named_and_the_rest_is_done_partly(
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:200])
     assert run("data", "convert", folder, tmp_path / "out") == 3
     captured = capsys.readouterr()
-    assert "the PNG is damaged" in captured.out and "pictures that could not be used: 1" in captured.err
+    assert "the PNG is damaged" in captured.out and "images that could not be used: 1" in captured.err
     assert not (tmp_path / "out/labels/train/b.txt").exists()
     assert run("data", "convert", folder, tmp_path / "strict", "--strict") == 2
 

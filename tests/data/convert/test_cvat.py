@@ -69,7 +69,7 @@ def test_boxes_polygons_ellipses_and_masks(tmp_path: Path) -> None:
     assert found[4] == (0, [25, 15, 35, 35])
     assert sorted(remark.reason for remark in summary.remarks) == [
         "a line has no area",
-        "a tag of the whole picture has no place",
+        "a tag of the whole image has no place",
         "points have no area",
     ]
 
@@ -240,7 +240,7 @@ def test_frames_come_out_of_the_video(tmp_path: Path) -> None:
     for number in range(6):
         writer.write(np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8))
     writer.release()
-    # A picture beside the video whose number is that of a frame is none of its frames.
+    # An image beside the video whose number is that of a frame is none of its frames.
     write_picture(folder / "photo 2.png")
     summary = convert(folder, tmp_path / "out")
     written = sorted((tmp_path / "out/images/train").iterdir())
@@ -257,8 +257,8 @@ def test_neither_frames_nor_video_is_an_error_that_says_what_to_do(tmp_path: Pat
 
 
 BROKEN = {
-    "no frames": ('<annotations><track label="s"></track></annotations>', "pictures of its 0 frames"),
-    "cut off": ("<annotations><image", r"annotations\.xml:1:\d+ is no valid XML"),
+    "no frames": ('<annotations><track label="s"></track></annotations>', "images of its 0 frames"),
+    "cut off": ("<annotations><image", r"annotations\.xml:1:\d+ is not valid XML"),
     "coordinate": (
         '<annotations><image name="a.png"><box label="s" xtl="x"/></image></annotations>',
         r"box 1 \(xtl.*'x'",

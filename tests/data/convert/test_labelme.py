@@ -1,4 +1,4 @@
-"""Labelme JSON: shapes, groups, pictures beside and inside the file."""
+"""Labelme JSON: shapes, groups, images beside and inside the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EXIF-rotated pictures: labels land on the object whichever picture the tool has shown."""
+"""EXIF-rotated images: labels land on the object whichever image the tool has shown."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_points_turn_as_pillow_turns_pixels(orientation: int) -> None:
     np.testing.assert_allclose(turn_upright(np.array([[5.5, 1.5]]), 8, 6, orientation), [[x + 0.5, y + 0.5]])
 
 
-# The red object in the upright picture of 60 x 80 pixels.
+# The red object in the upright image of 60 x 80 pixels.
 UPRIGHT_BOX = (10, 20, 30, 60)
 
 
 def write_rotated(path: Path, orientation: int, size: tuple[int, int] = (60, 80)) -> None:
-    """Write a picture whose upright view has a red box, stored turned with an EXIF tag that tells it and the time."""
+    """Write an image whose upright view has a red box, stored turned with an EXIF tag that tells it and the time."""
     upright = np.full((size[1], size[0], 3), 40, np.uint8)
     left, top, right, bottom = UPRIGHT_BOX
     upright[top:bottom, left:right] = (250, 10, 10)
@@ -107,7 +107,7 @@ def test_pictures_that_were_resized_take_their_labels_along_and_others_are_refus
     summary = convert(write_coco(tmp_path / "in", box_in((120, 160), (20, 40, 60, 120))), tmp_path / "out")
     assert pixel_rows(tmp_path / "out", size=(60, 80)) == [(0, [10, 20, 30, 60])]
     assert "scaled" in summary.remarks[0].reason
-    with pytest.raises(DataError, match="labels are for 160x120 pixels, the picture has 60x80"):
+    with pytest.raises(DataError, match="labels are for 160x120 pixels, the image has 60x80"):
         convert(write_coco(tmp_path / "in", box_in((160, 120), (20, 40, 60, 120))), tmp_path / "out2")
 
 

@@ -74,7 +74,7 @@ def test_voc_lists_with_spaces_and_suffixes_and_entries_of_nothing(tmp_path: Pat
     summary = convert(tmp_path / "in", tmp_path / "out")
     assert summary.images == {"train": 1, "val": 2}
     assert [(r.file, r.place, r.reason) for r in summary.remarks] == [
-        ("val.txt", "line 3 (gone)", "entry of a split list that no picture or file has")
+        ("val.txt", "line 3 (gone)", "entry of a split list that no image or file has")
     ]
     assert summary.images_lost == 1
 
@@ -145,7 +145,7 @@ def test_one_bad_object_is_skipped_in_every_format(tmp_path: Path) -> None:
     summary = convert(write_coco(tmp_path / "coco", coco_content(entries)), tmp_path / "coco_out")
     assert written(tmp_path / "coco_out") == [BOX]
     assert reasons(summary) == [
-        "object of a picture that the file does not name",
+        "object of an image that the file does not name",
         "outline that cannot be read: kept as a box",
         "object of a class that the file does not name",
     ]

@@ -18,7 +18,7 @@ from tests.data.convert.reported import BOX, CVAT, ROW, cvat_image, labelme, rea
 
 
 PATHS = {
-    "backslashes that climb": "..\\..\\pictures\\a.jpg",
+    "backslashes that climb": "..\\..\\images\\a.jpg",
     "another machine": "/home/anna/export/images/a.jpg",
     "a drive": "D:\\roads\\images\\a.jpg",
     "a server": "https://tool.example/data/a.jpg",
@@ -59,7 +59,7 @@ def test_an_image_is_found_by_the_end_of_its_path_in_every_format(tmp_path: Path
     if kind == "yolo":
         assert f"such as {name} as images/a.jpg" in summary.as_text()
     else:
-        assert ("picture found under another suffix" in reasons(summary)) is (name == "a.png")
+        assert ("image found under another suffix" in reasons(summary)) is (name == "a.png")
 
 
 @pytest.mark.parametrize("name", ["../private/x.jpg", "..\\private\\x.jpg", "{}/private/x.jpg"])
@@ -83,15 +83,15 @@ def test_images_that_a_list_names_and_that_are_not_found_are_lost(tmp_path: Path
     write(folder / "train.txt", "data/images/a.jpg\n")
     write(folder / "val.txt", "data/images/gone.jpg\n")
     result = CliRunner().invoke(app, ["data", "convert", str(folder), str(tmp_path / "out")])
-    assert result.exit_code == 3 and "picture not found" in result.output and "gone.jpg" in result.output
-    with pytest.raises(DataError, match=r"strict.*\n.*gone\.jpg: picture not found"):
+    assert result.exit_code == 3 and "image not found" in result.output and "gone.jpg" in result.output
+    with pytest.raises(DataError, match=r"strict.*\n.*gone\.jpg: image not found"):
         convert(folder, tmp_path / "out2", strict=True)
 
 
 def test_a_list_of_which_nothing_is_found_is_one_line(tmp_path: Path) -> None:
     write(tmp_path / "in/data.yaml", "train: train.txt\nnames: [sign]\n")
     write(tmp_path / "in/train.txt", "data/images/gone.jpg\n")
-    with pytest.raises(DataError, match="none of 1 pictures has a label; picture not found"):
+    with pytest.raises(DataError, match="none of 1 images has a label; image not found"):
         convert(tmp_path / "in", tmp_path / "out")
 
 
@@ -116,7 +116,7 @@ def test_label_files_of_encoded_names_belong_to_their_images_and_lone_ones_are_n
     write(tmp_path / "in/classes.txt", "sign\n")
     summary = convert(tmp_path / "in", tmp_path / "out", background=True)
     assert written(tmp_path / "out", "ab12-Capture décran 1") == [BOX]
-    assert [(r.file, r.reason) for r in summary.remarks] == [("labels/gone.txt", "label file without a picture")]
+    assert [(r.file, r.reason) for r in summary.remarks] == [("labels/gone.txt", "label file without an image")]
     assert summary.images_lost == 1
     with pytest.raises(DataError, match="strict"):
         convert(tmp_path / "in", tmp_path / "out2", strict=True)
@@ -131,7 +131,7 @@ def test_two_entries_of_one_name_are_one_image(tmp_path: Path) -> None:
     write(tmp_path / "in/annotations.xml", CVAT.format(entries))
     summary = convert(tmp_path / "in", tmp_path / "out")
     assert written(tmp_path / "out", "f") == [BOX, [0, [40.0, 20.0, 60.0, 40.0]]]
-    assert reasons(summary) == ["several entries mean this picture: their objects are taken together"]
+    assert reasons(summary) == ["several entries mean this image: their objects are taken together"]
 
 
 def test_outlines_of_two_entries_are_one_image_too_and_a_line_that_stands_twice_is_one(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_outlines_of_two_entries_are_one_image_too_and_a_line_that_stands_twice_
     write(tmp_path / "yolo/data.yaml", "train: train.txt\nnames: [sign]\n")
     summary = convert(tmp_path / "yolo", tmp_path / "yolo_out", strict=True)
     assert written(tmp_path / "yolo_out") == [BOX] and summary.images == {"train": 1}
-    assert reasons(summary) == ["picture that a list names twice: written once"]
+    assert reasons(summary) == ["image that a list names twice: written once"]
 
 
 def test_entries_of_other_sizes_or_folders_are_refused(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_entries_of_other_sizes_or_folders_are_refused(tmp_path: Path) -> None:
     entries = cvat_image("day1/f.jpg", (10, 20, 30, 40)) + cvat_image("day2/f.jpg", (1, 2, 9, 9))
     write(tmp_path / "in/annotations.xml", CVAT.format(good + entries))
     summary = convert(tmp_path / "in", tmp_path / "out2")
-    assert summary.images_lost == 2 and "several entries from different folders mean this picture" in reasons(summary)
+    assert summary.images_lost == 2 and "several entries from different folders mean this image" in reasons(summary)
 
 
 def test_the_entry_whose_folder_fits_keeps_the_image_and_the_other_is_missing(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_labelme_file_that_names_another_image_keeps_its_own(tmp_path: Path) -
     summary = convert(tmp_path / "in", tmp_path / "out")
     assert written(tmp_path / "out", "road_1") == [BOX]
     assert written(tmp_path / "out", "road_2") == [[0, [40.0, 20.0, 60.0, 40.0]]]
-    assert reasons(summary) == ["file that names another picture: the one of its own name is taken"]
+    assert reasons(summary) == ["file that names another image: the one of its own name is taken"]
     # Its own is not there: the labels of another frame do not go onto this one.
     (tmp_path / "in/road_2.jpg").unlink()
     summary = convert(tmp_path / "in", tmp_path / "out2")

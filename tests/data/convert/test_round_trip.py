@@ -47,7 +47,7 @@ def annotation(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def described(folder: Path) -> list[tuple[str, str, list[list[float]]]]:
-    """Of each object, picture and class, and its rings (or its box), in an order that does not depend on the file's."""
+    """Of each object, image and class, and its rings (or its box), in an order that does not depend on the file's."""
     found = []
     for path in sorted(folder.rglob("*nstances*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -127,6 +127,6 @@ def test_yolo_to_coco_to_yolo(annotations: list[dict[str, Any]]) -> None:
         assert len(back) == len(rows)
         for row, other in zip(rows, back, strict=True):
             was, now = np.array(row.split(), float), np.array(other.split(), float)
-            # Boxes that round over the border of the picture are cut there.
+            # Boxes that round over the border of the image are cut there.
             np.testing.assert_allclose(now, was, atol=1.6e-6)
         assert (folder / "back/data.yaml").read_text("utf-8") == (folder / "yolo/data.yaml").read_text("utf-8")

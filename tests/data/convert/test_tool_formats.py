@@ -210,7 +210,7 @@ def test_runs_of_single_values_are_unpacked() -> None:
     bits += "0" * (-len(bits) % 8)
     numbers = [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
     assert unpack_brush(numbers, "here", 2).tolist() == [5, 9]
-    with pytest.raises(DataError, match="2 values for a picture of 8"):
+    with pytest.raises(DataError, match="2 values for an image of 8"):
         unpack_brush(numbers, "here", 8)
 
 
@@ -227,7 +227,7 @@ def test_boxes_of_label_studio_turn_about_their_first_corner_and_cancelled_work_
     # 20 x 20 pixels to the right and below of 10, 20, turned clockwise: to the left of it, and cut at the border.
     assert pixel_rows(tmp_path / "out") == [(0, [0, 20, 10, 40])]
     assert "Tasks with several annotations: 1" in summary.as_text()
-    assert "region of a picture that was turned in Label Studio" in summary.as_text()
+    assert "region of an image that was turned in Label Studio" in summary.as_text()
 
 
 # Masks -----------------------------------------------------------------------------------------------------------

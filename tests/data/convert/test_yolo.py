@@ -68,8 +68,8 @@ def test_equal_names_in_two_folders_get_the_folder_in_front(tmp_path: Path) -> N
 BROKEN = {
     "columns": (b"0 0.5 0.5 0.1\n", "line 1 (4 columns, expected 5", "row that cannot be read"),
     "class": (b"2 0.5 0.5 0.1 0.1\n", "line 1 (class id 2 is out of range", "class id that the set does not name"),
-    "word": (b"0 0.5 x 0.1 0.1\n", "line 1 (column 3 is no number: 'x')", "row that cannot be read"),
-    "pixels": (b"0 40 30 8 6\n", "line 1 (x_center 40 is outside", "coordinates outside of the picture"),
+    "word": (b"0 0.5 x 0.1 0.1\n", "line 1 (column 3 is not a number: 'x')", "row that cannot be read"),
+    "pixels": (b"0 40 30 8 6\n", "line 1 (x_center 40 is outside", "coordinates outside of the image"),
     "file": ("0 0.5 0.5 0.1 0.1\n".encode("utf-16"), "(is UTF-16 text", "label file that cannot be read"),
 }
 
@@ -83,7 +83,7 @@ def test_bad_rows_are_left_out_and_named(tmp_path: Path, text: bytes, place: str
     if reason != "label file that cannot be read":
         (folder / "labels/train/c.txt").write_bytes(text + b"0 0.5 0.5 0.25 0.25\n")
     summary = convert(folder, tmp_path / "out", background=True)
-    # A picture whose only row is bad is no background; one with a good row beside it keeps that.
+    # An image whose only row is bad is not a background; one with a good row beside it keeps that.
     written = sorted(path.stem for path in (tmp_path / "out/images/train").iterdir())
     assert written == (["a"] if "file" in reason else ["a", "c"])
     lost = [remark for remark in summary.remarks if remark.place]
@@ -118,5 +118,5 @@ def test_a_split_that_is_named_and_not_there_is_noted(tmp_path: Path) -> None:
 def test_labels_that_are_nowhere_are_refused(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path / "in")
     (folder / "labels/train/a.txt").unlink()
-    with pytest.raises(DataError, match=r"none of 1 pictures has a label.*labels/train/a\.txt"):
+    with pytest.raises(DataError, match=r"none of 1 images has a label.*labels/train/a\.txt"):
         convert(folder, tmp_path / "out")

@@ -136,7 +136,7 @@ def test_image_list_equals_ultralytics(make_dataset: MakeDataset, tmp_path: Path
     [
         ("/d/images/train/a.jpg", "/d/labels/train/a.txt"),
         ("/images/set/images/a.b.jpg", "/images/set/labels/a.b.txt"),
-        ("/d/pictures/a.jpg", "/d/pictures/a.txt"),
+        ("/d/images/a.jpg", "/d/images/a.txt"),
     ],
 )
 def test_label_path(image: str, label: str) -> None:
@@ -186,8 +186,8 @@ def test_empty_split(make_dataset: MakeDataset, tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"names: [a\ntrain: x", r"data\.yaml:2 is not valid YAML"),
-        (b"just text", "is no data-set file"),
-        (b"", "is no data-set file"),
+        (b"just text", "is not a data-set file"),
+        (b"", "is not a data-set file"),
         (b"\xff\xfen\x00a\x00", "is not UTF-8 text"),
     ],
 )

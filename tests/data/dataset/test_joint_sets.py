@@ -16,7 +16,7 @@ POLYGON = "0.1 0.1 0.4 0.1 0.4 0.4"
 
 
 def write_set(folder: Path, names: list[str], labels: dict[str, list[str]], **keys: str) -> Path:
-    """Write a data set with one picture for each label text, by split."""
+    """Write a data set with one image for each label text, by split."""
     for split, texts in labels.items():
         (folder / "images" / split).mkdir(parents=True)
         (folder / "labels" / split).mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_a_pair_is_mapped_by_name(pair: dict[str, Path]) -> None:
 
 
 def test_counts_are_of_all_objects_and_of_those_with_a_mask(pair: dict[str, Path]) -> None:
-    # A polygon of the detection set is no mask, a repeated row counts once, and box rows stay without one.
+    # A polygon of the detection set is not a mask, a repeated row counts once, and box rows stay without one.
     assert read_joint_sets(pair).label_counts("train") == ([1, 4, 1, 1], [0, 1, 1, 0])
     assert read_joint_sets(pair, ["wall"]).label_counts("train") == ([1, 4, 1, 1], [0, 0, 1, 0])
 
@@ -91,8 +91,8 @@ def test_one_mixed_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (["wal"], "wal is no class of the data. Did you mean wall"),
-        (["wall", "zebra"], "zebra is no class of the data. Classes that can have masks: wall, sign, bridge"),
+        (["wal"], "wal is not a class of the data. Did you mean wall"),
+        (["wall", "zebra"], "zebra is not a class of the data. Classes that can have masks: wall, sign, bridge"),
         (["pole"], "pole is only in the detection set, which has no masks"),
         ([], "mask_classes is empty"),
     ],

@@ -51,7 +51,7 @@ def test_pairs_and_groups_are_those_of_a_slow_search(data: st.DataObject) -> Non
 
 
 def test_a_camera_that_stood_still_is_one_group() -> None:
-    """The worst case: every picture is near to every other, and no list of pairs is kept."""
+    """The worst case: every image is near to every other, and no list of pairs is kept."""
     count = 3000
     splits = ["train" if index % 5 else "val" for index in range(count)]
     found = near_identical([bytes(32)] * count, splits, [index.to_bytes(2, "big") for index in range(count)], 40)

@@ -84,7 +84,7 @@ def test_clipping_cuts_at_the_border_and_moves_nothing_inside() -> None:
     ring = np.array([[-10, 5], [5, -10], [20, 5], [5, 20]], float)
     clipped = clip_ring(ring, 12, 9)
     assert clipped.min() == 0 and clipped[:, 0].max() == 12 and clipped[:, 1].max() == 9
-    # The whole picture but two corner triangles, beyond x + y = 25 none: all corners of the picture lie inside.
+    # The whole image but two corner triangles, beyond x + y = 25 none: all corners of the image lie inside.
     assert abs(ring_area(clipped)) == 108
     inside = np.array([[1, 1], [5, 1], [5, 5]], float)
     assert clip_ring(inside, 12, 9) is inside

@@ -1,4 +1,4 @@
-"""Statistics of a data set: counted by hand on a small set, the weights those of training, the picture readable."""
+"""Statistics of a data set: counted by hand on a small set, the weights those of training, the image readable."""
 
 import json
 import math

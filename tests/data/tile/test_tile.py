@@ -183,7 +183,7 @@ def test_background_share_and_determinism(tmp_path: Path) -> None:
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert seen == [(done, 8) for done in range(1, 9)]
     tile_dataset(data, tmp_path / "c", size=100, overlap=0.0, background=0.25, seed=1, workers=1)
-    # The YAML names the seed; the pictures differ too.
+    # The YAML names the seed; the images differ too.
     assert digest(tmp_path / "a/images") != digest(tmp_path / "c/images")
 
 

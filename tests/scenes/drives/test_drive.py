@@ -1,4 +1,4 @@
-"""A short drive in both directions: its files agree with each other and with its pictures."""
+"""A short drive in both directions: its files agree with each other and with its images."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_sign_is_named_from_its_front_only(
     away = render(flat_setting, view_at(148.0, direction=-1), plain_day, [sign], backdrop, rule)
     assert [label.class_id for label in towards.labels] == [WARNING_SIGN]
     assert away.labels == []
-    assert (away.numbers == 1).sum() > 50, "the back is in the picture all the same"
+    assert (away.numbers == 1).sum() > 50, "the back is in the image all the same"
 
 
 def test_small_hidden_and_faint_things_have_no_label(flat_setting: Setting, plain_day: Lighting) -> None:

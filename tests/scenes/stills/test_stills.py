@@ -1,4 +1,4 @@
-"""Whole sets of still pictures: labels, mix, splits, reproducibility."""
+"""Whole sets of still images: labels, mix, splits, reproducibility."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_rows_are_valid_polygons_for_mask_classes_and_boxes_for_the_others(still
 
 
 def test_polygons_and_boxes_equal_the_masks(still_set: StillSet) -> None:
-    """The mask picture is the rendered number buffer: polygons cover the same pixels, boxes touch their borders."""
+    """The mask image is the rendered number buffer: polygons cover the same pixels, boxes touch their borders."""
     overlaps = []
     for path, rows in rows_of(still_set[0]):
         mask = cv2.imread(str(path).replace("/labels/", "/masks/").replace(".txt", ".png"), cv2.IMREAD_UNCHANGED)
@@ -127,7 +127,7 @@ def test_the_plan_of_a_thousand_pictures_has_the_papers_mix_in_both_splits() -> 
         expected = images * 8 * np.array(DEFAULT_MIX) / sum(DEFAULT_MIX)
         assert np.abs(counts.sum(axis=0) - expected).max() <= 1.0
     counts = np.array([job.wanted for job in jobs])
-    assert 0.03 < (counts.sum(axis=1) == 0).mean() < 0.1, "some pictures show no asset"
+    assert 0.03 < (counts.sum(axis=1) == 0).mean() < 0.1, "some images show no asset"
     assert counts.sum(axis=1).max() > 9
 
 

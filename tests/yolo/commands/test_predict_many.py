@@ -29,13 +29,13 @@ FAST = {"engine": "pytorch", "device": "cpu"}
 
 @pytest.fixture(scope="module")
 def pictures(even_rectangles: Path) -> list[np.ndarray]:
-    """Twelve pictures of rectangles."""
+    """Twelve images of rectangles."""
     return [cv2.imread(str(path)) for path in sorted((even_rectangles.parent / "images/val").glob("*.png"))]
 
 
 @pytest.fixture
 def drives(pictures: list[np.ndarray], tmp_path: Path) -> Path:
-    """A folder of three videos of 4, 6 and 8 frames and two pictures."""
+    """A folder of three videos of 4, 6 and 8 frames and two images."""
     folder = tmp_path / "drives"
     folder.mkdir()
     for name, count in (("a", 4), ("b", 6), ("c", 8)):
@@ -147,7 +147,7 @@ def test_broken_files_are_named_and_set_aside(drives: Path, detector: Path, tmp_
 
 
 def test_an_unreadable_picture_is_a_hole(drives: Path, detector: Path, tmp_path: Path) -> None:
-    (drives / "text.png").write_text("no picture")
+    (drives / "text.png").write_text("no image")
     summary = predict_many(detector, drives, out=tmp_path / "out", **FAST)
     record = summary.records["images"]
     assert record.state == "done" and record.frames == 2

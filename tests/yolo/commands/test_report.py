@@ -250,7 +250,7 @@ def test_no_panel_needs_no_weights_and_no_data(tmp_path: Path, own_rectangles: P
 
 def test_images_that_do_not_decode_are_named(two: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(MediaError, match=r"broken\.png"):
         report(two, images=[str(broken)], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

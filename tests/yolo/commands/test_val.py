@@ -30,7 +30,7 @@ NAMES = tuple(TRUE_FROM)
 
 @pytest.fixture(scope="module")
 def everything_found(even_rectangles: Path, detector: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """By name of the picture, all boxes that plain Ultralytics finds in validation: class, x, y, w, h, confidence."""
+    """By name of the image, all boxes that plain Ultralytics finds in validation: class, x, y, w, h, confidence."""
     folder = tmp_path_factory.mktemp("stock")
     data = folder / "data.yaml"
     data.write_text(even_rectangles.read_text().replace("./", str(even_rectangles.parent)))
@@ -74,7 +74,7 @@ def precision_from(everything_found: dict[str, Any], name: str, threshold: float
 def test_best_f1_thresholds_are_where_the_truth_begins(weights: Path) -> None:
     result = reg_yolo.val(weights, **FAST)
     assert result.thresholds.criterion == "best_f1"
-    # A box at the picture's edge is cut in the truth, so that not every one is matched and the maximum is a little off.
+    # A box at the image's edge is cut in the truth, so that not every one is matched and the maximum is a little off.
     assert result.thresholds.values == pytest.approx(TRUE_FROM, abs=0.02)
     assert result.metrics["metrics/mAP50(B)"] > 0.8
 

@@ -1,4 +1,4 @@
-"""A tiny data set that mixes box rows and polygon rows, and the same pictures with only one kind of row."""
+"""A tiny data set that mixes box rows and polygon rows, and the same images with only one kind of row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STILL: dict[str, Any] = {
 
 
 def star(x: float, y: float, radius: float, points: int) -> str:
-    """A polygon that is no rectangle, as a label row has it."""
+    """A polygon that is not a rectangle, as a label row has it."""
     angles = np.arange(points) * 2 * np.pi / points
     radii = np.where(np.arange(points) % 2, radius, radius * 0.6)
     corners = np.stack((x + radii * np.cos(angles), y + radii * np.sin(angles)), 1)
@@ -31,7 +31,7 @@ def star(x: float, y: float, radius: float, points: int) -> str:
 
 
 def rows_of(rng: np.random.Generator, kind: str) -> tuple[list[str], list[str]]:
-    """Box rows in the upper part of a picture and polygon rows in the lower part."""
+    """Box rows in the upper part of an image and polygon rows in the lower part."""
     boxes = [
         f"{label} {rng.uniform(0.2, 0.8):.5f} {rng.uniform(0.13, 0.2):.5f} {rng.uniform(0.1, 0.3):.5f} 0.22"
         for label in (0, 0, 1)  # a sign may be box-only, too
@@ -50,9 +50,9 @@ def rows_of(rng: np.random.Generator, kind: str) -> tuple[list[str], list[str]]:
 
 
 def write_mixed(root: Path, train: int = 8, sizes: tuple[tuple[int, int], ...] = ((96, 128),)) -> dict[str, Path]:
-    """Write the pictures with mixed rows, with the polygon rows only, and with the box rows only.
+    """Write the images with mixed rows, with the polygon rows only, and with the box rows only.
 
-    Every fourth picture has all rows, box rows only, polygon rows only, or none (beside mixed ones).
+    Every fourth image has all rows, box rows only, polygon rows only, or none (beside mixed ones).
     Returns the YAMLs by name: mixed, outlined, boxed.
     """
     yamls = {}

@@ -1,4 +1,4 @@
-"""A detection set beside a segmentation set: one data set, two kinds of truth, and no picture mixed from both."""
+"""A detection set beside a segmentation set: one data set, two kinds of truth, and no image mixed from both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RED, BLUE = 2, 0
 
 
 def write_pair(root: Path, shapes: tuple[tuple[int, int], ...] = ((96, 128),)) -> JointSets:
-    """Red pictures with boxes of `sign` and `lamp`, blue ones with masks of `wall` and `sign` and boxes of `fence`."""
+    """Red images with boxes of `sign` and `lamp`, blue ones with masks of `wall` and `sign` and boxes of `fence`."""
     yamls = {}
     for name, channel, names, rows in (
         ("detect", RED, ["sign", "lamp"], ["0 0.3 0.3 0.2 0.2", "1 0.6 0.6 0.2 0.3", f"0 {star(0.5, 0.3, 0.15, 6)}"]),
@@ -52,12 +52,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> JointSets:
 
 @pytest.fixture(scope="module")
 def pair_of_shapes(tmp_path_factory: pytest.TempPathFactory) -> JointSets:
-    """Two sets with upright, square and lying pictures. Do not write to them."""
+    """Two sets with upright, square and lying images. Do not write to them."""
     return write_pair(tmp_path_factory.mktemp("shapes"), ((96, 128), (128, 64), (64, 64)))
 
 
 def is_red(item: dict[str, Any]) -> bool:
-    """Whether the picture is of the detection set; no picture may hold pixels of both."""
+    """Whether the image is of the detection set; no image may hold pixels of both."""
     red, _, blue = (bool((item["img"][channel] > 150).any()) for channel in range(3))
     assert red != blue
     return red
@@ -185,7 +185,7 @@ def test_real_sets_side_by_side(road_data: Path) -> None:
 
 @pytest.fixture
 def road_data() -> Path:
-    """Real pictures, where they are at hand."""
+    """Real images, where they are at hand."""
     folder = REAL_DATA
     if not (folder / "camvid4_seg").is_dir():
         pytest.skip("no real road data beside the repository")

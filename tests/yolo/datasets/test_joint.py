@@ -29,13 +29,13 @@ SPATIAL = [
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The YAMLs of the same pictures with mixed rows, polygon rows, box rows. Do not write to them."""
+    """The YAMLs of the same images with mixed rows, polygon rows, box rows. Do not write to them."""
     return write_mixed(tmp_path_factory.mktemp("mixed"))
 
 
 @pytest.fixture(scope="module")
 def sets_of_two_shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same with upright and lying pictures. Do not write to them."""
+    """The same with upright and lying images. Do not write to them."""
     return write_mixed(tmp_path_factory.mktemp("shapes"), sizes=((96, 128), (128, 64), (64, 128)))
 
 

@@ -28,7 +28,7 @@ SIZE = 100
 
 
 def label_of(*objects: tuple[int, tuple[int, int, int, int], bool], colour: int = 0) -> dict[str, Any]:
-    """A picture of one colour with objects: class, box in pixels, whether its outline is known (a diamond)."""
+    """An image of one colour with objects: class, box in pixels, whether its outline is known (a diamond)."""
     boxes = np.array([box for _, box, _ in objects], dtype=np.float32).reshape(-1, 4)
     x1, y1, x2, y2 = boxes.T
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
@@ -44,7 +44,7 @@ def label_of(*objects: tuple[int, tuple[int, int, int, int], bool], colour: int 
 
 
 class OneOther:
-    """A data set whose other picture is always the same."""
+    """A data set whose other image is always the same."""
 
     cache = "ram"
 
@@ -135,7 +135,7 @@ def test_cutmix_keeps_a_box_only_object_from_a_tenth_on() -> None:
         (1, False, [5, 5, 25, 25]), (2, False, [50, 60, 54, 80]),
     ]  # fmt: skip
     assert cut_in(label_of(own), (0, sliver, False)) == [(1, False, [5, 5, 25, 25])]
-    # As upstream without the box-only object: a first picture without outlines asks for a tenth of everything.
+    # As upstream without the box-only object: a first image without outlines asks for a tenth of everything.
     assert cut_in(label_of((0, (5, 5, 25, 25), False)), (2, sliver, True)) == [(0, True, [5, 5, 25, 25])]
 
 

@@ -32,7 +32,7 @@ SIZE = (96, 128)
 
 @pytest.fixture
 def frames(even_rectangles: Path) -> list[np.ndarray]:
-    """Three pictures of 128 x 96 pixels with rectangles."""
+    """Three images of 128 x 96 pixels with rectangles."""
     return [cv2.imread(str(path)) for path in sorted((even_rectangles.parent / "images/val").glob("*.png"))[:3]]
 
 
@@ -189,7 +189,7 @@ def test_failing_export_is_said_and_the_next_one_tried(
 ) -> None:
     engines_here.failing = {"openvino"}
     assert choice_of(some_detector).engine == "onnxruntime"
-    assert any("cannot export it; it is passed over" in line for line in warnings)
+    assert any("cannot export it; it is skipped" in line for line in warnings)
     with pytest.raises(WeightsError, match="cannot export"):
         choice_of(some_detector, engine="openvino")
 

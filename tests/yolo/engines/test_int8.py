@@ -1,4 +1,4 @@
-"""INT8: calibrated on the user's pictures, its change in mAP measured, both kept with the export."""
+"""INT8: calibrated on the user's images, its change in mAP measured, both kept with the export."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.yolo.prediction.videos import write_video
 
 @pytest.fixture(scope="module")
 def pictures(even_rectangles: Path) -> list[np.ndarray]:
-    """Six pictures with rectangles on noise, twice as large as the network's input."""
+    """Six images with rectangles on noise, twice as large as the network's input."""
     files = sorted((even_rectangles.parent / "images/val").glob("*.png"))[:6]
     return [cv2.resize(cv2.imread(str(path)), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for path in files]
 

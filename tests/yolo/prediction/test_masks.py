@@ -46,7 +46,7 @@ def joint(make: Any) -> Path:
 
 
 def found(weights: Path, images: Path, out: Path, **arguments: Any) -> list[Any]:
-    """All detections, in the order of the pictures."""
+    """All detections, in the order of the images."""
     summary = reg_yolo.predict(weights, images, out=out, **{"save": False, **FAST, **arguments})
     return [(frame, detection) for frame in read_detections(summary.detections_file) for detection in frame.detections]
 

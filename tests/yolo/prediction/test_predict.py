@@ -28,13 +28,13 @@ def found(source: object, weights: Path, **arguments: Any) -> tuple[Any, Any, li
 
 @pytest.fixture(scope="module")
 def images(even_rectangles: Path) -> Path:
-    """A folder of 12 pictures."""
+    """A folder of 12 images."""
     return even_rectangles.parent / "images/val"
 
 
 @pytest.fixture(scope="module")
 def pictures(images: Path) -> list[np.ndarray]:
-    """The same pictures, decoded."""
+    """The same images, decoded."""
     return [cv2.imread(str(path)) for path in sorted(images.glob("*.png"))]
 
 
@@ -181,7 +181,7 @@ def test_images_of_one_stem_are_drawn_side_by_side(pictures: list[np.ndarray], d
         summary, _, frames = found(folder, detector, out="drawn")
         assert len(frames) == 3
         assert [path.name for path in summary.annotated] == ["road.jpg", "road-2.jpg", "road-3.jpg"]
-        # A second run into the same folder replaces the first one's pictures.
+        # A second run into the same folder replaces the first one's images.
         assert len(list(Path("drawn").glob("*.jpg"))) == 3
 
 

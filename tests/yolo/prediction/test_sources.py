@@ -35,7 +35,7 @@ def records(summary: Any, kind: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def pictures(even_rectangles: Path) -> list[np.ndarray]:
-    """Twelve pictures with rectangles."""
+    """Twelve images with rectangles."""
     return [cv2.imread(str(path)) for path in sorted((even_rectangles.parent / "images/val").glob("*.png"))]
 
 
@@ -49,7 +49,7 @@ def test_input_is_upstreams_bit_for_bit(shape: tuple[int, int], detector: Path) 
     predictor.setup_model(str(detector), verbose=False)
     set_up(predictor)
     some = list(np.random.default_rng(0).integers(0, 256, (2, *shape, 3), dtype=np.uint8))
-    # Part of a frame, as with a region, is no contiguous array.
+    # Part of a frame, as with a region, is not a contiguous array.
     for batch in (some[:1], some, [some[0][5:, 7:]], [some[0], some[1][:-8]]):
         ours = prepare(predictor, batch)
         assert torch.equal(ours, predictor.preprocess(batch)) and ours.is_contiguous()
@@ -168,7 +168,7 @@ def test_every_thins_by_frames_time_and_metres_over_chapters(drive: Path, detect
 
 
 def mosaic(pictures: list[np.ndarray]) -> np.ndarray:
-    """Four pictures of 128 x 96 as one, a quarter of each in every corner."""
+    """Four images of 128 x 96 as one, a quarter of each in every corner."""
     return np.vstack([np.hstack(pictures[:2]), np.hstack(pictures[2:4])])
 
 

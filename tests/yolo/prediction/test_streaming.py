@@ -24,7 +24,7 @@ from reg_yolo.yolo.prediction import frames as predict_frames
 from reg_yolo.yolo.prediction import job as predict_job
 from tests.yolo.prediction.videos import write_video
 
-# Results and pictures of the frames whose names the loops still hold; further ones would add up over a long video.
+# Results and images of the frames whose names the loops still hold; further ones would add up over a long video.
 MOST_ALIVE = 6
 
 
@@ -38,7 +38,7 @@ def long_video(even_rectangles: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """At every frame, how many results and pictures of earlier frames are still in memory."""
+    """At every frame, how many results and images of earlier frames are still in memory."""
     alive: list[weakref.ref] = []
     counts: list[int] = []
     original = predict_frames.detections_of

@@ -36,7 +36,7 @@ def weights(detector: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def images(even_rectangles: Path) -> Path:
-    """A folder of 12 pictures."""
+    """A folder of 12 images."""
     return even_rectangles.parent / "images/val"
 
 
@@ -150,7 +150,7 @@ def predictor(detector: Path) -> RegDetectionPredictor:
     settings = {"conf": 0.3, "imgsz": IMGSZ, "device": "cpu", "task": "detect", "verbose": False, "agnostic_nms": True}
     made = RegDetectionPredictor(overrides={**settings, "save_dir": "unused"})
     made.setup_model(str(detector), verbose=False)
-    made.batch = (["picture.png"], None, None)
+    made.batch = (["image.png"], None, None)
     return made
 
 

@@ -180,7 +180,7 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"bytetrak.yaml does not exist; .* Did you mean bytetrack\?"):
         read_tracker("bytetrak.yaml")
     (tmp_path / "list.yaml").write_text("- botsort\n")
-    with pytest.raises(ConfigError, match=r"list.yaml is no tracker's YAML"):
+    with pytest.raises(ConfigError, match=r"list.yaml is not a tracker's YAML"):
         read_tracker(tmp_path / "list.yaml")
     (tmp_path / "torn.yaml").write_text("tracker_type: [\n")
     with pytest.raises(ConfigError, match=r"torn\.yaml:2: not valid YAML"):

@@ -14,7 +14,7 @@ REAL_VIDEO = REAL_DATA / "video" / "highway_960x540.mp4"
 
 
 def write_video(path: Path, pictures: list[np.ndarray], fps: float = 25.0) -> Path:
-    """Write pictures, all of one size, as an mp4 at a constant rate."""
+    """Write images, all of one size, as an mp4 at a constant rate."""
     height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     assert writer.isOpened()

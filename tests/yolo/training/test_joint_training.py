@@ -254,7 +254,7 @@ def test_a_worker_gets_sets_and_settings_by_value(mixed_rectangles: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "words", "message"),
     [
-        ("joint/yolov8n", ["mask_classes=[red, grey]"], "mask_classes: grey is no class"),
+        ("joint/yolov8n", ["mask_classes=[red, grey]"], "mask_classes: grey is not a class"),
         ("joint/yolov8n", ["mask_classes=[green]"], "No object of the training split has a mask of green"),
         ("joint/yolov8n", ["mask_classes=[red]", "single_cls=true"], "single_cls: makes one class of all"),
         ("joint/yolov8n", ["mask_classes=[red]", "model=yolov8n.yaml"], "expected yolov8n-seg.yaml"),

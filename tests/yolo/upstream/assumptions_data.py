@@ -139,7 +139,7 @@ def thresholds_are_the_ones_we_repeat() -> None:
 
 
 def copy_paste_keeps_its_choice_in_the_parameters() -> None:
-    """What is pasted is `selected` of `instances2`; the other picture is `mix_labels[0]` after `pre_transform`."""
+    """What is pasted is `selected` of `instances2`; the other image is `mix_labels[0]` after `pre_transform`."""
     source = inspect.getsource(augment.CopyPaste.get_params)
     assert 'params["selected"]' in source and 'params["instances2"]' in source
     assert 'params["selected"]' in inspect.getsource(augment.CopyPaste.apply_image)

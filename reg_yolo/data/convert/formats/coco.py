@@ -28,8 +28,8 @@ from reg_yolo.data.objects.outlines import mask_rings
 from reg_yolo.errors import DataError
 
 BAD_MASK = "outline that cannot be read: kept as a box"
-UNKNOWN_IMAGE = "object of a picture that the file does not name"
-BAD_IMAGE = "entry of a picture that cannot be read"
+UNKNOWN_IMAGE = "object of an image that the file does not name"
+BAD_IMAGE = "entry of an image that cannot be read"
 UNKNOWN_CLASS = "object of a class that the file does not name"
 
 
@@ -42,7 +42,7 @@ def read_coco(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
         finder: Where images are looked for.
 
     Raises:
-        DataError: If a file is no JSON, lacks a list that COCO needs, or an image or a class has no id of its own.
+        DataError: If a file is not JSON, lacks a list that COCO needs, or an image or a class has no id of its own.
     """
     result = AnnotatedSet("coco", [], [])
     roots: dict[str, None] = {}
@@ -51,7 +51,7 @@ def read_coco(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
         split = split_of(str(below.parent), path.stem)
         _CocoFile(path, split, result, roots, finder).read(alone=len(files) == 1)
     if not result.images:
-        raise DataError(f"{root}: none of {len(files)} COCO files has pictures with instances.")
+        raise DataError(f"{root}: none of {len(files)} COCO files has images with instances.")
     _leave_out_roots(result, roots)
     merge_entries(result)
     return result
@@ -73,15 +73,15 @@ class _CocoFile:
         self.path, self.split, self.result, self.roots, self.finder = path, split, result, roots, finder
 
     def read(self, *, alone: bool) -> None:
-        """Read the file; one of several that holds no instances (captions, a list of test images) is passed over."""
+        """Read the file; one of several that holds no instances (captions, a list of test images) is skipped."""
         content = as_mapping(read_json(self.path, object_hook=_shrink), str(self.path))
         lists = {}
         for key in ("images", "annotations", "categories"):
             if key not in content:
                 if not alone:
-                    self.result.notes.append(f"{self.path.name} holds no instances (it has no '{key}'): passed over.")
+                    self.result.notes.append(f"{self.path.name} holds no instances (it has no '{key}'): skipped.")
                     return
-                raise DataError(f"{self.path} is no COCO file of instances: it has no '{key}'.")
+                raise DataError(f"{self.path} is not a COCO file of instances: it has no '{key}'.")
             lists[key] = as_list(content[key], f"{self.path}: {key}")
         categories = self._categories(lists["categories"])
         images = self._images(lists["images"])

@@ -37,12 +37,12 @@ def decode_mask(raw: Mapping[str, Any], size: tuple[float, float] | None, where:
     if height * width > _MOST_PIXELS:
         raise DataError(f"{where} size: a mask of {width}x{height} pixels is too large.")
     if size is not None and (width, height) != size:
-        raise DataError(f"{where}: the mask is {width}x{height}, its picture {size[0]:g}x{size[1]:g}.")
+        raise DataError(f"{where}: the mask is {width}x{height}, its image {size[0]:g}x{size[1]:g}.")
     counts = raw.get("counts")
     runs = _unpack(counts, where) if isinstance(counts, str) else _runs(counts, where)
     # pycocotools reads past the end where runs do not fill the image.
     if int(runs.sum()) != height * width:
-        raise DataError(f"{where} counts: runs of {int(runs.sum())} pixels for a picture of {height * width}.")
+        raise DataError(f"{where} counts: runs of {int(runs.sum())} pixels for an image of {height * width}.")
     encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
     return np.ascontiguousarray(coco_mask.decode(encoded))
 

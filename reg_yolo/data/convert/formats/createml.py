@@ -17,7 +17,7 @@ def read_createml(files: Sequence[Path], root: Path, finder: ImageFinder) -> Ann
     """Read CreateML files as one set.
 
     Raises:
-        DataError: If a file is no JSON list.
+        DataError: If a file is not a JSON list.
     """
     result = AnnotatedSet("createml", [], [])
     for path in files:

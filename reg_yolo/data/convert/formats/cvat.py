@@ -21,13 +21,13 @@ def read_cvat(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
     """Read CVAT files, for images or for video, as one set.
 
     Raises:
-        DataError: If a file is no XML, a shape lacks a coordinate, or a video's frames are nowhere to be found.
+        DataError: If a file is not XML, a shape lacks a coordinate, or a video's frames are nowhere to be found.
     """
     result = AnnotatedSet("cvat", [], [])
     for path in files:
         document = read_xml(path)
         if document.tag != "annotations":
-            raise DataError(f"{path} is no CVAT file: its root is <{document.tag}>, expected <annotations>.")
+            raise DataError(f"{path} is not a CVAT file: its root is <{document.tag}>, expected <annotations>.")
         for label in document.iterfind("meta//labels/label/name"):
             _add_class(result, as_text(label.text, f"{path}: meta label"))
         if document.find("track") is not None:

@@ -17,8 +17,8 @@ from reg_yolo.errors import DataError
 
 _MOST_PIXELS = 400_000_000
 # Elements that are shapes, but neither an area nor a box.
-NO_AREA = {"polyline": "a line has no area", "points": "points have no area", "cuboid": "a cuboid is no area",
-           "skeleton": "a skeleton has no area", "tag": "a tag of the whole picture has no place"}  # fmt: skip
+NO_AREA = {"polyline": "a line has no area", "points": "points have no area", "cuboid": "a cuboid is not an area",
+           "skeleton": "a skeleton has no area", "tag": "a tag of the whole image has no place"}  # fmt: skip
 SHAPES = ("box", "polygon", "ellipse", "mask")
 
 
@@ -40,7 +40,7 @@ def shapes_of(parent: Element, where: str) -> Iterator[tuple[Element, str, str, 
 def shape_object(element: Element, class_name: str, where: str, place: str) -> ObjectAnnotation:
     """Read one `box`, `polygon`, `ellipse` or `mask` element.
 
-    A rotated box becomes the upright box around it: it says where the object is, but is no outline of it.
+    A rotated box becomes the upright box around it: it says where the object is, but is not an outline of it.
     """
     if element.tag == "box":
         left, top, right, bottom = (_attribute(element, key, where) for key in ("xtl", "ytl", "xbr", "ybr"))

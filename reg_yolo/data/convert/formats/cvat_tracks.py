@@ -94,7 +94,7 @@ def read_tracks(document: Element, path: Path, root: Path, finder: ImageFinder, 
         if source is None and not objects[frame] and not left_out[frame]:
             # Only the annotated frames of a video are kept often.
             continue
-        missing = "" if source else f"frame {frame} has no picture"
+        missing = "" if source else f"frame {frame} has no image"
         image = AnnotatedImage(f"{stem}_{frame:06d}", path, source, clip.size, clip.split, missing=missing)
         image.objects, image.left_out = objects[frame], left_out[frame]
         result.images.append(image)
@@ -108,7 +108,7 @@ def _read_clip(document: Element, path: Path) -> _Clip:
     def whole(tag: str, default: int) -> int:
         number = as_number(value(tag) or default, f"{path}: meta {tag}")
         if not -1 <= number <= _MOST_FRAMES:
-            raise DataError(f"{path}: meta {tag}: {number:g} is no number of frames.")
+            raise DataError(f"{path}: meta {tag}: {number:g} is not a number of frames.")
         return int(number)
 
     start = whole("start_frame", 0)
@@ -200,11 +200,11 @@ def _frame_sources(
         if digits:
             numbered.setdefault(int(digits.group(1)), picture)
     if frames[:1] == [0] and clip.step == 1 and sorted(numbered) == list(range(1, len(frames) + 1)):
-        result.notes.append(f"{path.name}: pictures are numbered from 1, frames from 0: picture 1 is taken as frame 0.")
+        result.notes.append(f"{path.name}: images are numbered from 1, frames from 0: image 1 is taken as frame 0.")
         return {number - 1: ImageSource(picture) for number, picture in numbered.items()}
     by_number = {frame: ImageSource(numbered[frame]) for frame in frames if frame in numbered}
     if candidates and not by_number and len(candidates) == len(frames):
-        result.notes.append(f"{path.name}: pictures are taken as frames in the order of their names.")
+        result.notes.append(f"{path.name}: images are taken as frames in the order of their names.")
         return {frame: ImageSource(picture) for frame, picture in zip(frames, candidates, strict=True)}
     video = _find_video(clip, path, root)
     # Where both are there, images that are only some of the frames may be no frames at all.
@@ -213,7 +213,7 @@ def _frame_sources(
     if by_number:
         return by_number
     raise DataError(
-        f"{path}: found neither the video {clip.name or '(the file does not name it)'} nor pictures of its "
+        f"{path}: found neither the video {clip.name or '(the file does not name it)'} nor images of its "
         f"{len(frames)} frames; put frame_000000.png, frame_000001.png ... beside it, or name their folder as images"
     )
 

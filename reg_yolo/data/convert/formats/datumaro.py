@@ -28,7 +28,7 @@ from reg_yolo.errors import DataError
 _NO_AREA = {
     "polyline": "a line has no area",
     "points": "points have no area",
-    "cuboid_3d": "a cuboid is no area",
+    "cuboid_3d": "a cuboid is not an area",
     "skeleton": "a skeleton has no area",
 }
 
@@ -37,7 +37,7 @@ def read_datumaro(files: Sequence[Path], root: Path, finder: ImageFinder) -> Ann
     """Read Datumaro files as one set.
 
     Raises:
-        DataError: If a file is no JSON object with labels and items.
+        DataError: If a file is not a JSON object with labels and items.
     """
     result = AnnotatedSet("datumaro", [], [])
     for path in files:
@@ -92,7 +92,7 @@ def _add_shape(
         return
     index = entry.get("label_id")
     if not isinstance(index, int) or not 0 <= index < len(names):
-        raise DataError(f"{where} label_id: {index!r} is no label of the file")
+        raise DataError(f"{where} label_id: {index!r} is not a label of the file")
     if kind in _NO_AREA:
         image.left_out.append(Remark("dropped", image.name, place, names[index], _NO_AREA[kind]))
         return

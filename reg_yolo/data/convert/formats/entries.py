@@ -13,12 +13,12 @@ from reg_yolo.errors import DataError
 
 BAD_OBJECT = "object that cannot be read"
 BAD_FILE = "annotation file that cannot be read"
-OTHER_SUFFIX = "picture found under another suffix"
-MERGED = "several entries mean this picture: their objects are taken together"
-LISTED_TWICE = "picture that a list names twice: written once"
-_TAKEN = "picture not found: the one of that name is another entry's"
-_CONTRADICTING = "several entries from different folders mean this picture"
-_OTHER_SIZES = "several entries of different sizes mean this picture"
+OTHER_SUFFIX = "image found under another suffix"
+MERGED = "several entries mean this image: their objects are taken together"
+LISTED_TWICE = "image that a list names twice: written once"
+_TAKEN = "image not found: the one of that name is another entry's"
+_CONTRADICTING = "several entries from different folders mean this image"
+_OTHER_SIZES = "several entries of different sizes mean this image"
 
 
 def new_image(
@@ -108,7 +108,7 @@ def merge_entries(result: AnnotatedSet) -> None:
             of_path[path].add(split or "train")
     shared = [path for path, splits in of_path.items() if len(splits) > 1]
     if shared:
-        result.notes.append(f"Pictures that stand in several splits: {len(shared)}, such as {shared[0].name}.")
+        result.notes.append(f"Images that stand in several splits: {len(shared)}, such as {shared[0].name}.")
 
 
 def _merge(entries: list[AnnotatedImage]) -> set[int]:

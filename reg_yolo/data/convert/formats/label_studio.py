@@ -23,15 +23,15 @@ from reg_yolo.errors import DataError
 _MOST_PIXELS = 400_000_000
 _NO_AREA = {"keypoint": "points have no area", "vector": "a line has no area"}
 _SHAPES = ("rectangle", "polygon", "ellipse", "brush")
-PREFIX = "picture found without the prefix that Label Studio puts before names"
-TURNED = "region of a picture that was turned in Label Studio"
+PREFIX = "image found without the prefix that Label Studio puts before names"
+TURNED = "region of an image that was turned in Label Studio"
 
 
 def read_label_studio(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
     """Read Label Studio files as one set; of a task with several annotations the first that was not cancelled.
 
     Raises:
-        DataError: If a file is no JSON list of tasks.
+        DataError: If a file is not a JSON list of tasks.
     """
     result = AnnotatedSet("label-studio", [], [])
     several = 0
@@ -180,7 +180,7 @@ def unpack_brush(packed: Sequence[Any], where: str, expected: int) -> NDArray[np
     total, word = read(32), read(5) + 1
     widths = [read(4) + 1 for _ in range(4)]
     if total != expected:
-        raise DataError(f"{where} rle: {total} values for a picture of {expected}")
+        raise DataError(f"{where} rle: {total} values for an image of {expected}")
     values = np.zeros(total, np.uint8)
     done = 0
     while done < total:

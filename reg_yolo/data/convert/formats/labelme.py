@@ -44,7 +44,7 @@ _BOXES = {"rectangle", "rotation", "oriented_rectangle"}
 _NO_AREA = {"line", "linestrip", "point", "points"}
 
 
-OWN_NAME = "file that names another picture: the one of its own name is taken"
+OWN_NAME = "file that names another image: the one of its own name is taken"
 
 
 def read_labelme(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:

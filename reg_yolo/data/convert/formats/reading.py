@@ -43,32 +43,32 @@ def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = 
     """Read a JSON file.
 
     Raises:
-        DataError: With line and column where it is no JSON.
+        DataError: With line and column where it is not JSON.
     """
     text = read_text(path)
     try:
         return json.loads(text, object_hook=object_hook)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno} is no valid JSON: {error.msg}.") from None
+        raise DataError(f"{path}:{error.lineno}:{error.colno} is not valid JSON: {error.msg}.") from None
     except (RecursionError, ValueError) as error:
         # Brackets nested thousands deep, or an integer of thousands of digits.
-        raise DataError(f"{path} is no valid JSON: {type(error).__name__}, {str(error)[:80]}.") from None
+        raise DataError(f"{path} is not valid JSON: {type(error).__name__}, {str(error)[:80]}.") from None
 
 
 def read_xml(path: Path) -> ElementTree.Element:
     """Read an XML file and return its root.
 
     Raises:
-        DataError: With line and column where it is no XML.
+        DataError: With line and column where it is not XML.
     """
     try:
         with open_regular(path) as stream:
             return ElementTree.parse(stream).getroot()
     except ElementTree.ParseError as error:
         line, column = error.position
-        raise DataError(f"{path}:{line}:{column + 1} is no valid XML: {error}.") from None
+        raise DataError(f"{path}:{line}:{column + 1} is not valid XML: {error}.") from None
     except (ValueError, LookupError) as error:
-        raise DataError(f"{path} is no valid XML: {error}.") from None
+        raise DataError(f"{path} is not valid XML: {error}.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -116,7 +116,7 @@ def as_ring(values: Any, where: str) -> Ring:
     """Return `[x, y, x, y, ...]` or `[[x, y], ...]` as corners `[N, 2]`.
 
     Raises:
-        DataError: If a value is no number or a coordinate has no partner.
+        DataError: If a value is not a number or a coordinate has no partner.
     """
     try:
         ring = np.asarray(values, dtype=np.float64)
@@ -134,7 +134,7 @@ def decode_base64(text: Any, where: str) -> bytes:
     try:
         return base64.b64decode(as_text(text, where), validate=False)
     except (binascii.Error, ValueError):
-        raise DataError(f"{where}: expected a picture in base64.") from None
+        raise DataError(f"{where}: expected an image in base64.") from None
 
 
 def _shown(value: Any) -> str:

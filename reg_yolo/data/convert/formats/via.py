@@ -26,7 +26,7 @@ def read_via(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotate
     """Read VIA files as one set.
 
     Raises:
-        DataError: If a file is no JSON object.
+        DataError: If a file is not a JSON object.
     """
     result = AnnotatedSet("via", [], [])
     for path in files:

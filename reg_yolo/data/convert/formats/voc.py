@@ -30,7 +30,7 @@ from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, Imag
 from reg_yolo.data.objects.outlines import bounds
 from reg_yolo.errors import DataError
 
-NOT_IN_LIST = "entry of a split list that no picture or file has"
+NOT_IN_LIST = "entry of a split list that no image or file has"
 MASKED = "a mask in a file of its own is not read: export CVAT for images"
 DELETED = "marked as deleted"
 
@@ -66,7 +66,7 @@ def read_voc(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotate
 def _read_file(path: Path, finder: ImageFinder, from_zero: set[Path]) -> AnnotatedImage:
     document = read_xml(path)
     if document.tag != "annotation":
-        raise DataError(f"{path} is no Pascal VOC file: its root is <{document.tag}>, expected <annotation>.")
+        raise DataError(f"{path} is not a Pascal VOC file: its root is <{document.tag}>, expected <annotation>.")
     name = (document.findtext("filename") or "").strip()
     # Of several images of the name, the one where <path> or <folder> say, or in the devkit's folder.
     given, folder = ((document.findtext(tag) or "").strip() for tag in ("path", "folder"))

@@ -28,11 +28,11 @@ _REASONS = {
     "file": "label file that cannot be read",
     "row": "row that cannot be read",
     "class": "class id that the set does not name",
-    "range": "coordinates outside of the picture by more than 1 %",
+    "range": "coordinates outside of the image by more than 1 %",
 }
 
 
-LONE_LABELS = "label file without a picture"
+LONE_LABELS = "label file without an image"
 
 
 def read_yolo(files: Sequence[Path], root: Path, finder: ImageFinder) -> AnnotatedSet:
@@ -62,7 +62,7 @@ def read_yolo(files: Sequence[Path], root: Path, finder: ImageFinder) -> Annotat
     if result.images and not any(image.objects or image.left_out for image in result.images):
         example = next((image.source.path for image in result.images if image.source is not None), None)
         where = f"; labels are looked for as {label_path_for(example)}" if example else f"; {result.images[0].missing}"
-        raise DataError(f"{files[0]}: none of {len(result.images)} pictures has a label{where}.")
+        raise DataError(f"{files[0]}: none of {len(result.images)} images has a label{where}.")
     merge_entries(result)
     return result
 
