@@ -24,8 +24,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy reg_yolo
 
+# A process for each core, whole files to each; more threads in them would only wait for each other.
 test: lint
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # Without what trains or builds: under a minute, for the edit loop.
 fast: setup

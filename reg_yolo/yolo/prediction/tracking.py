@@ -54,11 +54,6 @@ class TrackerSettings:
         """Eight hexadecimal digits that change with every setting."""
         return hashlib.sha256(json.dumps(dict(self.values), sort_keys=True).encode()).hexdigest()[:8]
 
-    @property
-    def lowest_confidence(self) -> float:
-        """Boxes less certain than this are of no use to the tracker."""
-        return float(self.values["track_low_thresh"])
-
 
 def read_tracker(name: str | Path = DEFAULT_TRACKER) -> TrackerSettings:
     """Read a tracker's YAML: a file, or the name of one that comes with Ultralytics.

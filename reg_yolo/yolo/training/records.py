@@ -10,7 +10,7 @@ from torch import Tensor
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.plotting import plot_images
 
-from reg_yolo.config.yaml_text import dump_yaml
+from reg_yolo.config.loader import write_yaml_atomic
 from reg_yolo.files import replace_text
 from reg_yolo.text_tables import csv_text
 
@@ -58,8 +58,8 @@ def write_settings(
         content["albumentations"] = dict(albumentations)
     if sampling:
         content["sampling"] = dict(sampling)
-    head = "# The settings of this run; `reg-yolo train reg.yaml` repeats it.\n"
-    replace_text(folder / SETTINGS_FILE, head + dump_yaml(content))
+    comment = "The settings of this run; `reg-yolo train reg.yaml` repeats it."
+    write_yaml_atomic(folder / SETTINGS_FILE, content, comment=comment)
 
 
 def write_class_weights(

@@ -145,7 +145,7 @@ def test_camera_motion_is_compensated_where_upstream_leaves_it_off(tmp_path: Pat
     own.write_text("tracker_type: deepocsort\ngmc_method: none\ntrack_buffer: 50\n")
     settings = read_tracker(own)
     assert settings.values["gmc_method"] == "none" and settings.values["track_buffer"] == 50
-    assert settings.values["match_thresh"] == 0.8 and settings.lowest_confidence == 0.1
+    assert settings.values["match_thresh"] == 0.8
     assert settings.digest != read_tracker("deepocsort.yaml").digest == read_tracker("deepocsort").digest
 
 
