@@ -21,8 +21,8 @@ _LONGEST_PAUSE_S = 10.0
 _MOST_REORDERED = 17
 # A packet's damage is told by MPEG-TS when the next but one has begun, so that a join looks like damage before it.
 _HELD = 3
-# Two frames with one timestamp come this part of a period after each other.
-_LEAST_STEP = 0.01
+# Two frames with one timestamp come so much after each other.
+_LEAST_STEP_S = 1e-5
 
 
 class Timeline:
@@ -43,6 +43,7 @@ class Timeline:
         self._taken_part = 0
         self._highest: int | None = None
         self._key: int | None = None
+        self._decoded_at: int | None = None
         # A packet that jumped away, and what was known before it.
         self._stray: tuple[Any, int, int, int | None, int | None] | None = None
         # Of the frames' side: part, what is added to its times, and the last frame's time and end.
@@ -63,11 +64,12 @@ class Timeline:
             yield packet, False
             return
         needs_others = False
+        before_dts, self._decoded_at = self._decoded_at, packet.dts if packet.dts is not None else self._decoded_at
         if packet.pts is not None:
             self._take_back_a_stray(packet)
             part, highest, key = self._taken_part, self._highest, self._key
             ahead_s = 0.0 if highest is None else float((packet.pts - highest) * self._unit)
-            if self._is_another_part(packet):
+            if self._is_another_part(packet, before_dts):
                 # What looks like damage right before a join is the join itself.
                 self._held = deque((held, False) for held, _ in self._held)
                 self._taken_part += 1
@@ -108,13 +110,16 @@ class Timeline:
         while self._held:
             yield self._held.popleft()
 
-    def _is_another_part(self, packet: Any) -> bool:
+    def _is_another_part(self, packet: Any, before_dts: int | None) -> bool:
         if self._highest is None or self._taken_part >= _MOST_PARTS:
             return False
         back_s = float((self._highest - packet.pts) * self._unit)
         if self._restarts and -back_s > _LONGEST_PAUSE_S:
             return True
-        return back_s > self._tolerated_s(packet.is_keyframe)
+        if back_s <= self._tolerated_s(packet.is_keyframe):
+            return False
+        # Between long pauses frames are stored far before others, but in the order in which they are decoded.
+        return packet.dts is None or before_dts is None or packet.dts <= before_dts
 
     def _tolerated_s(self, is_key: bool) -> float:
         """Return by how much a timestamp may lie behind another one of its part."""
@@ -162,7 +167,7 @@ class Timeline:
 
     def _next(self, time_s: float) -> float:
         if self._last_s is not None:
-            time_s = max(time_s, self._last_s + _LEAST_STEP * self._period)
+            time_s = max(time_s, self._last_s + _LEAST_STEP_S)
         self._last_s = time_s
         self._end_s = max(self._end_s, time_s + self._period)
         return time_s
