@@ -123,15 +123,15 @@ def suppression(setting: Setting) -> Iterator[Row]:
         if found:
             from reg_yolo.nms import balanced_nms
 
-            calls["balanced"] = lambda a=arguments, f=balanced_nms: f(*a)
+            calls["balanced"] = lambda a=arguments, f=balanced_nms: f(*a).indices
         times = interleaved(calls, setting.sizes.repeats, setting.device)
         stock = statistics.median(times["torchvision"])
         kept = len(calls["torchvision"]())
         if not found:
             yield Row(check, f"{count} boxes", "", "ms", stock, note=f"torchvision keeps {kept}")
             continue
-        here = calls["balanced"]().flatten().cpu()
-        there = balanced_nms(*(each.cpu() for each in arguments[:3]), IOU_THRESHOLD).flatten()
+        here = calls["balanced"]().cpu()
+        there = balanced_nms(*(each.cpu() for each in arguments[:3]), IOU_THRESHOLD).indices
         verdict: Verdict = "ok" if same_boxes(here, there) else "failed"
         note = f"torchvision keeps {kept}, balanced {len(here)}, on the processor {len(there)}"
         middle, ratio = statistics.median(times["balanced"]), ratio_of(times["balanced"], times["torchvision"])

@@ -27,8 +27,8 @@ def compare(
     cluster: Annotated[
         str | None, typer.Option(help="Spread the runs over a Ray cluster: HOST:PORT, auto or local.")
     ] = None,
-    cluster_cpus: Annotated[float, typer.Option(help="Cores for each run on the cluster.")] = 1.0,
-    cluster_gpus: Annotated[float, typer.Option(help="GPUs for each run on the cluster.")] = 0.0,
+    cpus: Annotated[float, typer.Option("--cluster-cpus", help="Cores for each run on the cluster.")] = 1.0,
+    gpus: Annotated[float, typer.Option("--cluster-gpus", help="GPUs for each run on the cluster.")] = 0.0,
     discard_weights: Annotated[bool, typer.Option("--discard-weights", help="Keep no last.pt of the runs.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
 ) -> None:
@@ -58,7 +58,7 @@ def compare(
                 from reg_yolo.jobs.cluster import Cluster
                 from reg_yolo.yolo.commands.compare_cluster import run_plan_on_cluster
 
-                place = Cluster(cluster, cluster_cpus, cluster_gpus)
+                place = Cluster(cluster, cpus, gpus)
                 outcome = run_plan_on_cluster(
                     loaded, folder, line, place, device=device, trust=trust, keep_weights=keep_weights
                 )

@@ -46,7 +46,7 @@ def leave(words: list[str]) -> int:
         (["PLAN", "--only-report"], "no record of a run of this plan"),
         (["PLAN", "--run", "reg"], "--run reg: the plan has no such run; expected ARM:SEED with stock, reg and 0, 1"),
         (["PLAN", "--run", "reg:0", "--only-report"], "--run makes one run here"),
-        (["PLAN", "--cluster", "local", "--cluster-cpus", "0"], "--cluster-cpus, --cluster-gpus: got 0"),
+        (["PLAN", "--cluster", "local", "--cluster-cpus", "0"], "--cluster-cpus and --cluster-gpus: got 0"),
     ],
 )
 def test_wrong_words_leave_one_line_and_code_2(

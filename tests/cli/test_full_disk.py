@@ -60,5 +60,5 @@ def test_prediction_on_a_full_disk_keeps_the_whole_frames(
 def test_copies_of_the_configurations_are_all_there_or_none(small_disk: Callable[[int], Path], run_cli: Run) -> None:
     disk = small_disk(12)
     outcome = run_cli("init", disk / "mine")
-    assert outcome.code == 2 and "No space left on device" in outcome.err
+    assert outcome.code == 2 and "disk is full" in outcome.err
     assert not [path for path in disk.rglob("*") if path.is_file()]

@@ -94,7 +94,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert escape_latex("a|b<c>") == r"a\textbar{}b\textless{}c\textgreater{}"
     plain = paper_tables([replace(run, label="plain")])[0]
     assert "XeLaTeX" not in plain.as_latex()
-    assert "เสา\\_50% & $x$ #1 {~^\\\\}" in paper_tables([run])[0].as_markdown()
+    assert "เสา\\_50% &amp; $x$ #1 {~^\\\\}" in paper_tables([run])[0].as_markdown()
 
 
 def test_tables_by_class(three: list[RunResult]) -> None:

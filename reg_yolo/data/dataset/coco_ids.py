@@ -1,6 +1,6 @@
 """Ids of images in COCO files: whole numbers that follow from the name alone.
 
-`convert --to coco` writes them into its instances, `val save_json=True` into its predictions, so that the two fit
+A conversion to COCO writes them into its instances, `val save_json=True` into its predictions, so that the two fit
 together whenever each was made and whatever else is in the set. A stem of digits is the number itself, as Ultralytics
 has it and COCO's own names want it; of any other, 48 bits of its BLAKE2 digest behind 2**52, which numbers as small as
 JavaScript's take exactly.

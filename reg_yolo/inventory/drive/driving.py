@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.camera import Camera
-from reg_yolo.inventory.classes import LINE, ClassShape
+from reg_yolo.inventory.classes import LINE
 from reg_yolo.inventory.drive.looks import DriveLooks
 from reg_yolo.inventory.drive.rays import Rays, build_rays
+from reg_yolo.inventory.drive.task import DriveTask as DriveTask
 from reg_yolo.inventory.existence import pass_features, rivals
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
-from reg_yolo.inventory.positions.trajectory import Poses, Trajectory
+from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.lines import LineFinder
 from reg_yolo.inventory.solve.passes import PassObjects, PassOptions, solve_pass
 from reg_yolo.inventory.solve.problem import CLOCK, FOCAL, LOWER, PITCH, UPPER, WIDTH, YAW, Priors, Views
@@ -29,33 +30,6 @@ _OWN_YAW = math.radians(0.25)
 _SCALE_SIGMA = 0.012
 """Share by which distances are unsure because the smoothed way is a little too long or too short."""
 _SLACK_M = 0.12
-
-
-@dataclass(frozen=True)
-class DriveTask:
-    """One drive to be worked through.
-
-    Attributes:
-        number: Its place among the drives.
-        name: What it is called in messages and provenance.
-        looks: Its detections.
-        time_s: POSIX time of each frame, NaN where unknown.
-        trajectory: Its positions.
-        camera: Its calibration.
-        shapes: Geometry of each class.
-        clock_sigma_s: How unsure the frames' times are against the positions'.
-        side_sigma_px: Deviation of a box's side where it is not stated.
-    """
-
-    number: int
-    name: str
-    looks: DriveLooks
-    time_s: FloatArray
-    trajectory: Trajectory
-    camera: Camera
-    shapes: tuple[ClassShape, ...]
-    clock_sigma_s: float = 0.1
-    side_sigma_px: float = 2.0
 
 
 @dataclass(frozen=True)

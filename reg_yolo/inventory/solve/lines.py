@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.adjustment import Adjusted
 from reg_yolo.inventory.solve.problem import FOCAL, KNOT_M, PITCH, YAW, Views
-
-if TYPE_CHECKING:
-    from reg_yolo.inventory.drive.driving import DriveTask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

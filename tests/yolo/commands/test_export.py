@@ -150,8 +150,8 @@ def test_damaged_exports_are_named(exports: dict[str, ExportResult], tmp_path: P
         ({"opsett": 12}, "Did you mean opset"),
         ({"imgsz": 7}, "imgsz"),
         ({"quantize": 4}, "quantize"),
-        ({"quantize": 16, "int8": True}, "--int8"),
-        ({"int8": True}, "name a data set with --data"),
+        ({"quantize": 16, "int8": True}, "next to `int8`"),
+        ({"int8": True}, "name a data set with `data=DATA.yaml`"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_made(

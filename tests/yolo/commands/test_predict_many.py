@@ -177,9 +177,17 @@ def test_which_sources_are_many(drives: Path, tmp_path: Path) -> None:
     assert not is_many(tmp_path / "nowhere") and not is_many("rtsp://camera/1")
 
 
-def test_one_track_for_many_drives_is_refused(drives: Path, detector: Path) -> None:
+def test_one_track_for_many_drives_is_refused(drives: Path, detector: Path, tmp_path: Path) -> None:
+    track = tmp_path / "track.gpx"
+    points = "".join(
+        f'<trkpt lat="14.0{number}" lon="100.5"><time>2026-05-01T03:00:0{number}Z</time></trkpt>' for number in range(3)
+    )
+    track.write_text(
+        '<gpx xmlns="http://www.topografix.com/GPX/1/1" version="1.1" creator="a"><trk><trkseg>'
+        f"{points}</trkseg></trk></gpx>"
+    )
     with pytest.raises(ConfigError, match="`gnss`: belongs to one drive"):
-        predict_many(detector, drives, gpx="track.gpx")
+        predict_many(detector, drives, every="2m", gpx=track)
 
 
 def command(*words: object) -> list[str]:

@@ -17,8 +17,9 @@ from ultralytics import YOLO
 
 import reg_yolo
 from reg_yolo.data import convert_dataset
-from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.errors import ConfigError, DataError, OutputError
 from reg_yolo.yolo.commands import val as val_run
+from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from tests.detector import IMGSZ, write_detector
 from tests.detector import _wanted_scores as original
 
@@ -128,7 +129,7 @@ def test_weights_in_a_read_only_folder_leave_the_thresholds_with_the_table(
 
     def refuse_beside(path: Path, thresholds: Any, data: str, folder: Path | None = None) -> Path:
         if folder is None:
-            raise OSError(errno.EROFS, "Read-only file system")
+            raise OutputError("cannot be written: Read-only file system", errno.EROFS)
         return original(path, thresholds, data, folder)
 
     monkeypatch.setattr(val_run, "write_thresholds", refuse_beside)
@@ -201,7 +202,7 @@ def test_failure_leaves_no_folder_and_no_thresholds(
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(val_run.RegDetectionValidator, "class_thresholds", fail)
+    monkeypatch.setattr(RegDetectionValidator, "class_thresholds", fail)
     with pytest.raises(KeyboardInterrupt):
         reg_yolo.val(weights, **FAST)
     assert not any(working_directory.iterdir())

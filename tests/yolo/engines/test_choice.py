@@ -221,7 +221,7 @@ def test_only_installed_engines_are_tried(
         (set(), {"precision": "f64"}, "expected one of f32, f16, bf16, int8"),
         (set(), {"engine": "onnxruntime", "precision": "bf16"}, "ONNX Runtime has no bf16 on cpu; it has f32, int8"),
         (set(), {"engine": "pytorch", "precision": "bf16"}, "PyTorch has no bf16"),
-        (set(), {"precision": "int8"}, "name a data set with --data"),
+        (set(), {"precision": "int8"}, "name a data set with `data=DATA.yaml`"),
     ],
 )  # fmt: skip
 def test_what_is_not_to_be_had_is_one_line(

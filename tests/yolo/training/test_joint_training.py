@@ -282,4 +282,4 @@ def test_segmentation_trainer_is_handed_to_ultralytics(polygons: Path, tmp_path:
     trainer._setup_train()
     assert trainer.criterion is trainer.model.criterion is trainer.ema.ema.criterion
     assert trainer.criterion.mask_terms.alpha is not None
-    assert "model=yolov8n-seg.pt" in describe_start(trainer, 24, 5000)
+    assert "model=yolov8n-seg.pt" in describe_start(vars(trainer.args), "segment", 24, resumed_at=None)
