@@ -122,10 +122,10 @@ def working_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 @pytest.fixture(autouse=True)
 def child_signal() -> Iterator[None]:
-    """A loader with workers installs a handler for SIGCHLD for good; the next test starts without it."""
-    before = signal.getsignal(signal.SIGCHLD)
+    """Start and end without the handler for SIGCHLD that a loader with workers installs for good, also in a fixture."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGCHLD, before)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 @pytest.fixture
