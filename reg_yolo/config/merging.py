@@ -76,3 +76,19 @@ def _as_section(value: Any, short: str) -> Any:
     if value is None:
         return {}
     return {short: value} if isinstance(value, str) else value
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key.
+
+    Example:
+        >>> flattened({"focal": {"gamma": 1.5}}, "reg.")
+        {'reg.focal.gamma': 1.5}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

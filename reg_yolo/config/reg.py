@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from reg_yolo.config.assign import AssignSettings
 from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES, scale_by_gamma
-from reg_yolo.config.merging import merge_reg
+from reg_yolo.config.merging import flattened, merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
 from reg_yolo.config.reg_sections import (
@@ -144,7 +144,7 @@ def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping
         ConfigError: If one of them is not a valid `reg` section.
     """
     left, right = (
-        _flatten((given if isinstance(given, RegSettings) else RegSettings.from_mapping(given)).to_dict())
+        flattened((given if isinstance(given, RegSettings) else RegSettings.from_mapping(given)).to_dict(), "reg.")
         for given in (old, new)
     )
     return [
@@ -152,13 +152,3 @@ def differences(old: RegSettings | Mapping[str, Any], new: RegSettings | Mapping
         for key in dict.fromkeys([*left, *right])
         if key != "reg.preset" and left.get(key) != right.get(key)
     ]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "reg.") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from reg_yolo.config.merging import flattened
 from reg_yolo.config.problems import explain, show_value
 from reg_yolo.config.sections import Section
 from reg_yolo.errors import ConfigError
@@ -97,19 +98,9 @@ class SamplingSettings(Section):
 
 def sampling_differences(old: SamplingSettings, new: SamplingSettings) -> list[str]:
     """Return one line for each dotted key in which two settings differ, `sampling.method: none, now repeat_factor`."""
-    left, right = (_flatten(settings.to_dict()) for settings in (old, new))
+    left, right = (flattened(settings.to_dict(), "sampling.") for settings in (old, new))
     return [
         f"{key}: {show_value(value)}, now {show_value(right[key])}"
         for key, value in left.items()
         if value != right[key]
     ]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "sampling.") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

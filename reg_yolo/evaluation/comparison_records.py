@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reg_yolo.config.merging import flattened
 from reg_yolo.files import make_folder, replace_text
 from reg_yolo.stored import read_stored_json
 
@@ -180,17 +181,6 @@ def content_differences(
         if values[0] != values[1] and key != "reg.preset":
             found.append(f"{key}: {values[0]!r}, now {values[1]!r}")
     return found
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flattened(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def known(value: float) -> float | None:
