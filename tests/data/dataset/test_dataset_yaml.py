@@ -136,7 +136,7 @@ def test_image_list_equals_ultralytics(make_dataset: MakeDataset, tmp_path: Path
     [
         ("/d/images/train/a.jpg", "/d/labels/train/a.txt"),
         ("/images/set/images/a.b.jpg", "/images/set/labels/a.b.txt"),
-        ("/d/images/a.jpg", "/d/images/a.txt"),
+        ("/d/photos/a.jpg", "/d/photos/a.txt"),
     ],
 )
 def test_label_path(image: str, label: str) -> None:

@@ -47,8 +47,8 @@ def test_whole_images_of_every_format_pass(tmp_path: Path, image_format: str, th
     ("content", "reason"),
     [
         (b"", "the file is empty"),
-        (b"<html>404</html>", "no image of a supported format"),
-        (encoded("GIF"), "no image of a supported format"),
+        (b"<html>404</html>", "not an image of a supported format"),
+        (encoded("GIF"), "not an image of a supported format"),
         (encoded("JPEG")[:1500], "the JPEG is damaged or cut off"),
         (encoded("JPEG")[:100], "the JPEG is damaged or cut off"),
         (b"\xff\xd8\xff\xd9", "the JPEG is damaged or cut off"),
