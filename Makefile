@@ -24,9 +24,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy reg_yolo
 
-# A process for each core, whole files to each; more threads in them would only wait for each other.
+# A process for each core, whole files to each; more threads in them would only wait for each other. A test that ends
+# its process ends the run: pytest-xdist can wait for ever for the tests of a process that it replaced.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile --max-worker-restart 0
 
 # Without what trains or builds: under a minute, for the edit loop.
 fast: setup

@@ -5,13 +5,32 @@ Acting inside the handler could tear a frame apart that is just being written, o
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SS_DISABLE = 2
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = [("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def use_own_stack_for_signals() -> None:
+    """Let signals that reach this thread be handled on its own stack, not on one that a library put there.
+
+    OpenVINO's plugin for processors gives the thread that loads it such a stack, and unmaps it with the last network
+    even where the thread still uses it: the next signal then ends the process with a segmentation fault.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_Stack(flags=_SS_DISABLE)), None)
 
 
 class StopRequest:
@@ -43,6 +62,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        use_own_stack_for_signals()
         previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
             yield
@@ -81,6 +101,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
     numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
     previous = {number: signal.getsignal(number) for number in numbers}
+    use_own_stack_for_signals()
     for number, handler in previous.items():
         if handler is signal.SIG_DFL:
             signal.signal(number, leave)

@@ -19,6 +19,7 @@ from ultralytics.nn.backends import OpenVINOBackend
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import WeightsError, first_line
+from reg_yolo.signals import use_own_stack_for_signals
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file, precision_name
 from reg_yolo.yolo.upstream.environment import without_usage_data
 
@@ -94,6 +95,7 @@ def open_backend(
         raise
     except Exception as error:
         raise WeightsError(f"{model}: {kind.title} cannot open it ({first_line(error)})") from error
+    use_own_stack_for_signals()
     engine.eval()
     return engine
 
