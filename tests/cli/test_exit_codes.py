@@ -31,14 +31,17 @@ def test_nothing_heavy_is_imported_for_help() -> None:
 
 
 def test_help_answers_at_once() -> None:
-    taken = []
+    taken, bare = [], []
     for _ in range(3):
         started = time.perf_counter()
         outcome = run_process("--help")
-        taken.append(time.perf_counter() - started)
+        middle = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer.rich_utils"], check=True)
+        taken.append(middle - started)
+        bare.append(time.perf_counter() - middle)
         assert outcome.code == 0 and "train" in outcome.out
-    # 0.15 s alone on a core; the rest is room for a machine that is busy with other tests.
-    assert min(taken) < 0.6
+    # 0.15 s alone on a core, hardly more than the library that prints it; in turns, as others may use the machine.
+    assert min(taken) < 3 * min(bare)
 
 
 @pytest.mark.parametrize(

@@ -181,19 +181,23 @@ def test_frame_and_detections_must_fit() -> None:
         Annotator(NAMES).annotate(grey().astype(np.float32), found())  # type: ignore[arg-type]
 
 
-def test_ten_boxes_on_a_720p_frame_take_about_a_millisecond() -> None:
+def test_ten_boxes_cost_little_next_to_a_copy_of_the_frame() -> None:
     generator = np.random.default_rng(1)
     annotator = Annotator(NAMES)
     frame = grey(1280, 720)
-    times = []
+    drawn, copied = [], []
     for _ in range(60):
         boxes = [(x, y, x + 80, y + 60) for x, y in generator.uniform(0, 600, (10, 2))]
         items = [Detection(NAMES[n % 4], n % 4, float(generator.uniform()), box) for n, box in enumerate(boxes)]
         start = time.perf_counter()
         annotator.annotate(frame, found(*items, width=1280, height=720))
-        times.append(time.perf_counter() - start)
-    # Measured 0.6 ms on one core with the labels that are new; the bound leaves room for a busy machine.
-    assert np.median(times) < 0.004
+        middle = time.perf_counter()
+        for _ in range(10):
+            frame.copy()
+        drawn.append(middle - start)
+        copied.append(time.perf_counter() - middle)
+    # The best of many, in turns, as other work on the machine only adds to it.
+    assert min(drawn) < 2 * min(copied)
 
 
 def test_a_track_that_never_ends_does_not_fill_the_memory() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reg_yolo.detections.detections import Detection, FrameDetections
-from reg_yolo.detections.masks import encode_mask
+from reg_yolo.detections.masks import decode_mask, encode_mask
 from reg_yolo.drawing.annotate import Annotator, class_colours
 
 NAMES = ["pole", "ป้ายเตือน", "bus_stop"]
@@ -104,7 +104,7 @@ def test_labels_without_confidence_for_ground_truth() -> None:
     assert changed[1].max() < changed[0].max() - 10
 
 
-def test_fifteen_masks_on_a_720p_frame_take_two_milliseconds() -> None:
+def test_masks_are_drawn_quicker_than_each_is_decoded_for_the_whole_frame() -> None:
     rng = np.random.default_rng(0)
     items = []
     for number in range(15):
@@ -116,11 +116,14 @@ def test_fifteen_masks_on_a_720p_frame_take_two_milliseconds() -> None:
         items.append(Detection(NAMES[number % 3], number % 3, 0.5, box, encode_mask(mask)))
     seen = FrameDetections("a.mp4", 0, 0.0, 1280, 720, tuple(items))
     annotator, frame = Annotator(NAMES), np.full((720, 1280, 3), 90, np.uint8)
-    times = []
+    drawn, decoded = [], []
     for _ in range(30):
         start = time.perf_counter()
         annotator.annotate(frame, seen, in_place=True)
-        times.append(time.perf_counter() - start)
-    # Measured 1.6 ms on one core; decoding each mask for the whole frame would take 8 ms alone. The best of many, as
-    # other work on the machine only adds to it.
-    assert min(times) < 0.006
+        middle = time.perf_counter()
+        for item in items:
+            assert decode_mask(item.mask or {}).any()
+        drawn.append(middle - start)
+        decoded.append(time.perf_counter() - middle)
+    # 1.6 ms against 8 ms on one core. The best of many, in turns, as other work on the machine only adds to it.
+    assert min(drawn) < 0.6 * min(decoded)
