@@ -39,7 +39,6 @@ MISTAKES = {
     "missing weights to start from": ("pretrained=nowhere.pt", ["nowhere.pt", "no such file"]),
     "class that is not there": ("classes=[0,7]", ["classes", "7", "0 red, 1 green, 2 blue"]),
     "class by name": ("classes=red", ["classes", "red", "0 red"]),
-    "half precision without a device for it": ("amp=bf16", ["amp", "bf16", "amp=true"]),
     "no value": ("epochs=", ["epochs", "no value"]),
     "two configurations": ("detect/yolov8s", ["detect/yolov8s", "KEY=VALUE"]),
 }
@@ -50,6 +49,17 @@ def test_wrong_setting_is_refused(word: str, fragments: list[str], own_rectangle
     message = refused("train", "detect/yolov8n", f"data={own_rectangles}", "device=cpu", "workers=0", word)
     for fragment in fragments:
         assert fragment in message
+
+
+def test_bfloat16_is_refused_where_the_processor_has_none(
+    own_rectangles: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reg_yolo.yolo.training import precision
+
+    monkeypatch.setattr(precision, "cpu_computes_bfloat16", lambda: False)
+    words = ("train", "detect/yolov8n", f"data={own_rectangles}", "device=cpu", "workers=0", "amp=bf16")
+    message = refused(*words)
+    assert "amp=bf16" in message and "leave amp out" in message
 
 
 def test_head_that_the_loss_does_not_fit_is_refused(own_rectangles: Path, tmp_path: Path, refused: Refused) -> None:

@@ -83,8 +83,6 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if checked.split not in SPLITS:
         raise ConfigError(f"split: got {checked.split!r}, expected one of {', '.join(SPLITS)}")
     check_device(checked.device)
-    if str(checked.amp) == "bf16" and not (torch.cuda.is_available() and torch.cuda.is_bf16_supported()):
-        raise ConfigError("amp: bf16 needs a CUDA device with bfloat16; use amp=true or amp=false")
 
 
 def check_class_filter(classes: Any, class_names: Sequence[str]) -> None:

@@ -233,3 +233,15 @@ def test_class_names_that_look_like_numbers_come_back_as_text(tmp_path: Path) ->
     joint = {"mask_classes": ["1e3", "no", "0x10", "wall"]}
     records.write_settings(tmp_path, "joint", arguments, reg={"preset": "reg"}, joint=joint)
     assert read_yaml((tmp_path / "reg.yaml").read_text(), "reg.yaml").value["mask_classes"] == joint["mask_classes"]
+
+
+@pytest.mark.slow
+def test_bfloat16_trains_by_command_where_the_processor_computes_it(
+    rectangles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reg_yolo.yolo.training import precision
+
+    monkeypatch.setattr(precision, "cpu_computes_bfloat16", lambda: True)
+    words = {**FAST, "data": str(rectangles), "amp": "bf16", "project": str(tmp_path), "name": "bf16"}
+    result = reg_yolo.train("detect/yolov8n", [], **words)
+    assert metadata_of(load_checkpoint_file(result.last))["precision"] == "bf16"
