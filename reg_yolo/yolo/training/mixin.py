@@ -35,6 +35,7 @@ from reg_yolo.yolo.training.spheres import SphereTraining
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
 from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
+from reg_yolo.yolo.upstream.models import read_model
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
@@ -175,6 +176,10 @@ class RegTraining(
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
         """Return the data set with absolute paths; `check` reads every label row and image header first."""
         return resolve_dataset(self.args.data, self.save_dir, check=check, task=self.task_name)
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """Return upstream's model; its YAML may be one of ours."""
+        return super().get_model(read_model(cfg), weights, verbose)
 
     def setup_model(self) -> dict[str, Any] | None:
         """Build or load the model as upstream does, refuse heads that are not YOLOv8's, and name the start."""
