@@ -44,15 +44,15 @@ _ON_DISTANCES = ("smooth_l1", "focal_l1", "balanced_l1")
 _BESIDE_THE_LOSS = (
     (
         "train.optimizer=RiemannianAdamW",
-        "each filter before a batch norm stays on the sphere of its initial norm: AdamW's move, projected on the tangent "
-        "space, then renormalised; momentum projected; no weight decay there. RiemannianSGD: the same of SGD's move "
+        "each filter before a batch norm stays on the sphere of its initial norm: AdamW's move, projected on the "
+        "tangent space and renormalised; momentum projected; no weight decay there. RiemannianSGD: the same of SGD's "
         "(REG §2.6.1)",
     ),
     (
         "reg.proximal.enabled=true",
-        "after each step of the optimizer, {steps} gradient steps on norm^2 / (2 x {eta:g} x lr) + G over the last class "
-        "convolutions, each {inner_lr:g} of the way; G = sum of p over entries farther than delta from every object of "
-        "their class / S (REG §2.6.3); reg.proximal.steps, .eta, .inner_lr",
+        "after each step of the optimizer, {steps} gradient steps on norm^2 / (2 x {eta:g} x lr) + G over the last "
+        "class convolutions, each {inner_lr:g} of the way; G = sum of p over entries farther than delta from every "
+        "object of their class / S (REG §2.6.3); reg.proximal.steps, .eta, .inner_lr",
     ),
     ("model=yolov8n-leaky.yaml", "YOLOv8 (n to x) with LeakyReLU(0.1) instead of SiLU (REG-blog)"),
 )
@@ -137,8 +137,8 @@ def _proximal(settings: RegSettings) -> str:
     proximal, spatial = settings.proximal, settings.spatial
     unit = {"center": "half diagonals from its centre", "edge": "strides from its border"}[spatial.distance]
     return (
-        f"after each step of the optimizer {proximal.steps} gradient steps on norm^2 / (2 x {proximal.eta:g} x lr) + G, "
-        f"each {proximal.inner_lr:g} of the way, on the last class convolutions; G = sum of p more than "
+        f"after each step of the optimizer {proximal.steps} gradient steps on norm^2 / (2 x {proximal.eta:g} x lr) + G,"
+        f" each {proximal.inner_lr:g} of the way, on the last class convolutions; G = sum of p more than "
         f"{spatial.delta:g} {unit} of every object of the class, / S (REG §2.6.3)"
     )
 

@@ -76,9 +76,9 @@ def retraction(points: Tensor, moves: Tensor, radii: Tensor) -> Tensor:
 class SphereConstraint:
     """Keeps filters on spheres through the steps of any of torch's optimizers.
 
-    The optimizer proposes a move, elementwise as it always does: Adam's direction, or SGD's with momentum. Of it the part
-    that is tangent at the old point is taken and retracted onto the sphere, and the momentum is projected onto the new
-    tangent space. Weight decay would only pull radially, so these filters belong into a group without it.
+    The optimizer proposes a move, elementwise as it always does: Adam's direction, or SGD's with momentum. The part of
+    it that is tangent at the old point is taken and retracted onto the sphere, and the momentum is projected onto the
+    new tangent space. Weight decay would only pull radially, so these filters belong into a group without it.
 
     It lives in hooks before and after `optimizer.step`: parameters, state and groups are the optimizer's own.
 

@@ -77,7 +77,11 @@ def test_only_active_terms_are_named() -> None:
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c/1.5 |y - p|^e_c BCE(z, y) g / S (EFL eq. 3-4"),
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c = 1.5 + 4 (1 - g_c)"),
         ({"mask": {"spatial": {"enabled": True}}}, "g (mask)", "max(sigmoid(-0.5 (d - 4)), 0.1) on pixels outside"),
-        ({"proximal": {"enabled": True, "steps": 5, "eta": 2}}, "prox", "5 gradient steps on norm^2 / (2 x 2 x lr) + G"),
+        (
+            {"proximal": {"enabled": True, "steps": 5, "eta": 2}},
+            "prox",
+            "5 gradient steps on norm^2 / (2 x 2 x lr) + G",
+        ),
         ({"proximal": {"enabled": True}, "spatial": {"delta": 3, "distance": "edge"}}, "prox", "3 strides from its"),
         ({"scale": 3}, "scale", "3"),
         ({"scale": "by_gamma"}, "scale", "measured for gamma 1.5"),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
+from ultralytics.nn.modules import Detect
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo import losses
@@ -36,9 +37,18 @@ def last_class_convolutions(model: nn.Module) -> list[nn.Conv2d]:
 
     Args:
         model: A YOLOv8 model, not wrapped.
+
+    Raises:
+        ConfigError: If its head has no class branch for each level.
     """
     layers: Any = model.model
-    return [branch[-1] for branch in layers[-1].cv3]
+    head = layers[-1]
+    if not isinstance(head, Detect):
+        raise ConfigError(
+            "reg.proximal.enabled: moves the class convolutions of boxes, and this model ends in "
+            f"{type(head).__name__}; set it to false"
+        )
+    return [branch[-1] for branch in head.cv3]
 
 
 class KeptInputs:

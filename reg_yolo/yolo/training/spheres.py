@@ -75,7 +75,9 @@ class SphereTraining(Host):
             return
         require_one_device(f"optimizer={word}", self.world_size)
         if self.device.type != "cpu" and self.args.amp not in (False, "fp32") and not self.bfloat16:
-            raise ConfigError(f"optimizer={word}: trains in float32 or bfloat16, got float16; set amp=bf16 or amp=false")
+            raise ConfigError(
+                f"optimizer={word}: trains in float32 or bfloat16, got float16; set amp=bf16 or amp=false"
+            )
 
     def build_optimizer(self, model: nn.Module, name: str = "auto", *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Build upstream's optimizer; with one of ours the filters before a batch norm get a group of their own.

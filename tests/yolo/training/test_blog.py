@@ -43,7 +43,9 @@ def test_it_trains_with_the_network_and_the_loss_of_the_post(trained) -> None:
         losses = [float(row[f"train/{term}"]) for row in rows]
         assert min(losses) > 0, term
     # From scratch for 12 steps: the classes are learned first, the boxes begin to be.
-    assert sum(float(row["train/cls_loss"]) for row in rows[-2:]) < sum(float(row["train/cls_loss"]) for row in rows[:2])
+    assert sum(float(row["train/cls_loss"]) for row in rows[-2:]) < sum(
+        float(row["train/cls_loss"]) for row in rows[:2]
+    )
     model = torch.load(trained.best, weights_only=False)["model"]
     assert {type(m.act) for m in model.modules() if isinstance(m, Conv)} == {nn.LeakyReLU}
     assert model.yaml["yaml_file"] == "yolov8n-leaky.yaml" and model.yaml["scale"] == "n"

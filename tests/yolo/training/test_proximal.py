@@ -16,7 +16,8 @@ from ultralytics.utils.torch_utils import ModelEMA
 from reg_yolo import losses
 from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.training.proximal import KeptInputs, last_class_convolutions, learning_rate_of
-from tests.yolo.runs import trainer_for
+from reg_yolo.yolo.training.trainers import RegSegmentationTrainer
+from tests.yolo.runs import FAST, trainer_for
 
 ON = {"enabled": True, "steps": 3, "eta": 20.0, "inner_lr": 0.5}
 
@@ -226,6 +227,37 @@ def test_several_gpus_compiled_models_and_frozen_heads_are_refused_in_one_line(
     frozen = trainer_for(rectangles, tmp_path / "frozen", {"preset": "stock", "proximal": ON}, freeze=[22])
     with pytest.raises(ConfigError, match=r"^freeze=\[22\] holds the class convolutions"):
         frozen._setup_train()
+
+
+def test_nothing_of_the_network_is_computed_again(rectangles: Path, tmp_path: Path) -> None:
+    trainer = prepared(rectangles, tmp_path / "run")
+    forward(trainer)
+    called: list[nn.Module] = []
+    for module in trainer.model.modules():
+        module.register_forward_pre_hook(lambda each, _inputs: called.append(each))
+    before = class_weights(trainer)
+    trainer.optimizer_step()
+    assert not called and not any(map(torch.equal, class_weights(trainer), before))
+
+
+def test_a_head_without_class_branches_is_refused() -> None:
+    model = nn.Module()
+    model.model = nn.Sequential(nn.Conv2d(3, 4, 1))
+    with pytest.raises(ConfigError, match=r"^reg\.proximal\.enabled: .* ends in Conv2d; set it to false$"):
+        last_class_convolutions(model)
+
+
+def test_masks_beside_boxes_change_nothing(polygons: Path, tmp_path: Path) -> None:
+    settings = {**FAST, "data": str(polygons), "save_dir": str(tmp_path / "run"), "model": "yolov8n-seg.yaml"}
+    trainer = RegSegmentationTrainer.with_settings({"preset": "reg", "proximal": ON})(overrides=settings)
+    trainer._setup_train()
+    trainer.model.train()
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 0.01
+    forward(trainer)
+    trainer.optimizer_step()
+    before, after = g_before_and_after(trainer)
+    assert 0 < after < before
 
 
 def test_the_value_is_the_librarys(rectangles: Path, tmp_path: Path) -> None:

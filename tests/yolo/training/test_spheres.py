@@ -1,7 +1,8 @@
-"""Runs with our Riemannian optimizers: which filters are on spheres, what is scheduled, and what a resumed run keeps."""
+"""Runs with our Riemannian optimizers: which filters are on spheres, what is scheduled, what a resumed run keeps."""
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from reg_yolo.yolo.training import precision
 from reg_yolo.yolo.training.spheres import riemannian_word, scale_invariant_filters
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
+from reg_yolo.yolo.weights.export_sidecar import write_sidecar
+from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 from tests.yolo.runs import trainer_for
 
 
@@ -110,9 +113,7 @@ def test_groups_keep_their_names_and_every_parameter_is_in_one(rectangles: Path,
 
 
 @pytest.mark.parametrize("optimizer", ["RiemannianAdamW", "riemanniansgd"])
-def test_norms_hold_to_a_millionth_and_directions_are_learned(
-    optimizer: str, rectangles: Path, tmp_path: Path
-) -> None:
+def test_norms_hold_to_a_millionth_and_directions_are_learned(optimizer: str, rectangles: Path, tmp_path: Path) -> None:
     trainer = prepared(rectangles, tmp_path / "run", optimizer)
     start = [weight.detach().clone() for weight in trainer.spheres.weights]
     set_learning_rates(trainer, 0.01)
@@ -191,6 +192,18 @@ def test_radii_are_plain_numbers_in_the_checkpoint_whose_own_weights_lie_elsewhe
     assert max(errors) > 1e-4
 
 
+def test_an_export_leaves_the_radii_out(interrupted, tmp_path: Path) -> None:
+    metadata = metadata_of(load_checkpoint_file(interrupted.last))
+    assert not metadata_fault(metadata)
+    assert metadata_fault({"radii": {"a": ["1"]}}).startswith("radii: expected lists of numbers by name")
+    exported = tmp_path / "model.onnx"
+    exported.write_bytes(b"-")
+    detector = SimpleNamespace(path=interrupted.last, metadata=metadata, class_names=["a"], trained_with={})
+    sidecar = write_sidecar(exported, detector, precision="fp32", imgsz=(64, 64))
+    stored = json.loads(sidecar.read_text())["metadata"]
+    assert "radii" not in stored and stored["reg"] == metadata["reg"] and "radii" in metadata
+
+
 def test_a_resumed_run_goes_on_on_the_same_spheres(interrupted, tmp_path: Path) -> None:
     copy = tmp_path / "run" / "weights" / "last.pt"
     copy.parent.mkdir(parents=True)
@@ -219,11 +232,21 @@ def test_recovery_from_a_loss_that_was_not_finite_returns_to_the_spheres(interru
     assert worst_norm_error(trainer) < 1e-6
 
 
-def test_radii_of_another_network_are_refused(interrupted, tmp_path: Path, rectangles: Path) -> None:
+def test_radii_of_another_network_are_refused(tmp_path: Path, rectangles: Path) -> None:
     trainer = trainer_for(rectangles, tmp_path / "run", optimizer="RiemannianAdamW")
     trainer.stored = {"radii": {"model.0.conv.weight": [1.0, 2.0]}}
     with pytest.raises(WeightsError, match="radii stored in it are of other filters than this model has"):
         trainer._setup_train()
+
+
+def test_an_extended_run_starts_on_the_spheres_of_the_finished_one(rectangles: Path, tmp_path: Path) -> None:
+    first = prepared(rectangles, tmp_path / "first")
+    doubled = {name: [2 * value for value in radii] for name, radii in first.sphere_metadata()["radii"].items()}
+    trainer = trainer_for(rectangles, tmp_path / "second", optimizer="RiemannianAdamW")
+    trainer.stored = {"radii": doubled}
+    trainer._setup_train()
+    assert trainer.sphere_metadata()["radii"] == doubled
+    assert worst_norm_error(trainer) < 1e-6
 
 
 @pytest.mark.parametrize("optimizer", ["RiemannianAdamW", "RiemannianSGD"])
