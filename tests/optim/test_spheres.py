@@ -77,6 +77,7 @@ def test_norms_are_constant_over_100_steps_where_the_loss_pulls_radially_too(bui
     start = weight.detach().clone()
     optimizer = build([weight])
     SphereConstraint(optimizer, [weight])
+    largest = torch.zeros(len(weight))
     for _ in range(100):
         optimizer.zero_grad()
         (invariant_loss(weight, wanted_directions(torch.float32)) + (weight * 0.5 - 1).square().sum()).backward()
@@ -84,8 +85,9 @@ def test_norms_are_constant_over_100_steps_where_the_loss_pulls_radially_too(bui
         now = filter_norms(weight.detach().double())
         assert (now / norms - 1).abs().max() < 1e-6
         momentum = optimizer.state[weight].get("exp_avg", optimizer.state[weight].get("momentum_buffer"))
-        cosine = (momentum * weight).sum((1, 2, 3)) / (filter_norms(momentum) * filter_norms(weight)).clamp(min=1e-12)
-        assert cosine.abs().max() < 1e-4
+        radial = (momentum * weight.detach()).sum((1, 2, 3)) / filter_norms(weight.detach())
+        largest = torch.maximum(largest, filter_norms(momentum))
+        assert (radial.abs() < 1e-5 * largest + 1e-7).all()
     assert (weight - start).abs().amax() > 0.1
 
 
