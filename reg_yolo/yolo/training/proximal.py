@@ -156,7 +156,8 @@ class ProximalTraining(Host):
             seen.append(value.detach())
             return value.detach(), torch.autograd.grad(value, leaves)
 
-        parameters = [parameter for each in convolutions for parameter in (each.weight, each.bias)]
+        # Weight and bias of each, in turn.
+        parameters = [parameter for each in convolutions for parameter in each.parameters()]
         strength = settings.eta * learning_rate_of(optimizer, convolutions[0].weight)
         moved = proximal_step(parameters, gradient, strength, settings.steps, settings.inner_lr)
         with torch.no_grad():
@@ -168,6 +169,6 @@ class ProximalTraining(Host):
         terms.add(FAR_AFTER, after)
 
 
-def learning_rate_of(optimizer: Optimizer, parameter: nn.Parameter) -> float:
+def learning_rate_of(optimizer: Optimizer, parameter: Tensor) -> float:
     """Return the learning rate of a parameter's group."""
     return next(float(g["lr"]) for g in optimizer.param_groups if any(each is parameter for each in g["params"]))
