@@ -17,7 +17,7 @@ from reg_yolo.detections import read_detections
 
 PACKAGE = Path(loader.__file__).resolve().parents[1]
 # Rooms in which every module is tried, whether it has examples yet or not.
-WHOLE = ("losses", "nms", "config", "detections", "files.py", "signals.py", "text_tables.py")
+WHOLE = ("losses", "nms", "optim", "config", "detections", "files.py", "signals.py", "text_tables.py")
 # Its examples name data and weights that only a user has, or it takes the host library with it.
 HOST = PACKAGE / "yolo"
 OPTIONAL = {"reg_yolo.detections.detections": "supervision"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.config.reg_sections import BoxSettings, MaskSpatialSettings, SpatialSettings
+from reg_yolo.config.reg_sections import BoxSettings, MaskSpatialSettings, ProximalSettings, SpatialSettings
 
 _SYMBOLS = """\
 z[i,c] is the logit of anchor point i and class c, p = sigmoid(z), y in [0,1] the soft target from the task-aligned
@@ -37,6 +37,27 @@ BOX_LOSSES: dict[str, str] = {
 }
 
 
+PAPER_GAIN = 2.5
+"""What EIOU's detectors multiply its IoU losses by, at a class gain of 1."""
+_ON_DISTANCES = ("smooth_l1", "focal_l1", "balanced_l1")
+
+_BESIDE_THE_LOSS = (
+    (
+        "train.optimizer=RiemannianAdamW",
+        "each filter before a batch norm stays on the sphere of its initial norm: AdamW's move, projected on the "
+        "tangent space and renormalised; momentum projected; no weight decay there. RiemannianSGD: the same of SGD's "
+        "(REG §2.6.1)",
+    ),
+    (
+        "reg.proximal.enabled=true",
+        "after each step of the optimizer, {steps} gradient steps on norm^2 / (2 x {eta:g} x lr) + G over the last "
+        "class convolutions, each {inner_lr:g} of the way; G = sum of p over entries farther than delta from every "
+        "object of their class / S (REG §2.6.3); reg.proximal.steps, .eta, .inner_lr",
+    ),
+    ("model=yolov8n-leaky.yaml", "YOLOv8 (n to x) with LeakyReLU(0.1) instead of SiLU (REG-blog)"),
+)
+
+
 def describe_losses() -> str:
     """Return the text of `reg-yolo config --losses`: every preset with its terms, equations and where they stand."""
     parts = [_SYMBOLS]
@@ -45,8 +66,37 @@ def describe_losses() -> str:
         title = f"{name}   (the default)" if name == DEFAULT_PRESET else name
         lines = [f"  {label:<9} {text}" for label, text in loss_terms(settings)]
         parts.append("\n".join([title, *lines]) + "\n")
+    parts += [_describe_box_losses(), _describe_beside_the_loss()]
     parts.append("Every value can be overridden: reg.preset=gfl reg.focal.gamma=1.5 reg.box.loss=eiou\n")
     return "\n".join(parts)
+
+
+def _describe_box_losses() -> str:
+    """Return each box loss at its own defaults, the keys that change it, and the papers' gain."""
+    keys = {
+        "focal_eiou": "gamma, weight_gradient",
+        "focal_eiou_v1": "beta",
+        "focal_eiou_star": "gamma, form: clamped or printed",
+        "smooth_l1": "beta",
+        "focal_l1": "beta",
+        "balanced_l1": "beta, small_gain, large_slope",
+    }
+    lines = ["Box losses: reg.box.loss=NAME, with the keys of reg.box in brackets"]
+    for name in BOX_LOSSES:
+        own = f" [{keys[name]}]" if name in keys else ""
+        lines.append(f"  {name:<15} {_box(BoxSettings.model_validate({'loss': name}))}{own}")
+    lines.append(
+        f"  {'gain':<15} train.box (7.5, made for ciou), or reg.box.gain. EIOU's detectors have {PAPER_GAIN:g} for IoU "
+        f"losses at a class gain of 1; theirs for {', '.join(_ON_DISTANCES)} are for offsets over anchors, not strides"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _describe_beside_the_loss() -> str:
+    proximal = ProximalSettings()
+    values = {"steps": proximal.steps, "eta": proximal.eta, "inner_lr": proximal.inner_lr}
+    lines = [f"  {word:<31} {text.format(**values)}" for word, text in _BESIDE_THE_LOSS]
+    return "\n".join(["With any loss", *lines]) + "\n"
 
 
 def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
@@ -66,6 +116,8 @@ def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
     terms.append(("box", _box(settings.box)))
     if not settings.is_neutral:
         terms.append(("scale", _scale(settings)))
+    if settings.proximal.enabled:
+        terms.append(("prox", _proximal(settings)))
     return terms
 
 
@@ -79,6 +131,16 @@ def _box(box: BoxSettings) -> str:
         large=box.large_slope,
     )
     return text if box.gain is None else f"{box.gain:g} x {text}"
+
+
+def _proximal(settings: RegSettings) -> str:
+    proximal, spatial = settings.proximal, settings.spatial
+    unit = {"center": "half diagonals from its centre", "edge": "strides from its border"}[spatial.distance]
+    return (
+        f"after each step of the optimizer {proximal.steps} gradient steps on norm^2 / (2 x {proximal.eta:g} x lr) + G,"
+        f" each {proximal.inner_lr:g} of the way, on the last class convolutions; G = sum of p more than "
+        f"{spatial.delta:g} {unit} of every object of the class, / S (REG §2.6.3)"
+    )
 
 
 def _scale(settings: RegSettings) -> str:

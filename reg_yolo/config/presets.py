@@ -58,14 +58,9 @@ PRESETS: dict[str, Preset] = {
         "mask": {"spatial": {"enabled": True, "beta": 3.0, "delta": 1.0, "scope": "all", "floor": 0.0}},
         "scale": 1.0,
     },
-    # REG-blog: SmoothL1 boxes and a binary cross-entropy a class, with Formulas 1-2's alpha_t (1 - p_t)^gamma before
-    # it. The formulas put no number on either: gamma is 2, the focal loss's own default, and alpha_t are the balanced
-    # weights untempered, because their mean of 1 leaves the ratio of positives to negatives as cross-entropy has it.
-    "blog": {
-        "alpha": {"scheme": "balanced", "temper": 1.0, "on": "positives"},
-        "focal": {"gamma": 2.0, "form": "soft"},
-        "box": {"loss": "smooth_l1"},
-    },
+    # REG-blog's baseline: SmoothL1 boxes and cross-entropy, a binary one for each class because its y-hat is a sigmoid.
+    # The model yolov8n-leaky.yaml is its network.
+    "blog": {"box": {"loss": "smooth_l1"}},
     # Equalized Focal Loss (Li et al. 2022) with the paper's gamma_b and s, on soft targets; its union with alpha and
     # g of `reg`, at a factor that is measured for the exponent.
     "efl": {"focal": {"gamma": 2.0, "form": "equalized", "s": 8.0}},

@@ -18,6 +18,7 @@ from reg_yolo.config.reg_sections import (
     DynamicCoefficientSettings,
     FocalSettings,
     MaskSettings,
+    ProximalSettings,
     SpatialSettings,
     UncertaintySettings,
 )
@@ -39,6 +40,9 @@ class RegSettings(Section):
     )
     assign: AssignSettings = Field(default_factory=AssignSettings, description="Which anchor points learn an object.")
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
+    proximal: ProximalSettings = Field(
+        default_factory=ProximalSettings, description="Proximal step after each step of the optimizer."
+    )
     scale: Literal["by_gamma", "auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="by_gamma",
         description="Factor on the classification loss, and on the mask loss. by_gamma: measured for the exponent, for "

@@ -223,6 +223,21 @@ class DynamicCoefficientSettings(Section):
     )
 
 
+class ProximalSettings(Section):
+    """Inexact proximal step after each step of the optimizer (REG §2.6.3)."""
+
+    enabled: Flag = Field(
+        default=False,
+        description="Whether the last class convolutions take it. G is the predicted probability farther than "
+        "spatial.delta from every object of its class, in units of spatial.distance, over S. One device only.",
+    )
+    steps: int = Field(default=3, ge=0, le=100, description="K, gradient steps on norm^2 / (2 eta lr) + G; 0 is off.")
+    eta: float = Field(default=1.0, ge=0, le=1e6, description="Strength, times the learning rate.")
+    inner_lr: float = Field(
+        default=0.5, gt=0, le=1, description="Length of a gradient step in units of eta x learning rate."
+    )
+
+
 class MaskSpatialSettings(Section):
     """The weight g of mask pixels, with d the distance to the object's own mask in mask pixels (REG §2.2, §2.3)."""
 

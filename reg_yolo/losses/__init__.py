@@ -16,6 +16,7 @@ from reg_yolo.losses.dual import DualClassWeights
 from reg_yolo.losses.dynamic_coefficient import dynamic_coefficient, equilibrated_loss
 from reg_yolo.losses.eiou_losses import eiou_loss, focal_eiou_loss, focal_eiou_star_loss, focal_eiou_v1_loss
 from reg_yolo.losses.equalized import GradientRatio, equalized_focal_loss, equalized_focal_slope
+from reg_yolo.losses.far_probability import far_probability
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
 from reg_yolo.losses.localization_score import localization_score, match_anchors
 from reg_yolo.losses.negative_weights import keep_hard_entries, mitigation_weights
@@ -47,6 +48,7 @@ __all__ = [
     "edge_distance",
     "keep_hard_entries",
     "mitigation_weights",
+    "far_probability",
     "expected_probability",
     "expected_logits",
     "distribution_spread",

@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "stored": {"errors", "files"},
     "losses": set(),
     "nms": set(),
+    # Steps of optimizers; torch only.
+    "optim": set(),
     "config": set(),
     "scenes": set(),
     "detections": set(),
@@ -53,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "config", "data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights",
     },
     "yolo.training": {
-        "config", "data", "data.sampling", *DATA_BASE, "drawing", "losses",
+        "config", "data", "data.sampling", *DATA_BASE, "drawing", "losses", "optim",
         "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",
     },
     "yolo.engines": {"config", *DATA_BASE, "yolo.validation", "yolo.datasets", "yolo.weights", "yolo.upstream"},

@@ -21,6 +21,19 @@ def test_every_box_loss_has_a_description() -> None:
     assert set(BOX_LOSSES) == set(choices)
 
 
+def test_every_box_loss_and_what_no_preset_has_is_listed_with_its_keys() -> None:
+    lines = describe_losses().splitlines()
+    listed = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert set(BOX_LOSSES) <= set(listed)
+    for name, key in (
+        ("focal_eiou", "weight_gradient"), ("focal_eiou_v1", "[beta]"), ("focal_eiou_star", "form: clamped or printed"),
+        ("smooth_l1", "[beta]"), ("focal_l1", "beta 0.8"), ("balanced_l1", "small_gain, large_slope"),
+        ("gain", "2.5 for IoU losses"), ("train.optimizer=RiemannianAdamW", "(REG §2.6.1)"),
+        ("reg.proximal.enabled=true", "(REG §2.6.3)"), ("model=yolov8n-leaky.yaml", "(REG-blog)"),
+    ):  # fmt: skip
+        assert key in listed[name], name
+
+
 def test_only_active_terms_are_named() -> None:
     labels = {name: [label for label, _ in loss_terms(RegSettings.from_mapping(name))] for name in PRESETS}
     assert labels == {
@@ -30,7 +43,7 @@ def test_only_active_terms_are_named() -> None:
         "reg_v1": ["class", "alpha", "g", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
         "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "box", "scale"],
-        "blog": ["class", "alpha", "box", "scale"],
+        "blog": ["class", "box"],
         "efl": ["class", "box", "scale"],
         "reg_efl": ["class", "alpha", "g", "box", "scale"],
         "focal_eiou": ["class", "box"],
@@ -64,6 +77,12 @@ def test_only_active_terms_are_named() -> None:
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c/1.5 |y - p|^e_c BCE(z, y) g / S (EFL eq. 3-4"),
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c = 1.5 + 4 (1 - g_c)"),
         ({"mask": {"spatial": {"enabled": True}}}, "g (mask)", "max(sigmoid(-0.5 (d - 4)), 0.1) on pixels outside"),
+        (
+            {"proximal": {"enabled": True, "steps": 5, "eta": 2}},
+            "prox",
+            "5 gradient steps on norm^2 / (2 x 2 x lr) + G",
+        ),
+        ({"proximal": {"enabled": True}, "spatial": {"delta": 3, "distance": "edge"}}, "prox", "3 strides from its"),
         ({"scale": 3}, "scale", "3"),
         ({"scale": "by_gamma"}, "scale", "measured for gamma 1.5"),
         ({"scale": "auto"}, "scale", "first training batch"),

@@ -48,7 +48,7 @@ def test_presets_differ_from_stock_in_the_terms_they_name() -> None:
         "reg_v1": {"alpha", "focal", "spatial", "scale"},
         "reg_u": {"alpha", "focal", "spatial", "uncertainty", "scale"},
         "reg_printed": {"alpha", "focal", "mask", "spatial", "uncertainty", "scale"},
-        "blog": {"alpha", "focal", "box"},
+        "blog": {"box"},
         "efl": {"focal"},
         "reg_efl": {"alpha", "focal", "spatial"},
         "focal_eiou": {"box"},

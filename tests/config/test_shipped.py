@@ -13,6 +13,7 @@ from reg_yolo.config.shipped import (
     replace_text,
     shipped_file,
     shipped_folder,
+    shipped_model,
     shipped_names,
     write_shipped,
 )
@@ -137,3 +138,11 @@ def test_a_broken_installation_says_so(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_configuration_of_a_model_is_task_and_scale(model: str, task: str | None, name: str) -> None:
     assert config_for_model(model, task) == name
     assert shipped_file(name) is not None
+
+
+def test_a_model_of_ours_is_known_by_its_name_and_scale_letter(tmp_path: Path) -> None:
+    for scale in "nsmlx":
+        assert shipped_model(f"yolov8{scale}-leaky.yaml") == (shipped_folder("models") / "yolov8-leaky.yaml", scale)
+    assert shipped_model("yolov8n.yaml") is None and shipped_model("yolov8n-leeky.yaml") is None
+    (tmp_path / "mine.yaml").write_text("model: yolov8s-leaky.yaml\ndata: highway_detect\n")
+    assert load_config("mine.yaml", cwd=tmp_path).model == "yolov8s-leaky.yaml"

@@ -175,6 +175,10 @@ def keep_hard_entries(g, z, strength):
     return 1.0 - (1.0 - g) * (1.0 - sigmoid(z)) ** strength
 
 
+def far_probability(z, is_far, normalizer):
+    return sum(sigmoid(each) for each, far in zip(z, is_far, strict=True) if far) / normalizer
+
+
 def mitigation_weights(counts, exponent):
     """Seesaw eq. 4: row c, column c'."""
     return [[1.0 if not other or not own else min(1.0, other / own) ** exponent for other in counts] for own in counts]

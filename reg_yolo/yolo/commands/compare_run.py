@@ -207,7 +207,7 @@ def code_digest() -> str:
     """Return a digest of the package's source: runs of one comparison should share it."""
     package = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for room in ("losses", "yolo", "data", "config"):
+    for room in ("losses", "optim", "yolo", "data", "config"):
         for file in sorted((package / room).rglob("*.py")):
             digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -18,7 +18,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from reg_yolo.config.loader import load_config, where_given
 from reg_yolo.config.overrides import read_overrides
 from reg_yolo.config.schema import DataPair, RunConfig
-from reg_yolo.config.shipped import config_for_model, shipped_weights
+from reg_yolo.config.shipped import config_for_model, shipped_model, shipped_weights
 from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError, WeightsError, first_line
@@ -283,6 +283,8 @@ def check_model(model: str, *, trust: bool) -> None:
     try:
         if not model.endswith((".yaml", ".yml")):
             raise FileNotFoundError(model)
+        if shipped_model(model):
+            return
         yaml_model_load(model)
         if Path(model).is_file():
             # A YAML of the user's own; the stock ones need no trial.

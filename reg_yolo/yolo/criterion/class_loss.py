@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 from reg_yolo import losses
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
+from reg_yolo.yolo.criterion.far_entries import distance_to_class
 from reg_yolo.yolo.criterion.head_output import HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
 from reg_yolo.yolo.criterion.targets import Assignment, Positives
@@ -208,12 +209,7 @@ class ClassLossTerms:
         spatial = self.settings.spatial
         if not spatial.enabled:
             return None
-        points, truth = head.anchor_points * head.strides, assignment.truth
-        arguments = (points, truth.boxes, truth.labels, truth.valid, head.class_logits.shape[1])
-        if spatial.distance == "center":
-            distance = losses.center_distance(*arguments, level_shapes=head.level_shapes)
-        else:
-            distance = losses.edge_distance(*arguments, head.strides, level_shapes=head.level_shapes)
+        distance = distance_to_class(head.grid, assignment.truth, head.class_logits.shape[1], spatial.distance)
         weight = losses.spatial_context_weight(distance, spatial.beta, spatial.delta, spatial.floor)
         return losses.keep_hard_entries(weight, head.logits, spatial.keep_hard) if spatial.keep_hard else weight
 

@@ -21,10 +21,11 @@ from reg_yolo.losses import dynamic_coefficient, equilibrated_loss
 from reg_yolo.yolo.criterion.assigner import SparseTaskAlignedAssigner
 from reg_yolo.yolo.criterion.box_loss import box_and_distribution_loss
 from reg_yolo.yolo.criterion.class_loss import ClassLossTerms
+from reg_yolo.yolo.criterion.far_entries import BatchTruth
 from reg_yolo.yolo.criterion.gradient_balance import gradient_shares, watch_gradients
 from reg_yolo.yolo.criterion.head_output import BoxPredictions, HeadOutput
 from reg_yolo.yolo.criterion.iac_assigner import assigner_for
-from reg_yolo.yolo.criterion.logged_means import EpochTerms
+from reg_yolo.yolo.criterion.logged_means import FAR_AFTER, FAR_BEFORE, EpochTerms
 from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
 from reg_yolo.yolo.criterion.stock_scale import StockScale
 from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives, ignored_entries
@@ -37,6 +38,7 @@ class RegDetectionLoss(v8DetectionLoss):
         settings: The `reg:` block.
         stock_scale: The factor on the classification loss.
         training_calls: Batches seen with gradients.
+        last_batch: The truth of the last of them, where a proximal step needs it.
     """
 
     assigner: SparseTaskAlignedAssigner
@@ -73,7 +75,9 @@ class RegDetectionLoss(v8DetectionLoss):
         self.class_terms = ClassLossTerms(settings, class_counts, self.device, stored, learned_deviation)
         self.stock_scale = StockScale(settings.class_scale, stored.get("scale"))
         self.training_calls = 0
-        self.terms = EpochTerms()
+        self.last_batch: BatchTruth | None = None
+        # A first epoch without a step of the optimizer must not leave a column out of results.csv.
+        self.terms = EpochTerms((FAR_BEFORE, FAR_AFTER) if settings.proximal.enabled else ())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RegDetectionLoss:
         """Return itself: the EMA's copy of a model validates with the very criterion that trains."""
@@ -105,7 +109,8 @@ class RegDetectionLoss(v8DetectionLoss):
         `reg/class_negative` add up to `cls_loss`: the entries of the positives' own classes, before the dynamic
         coefficient shifts weight between them, and all others. `reg/positives` counts anchor points a batch,
         `reg/spatial_mean` and `reg/deviation_mean` are over all entries. `reg/class_divergence` comes on top of both
-        parts, with the free energy. The two ratios of gradients are of summed absolute values by class and box logits,
+        parts, with the free energy. With a proximal step, `reg/far_probability_before` and `_after` are G on the
+        batches before it. The two ratios of gradients are of summed absolute values by class and box logits,
         `reg/gradient_ratio` of a class is what the equalized form goes by. `reg/scale` is 1 until a batch has fixed it.
         """
         means = self.terms.take()
@@ -153,6 +158,8 @@ class RegDetectionLoss(v8DetectionLoss):
         if head.is_training:
             self.training_calls += 1
             watch_gradients(head, assignment.positives, self.terms)
+            if self.settings.proximal.enabled:
+                self.last_batch = BatchTruth(head.grid, assignment)
         loss = torch.stack(
             (
                 box_loss.float() * (self.hyp.box if self.settings.box.gain is None else self.settings.box.gain),

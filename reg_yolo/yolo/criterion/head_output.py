@@ -14,6 +14,21 @@ Decode = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class AnchorGrid:
+    """Where the A anchor points of a head are.
+
+    Attributes:
+        points: Tensor[A, 2], x and y in pixels.
+        strides: Tensor[A, 1], pixels.
+        level_shapes: Rows and columns of each feature level.
+    """
+
+    points: Tensor
+    strides: Tensor
+    level_shapes: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class HeadOutput:
     """Raw output of a head for B images at A anchor points, C classes, R bins a side.
 
@@ -44,6 +59,11 @@ class HeadOutput:
         logits = preds["scores"]
         size = torch.tensor(shapes[0], device=logits.device, dtype=logits.dtype) * level_strides[0]
         return cls(preds["boxes"], logits, anchor_points, strides, size, shapes, decode)
+
+    @property
+    def grid(self) -> AnchorGrid:
+        """Where the anchor points are."""
+        return AnchorGrid(self.anchor_points * self.strides, self.strides, self.level_shapes)
 
     @property
     def is_training(self) -> bool:

@@ -27,18 +27,23 @@ from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
 from reg_yolo.yolo.training.continuing import ContinuedTraining
 from reg_yolo.yolo.training.precision import Bfloat16Training
+from reg_yolo.yolo.training.proximal import ProximalTraining
 from reg_yolo.yolo.training.records import draw_training_sheet, write_class_weights, write_settings
 from reg_yolo.yolo.training.resume import require_same_classes
 from reg_yolo.yolo.training.sampling import RareClassSampling, stored_sampling
+from reg_yolo.yolo.training.spheres import SphereTraining
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
 from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
+from reg_yolo.yolo.upstream.models import read_model
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
 
 
-class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, TrainingThreads):
+class RegTraining(
+    ContinuedTraining, RareClassSampling, Bfloat16Training, ProximalTraining, SphereTraining, TrainingThreads
+):
     """Mix-in for an Ultralytics detection-like trainer that trains with the REG criterion.
 
     Attributes:
@@ -135,6 +140,8 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
         register_fonts()
         super().__init__(cfg, overrides, _callbacks)
         self.take_precision()
+        self.check_spheres()
+        self.check_proximal()
         stock = self.reg.is_stock and self.sampling.is_stock and not self.bfloat16
         self.take_threads(self.settings.get("threads", "auto"), stock=stock)
 
@@ -169,6 +176,10 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
     def resolve_data(self, *, check: bool) -> ResolvedDataset:
         """Return the data set with absolute paths; `check` reads every label row and image header first."""
         return resolve_dataset(self.args.data, self.save_dir, check=check, task=self.task_name)
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """Return upstream's model; its YAML may be one of ours."""
+        return super().get_model(read_model(cfg), weights, verbose)
 
     def setup_model(self) -> dict[str, Any] | None:
         """Build or load the model as upstream does, refuse heads that are not YOLOv8's, and name the start."""

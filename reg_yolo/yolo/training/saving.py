@@ -42,6 +42,7 @@ class AtomicCheckpoints(Host):
             "sampling": self.sampling.to_dict(),
             "class_counts": list(self.class_counts),
             **self.precision_metadata(),
+            **self.sphere_metadata(),
             **self.criterion.state(),
             **(self.joint or {}),
             "model": self.started_from,

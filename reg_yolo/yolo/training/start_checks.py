@@ -58,6 +58,16 @@ def describe_start(arguments: Mapping[str, Any], task: str, images: int, *, resu
     return text
 
 
+def require_one_device(what: str, world_size: int) -> None:
+    """Refuse several GPUs for what is computed by each process on its own.
+
+    Raises:
+        ConfigError: With the setting.
+    """
+    if world_size > 1:
+        raise ConfigError(f"{what}: takes one device, got {world_size}; name one with device=0, or leave {what} out")
+
+
 def warn_of_absent_classes(names: Mapping[int, str], counts: Sequence[int], weights: Sequence[float]) -> None:
     """Log every class without a label in the training split."""
     for index, count in enumerate(counts):

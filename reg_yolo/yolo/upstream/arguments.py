@@ -16,7 +16,9 @@ from reg_yolo.config.train_arguments import REFUSED, read_arguments
 from reg_yolo.errors import ConfigError
 
 SMALLEST_IMGSZ = 32
-OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
+RIEMANNIAN = {"RiemannianAdamW": "AdamW", "RiemannianSGD": "SGD"}
+"""Ours, by the optimizer of upstream's whose steps they take."""
+OPTIMIZERS = ("auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", *RIEMANNIAN)
 SPLITS = ("train", "val", "test")
 # What upstream's predictor returns instead of detections, or stores past the place where images are blurred.
 _STORED_IMAGES = "images are stored in one place only, where they are blurred first"

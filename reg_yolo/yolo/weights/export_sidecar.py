@@ -110,6 +110,8 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
     """
     found = read_thresholds(detector.path, detector.metadata)
     metadata = dict(detector.metadata)
+    # A number for each filter, of use to a training alone.
+    metadata.pop("radii", None)
     if found is not None:
         metadata["thresholds"] = found[0].to_dict()
     content = {

@@ -40,6 +40,10 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lambda_seg": ("a number", _is_number),
     "thresholds": ("keys and values", _or_none(_is_mapping)),
     "data_state": ("keys and values", _is_mapping),
+    "radii": (
+        "lists of numbers by name",
+        lambda value: _is_mapping(value) and all(map(_all(_is_number), value.values())),
+    ),
     "model": ("a name", _is_text),
 }
 

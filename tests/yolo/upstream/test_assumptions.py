@@ -4,11 +4,18 @@ import pytest
 
 from reg_yolo.errors import RegYoloError
 from reg_yolo.yolo.upstream.version import check_ultralytics_version
-from tests.yolo.upstream import assumptions_data, assumptions_masks, assumptions_tracking, assumptions_training
+from tests.yolo.upstream import (
+    assumptions_data,
+    assumptions_masks,
+    assumptions_optimizer,
+    assumptions_tracking,
+    assumptions_training,
+)
 
 ASSUMPTIONS = [
     *assumptions_training.ASSUMPTIONS, *assumptions_masks.ASSUMPTIONS,
     *assumptions_tracking.ASSUMPTIONS, *assumptions_data.DATA_ASSUMPTIONS,
+    *assumptions_optimizer.OPTIMIZER_ASSUMPTIONS,
 ]  # fmt: skip
 
 
