@@ -51,6 +51,12 @@ def val(
     min_precision: Annotated[
         float | None, typer.Option(help="Choose the lowest thresholds with this precision, e.g. 0.9, not best F1.")
     ] = None,
+    suppression: Annotated[
+        str | None, typer.Option(help="stock (default), soft or balanced: which of overlapping boxes stay.")
+    ] = None,
+    rescore: Annotated[
+        str | None, typer.Option(help="Weigh how sure the box is: none (default), dfl or spread.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the plots.")] = None,
     trust: Trust = False,
 ) -> None:
@@ -60,7 +66,8 @@ def val(
     _prepare([str(weights), str(named)], trust)
     from reg_yolo.yolo.commands.val import val as run
 
-    result = run(weights, named, min_precision=min_precision, out=out, trust=trust, **arguments)
+    options = {"min_precision": min_precision, "suppression": suppression, "rescore": rescore}
+    result = run(weights, named, out=out, trust=trust, **options, **arguments)
     typer.echo(result.report.as_text())
     if result.mask_report is not None:
         typer.echo(result.mask_report.as_text())

@@ -12,17 +12,20 @@ from typing import Any
 from ultralytics.utils import LOGGER
 
 from reg_yolo.config.shipped import shipped_weights
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.data.dataset.coco_ids import ID_FILE
 from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.files import replace_text
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
+from reg_yolo.yolo.suppression.suppression import Suppression
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys
 from reg_yolo.yolo.upstream.offline import register_fonts
 from reg_yolo.yolo.validation.data import VALIDATORS, measured_data
 from reg_yolo.yolo.validation.joint import RegJointValidator
 from reg_yolo.yolo.weights.checkpoints import write_thresholds
+from reg_yolo.yolo.weights.detector import require_distributions
 from reg_yolo.yolo.weights.opening import open_detector
 
 
@@ -52,6 +55,8 @@ def val(
     data: str | Path | Mapping[str, str] | None = None,
     *,
     min_precision: float | None = None,
+    suppression: str | None = None,
+    rescore: str | None = None,
     out: str | Path | None = None,
     trust: bool = False,
     **arguments: Any,
@@ -63,6 +68,8 @@ def val(
         data: The data-set YAML; by default the one it was trained on. For weights of the joint task also a pair
             `{"detect": ..., "segment": ...}`.
         min_precision: Choose the lowest thresholds with at least this precision, in (0, 1]; by default best F1.
+        suppression: `stock` (the default), `soft` or `balanced`; see docs/cle.md.
+        rescore: What ranks the boxes: `none` (the default), `dfl` or `spread`.
         out: Folder for the table and the plots; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
         arguments: Ultralytics' arguments, such as `split`, `imgsz`, `batch` or `device`.
@@ -72,8 +79,11 @@ def val(
     """
     if min_precision is not None and not 0 < min_precision <= 1:
         raise ConfigError(f"`min_precision`: got {min_precision:g}, expected a number above 0 and at most 1")
+    ranking = SuppressionSettings.from_dict({"suppression": suppression, "rescore": rescore})
     own = check_own_keys(arguments, "val")
     detector = open_detector(weights, trust=trust)
+    if ranking.reads_distributions:
+        require_distributions(detector, "rescore")
     split = str(own.get("split", "val"))
     measured = measured_data(detector, data, split, own)
     check_class_filter(own.get("classes"), detector.class_names)
@@ -94,6 +104,7 @@ def val(
         register_fonts()
         validator = VALIDATORS[detector.task](save_dir=folder, args=settings)
         validator.minimum_precision = min_precision
+        validator.ranking = ranking
         if isinstance(validator, RegJointValidator):
             assert measured.sets is not None
             validator.sets = measured.sets
@@ -103,19 +114,29 @@ def val(
             replace_text(folder / ID_FILE, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
         reports = validator.write_reports(folder, detector.path.name)
         thresholds = validator.class_thresholds()
-        file = _keep_thresholds(detector.path, thresholds, measured.name, folder)
+        file = _keep_thresholds(detector.path, thresholds, measured.name, folder, ranking)
+        _tell_of_left_out_boxes(validator.suppression)
     figures = {key: float(value) for key, value in metrics.items()}
     return ValidationResult(reports[0], thresholds, figures, folder, file, reports[1] if len(reports) > 1 else None)
 
 
-def _keep_thresholds(weights: Path, thresholds: ClassThresholds, data: str, folder: Path) -> Path:
+def _tell_of_left_out_boxes(suppression: Suppression) -> None:
+    if suppression.dropped:
+        LOGGER.warning(f"{suppression.dropped} boxes were left out: inverted, or not finite numbers")
+    if suppression.over_limit:
+        LOGGER.warning(f"{suppression.over_limit} boxes were left out: more in an image than soft-NMS takes")
+
+
+def _keep_thresholds(
+    weights: Path, thresholds: ClassThresholds, data: str, folder: Path, ranking: SuppressionSettings
+) -> Path:
     if weights == shipped_weights(weights.name):
         # They serve every project of this installation; one project's thresholds stay with its results.
-        return write_thresholds(weights, thresholds, data, folder)
+        return write_thresholds(weights, thresholds, data, folder, ranking=ranking)
     try:
-        return write_thresholds(weights, thresholds, data)
+        return write_thresholds(weights, thresholds, data, ranking=ranking)
     except OutputError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
         LOGGER.warning(f"{weights.parent} is read-only, so predict will not find these thresholds by itself: {folder}")
-        return write_thresholds(weights, thresholds, data, folder)
+        return write_thresholds(weights, thresholds, data, folder, ranking=ranking)

@@ -57,6 +57,7 @@ class PredictionSummary:
         failed: Files that could not be read, with the reason; the others are done.
         holes: Stretches of damaged videos that gave no frames; the rest of them is done.
         joins: Places where the timestamps of a video start again and its time is carried on.
+        dropped_boxes: Boxes that the network gave and suppression left out: inverted, not finite, or too many.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class PredictionSummary:
     failed: dict[Path, str]
     holes: list[Hole]
     joins: list[Join] = field(default_factory=list)
+    dropped_boxes: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _header(job: PredictionJob) -> DetectionsHeader:
     entering = (int(size[0]), int(size[1]))
     if video is not None:
         entering = network_input(predictor, job.settings.view.whole(video.width, video.height))
-    extra = dict(job.settings.recorded)
+    extra = {**job.settings.recorded, "suppression": job.settings.ranking.kind}
     if detector.mask_classes:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
@@ -176,6 +178,7 @@ def run_job(
     items = read_source(media, read_image, settings.thinning)
     bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
+    left_out = job.predictor.suppression.left_out
     with (
         suppress(_PartlyRead), bar, jsonl, table, pictures,
         closing(predicted_frames(items, job.predictor, names, settings.view, settings.polygons)) as predicted,
@@ -219,6 +222,9 @@ def run_job(
                 if len(media.files) == 1
                 else f"{media.given}: none of its {len(media.files)} files can be read; {next(iter(failed.values()))}"
             )
+    dropped = job.predictor.suppression.left_out - left_out
+    if dropped:
+        LOGGER.warning(f"{media.given}: {dropped} boxes were left out: inverted, not finite, or too many for soft-NMS")
     return PredictionSummary(
         folder=job.folder,
         detections_file=jsonl.path,
@@ -232,4 +238,5 @@ def run_job(
         failed=failed,
         holes=holes,
         joins=joins,
+        dropped_boxes=dropped,
     )

@@ -46,7 +46,7 @@ class Prediction:
         own = {key: value for key, value in settings.arguments.items() if key not in {"save", "conf"}}
         self.detector = open_detector(weights, trust=settings.trust)
         check_class_filter(own.get("classes"), self.detector.class_names)
-        self.thresholds = choose_thresholds(self.detector, settings.arguments.get("conf"))
+        self.thresholds = choose_thresholds(self.detector, settings.arguments.get("conf"), settings.ranking)
         if settings.for_inventory and settings.arguments.get("conf") is None:
             self.thresholds = {name: min(value, WEAK_CONFIDENCE) for name, value in self.thresholds.items()}
         self.arguments: dict[str, Any] = {
@@ -138,7 +138,9 @@ class Prediction:
     def _predictor(self, choice: EngineChoice) -> Any:
         key = (choice.engine, choice.precision, str(choice.model))
         if key not in self._predictors:
-            predictor = make_predictor(self.detector, self.arguments, list(self.thresholds.values()))
+            predictor = make_predictor(
+                self.detector, self.arguments, list(self.thresholds.values()), self.settings.ranking
+            )
             open_chosen(predictor, choice)
             set_up(predictor)
             self._predictors[key] = predictor

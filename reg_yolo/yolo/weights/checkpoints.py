@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import WeightsError, first_line
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.files import file_sha256, replace_bytes, replace_text
@@ -98,8 +99,23 @@ def thresholds_file(weights: Path | str) -> Path:
     return weights.with_name(f"{weights.stem if weights.suffix == '.pt' else weights.name}.thresholds.json")
 
 
-def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str, folder: Path | None = None) -> Path:
-    """Write thresholds next to `weights` (or into `folder`), bound to that very file by its hash; return the file."""
+def write_thresholds(
+    weights: Path | str,
+    thresholds: ClassThresholds,
+    data: str,
+    folder: Path | None = None,
+    *,
+    ranking: SuppressionSettings | None = None,
+) -> Path:
+    """Write thresholds next to `weights` (or into `folder`), bound to that very file by its hash; return the file.
+
+    Args:
+        weights: What they were measured with.
+        thresholds: By class.
+        data: What they were measured on.
+        folder: Where they go, if not next to the weights.
+        ranking: What suppressed and ranked the boxes; None for the stock one.
+    """
     path = thresholds_file(weights)
     path = path if folder is None else folder / path.name
     content = {
@@ -107,10 +123,26 @@ def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str
         "weights": Path(weights).name,
         "weights_sha256": file_sha256(weights),
         "data": data,
+        **(ranking or SuppressionSettings()).to_dict(),
         "thresholds": thresholds.to_dict(),
     }
     replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
+
+
+def read_ranking(weights: Path | str, metadata: Mapping[str, Any]) -> SuppressionSettings:
+    """Return what suppressed and ranked the boxes when the thresholds of `read_thresholds` were measured.
+
+    Raises:
+        WeightsError: If the file next to the weights is damaged.
+    """
+    path = thresholds_file(weights)
+    if path.is_file():
+        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+            content = read_stored_json(path)
+            if content["weights_sha256"] == file_sha256(weights):
+                return SuppressionSettings.from_dict(content)
+    return SuppressionSettings.from_dict(metadata)
 
 
 def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[ClassThresholds, str] | None:

@@ -16,7 +16,7 @@ from reg_yolo.errors import WeightsError
 from reg_yolo.files import file_sha256, replace_bytes
 from reg_yolo.stored import damage_named, read_stored_json
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file
-from reg_yolo.yolo.weights.checkpoints import read_thresholds
+from reg_yolo.yolo.weights.checkpoints import read_ranking, read_thresholds
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
@@ -111,7 +111,7 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
     found = read_thresholds(detector.path, detector.metadata)
     metadata = dict(detector.metadata)
     if found is not None:
-        metadata["thresholds"] = found[0].to_dict()
+        metadata |= {"thresholds": found[0].to_dict(), **read_ranking(detector.path, detector.metadata).to_dict()}
     content = {
         "schema": SIDECAR_SCHEMA,
         "weights": {"name": detector.path.name, "sha256": file_sha256(detector.path)},

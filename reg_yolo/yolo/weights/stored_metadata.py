@@ -30,6 +30,8 @@ def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "task": ("detect, segment or joint", lambda value: value in ("detect", "segment", "joint")),
     "reg": ("keys and values", _is_mapping),
+    "suppression": ("stock, soft or balanced", lambda value: value in ("stock", "soft", "balanced")),
+    "rescore": ("none, dfl or spread", lambda value: value in ("none", "dfl", "spread")),
     "class_counts": ("a list of numbers", _all(_is_number)),
     "scale": ("a number", _or_none(_is_number)),
     "mask_scale": ("a number", _or_none(_is_number)),

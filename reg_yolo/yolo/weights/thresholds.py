@@ -6,15 +6,23 @@ from typing import Any
 
 from ultralytics.utils import LOGGER
 
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.weights.checkpoints import read_thresholds, thresholds_file
+from reg_yolo.yolo.weights.checkpoints import read_ranking, read_thresholds, thresholds_file
 from reg_yolo.yolo.weights.detector import Detector
 
 DEFAULT_CONFIDENCE = 0.25
 
 
-def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
+def choose_thresholds(
+    detector: Detector, conf: Any = None, ranking: SuppressionSettings | None = None
+) -> dict[str, float]:
     """Return the confidence threshold of every class: `conf` if given, else the stored ones, else 0.25.
+
+    Args:
+        detector: The weights.
+        conf: One threshold for all classes.
+        ranking: What suppresses and ranks the boxes; thresholds that were measured with another are warned of.
 
     Raises:
         ConfigError: If `conf` is not in [0, 1].
@@ -33,4 +41,8 @@ def choose_thresholds(detector: Detector, conf: Any = None) -> dict[str, float]:
         return dict.fromkeys(names, DEFAULT_CONFIDENCE)
     thresholds, origin = found
     LOGGER.info(f"Thresholds by class ({thresholds.criterion}) from {origin}")
+    measured = read_ranking(weights, detector.metadata)
+    if ranking is not None and measured.to_dict() != ranking.to_dict():
+        with_these = ", ".join(f"{key} {value}" for key, value in measured.to_dict().items())
+        LOGGER.warning(f"{origin}: these thresholds were measured with {with_these}; `reg-yolo val` makes fitting ones")
     return dict(zip(names, thresholds.for_classes(names), strict=True))
