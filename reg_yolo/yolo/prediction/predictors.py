@@ -73,9 +73,8 @@ class RegDetectionPredictor(DetectionPredictor):
         """Return sigma of each side in pixels of the image, Tensor[N, 4]; None where nobody asked for it."""
         if not self.ranking.sigma:
             return None
-        return pred[:, -SIGMA_COLUMNS:] / min(
-            size / whole for size, whole in zip(img.shape[2:], orig_img.shape[:2], strict=True)
-        )
+        height, width = orig_img.shape[:2]
+        return pred[:, -SIGMA_COLUMNS:] / min(img.shape[2] / height, img.shape[3] / width)
 
 
 def drop_scores(preds: Any, thresholds: list[float]) -> Any:

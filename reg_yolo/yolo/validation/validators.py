@@ -38,6 +38,7 @@ class RegDetectionValidator(DetectionValidator):
     minimum_precision: float | None = None
     ranking: SuppressionSettings = SuppressionSettings()
     suppression: Suppression
+    _largest_stride: int = 32
     _image_ids: dict[Path, int] | None = None
 
     def init_metrics(self, model: nn.Module) -> None:
