@@ -102,6 +102,10 @@ def predict(
     sigma: Annotated[
         bool, _option(_OUTPUT, "--sigma", "Write the standard deviation of each side of a box too. PyTorch only.")
     ] = False,
+    calibrated: Annotated[
+        bool,
+        _option(_OUTPUT, "--calibrated", "Write calibrated confidences, as `val --calibration` measures them."),
+    ] = False,
     engine: Annotated[
         str | None, _option(_ENGINE, "--engine", "auto (default), pytorch, onnxruntime, openvino or tensorrt.")
     ] = None,

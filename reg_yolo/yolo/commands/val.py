@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.data.dataset.coco_ids import ID_FILE
 from reg_yolo.errors import ConfigError, OutputError
+from reg_yolo.evaluation.calibration_report import CalibrationReport
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.files import replace_text
@@ -24,7 +25,8 @@ from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.upstream.offline import register_fonts
 from reg_yolo.yolo.validation.data import VALIDATORS, measured_data
 from reg_yolo.yolo.validation.joint import RegJointValidator
-from reg_yolo.yolo.weights.checkpoints import write_thresholds
+from reg_yolo.yolo.validation.kept_samples import keeping_samples
+from reg_yolo.yolo.weights.checkpoints import write_calibration, write_thresholds
 from reg_yolo.yolo.weights.detector import require_distributions
 from reg_yolo.yolo.weights.opening import open_detector
 
@@ -36,6 +38,7 @@ class ValidationResult:
     Attributes:
         report: Per-class results of the boxes.
         mask_report: Per-class results of the masks; None for a detection model.
+        calibration: Whether confidences and sigma are honest; None where nobody asked.
         thresholds: Confidence threshold by class.
         metrics: Upstream's metrics.
         folder: Where the table and the plots lie.
@@ -48,6 +51,7 @@ class ValidationResult:
     folder: Path
     thresholds_file: Path
     mask_report: DetectionReport | None = None
+    calibration: CalibrationReport | None = None
 
 
 def val(
@@ -57,6 +61,7 @@ def val(
     min_precision: float | None = None,
     suppression: str | None = None,
     rescore: str | None = None,
+    calibration: bool = False,
     out: str | Path | None = None,
     trust: bool = False,
     **arguments: Any,
@@ -70,6 +75,7 @@ def val(
         min_precision: Choose the lowest thresholds with at least this precision, in (0, 1]; by default best F1.
         suppression: `stock` (the default), `soft` or `balanced`; see docs/cle.md.
         rescore: What ranks the boxes: `none` (the default), `dfl` or `spread`.
+        calibration: Measure whether confidences are honest, and fit a temperature for each class; see docs/cle.md.
         out: Folder for the table and the plots; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
         arguments: Ultralytics' arguments, such as `split`, `imgsz`, `batch` or `device`.
@@ -84,6 +90,9 @@ def val(
     detector = open_detector(weights, trust=trust)
     if ranking.reads_distributions:
         require_distributions(detector, "rescore")
+    # Sigma changes no figure; an export does not know it.
+    known = detector.exported_precision is None and not own.get("augment")
+    ranking = replace(ranking, sigma=calibration and known)
     split = str(own.get("split", "val"))
     measured = measured_data(detector, data, split, own)
     check_class_filter(own.get("classes"), detector.class_names)
@@ -102,7 +111,8 @@ def val(
     with removed_on_failure(folder):
         settings["data"] = str(measured.write(folder))
         register_fonts()
-        validator = VALIDATORS[detector.task](save_dir=folder, args=settings)
+        kind = VALIDATORS[detector.task]
+        validator = (keeping_samples(kind) if calibration else kind)(save_dir=folder, args=settings)
         validator.minimum_precision = min_precision
         validator.ranking = ranking
         if isinstance(validator, RegJointValidator):
@@ -114,10 +124,18 @@ def val(
             replace_text(folder / ID_FILE, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
         reports = validator.write_reports(folder, detector.path.name)
         thresholds = validator.class_thresholds()
-        file = _keep_thresholds(detector.path, thresholds, measured.name, folder, ranking)
+        file = _keep(write_thresholds, detector.path, thresholds, measured.name, folder, ranking)
         _tell_of_left_out_boxes(validator.suppression)
+        calibrated = None
+        if calibration:
+            calibrated = CalibrationReport.of(
+                validator.calibration_sample(), validator.class_names(), detector.path.name
+            )
+            calibrated.write(folder)
+            _keep(write_calibration, detector.path, calibrated.temperatures, measured.name, folder, ranking)
     figures = {key: float(value) for key, value in metrics.items()}
-    return ValidationResult(reports[0], thresholds, figures, folder, file, reports[1] if len(reports) > 1 else None)
+    masks = reports[1] if len(reports) > 1 else None
+    return ValidationResult(reports[0], thresholds, figures, folder, file, masks, calibrated)
 
 
 def _tell_of_left_out_boxes(suppression: Suppression) -> None:
@@ -127,16 +145,17 @@ def _tell_of_left_out_boxes(suppression: Suppression) -> None:
         LOGGER.warning(f"{suppression.over_limit} boxes were left out: more in an image than soft-NMS takes")
 
 
-def _keep_thresholds(
-    weights: Path, thresholds: ClassThresholds, data: str, folder: Path, ranking: SuppressionSettings
+def _keep(
+    write: Callable[..., Path], weights: Path, found: Any, data: str, folder: Path, ranking: SuppressionSettings
 ) -> Path:
+    """Write thresholds or temperatures next to the weights, or to the results where they do not belong there."""
     if weights == shipped_weights(weights.name):
         # They serve every project of this installation; one project's thresholds stay with its results.
-        return write_thresholds(weights, thresholds, data, folder, ranking=ranking)
+        return write(weights, found, data, folder, ranking=ranking)
     try:
-        return write_thresholds(weights, thresholds, data, ranking=ranking)
+        return write(weights, found, data, ranking=ranking)
     except OutputError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
-        LOGGER.warning(f"{weights.parent} is read-only, so predict will not find these thresholds by itself: {folder}")
-        return write_thresholds(weights, thresholds, data, folder, ranking=ranking)
+        LOGGER.warning(f"{weights.parent} is read-only, so predict will not find these figures by itself: {folder}")
+        return write(weights, found, data, folder, ranking=ranking)

@@ -21,6 +21,7 @@ from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
 from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
+from reg_yolo.evaluation.calibration import ClassTemperatures
 from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Unreadable, read_source
 from reg_yolo.video.sources import Source
@@ -90,6 +91,7 @@ class PredictionJob:
         draw: Whether annotated images are stored.
         finders: What finds faces and plates.
         tracker: Gives objects their identities; None for none.
+        temperatures: What confidences are calibrated with; None for the network's own.
         bar: Whether progress is shown.
     """
 
@@ -103,6 +105,7 @@ class PredictionJob:
     draw: bool
     finders: list[PrivateFinder]
     tracker: DriveTracker | None = None
+    temperatures: ClassTemperatures | None = None
     bar: bool = True
 
 
@@ -124,8 +127,11 @@ def _header(job: PredictionJob) -> DetectionsHeader:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.temperatures is not None:
+        extra["temperatures"] = job.temperatures.values
     if job.settings.for_inventory:
-        extra["stored_thresholds"] = choose_thresholds(detector, None)
+        stored = choose_thresholds(detector, None)
+        extra["stored_thresholds"] = stored if job.temperatures is None else job.temperatures.thresholds(stored)
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:

@@ -30,11 +30,13 @@ class RegDetectionPredictor(DetectionPredictor):
         class_thresholds: Confidence in [0, 1] of each class in index order, or None for one threshold for all.
         ranking: How raw boxes become detections.
         suppression: What suppresses, with what it has counted so far.
+        temperatures: Of each class in index order, which calibrate the confidences of results; None leaves them.
     """
 
     class_thresholds: list[float] | None = None
     ranking: SuppressionSettings = SuppressionSettings()
     suppression: Suppression
+    temperatures: list[float] | None = None
 
     def inference(self, im: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the network; its output gets what `ranking` takes from the box distributions."""
@@ -65,9 +67,17 @@ class RegDetectionPredictor(DetectionPredictor):
 
     def construct_result(self, pred: Tensor, img: Tensor, orig_img: NDArray[np.uint8], img_path: str) -> Results:
         """Return the result of one image; arguments as upstream's, with sigma in the last columns of `pred`."""
+        self.calibrate(pred)
         result = super().construct_result(pred, img, orig_img, img_path)
         result.sigma_xyxy = self.sigma_in_image(pred, img, orig_img)
         return result
+
+    def calibrate(self, pred: Tensor) -> None:
+        """Replace the confidences of detections Tensor[N, 6 + K] by sigmoid(logit(p) / T), in place."""
+        if self.temperatures is not None:
+            power = 1.0 / torch.tensor(self.temperatures, device=pred.device)[pred[:, 5].long()]
+            up, down = pred[:, 4] ** power, (1.0 - pred[:, 4]) ** power
+            pred[:, 4] = up / (up + down)
 
     def sigma_in_image(self, pred: Tensor, img: Tensor, orig_img: NDArray[np.uint8]) -> Tensor | None:
         """Return sigma of each side in pixels of the image, Tensor[N, 4]; None where nobody asked for it."""
@@ -111,6 +121,7 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
             img_path: Its name.
             proto: Tensor[K, h, w], mask prototypes.
         """
+        self.calibrate(pred)
         sigma = self.sigma_in_image(pred, img, orig_img)
         if sigma is None and not self.keeps_detections_without_mask:
             result = SegmentationPredictor.construct_result(self, pred, img, orig_img, img_path, proto)

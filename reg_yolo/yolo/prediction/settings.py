@@ -110,6 +110,8 @@ class PredictSettings:
         suppression: Which of overlapping boxes stay: `stock` (Ultralytics' NMS), `soft` or `balanced`; see docs/cle.md.
         rescore: Weigh how sure the box is: `none`, `dfl` or `spread`. PyTorch only.
         sigma: Give the standard deviation of each side of a box too. PyTorch only.
+        calibrated: Give calibrated confidences, by the temperatures that `val --calibration` has stored; thresholds are
+            then calibrated ones too. Which objects are found stays the same.
         engine: What runs the network: `auto` for the fastest installed one where the job is long enough to repay an
             export, or `pytorch`, `onnxruntime`, `openvino`, `tensorrt`.
         precision: `f32` for reproducible results, `f16`, `bf16`, `int8`; None for what the engine takes by itself.
@@ -140,6 +142,7 @@ class PredictSettings:
     suppression: str | None = field(default=None, metadata=_about(_suppression, changes=True))
     rescore: str | None = field(default=None, metadata=_about(_rescore, changes=True, recorded=True))
     sigma: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
+    calibrated: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
     engine: str = field(default="auto", metadata=_about(_engine, changes=True))
     precision: str | None = field(default=None, metadata=_about(_precision, changes=True))
     int8: bool = field(default=False, metadata=_about(bool, changes=True))

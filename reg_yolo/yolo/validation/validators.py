@@ -105,7 +105,7 @@ class RegDetectionValidator(DetectionValidator):
 
     def class_thresholds(self) -> ClassThresholds:
         """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""
-        box, names = self.metrics.box, self._class_names()
+        box, names = self.metrics.box, self.class_names()
         index = [int(i) for i in box.ap_class_index]
         # Without a single labelled object upstream keeps no curves.
         empty = np.zeros((0, 0))
@@ -130,7 +130,7 @@ class RegDetectionValidator(DetectionValidator):
         """Return the per-class results of the last validation for boxes."""
         box = self.metrics.box
         return build_report(
-            self._class_names(),
+            self.class_names(),
             split=self.args.split,
             images=self.seen,
             image_counts=self.metrics.nt_per_image,
@@ -145,7 +145,8 @@ class RegDetectionValidator(DetectionValidator):
             title=title,
         )
 
-    def _class_names(self) -> list[str]:
+    def class_names(self) -> list[str]:
+        """Return the class names in the order of their indices."""
         return [self.names[i] for i in range(len(self.names))]
 
 
@@ -164,7 +165,7 @@ class RegSegmentationValidator(SegmentationValidator, RegDetectionValidator):
         """Return the per-class results of the last validation for masks."""
         seg = self.metrics.seg
         return build_report(
-            self._class_names(),
+            self.class_names(),
             split=self.args.split,
             images=self.seen,
             image_counts=self.metrics.nt_per_image,

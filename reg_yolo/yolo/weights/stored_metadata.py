@@ -41,6 +41,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "mask_classes": ("a list of names", _all(_is_text)),
     "lambda_seg": ("a number", _is_number),
     "thresholds": ("keys and values", _or_none(_is_mapping)),
+    "calibration": ("keys and values", _or_none(_is_mapping)),
     "data_state": ("keys and values", _is_mapping),
     "model": ("a name", _is_text),
 }

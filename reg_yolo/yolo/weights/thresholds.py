@@ -8,7 +8,8 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import ConfigError
-from reg_yolo.yolo.weights.checkpoints import read_ranking, read_thresholds, thresholds_file
+from reg_yolo.evaluation.calibration import ClassTemperatures
+from reg_yolo.yolo.weights.checkpoints import read_calibration, read_ranking, read_thresholds, thresholds_file
 from reg_yolo.yolo.weights.detector import Detector
 
 DEFAULT_CONFIDENCE = 0.25
@@ -46,3 +47,31 @@ def choose_thresholds(
         with_these = ", ".join(f"{key} {value}" for key, value in measured.to_dict().items())
         LOGGER.warning(f"{origin}: these thresholds were measured with {with_these}; `reg-yolo val` makes fitting ones")
     return dict(zip(names, thresholds.for_classes(names), strict=True))
+
+
+def stored_temperatures(detector: Detector, ranking: SuppressionSettings) -> ClassTemperatures:
+    """Return the temperatures that calibrate the confidences of these weights.
+
+    Args:
+        detector: The weights.
+        ranking: What suppresses and ranks the boxes; temperatures measured with another say nothing of these.
+
+    Raises:
+        ConfigError: If there are none, or they were measured otherwise or for other classes.
+    """
+    weights = detector.path
+    remedy = "`reg-yolo val --calibration` measures them"
+    found = read_calibration(weights, detector.metadata)
+    if found is None:
+        raise ConfigError(f"`calibrated`: no temperatures are stored with {weights}; {remedy}")
+    temperatures, measured = found
+    if measured.to_dict() != ranking.to_dict():
+        with_these = ", ".join(f"{key} {value}" for key, value in measured.to_dict().items())
+        raise ConfigError(
+            f"`calibrated`: the temperatures of {weights} were measured with {with_these}; ask for the same, "
+            f"or {remedy}"
+        )
+    missing = [name for name in detector.class_names if name not in temperatures.values]
+    if missing:
+        raise ConfigError(f"`calibrated`: the temperatures of {weights} lack the class {missing[0]}; {remedy}")
+    return temperatures

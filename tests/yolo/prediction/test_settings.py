@@ -79,7 +79,7 @@ def test_each_option_says_whether_results_depend_on_it(tmp_path: Path) -> None:
         "blur": {"blur": ("faces.pt",)}, "engine": {"engine": "pytorch"}, "precision": {"precision": "f32"},
         "int8": {"int8": True}, "data": {"data": "x.yaml"}, "trust": {"trust": True},
         "for_inventory": {"for_inventory": True}, "suppression": {"suppression": "balanced"},
-        "rescore": {"rescore": "dfl"}, "sigma": {"sigma": True},
+        "rescore": {"rescore": "dfl"}, "sigma": {"sigma": True}, "calibrated": {"calibrated": True},
     }  # fmt: skip
     assert set(others) == set(OPTIONS)
     for name, options in others.items():
