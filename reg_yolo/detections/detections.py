@@ -176,7 +176,7 @@ class FrameDetections:
             boxes = boxes.reshape(0, 4)
         if boxes.shape != (len(ids), 4):
             raise ValueError(f"boxes_xyxy must have shape ({len(ids)}, 4) as class_ids, got {boxes.shape}")
-        sigmas = None if sigmas_xyxy is None else np.asarray(sigmas_xyxy, dtype=np.float64).reshape(-1, 4).tolist()
+        sigmas: Any = None if sigmas_xyxy is None else np.asarray(sigmas_xyxy, np.float64).reshape(-1, 4).tolist()
         columns = {"confidences": scores, "masks": masks, "tracks": tracks, "sigmas_xyxy": sigmas}
         for name, column in columns.items():
             if column is not None and len(column) != len(ids):

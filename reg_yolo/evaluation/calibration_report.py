@@ -161,7 +161,7 @@ class CalibrationReport:
 
     def draw(self, dots_per_inch: int = 120) -> bytes:
         """Draw the reliability diagram of all classes before and after, and return the PNG."""
-        figure = Figure(figsize=(8.4, 4.6), dpi=dots_per_inch, layout="constrained")
+        figure = Figure(figsize=(9, 5), dpi=dots_per_inch, layout="constrained")
         FigureCanvasAgg(figure)
         for axes, title, colour, curve, errors in zip(
             figure.subplots(1, 2, sharey=True),
@@ -178,8 +178,9 @@ class CalibrationReport:
             axes.plot(mean, precision, "o", color=colour, markersize=4)
             for place, number, height in zip(left, count, np.nan_to_num(precision), strict=True):
                 if number:
-                    axes.text(place + 0.5 / _PLOT_BINS, height + 0.015, f"{int(number)}", ha="center", fontsize=7)
-            axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="Confidence", title=title, aspect="equal")
+                    axes.text(place + 0.5 / _PLOT_BINS, height + 0.015, f"{int(number)}", ha="center", fontsize=6.5)
+            axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="Confidence", title=title)
+            axes.set_box_aspect(1)
             axes.text(0.03, 0.97, f"ECE {errors[0]:.3f}\nD-ECE {errors[1]:.3f}", va="top", fontsize=9)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("Share of detections that are right")

@@ -109,7 +109,7 @@ class RegSegmentationPredictor(SegmentationPredictor, RegDetectionPredictor):
     with_masks: Sequence[bool] = ()
     keeps_detections_without_mask: bool = False
 
-    def construct_result(
+    def construct_result(  # type: ignore[override]
         self, pred: Tensor, img: Tensor, orig_img: NDArray[np.uint8], img_path: str, proto: Tensor
     ) -> Results:
         """Return the result of one image.
