@@ -78,6 +78,14 @@ def predict(
             "Keep weak detections too (from 0.05) and write records only, for `inventory build`.",
         ),
     ] = False,
+    suppression: Annotated[
+        str | None,
+        _option(_LOOKING, "--suppression", "stock (default), soft or balanced: which of overlapping boxes stay."),
+    ] = None,
+    rescore: Annotated[
+        str | None,
+        _option(_LOOKING, "--rescore", "Weigh how sure the box is: none (default), dfl or spread. PyTorch only."),
+    ] = None,
     out: Annotated[Path | None, _option(_OUTPUT, "--out", "Folder for the results.")] = None,
     blur: Annotated[
         list[str] | None,
@@ -90,6 +98,13 @@ def predict(
     ] = None,
     polygons: Annotated[
         bool, _option(_OUTPUT, "--polygons", "Write masks as polygons too, next to their run lengths.")
+    ] = False,
+    sigma: Annotated[
+        bool, _option(_OUTPUT, "--sigma", "Write the standard deviation of each side of a box too. PyTorch only.")
+    ] = False,
+    calibrated: Annotated[
+        bool,
+        _option(_OUTPUT, "--calibrated", "Write calibrated confidences, as `val --calibration` measures them."),
     ] = False,
     engine: Annotated[
         str | None, _option(_ENGINE, "--engine", "auto (default), pytorch, onnxruntime, openvino or tensorrt.")
@@ -163,6 +178,8 @@ def predict(
         say(f"Holes: {len(result.holes)} in damaged video, " + "; ".join(str(hole) for hole in result.holes[:5]))
     if media is not source and media.skipped:
         say(f"Skipped: {media.skipped_note}")
+    if result.dropped_boxes:
+        say(f"Left out: {result.dropped_boxes} boxes, inverted, not finite, or too many for soft-NMS")
     if result.joins:
         say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
     if result.failed:

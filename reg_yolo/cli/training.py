@@ -51,6 +51,16 @@ def val(
     min_precision: Annotated[
         float | None, typer.Option(help="Choose the lowest thresholds with this precision, e.g. 0.9, not best F1.")
     ] = None,
+    suppression: Annotated[
+        str | None, typer.Option(help="stock (default), soft or balanced: which of overlapping boxes stay.")
+    ] = None,
+    rescore: Annotated[
+        str | None, typer.Option(help="Weigh how sure the box is: none (default), dfl or spread.")
+    ] = None,
+    calibration: Annotated[
+        bool,
+        typer.Option("--calibration", help="Also: are confidences honest? Fits a temperature for each class."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the plots.")] = None,
     trust: Trust = False,
 ) -> None:
@@ -60,10 +70,15 @@ def val(
     _prepare([str(weights), str(named)], trust)
     from reg_yolo.yolo.commands.val import val as run
 
-    result = run(weights, named, min_precision=min_precision, out=out, trust=trust, **arguments)
+    result = run(
+        weights, named, min_precision=min_precision, suppression=suppression, rescore=rescore, calibration=calibration,
+        out=out, trust=trust, **arguments,
+    )  # fmt: skip
     typer.echo(result.report.as_text())
     if result.mask_report is not None:
         typer.echo(result.mask_report.as_text())
+    if result.calibration is not None:
+        typer.echo(result.calibration.as_text())
     for name, note in result.thresholds.notes.items():
         typer.echo(f"Threshold of {name}: {note}.")
     typer.echo(f"Tables and plots: {result.folder}\nThresholds:       {result.thresholds_file}")

@@ -13,6 +13,7 @@ from reg_yolo.config.problems import KeyedError, explain
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
 from reg_yolo.config.sections import Section
+from reg_yolo.config.suppression import SuppressionKind
 from reg_yolo.config.train_arguments import check_refused
 from reg_yolo.errors import ConfigError
 
@@ -123,6 +124,11 @@ class RunConfig(Section):
     sampling: SamplingSettings = Field(
         default_factory=SamplingSettings, description="How often images and objects of rare classes are shown."
     )
+    suppression: SuppressionKind = Field(
+        default="stock",
+        description="Suppression in the validation that chooses best.pt. stock: Ultralytics' NMS. soft: soft-NMS. "
+        "balanced: of boxes of one object the best placed one stays (CLE).",
+    )
     threads: Threads = Field(
         default="auto",
         description="Threads of PyTorch on a CPU. auto: all allowed cores, but Ultralytics' own number where loss, "
@@ -136,7 +142,7 @@ class RunConfig(Section):
             return given
         empty = [
             key
-            for key in ("train", "reg", "albumentations", "sampling", "threads", "lambda_seg")
+            for key in ("train", "reg", "albumentations", "sampling", "suppression", "threads", "lambda_seg")
             if given.get(key) is None
         ]
         return {key: value for key, value in given.items() if key not in empty}

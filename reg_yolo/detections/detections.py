@@ -35,6 +35,7 @@ class Detection:
         mask: None, or COCO run-length encoding ``{"size": [height, width], "counts": text}`` of the full frame, with
             ``polygons`` (lists of x1, y1, x2, y2 ... in pixels) beside or instead of it.
         track: Identity over frames, from 0; None without tracking.
+        sigma_xyxy: Standard deviation of each side in pixels, in the order of `box_xyxy`; None where nobody states it.
     """
 
     class_name: str
@@ -43,6 +44,7 @@ class Detection:
     box_xyxy: Box
     mask: Mapping[str, Any] | None = None
     track: int | None = None
+    sigma_xyxy: Box | None = None
 
     def __post_init__(self) -> None:
         if not self.class_name:
@@ -58,12 +60,16 @@ class Detection:
             raise ValueError(f"box_xyxy must be finite with x1 <= x2 and y1 <= y2, got {tuple(self.box_xyxy)}")
         if self.track is not None and not (isinstance(self.track, Integral) and self.track >= 0):
             raise ValueError(f"track must be a whole number from 0, got {self.track!r}")
+        if self.sigma_xyxy is not None and not (
+            len(self.sigma_xyxy) == 4 and all(math.isfinite(value) and value >= 0 for value in self.sigma_xyxy)
+        ):
+            raise ValueError(f"sigma_xyxy must be 4 finite numbers of 0 or more, got {tuple(self.sigma_xyxy)}")
         if self.mask is not None:
             _check_mask(self.mask)
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of the detection: pixels to 2 decimals, confidence to 5."""
-        return {
+        record = {
             "class": self.class_name,
             "class_id": int(self.class_id),
             "confidence": round(float(self.confidence), 5),
@@ -72,11 +78,15 @@ class Detection:
             "mask": None if self.mask is None else dict(self.mask),
             "track": None if self.track is None else int(self.track),
         }
+        if self.sigma_xyxy is not None:
+            record["sigma_xyxy"] = [round(float(value), 2) for value in self.sigma_xyxy]
+        return record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Detection":
         """Read `to_record`'s object; keys of later minor versions are skipped."""
         left, top, right, bottom = record["xyxy"]
+        sigma = record.get("sigma_xyxy")
         return cls(
             str(record["class"]),
             int(record["class_id"]),
@@ -84,6 +94,7 @@ class Detection:
             (float(left), float(top), float(right), float(bottom)),
             record.get("mask"),
             record.get("track"),
+            None if sigma is None else tuple(float(value) for value in sigma),  # type: ignore[arg-type]
         )
 
 
@@ -137,6 +148,7 @@ class FrameDetections:
         class_names: Sequence[str],
         masks: Sequence[Mapping[str, Any] | None] | None = None,
         tracks: Sequence[int | None] | None = None,
+        sigmas_xyxy: ArrayLike | None = None,
     ) -> "FrameDetections":
         """Build from arrays as a detector returns them.
 
@@ -152,6 +164,7 @@ class FrameDetections:
             class_names: All class names in the order of their indices.
             masks: N masks or None, see `Detection.mask`.
             tracks: N identities or None.
+            sigmas_xyxy: Shape (N, 4), standard deviation of each side in pixels, or None.
 
         Raises:
             ValueError: If shapes or values do not fit.
@@ -163,7 +176,8 @@ class FrameDetections:
             boxes = boxes.reshape(0, 4)
         if boxes.shape != (len(ids), 4):
             raise ValueError(f"boxes_xyxy must have shape ({len(ids)}, 4) as class_ids, got {boxes.shape}")
-        columns = {"confidences": scores, "masks": masks, "tracks": tracks}
+        sigmas: Any = None if sigmas_xyxy is None else np.asarray(sigmas_xyxy, np.float64).reshape(-1, 4).tolist()
+        columns = {"confidences": scores, "masks": masks, "tracks": tracks, "sigmas_xyxy": sigmas}
         for name, column in columns.items():
             if column is not None and len(column) != len(ids):
                 raise ValueError(f"{name} must have {len(ids)} elements as class_ids, got {len(column)}")
@@ -178,6 +192,7 @@ class FrameDetections:
                 tuple(boxes[row].tolist()),
                 None if masks is None else masks[row],
                 None if tracks is None else tracks[row],
+                None if sigmas is None else tuple(sigmas[row]),
             )
             for row, class_id in enumerate(ids)
         )

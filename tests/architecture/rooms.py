@@ -51,21 +51,24 @@ ALLOWED: dict[str, set[str]] = {
     "yolo.weights": {"config", "evaluation", "yolo.upstream"},
     "yolo.criterion": {"config", "losses"},
     "yolo.datasets": {"config", "data", "data.sampling", *DATA_BASE, "drawing", "yolo.upstream", "yolo.weights"},
+    "yolo.suppression": {"config", "losses", "nms"},
     "yolo.validation": {
-        "config", "data", *DATA_BASE, "evaluation", "nms", "yolo.datasets", "yolo.upstream", "yolo.weights",
+        "config", "data", *DATA_BASE, "evaluation", "yolo.datasets", "yolo.suppression", "yolo.upstream",
+        "yolo.weights",
     },
     "yolo.training": {
         "config", "data", "data.sampling", *DATA_BASE, "drawing", "losses", "optim",
-        "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.weights", "yolo.upstream",
+        "yolo.criterion", "yolo.datasets", "yolo.suppression", "yolo.validation", "yolo.weights", "yolo.upstream",
     },
     "yolo.engines": {"config", *DATA_BASE, "yolo.validation", "yolo.datasets", "yolo.weights", "yolo.upstream"},
     "yolo.prediction": {
-        "config", "detections", "drawing", "nms", "video", "yolo.engines", "yolo.weights", "yolo.upstream",
+        "config", "detections", "drawing", "evaluation", "video", "yolo.engines", "yolo.suppression", "yolo.weights",
+        "yolo.upstream",
     },
     "yolo.commands": {
         "config", "data", *DATA_BASE, "detections", "drawing", "evaluation", "jobs", "scenes", "video",
-        "yolo.upstream", "yolo.weights", "yolo.criterion", "yolo.datasets", "yolo.validation", "yolo.training",
-        "yolo.engines", "yolo.prediction",
+        "yolo.upstream", "yolo.weights", "yolo.criterion", "yolo.datasets", "yolo.suppression", "yolo.validation",
+        "yolo.training", "yolo.engines", "yolo.prediction",
     },
     # The package's own doors hand names on; see `test_doors_hand_names_on`.
     "yolo": {"yolo.upstream"},

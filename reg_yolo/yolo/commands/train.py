@@ -230,6 +230,7 @@ def prepare(config: RunConfig, *, trust: bool, data_checked: bool = False) -> tu
         config.reg,
         albumentations=None if config.albumentations.is_stock else config.albumentations.to_dict(),
         sampling=config.sampling,
+        suppression=config.suppression,
         threads=config.threads,
         trust=trust,
         data_checked=True,

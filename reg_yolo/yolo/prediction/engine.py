@@ -22,7 +22,7 @@ from reg_yolo.yolo.engines.choice import EngineChoice, choose_engine
 from reg_yolo.yolo.engines.int8 import calibration_source
 from reg_yolo.yolo.prediction.networks import network_count
 from reg_yolo.yolo.prediction.settings import PredictSettings
-from reg_yolo.yolo.weights.detector import Detector
+from reg_yolo.yolo.weights.detector import Detector, require_distributions
 
 # What only native PyTorch models do.
 PYTORCH_ONLY = ("augment", "visualize", "compile")
@@ -49,6 +49,10 @@ def engine_for(
     view, engine, precision = settings.view, settings.engine, settings.precision
     precision = "int8" if settings.int8 else precision or ("f16" if arguments.get("quantize") == 16 else None)
     special = [name for name in PYTORCH_ONLY if arguments.get(name)]
+    for option in ("rescore", "sigma"):
+        if getattr(settings, option):
+            require_distributions(detector, option)
+            special.append(option)
     if special and detector.exported_precision is None:
         if engine not in {"auto", "pytorch"}:
             raise ConfigError(f"{special[0]}: PyTorch alone does this; leave `engine` out")

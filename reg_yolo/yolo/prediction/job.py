@@ -21,6 +21,7 @@ from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.detections.holes import Hole
 from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
+from reg_yolo.evaluation.calibration import ClassTemperatures
 from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Unreadable, read_source
 from reg_yolo.video.sources import Source
@@ -57,6 +58,7 @@ class PredictionSummary:
         failed: Files that could not be read, with the reason; the others are done.
         holes: Stretches of damaged videos that gave no frames; the rest of them is done.
         joins: Places where the timestamps of a video start again and its time is carried on.
+        dropped_boxes: Boxes that the network gave and suppression left out: inverted, not finite, or too many.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class PredictionSummary:
     failed: dict[Path, str]
     holes: list[Hole]
     joins: list[Join] = field(default_factory=list)
+    dropped_boxes: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class PredictionJob:
         draw: Whether annotated images are stored.
         finders: What finds faces and plates.
         tracker: Gives objects their identities; None for none.
+        temperatures: What confidences are calibrated with; None for the network's own.
         bar: Whether progress is shown.
     """
 
@@ -101,6 +105,7 @@ class PredictionJob:
     draw: bool
     finders: list[PrivateFinder]
     tracker: DriveTracker | None = None
+    temperatures: ClassTemperatures | None = None
     bar: bool = True
 
 
@@ -117,13 +122,16 @@ def _header(job: PredictionJob) -> DetectionsHeader:
     entering = (int(size[0]), int(size[1]))
     if video is not None:
         entering = network_input(predictor, job.settings.view.whole(video.width, video.height))
-    extra = dict(job.settings.recorded)
+    extra = {**job.settings.recorded, "suppression": job.settings.ranking.kind}
     if detector.mask_classes:
         extra["mask_classes"] = detector.mask_classes
     if "map_change" in job.choice.facts:
         extra["int8"] = {key: job.choice.facts[key] for key in ("map_before", "map_after")}
+    if job.temperatures is not None:
+        extra["temperatures"] = job.temperatures.values
     if job.settings.for_inventory:
-        extra["stored_thresholds"] = choose_thresholds(detector, None)
+        stored = choose_thresholds(detector, None)
+        extra["stored_thresholds"] = stored if job.temperatures is None else job.temperatures.thresholds(stored)
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:
@@ -176,6 +184,7 @@ def run_job(
     items = read_source(media, read_image, settings.thinning)
     bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
+    left_out = job.predictor.suppression.left_out
     with (
         suppress(_PartlyRead), bar, jsonl, table, pictures,
         closing(predicted_frames(items, job.predictor, names, settings.view, settings.polygons)) as predicted,
@@ -219,6 +228,9 @@ def run_job(
                 if len(media.files) == 1
                 else f"{media.given}: none of its {len(media.files)} files can be read; {next(iter(failed.values()))}"
             )
+    dropped = job.predictor.suppression.left_out - left_out
+    if dropped:
+        LOGGER.warning(f"{media.given}: {dropped} boxes were left out: inverted, not finite, or too many for soft-NMS")
     return PredictionSummary(
         folder=job.folder,
         detections_file=jsonl.path,
@@ -232,4 +244,5 @@ def run_job(
         failed=failed,
         holes=holes,
         joins=joins,
+        dropped_boxes=dropped,
     )

@@ -36,23 +36,27 @@ def detections_of(
     height, width = frame.picture.shape[:2]
     rows: list[NDArray[np.float64]] = []
     masks: list[dict[str, Any] | None] = []
+    sigmas: list[NDArray[np.float64]] = []
     for crop, result in pieces:
         data = result.boxes.data.cpu().numpy().astype(np.float64)
         data[:, [0, 2]] += crop.left
         data[:, [1, 3]] += crop.top
         rows.append(data)
+        if result.sigma_xyxy is not None:
+            sigmas.append(result.sigma_xyxy.cpu().numpy().astype(np.float64))
         masks += masks_of(result, (crop.left, crop.top), (height, width), polygons=polygons)
-    table = rows[0]
+    table, sigma = rows[0], np.concatenate(sigmas) if sigmas else None
     if len(pieces) > 1:
         table = np.concatenate(rows)
         crop_ids = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
         ids = table[:, 5].astype(np.int64)
         kept = merge_tiles(table[:, :4], table[:, 4], ids, [crop for crop, _ in pieces], crop_ids, iou)
         table, masks = table[kept], [masks[index] for index in kept]
+        sigma = None if sigma is None else sigma[kept]
     return FrameDetections.from_arrays(
         str(frame.path), frame.index, frame.time_s, width, height,
         boxes_xyxy=table[:, :4], confidences=table[:, 4], class_ids=table[:, 5], class_names=class_names,
-        masks=masks,
+        masks=masks, sigmas_xyxy=sigma,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from reg_yolo.yolo.prediction.settings import WEAK_CONFIDENCE, WITHOUT_EFFECT, P
 from reg_yolo.yolo.prediction.tracking import DriveTracker, warn_of_thinning
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.weights.opening import open_detector
-from reg_yolo.yolo.weights.thresholds import choose_thresholds
+from reg_yolo.yolo.weights.thresholds import choose_thresholds, stored_temperatures
 
 
 class Prediction:
@@ -34,7 +34,8 @@ class Prediction:
     Attributes:
         settings: The same.
         detector: The weights.
-        thresholds: Confidence in [0, 1] by class name.
+        thresholds: Confidence in [0, 1] by class name, as detections have it.
+        temperatures: What calibrates confidences; None where nobody asked.
         arguments: Ultralytics' arguments, with those that follow from the weights.
 
     Raises:
@@ -46,15 +47,23 @@ class Prediction:
         own = {key: value for key, value in settings.arguments.items() if key not in {"save", "conf"}}
         self.detector = open_detector(weights, trust=settings.trust)
         check_class_filter(own.get("classes"), self.detector.class_names)
-        self.thresholds = choose_thresholds(self.detector, settings.arguments.get("conf"))
+        self.temperatures = stored_temperatures(self.detector, settings.ranking) if settings.calibrated else None
+        conf = settings.arguments.get("conf")
+        self.thresholds = choose_thresholds(self.detector, conf, settings.ranking)
+        if self.temperatures is not None and conf is None:
+            self.thresholds = self.temperatures.thresholds(self.thresholds)
         if settings.for_inventory and settings.arguments.get("conf") is None:
             self.thresholds = {name: min(value, WEAK_CONFIDENCE) for name, value in self.thresholds.items()}
+        # What the network's own confidences are compared with.
+        self._limits = self.thresholds
+        if self.temperatures is not None:
+            self._limits = self.temperatures.thresholds(self.thresholds, back=True)
         self.arguments: dict[str, Any] = {
             "imgsz": self.detector.imgsz,
             "rect": True,
             "batch": 1,
             **own,
-            "conf": min(self.thresholds.values()),
+            "conf": min(self._limits.values()),
             "task": "detect" if self.detector.task == "detect" else "segment",
             "mode": "predict",
             "model": str(self.detector.path),
@@ -80,6 +89,8 @@ class Prediction:
         """SHA-256 of every setting that changes detections."""
         arguments = {key: value for key, value in self.arguments.items() if key not in WITHOUT_EFFECT}
         effective = {**self.settings.effective, **arguments, "thresholds": self.thresholds}
+        if self.temperatures is not None:
+            effective["temperatures"] = self.temperatures.values
         return hashlib.sha256(json.dumps(effective, sort_keys=True, default=str).encode()).hexdigest()
 
     @property
@@ -132,13 +143,18 @@ class Prediction:
             draw=draw,
             finders=(self._finders or []) if draw else [],
             tracker=DriveTracker(tracker, str(self._device or "cpu")) if tracker else None,
+            temperatures=self.temperatures,
             bar=bar,
         )
 
     def _predictor(self, choice: EngineChoice) -> Any:
         key = (choice.engine, choice.precision, str(choice.model))
         if key not in self._predictors:
-            predictor = make_predictor(self.detector, self.arguments, list(self.thresholds.values()))
+            predictor = make_predictor(
+                self.detector, self.arguments, list(self._limits.values()), self.settings.ranking
+            )
+            if self.temperatures is not None:
+                predictor.temperatures = [self.temperatures.values[name] for name in self.detector.class_names]
             open_chosen(predictor, choice)
             set_up(predictor)
             self._predictors[key] = predictor

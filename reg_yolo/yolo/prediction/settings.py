@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reg_yolo.config.suppression import RescoreKind, SuppressionKind, SuppressionSettings, checked_word
 from reg_yolo.errors import ConfigError
 from reg_yolo.files import file_sha256
 from reg_yolo.video.reading import Wanted
@@ -57,6 +58,15 @@ def _switched_on(value: bool) -> bool | None:
     return True if value else None
 
 
+def _suppression(value: str) -> str | None:
+    # What asks for the default must not outdate results that were made without asking.
+    return None if checked_word("suppression", value, SuppressionKind) == "stock" else value
+
+
+def _rescore(value: str) -> str | None:
+    return None if checked_word("rescore", value, RescoreKind) == "none" else value
+
+
 def _engine(value: str) -> str:
     if value != "auto":
         engine_kind(value)
@@ -97,6 +107,11 @@ class PredictSettings:
         blur: Weights that find what must not be stored, each with `:CLASS` behind it or for all of their classes.
         for_inventory: Keep weak detections, from a confidence of 0.05 on, and write records only: what a single frame
             does not show for certain, several together may. `conf` says otherwise.
+        suppression: Which of overlapping boxes stay: `stock` (Ultralytics' NMS), `soft` or `balanced`; see docs/cle.md.
+        rescore: Weigh how sure the box is: `none`, `dfl` or `spread`. PyTorch only.
+        sigma: Give the standard deviation of each side of a box too. PyTorch only.
+        calibrated: Give calibrated confidences, by the temperatures that `val --calibration` has stored; thresholds are
+            then calibrated ones too. Which objects are found stays the same.
         engine: What runs the network: `auto` for the fastest installed one where the job is long enough to repay an
             export, or `pytorch`, `onnxruntime`, `openvino`, `tensorrt`.
         precision: `f32` for reproducible results, `f16`, `bf16`, `int8`; None for what the engine takes by itself.
@@ -124,6 +139,10 @@ class PredictSettings:
     track: str | Path | bool | None = field(default=None, metadata=_about(changes=True))
     blur: Sequence[str | Path] = field(default=(), metadata=_about(_several, changes=False))
     for_inventory: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
+    suppression: str | None = field(default=None, metadata=_about(_suppression, changes=True))
+    rescore: str | None = field(default=None, metadata=_about(_rescore, changes=True, recorded=True))
+    sigma: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
+    calibrated: bool | None = field(default=None, metadata=_about(_switched_on, changes=True, recorded=True))
     engine: str = field(default="auto", metadata=_about(_engine, changes=True))
     precision: str | None = field(default=None, metadata=_about(_precision, changes=True))
     int8: bool = field(default=False, metadata=_about(bool, changes=True))
@@ -150,6 +169,11 @@ class PredictSettings:
     def draw(self) -> bool | None:
         """Whether annotated images are stored; None where the user leaves it open."""
         return False if self.for_inventory else self.arguments.get("save")
+
+    @property
+    def ranking(self) -> SuppressionSettings:
+        """How raw boxes become detections."""
+        return SuppressionSettings(self.suppression or "stock", self.rescore or "none", bool(self.sigma))  # type: ignore[arg-type]
 
     @property
     def stride(self) -> int:

@@ -19,6 +19,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
+from reg_yolo.config.suppression import SuppressionKind, SuppressionSettings
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.signals import StopRequest
 from reg_yolo.yolo.criterion.class_loss import initial_deviation
@@ -48,8 +49,8 @@ class RegTraining(
 
     Attributes:
         settings: Plain data that travels with the class, also to the workers of several GPUs: the REG settings under
-            `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
-            run their own code, `continues` for the last.pt of a finished run that is extended.
+            `reg`, those of `albumentations`, `sampling`, `suppression` and `threads` under their names, `trust` for
+            checkpoints that run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
@@ -69,6 +70,7 @@ class RegTraining(
         *,
         albumentations: Mapping[str, Any] | None = None,
         sampling: str | Mapping[str, Any] | SamplingSettings | None = None,
+        suppression: SuppressionKind = "stock",
         threads: str | int = "auto",
         trust: bool = False,
         data_checked: bool = False,
@@ -83,6 +85,7 @@ class RegTraining(
                 preset `reg`.
             albumentations: The `albumentations:` block of a configuration; None leaves Ultralytics' own list.
             sampling: The `sampling:` block, or a method's name; None shows every image once an epoch.
+            suppression: In the validation that chooses best.pt: `stock`, `soft` or `balanced`.
             threads: Threads of PyTorch on a CPU: `auto`, `upstream` or a number.
             trust: Load checkpoints that run code of their own.
             data_checked: The caller has checked labels and images already.
@@ -98,6 +101,7 @@ class RegTraining(
             "reg": validated.to_dict(),
             "albumentations": dict(albumentations) if albumentations else None,
             "sampling": sampling.to_dict(),
+            "suppression": SuppressionSettings(suppression).kind,
             "threads": threads,
             "trust": trust,
             "data_checked": data_checked,
@@ -127,6 +131,9 @@ class RegTraining(
             self.sampling = stored_sampling(self.stored, given_sampling, self.resumed_from)
         elif self.settings.get("continues"):
             self.reg = self.take_over(Path(str(self.settings["continues"])), self.reg)
+        # A resumed run goes on as it was begun; one that is extended has its settings from its reg.yaml.
+        given_suppression = self.settings.get("suppression") or self.stored.get("suppression")
+        self.ranking = SuppressionSettings(given_suppression or "stock")
         self.started_from = str(self.stored.get("model") or overrides.get("model") or "")
         if self.settings.get("albumentations") and not overrides.get("augmentations"):
             overrides["augmentations"] = serialised_augmentations(self.settings["albumentations"])
@@ -275,6 +282,7 @@ class RegTraining(
             joint=self.joint,
             albumentations=self.settings.get("albumentations"),
             sampling=None if self.sampling.is_stock else self.sampling.to_dict(),
+            suppression=None if self.ranking.is_stock else self.ranking.kind,
         )
         weights = self.criterion.class_weights_list()
         write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights)
@@ -317,5 +325,6 @@ class RegTraining(
         validator = self.validator_class(
             self.test_loader, save_dir=self.save_dir, args=arguments, _callbacks=self.callbacks
         )
+        validator.ranking = self.ranking
         validator.leave_if_asked = lambda: self.stop_now() if self.interruption.requested else None
         return validator

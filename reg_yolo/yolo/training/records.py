@@ -30,6 +30,7 @@ def write_settings(
     joint: Mapping[str, Any] | None = None,
     albumentations: Mapping[str, Any] | None = None,
     sampling: Mapping[str, Any] | None = None,
+    suppression: str | None = None,
 ) -> None:
     """Write reg.yaml: a configuration that `reg-yolo train` takes, with every setting of the loss resolved.
 
@@ -41,6 +42,7 @@ def write_settings(
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg`.
         albumentations: The block of the same name, where the run has one.
         sampling: The block of the same name, where the run has one.
+        suppression: The word of the same name, where it is not stock.
     """
     content: dict[str, Any] = {
         "task": task,
@@ -58,6 +60,8 @@ def write_settings(
         content["albumentations"] = dict(albumentations)
     if sampling:
         content["sampling"] = dict(sampling)
+    if suppression:
+        content["suppression"] = suppression
     comment = "The settings of this run; `reg-yolo train reg.yaml` repeats it."
     write_yaml_atomic(folder / SETTINGS_FILE, content, comment=comment)
 

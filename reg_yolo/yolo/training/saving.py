@@ -40,6 +40,7 @@ class AtomicCheckpoints(Host):
             "task": self.task_name,
             "reg": self.reg.to_dict(),
             "sampling": self.sampling.to_dict(),
+            "suppression": self.ranking.kind,
             "class_counts": list(self.class_counts),
             **self.precision_metadata(),
             **self.sphere_metadata(),

@@ -108,7 +108,7 @@ class RegJointValidator(RegSegmentationValidator):
         """Return the per-class results of the last validation for the masks of the mask classes."""
         seg, metrics = self.metrics.seg, self.metrics
         shown = [index for index, has_masks in enumerate(self.sets.is_mask_class) if has_masks]
-        names = self._class_names()
+        names = self.class_names()
         return build_report(
             [names[index] for index in shown],
             split=self.args.split,

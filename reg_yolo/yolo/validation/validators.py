@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.models.yolo.segment import SegmentationValidator
-from ultralytics.utils import nms
 
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.data.dataset.coco_ids import image_ids
 from reg_yolo.evaluation.per_class import DetectionReport, build_report
 from reg_yolo.evaluation.thresholds import ClassThresholds, best_f1_thresholds, min_precision_thresholds
+from reg_yolo.yolo.suppression.box_spread import SIGMA_COLUMNS, widened_output
+from reg_yolo.yolo.suppression.suppression import Suppression
 
 # File names of the reports, without suffix.
 REPORT_NAMES = {"box": "per_class", "mask": "per_class_masks"}
@@ -27,11 +30,22 @@ class RegDetectionValidator(DetectionValidator):
     Attributes:
         leave_if_asked: Called between batches; a training run leaves through it when a signal has asked for that.
         minimum_precision: Choose thresholds that reach this precision instead of those of the best F1.
+        ranking: How raw boxes become detections, in a validation of its own as well as between epochs.
+        suppression: What suppresses in the validation that runs, with what it has counted.
     """
 
     leave_if_asked: Callable[[], None] | None = None
     minimum_precision: float | None = None
+    ranking: SuppressionSettings = SuppressionSettings()
+    suppression: Suppression
+    _largest_stride: int = 32
     _image_ids: dict[Path, int] | None = None
+
+    def init_metrics(self, model: nn.Module) -> None:
+        """Start with nothing counted."""
+        super().init_metrics(model)
+        self.suppression = Suppression(self.ranking.kind)
+        self._largest_stride = int(torch.as_tensor(model.stride).max())
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch as upstream does."""
@@ -40,26 +54,39 @@ class RegDetectionValidator(DetectionValidator):
         return super().preprocess(batch)
 
     def postprocess(self, preds: Any) -> list[dict[str, Tensor]]:
-        """Suppress as upstream does, but without its time limit where the figures are reported.
+        """Suppress as `ranking` says, without upstream's time limit where the figures are reported.
 
         Upstream stops after 2 s + 50 ms an image and counts the images that are left as empty, so that metrics depend
         on the machine's load. Between the epochs of a training the limit stays: an untrained network has thousands of
         candidates in every image, and nobody reports those figures.
+
+        Returns:
+            For each image `bboxes` Tensor[K, 4] xyxy in network pixels, `conf`, `cls`, `extra` Tensor[K, M], and with
+            `ranking.sigma` also `sigma` Tensor[K, 4] in network pixels.
         """
-        if self.training:
-            return super().postprocess(preds)
-        kept = nms.non_max_suppression(
+        if self.args.task == "detect":
+            preds = self.widened(preds)
+        kept = self.suppression(
             preds,
             self.args.conf,
             self.args.iou,
-            nc=0 if self.args.task == "detect" else self.nc,
+            nc=self.nc,
             multi_label=True,
             agnostic=self.args.single_cls or self.args.agnostic_nms,
             max_det=self.args.max_det,
-            max_time_img=math.inf,
+            max_time_img=0.05 if self.training else math.inf,
             end2end=self.end2end,
         )
-        return [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in kept]
+        found = [{"bboxes": x[:, :4], "conf": x[:, 4], "cls": x[:, 5], "extra": x[:, 6:]} for x in kept]
+        if self.ranking.sigma:
+            for image in found:
+                image["sigma"] = image["extra"][:, -SIGMA_COLUMNS:]
+                image["extra"] = image["extra"][:, :-SIGMA_COLUMNS]
+        return found
+
+    def widened(self, preds: Any) -> Any:
+        """Return the network's output with what `ranking` takes from the box distributions."""
+        return widened_output(preds, self.ranking, self.nc, self._largest_stride)
 
     def pred_to_json(self, predn: dict[str, Tensor], pbatch: dict[str, Any]) -> None:
         """Add an image's predictions to predictions.json, with the id that `convert --to coco` gives the image."""
@@ -78,7 +105,7 @@ class RegDetectionValidator(DetectionValidator):
 
     def class_thresholds(self) -> ClassThresholds:
         """Return the confidence threshold of every class: best F1, or the lowest with the minimum precision."""
-        box, names = self.metrics.box, self._class_names()
+        box, names = self.metrics.box, self.class_names()
         index = [int(i) for i in box.ap_class_index]
         # Without a single labelled object upstream keeps no curves.
         empty = np.zeros((0, 0))
@@ -103,7 +130,7 @@ class RegDetectionValidator(DetectionValidator):
         """Return the per-class results of the last validation for boxes."""
         box = self.metrics.box
         return build_report(
-            self._class_names(),
+            self.class_names(),
             split=self.args.split,
             images=self.seen,
             image_counts=self.metrics.nt_per_image,
@@ -118,12 +145,17 @@ class RegDetectionValidator(DetectionValidator):
             title=title,
         )
 
-    def _class_names(self) -> list[str]:
+    def class_names(self) -> list[str]:
+        """Return the class names in the order of their indices."""
         return [self.names[i] for i in range(len(self.names))]
 
 
 class RegSegmentationValidator(SegmentationValidator, RegDetectionValidator):
     """Upstream's validator; afterwards `reports` reads out boxes and masks. Thresholds are those of the boxes."""
+
+    def postprocess(self, preds: Any) -> list[dict[str, Tensor]]:
+        """Suppress as `ranking` says; masks follow their boxes."""
+        return super().postprocess(self.widened(preds))
 
     def reports(self, title: str = "") -> list[DetectionReport]:
         """Return the per-class results of the last validation: boxes, then masks."""
@@ -133,7 +165,7 @@ class RegSegmentationValidator(SegmentationValidator, RegDetectionValidator):
         """Return the per-class results of the last validation for masks."""
         seg = self.metrics.seg
         return build_report(
-            self._class_names(),
+            self.class_names(),
             split=self.args.split,
             images=self.seen,
             image_counts=self.metrics.nt_per_image,

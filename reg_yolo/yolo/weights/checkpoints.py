@@ -15,7 +15,9 @@ import torch
 from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import WeightsError, first_line
+from reg_yolo.evaluation.calibration import ClassTemperatures
 from reg_yolo.evaluation.thresholds import ClassThresholds
 from reg_yolo.files import file_sha256, replace_bytes, replace_text
 from reg_yolo.stored import damage_named, read_stored_json
@@ -92,14 +94,35 @@ def write_checkpoint(checkpoint: Mapping[str, Any], paths: Iterable[Path]) -> No
         replace_bytes(path, buffer.getbuffer())
 
 
+def calibration_file(weights: Path | str) -> Path:
+    """Return the path of the temperatures that `val --calibration` leaves next to the thresholds."""
+    file = thresholds_file(weights)
+    return file.with_name(file.name.replace(".thresholds.json", ".calibration.json"))
+
+
 def thresholds_file(weights: Path | str) -> Path:
     """Return the path of the thresholds that `val` leaves next to a weights file or an export, under its name."""
     weights = Path(weights)
     return weights.with_name(f"{weights.stem if weights.suffix == '.pt' else weights.name}.thresholds.json")
 
 
-def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str, folder: Path | None = None) -> Path:
-    """Write thresholds next to `weights` (or into `folder`), bound to that very file by its hash; return the file."""
+def write_thresholds(
+    weights: Path | str,
+    thresholds: ClassThresholds,
+    data: str,
+    folder: Path | None = None,
+    *,
+    ranking: SuppressionSettings | None = None,
+) -> Path:
+    """Write thresholds next to `weights` (or into `folder`), bound to that very file by its hash; return the file.
+
+    Args:
+        weights: What they were measured with.
+        thresholds: By class.
+        data: What they were measured on.
+        folder: Where they go, if not next to the weights.
+        ranking: What suppressed and ranked the boxes; None for the stock one.
+    """
     path = thresholds_file(weights)
     path = path if folder is None else folder / path.name
     content = {
@@ -107,10 +130,69 @@ def write_thresholds(weights: Path | str, thresholds: ClassThresholds, data: str
         "weights": Path(weights).name,
         "weights_sha256": file_sha256(weights),
         "data": data,
+        **(ranking or SuppressionSettings()).to_dict(),
         "thresholds": thresholds.to_dict(),
     }
     replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
+
+
+def write_calibration(
+    weights: Path | str,
+    temperatures: ClassTemperatures,
+    data: str,
+    folder: Path | None = None,
+    *,
+    ranking: SuppressionSettings,
+) -> Path:
+    """Write temperatures next to `weights` (or into `folder`), bound to that very file; return the file."""
+    path = calibration_file(weights)
+    path = path if folder is None else folder / path.name
+    content = {
+        "schema": "reg_yolo.calibration/1",
+        "weights": Path(weights).name,
+        "weights_sha256": file_sha256(weights),
+        "data": data,
+        **ranking.to_dict(),
+        "temperatures": temperatures.to_dict(),
+    }
+    replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def read_calibration(
+    weights: Path | str, metadata: Mapping[str, Any]
+) -> tuple[ClassTemperatures, SuppressionSettings] | None:
+    """Return the temperatures that belong to a weights file, and what ranked the boxes when they were measured.
+
+    Raises:
+        WeightsError: If the file next to the weights is damaged, or what an export has of it.
+    """
+    path = calibration_file(weights)
+    stored = metadata.get("calibration")
+    with damage_named(path, "a calibration file", "remove it or run `reg-yolo val --calibration` again", WeightsError):
+        if path.is_file():
+            content = read_stored_json(path)
+            if content["weights_sha256"] == file_sha256(weights):
+                stored = content
+        if not stored:
+            return None
+        return ClassTemperatures.from_dict(stored["temperatures"]), SuppressionSettings.from_dict(stored)
+
+
+def read_ranking(weights: Path | str, metadata: Mapping[str, Any]) -> SuppressionSettings:
+    """Return what suppressed and ranked the boxes when the thresholds of `read_thresholds` were measured.
+
+    Raises:
+        WeightsError: If the file next to the weights is damaged.
+    """
+    path = thresholds_file(weights)
+    if path.is_file():
+        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+            content = read_stored_json(path)
+            if content["weights_sha256"] == file_sha256(weights):
+                return SuppressionSettings.from_dict(content)
+    return SuppressionSettings.from_dict(metadata)
 
 
 def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[ClassThresholds, str] | None:

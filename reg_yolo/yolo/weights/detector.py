@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reg_yolo.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -41,3 +43,16 @@ class Detector:
         """The image size of its training, in pixels."""
         size = self.trained_with.get("imgsz") or 640
         return int(max(size) if isinstance(size, (list, tuple)) else size)
+
+
+def require_distributions(detector: Detector, option: str) -> None:
+    """Refuse an option that reads box distributions for weights that have lost them.
+
+    Raises:
+        ConfigError: If the weights are an export.
+    """
+    if detector.exported_precision is not None:
+        raise ConfigError(
+            f"`{option}`: needs the box distributions, which an export does not give out; take the .pt weights that "
+            f"{detector.path} was made from"
+        )

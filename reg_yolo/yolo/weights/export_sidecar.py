@@ -16,7 +16,7 @@ from reg_yolo.errors import WeightsError
 from reg_yolo.files import file_sha256, replace_bytes
 from reg_yolo.stored import damage_named, read_stored_json
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file
-from reg_yolo.yolo.weights.checkpoints import read_thresholds
+from reg_yolo.yolo.weights.checkpoints import read_calibration, read_ranking, read_thresholds
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
@@ -113,7 +113,11 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
     # A number for each filter, of use to a training alone.
     metadata.pop("radii", None)
     if found is not None:
-        metadata["thresholds"] = found[0].to_dict()
+        metadata |= {"thresholds": found[0].to_dict(), **read_ranking(detector.path, detector.metadata).to_dict()}
+    calibration = read_calibration(detector.path, detector.metadata)
+    if calibration is not None:
+        temperatures, ranking = calibration
+        metadata["calibration"] = {"temperatures": temperatures.to_dict(), **ranking.to_dict()}
     content = {
         "schema": SIDECAR_SCHEMA,
         "weights": {"name": detector.path.name, "sha256": file_sha256(detector.path)},

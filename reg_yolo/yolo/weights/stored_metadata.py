@@ -30,6 +30,8 @@ def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "task": ("detect, segment or joint", lambda value: value in ("detect", "segment", "joint")),
     "reg": ("keys and values", _is_mapping),
+    "suppression": ("stock, soft or balanced", lambda value: value in ("stock", "soft", "balanced")),
+    "rescore": ("none, dfl or spread", lambda value: value in ("none", "dfl", "spread")),
     "class_counts": ("a list of numbers", _all(_is_number)),
     "scale": ("a number", _or_none(_is_number)),
     "mask_scale": ("a number", _or_none(_is_number)),
@@ -39,6 +41,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "mask_classes": ("a list of names", _all(_is_text)),
     "lambda_seg": ("a number", _is_number),
     "thresholds": ("keys and values", _or_none(_is_mapping)),
+    "calibration": ("keys and values", _or_none(_is_mapping)),
     "data_state": ("keys and values", _is_mapping),
     "radii": (
         "lists of numbers by name",

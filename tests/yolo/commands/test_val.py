@@ -127,7 +127,7 @@ def test_weights_in_a_read_only_folder_leave_the_thresholds_with_the_table(
 ) -> None:
     original = val_run.write_thresholds
 
-    def refuse_beside(path: Path, thresholds: Any, data: str, folder: Path | None = None) -> Path:
+    def refuse_beside(path: Path, thresholds: Any, data: str, folder: Path | None = None, **_: Any) -> Path:
         if folder is None:
             raise OutputError("cannot be written: Read-only file system", errno.EROFS)
         return original(path, thresholds, data, folder)

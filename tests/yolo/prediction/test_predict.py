@@ -156,7 +156,7 @@ def test_stride_keeps_the_true_indices_and_the_speed(video: Path, detector: Path
     summary, reader, frames = found(video, detector, vid_stride=3)
     assert [frame.frame for frame in frames] == [2, 5, 8, 11]
     assert [frame.time_s for frame in frames] == pytest.approx([0.08, 0.2, 0.32, 0.44], abs=1e-6)
-    assert reader.header.extra == {"vid_stride": 3}
+    assert reader.header.extra == {"vid_stride": 3, "suppression": "stock"}
     every = found(video, detector, save=False)[2]
     assert [frame.detections for frame in frames] == [every[index].detections for index in (2, 5, 8, 11)]
     copy = cv2.VideoCapture(str(summary.annotated[0]))

@@ -11,6 +11,7 @@ import pytest
 
 import reg_yolo
 from reg_yolo.cli.prediction import predict as predict_command
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import ConfigError
 from reg_yolo.video.tiles import Region, View
 from reg_yolo.yolo.commands.predict_many import predict_many
@@ -49,6 +50,11 @@ def test_settings_start_from_others_and_cannot_be_changed() -> None:
         ({"precision": "f8"}, "`precision`: got 'f8', expected one of f32"),
         ({"int8": True, "precision": "f32"}, "`precision`: got f32 next to `int8`"),
         ({"track": "mine.yaml"}, "`track`: mine.yaml does not exist"),
+        (
+            {"suppression": "balancd"},
+            "`suppression`: got 'balancd', expected one of stock, soft, balanced. Did you mean",
+        ),
+        ({"rescore": "sread"}, "`rescore`: got 'sread', expected one of none, dfl, spread. Did you mean spread?"),
         ({"evry": 5}, "evry: not an argument of Ultralytics"),
         ({"save_crop": True}, "save_crop: not taken by predict"),
     ],
@@ -72,7 +78,8 @@ def test_each_option_says_whether_results_depend_on_it(tmp_path: Path) -> None:
         "roi": {"roi": "0,0,1,0.5"}, "tiles": {"tiles": 64}, "polygons": {"polygons": True}, "track": {"track": True},
         "blur": {"blur": ("faces.pt",)}, "engine": {"engine": "pytorch"}, "precision": {"precision": "f32"},
         "int8": {"int8": True}, "data": {"data": "x.yaml"}, "trust": {"trust": True},
-        "for_inventory": {"for_inventory": True},
+        "for_inventory": {"for_inventory": True}, "suppression": {"suppression": "balanced"},
+        "rescore": {"rescore": "dfl"}, "sigma": {"sigma": True}, "calibrated": {"calibrated": True},
     }  # fmt: skip
     assert set(others) == set(OPTIONS)
     for name, options in others.items():
@@ -83,6 +90,9 @@ def test_each_option_says_whether_results_depend_on_it(tmp_path: Path) -> None:
     renamed = track.rename(tmp_path / "b.gpx")
     assert read_settings(**{**along, "gnss": renamed}).effective["gpx"][1] == 0.0
     assert read_settings(**{**along, "gnss": renamed}).recorded == {"every": "2m", "gpx": "b.gpx"}
+    # What asks for the default is no other setting.
+    assert read_settings(suppression="stock", rescore="none", sigma=False) == PredictSettings()
+    assert read_settings(suppression="soft", rescore="dfl").ranking == SuppressionSettings("soft", "dfl")
     assert read_settings(batch=4, device="cpu", save=True).effective == PredictSettings().effective
 
 

@@ -15,7 +15,7 @@ from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import ConfigError
 from reg_yolo.nms import balanced_nms, soft_nms
 from reg_yolo.scenes import write_stills
-from reg_yolo.yolo.validation.suppression import Suppression
+from reg_yolo.yolo.suppression.suppression import Suppression
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, model_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -131,7 +131,7 @@ def test_half_precision_gives_float32_rows(kind: Any) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ConfigError, match="one of stock, soft, balanced, got 'balance'"):
+    with pytest.raises(ConfigError, match=r"got 'balance', expected one of stock, soft, balanced.* mean balanced"):
         Suppression("balance")  # type: ignore[arg-type]
     suppressed = torch.rand(1, 300, 6)
     assert len(Suppression()(suppressed, 0.0)) == 1

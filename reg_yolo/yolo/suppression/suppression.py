@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
+from reg_yolo.config.suppression import SuppressionKind, checked_word
 from reg_yolo.errors import ConfigError
 from reg_yolo.nms import Survivors, balanced_nms, soft_nms
-
-SuppressionKind = Literal["stock", "soft", "balanced"]
 
 
 @dataclass
@@ -36,8 +35,12 @@ class Suppression:
 
     def __post_init__(self) -> None:
         """Refuse an unknown kind."""
-        if self.kind not in get_args(SuppressionKind):
-            raise ConfigError(f"suppression must be one of {', '.join(get_args(SuppressionKind))}, got {self.kind!r}")
+        checked_word("suppression", self.kind, SuppressionKind)
+
+    @property
+    def left_out(self) -> int:
+        """Boxes left out so far, for whatever reason."""
+        return self.dropped + self.over_limit
 
     def __call__(
         self,
@@ -51,6 +54,7 @@ class Suppression:
         max_det: int = 300,
         nc: int = 0,
         max_nms: int = 30000,
+        max_time_img: float = 0.05,
         end2end: bool = False,
     ) -> list[Tensor]:
         """Return the detections of each image.
@@ -66,6 +70,7 @@ class Suppression:
             max_det: Most detections of an image, the highest scores.
             nc: Number of classes; 0 without mask coefficients.
             max_nms: Most candidates of an image, the highest scores.
+            max_time_img: Seconds an image, in `stock` only: when 2 s more are over, the images left have no detections.
             end2end: Whether the network has suppressed already.
 
         Returns:
@@ -78,12 +83,12 @@ class Suppression:
         if self.kind == "stock":
             return non_max_suppression(
                 raw, conf_thres, iou_thres, None if classes is None else list(classes), agnostic, multi_label,
-                max_det=max_det, nc=nc, max_nms=max_nms, end2end=end2end,
+                max_det=max_det, nc=nc, max_nms=max_nms, max_time_img=max_time_img, end2end=end2end,
             )  # fmt: skip
         if end2end or raw.shape[-1] == 6:
             raise ConfigError(
-                f"suppression {self.kind} needs the boxes before suppression, and this network or export has NMS inside"
-                "; take suppression stock, or export with nms=False"
+                f"`suppression`: {self.kind} needs the boxes before suppression, and this network or export has NMS "
+                "inside; take stock, or export with nms=False"
             )
         nc = nc or raw.shape[1] - 4
         image, rows = _candidates(raw, nc, conf_thres, classes, multi_label and nc > 1, max_nms)
