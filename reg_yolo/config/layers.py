@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reg_yolo.config.problems import KeyPath, did_you_mean, with_hint
-from reg_yolo.config.shipped import shipped_file, shipped_names
+from reg_yolo.config.shipped import shipped_file, shipped_model, shipped_names, shipped_weights
 
 _YOLOV8_STEMS = [
     f"yolov8{size}{variant}" for size in "nsmlx" for variant in ("", "-seg", "-p2", "-p6", "-seg-p6", "-ghost")
@@ -85,7 +85,8 @@ def absolute_paths(layer: Layer, folder: Path) -> Layer:
         values["model"] = _model_path(values["model"], folder, layer)
     train = values.get("train")
     if isinstance(train, Mapping):
-        found = {key: _existing(train[key], folder) for key in _PATHS_IN_TRAIN if isinstance(train.get(key), str)}
+        named = {key: train[key] for key in _PATHS_IN_TRAIN if isinstance(train.get(key), str)}
+        found = {key: _existing(text, folder) or shipped_weights(text) for key, text in named.items()}
         values["train"] = {**train, **{key: str(path) for key, path in found.items() if path is not None}}
     return Layer(values, layer.source, layer.lines, layer.missing)
 
@@ -113,13 +114,14 @@ def _data_path(text: str, folder: Path, key: KeyPath, layer: Layer) -> str:
 def _model_path(text: str, folder: Path, layer: Layer) -> str:
     known = _STOCK_MODEL.fullmatch(text) or _OTHER_FAMILY.fullmatch(text)
     # The name of a stock architecture never means a file next to it: detect/yolov8n.yaml is a configuration of ours.
-    if known is not None and known["suffix"] == "yaml":
+    if (known is not None and known["suffix"] == "yaml") or shipped_model(text):
         return text
     found = _existing(text, folder)
     if found is not None:
         return str(found)
     if known is None and "://" not in text:
         names = [f"{stem}.{suffix}" for stem in _YOLOV8_STEMS for suffix in ("yaml", "pt")]
+        names += [f"yolov8{size}-sem.yaml" for size in "nsmlx"]
         hint = did_you_mean(text, names) or " Expected a path, or a stock name such as yolov8n.yaml or yolov8n.pt"
         layer.missing[("model",)] = with_hint(f"no file {text} in {folder}{{where}}", hint)
     return text

@@ -1,4 +1,4 @@
-"""The configurations and data-set YAMLs that travel with the package, and copies of them for a user to edit."""
+"""The configurations, models and data-set YAMLs that travel with the package, and copies of them for a user to edit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Literal
 from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.files import make_folder, replace_text
 
-Kind = Literal["configs", "datasets", "plans"]
-_FOLDERS: dict[Kind, str] = {"configs": "configs", "datasets": "datasets", "plans": "configs/compare"}
+Kind = Literal["configs", "datasets", "plans", "models"]
+_FOLDERS: dict[Kind, str] = {
+    "configs": "configs",
+    "datasets": "datasets",
+    "plans": "configs/compare",
+    "models": "configs/models",
+}
+# A model is called by its name alone, so a copy of it would never be read.
+_COPIED: tuple[Kind, ...] = ("configs", "datasets", "plans")
 SHIPPED_WEIGHTS = "highway_yolov8n.pt"
 """YOLOv8n trained on the embedded highway; scripts/train_shipped_weights.py repeats it."""
 
@@ -32,8 +39,8 @@ def shipped_names(kind: Kind = "configs") -> list[str]:
     """Return the names by which shipped files are called, sorted: `detect/yolov8n` for detect/yolov8n.yaml."""
     folder = shipped_folder(kind)
     names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-    # The plans lie in a folder of the configurations, but are read by another command.
-    return [name for name in names if kind != "configs" or not name.startswith("compare/")]
+    # Plans and models lie in folders of the configurations, but are not configurations.
+    return [name for name in names if kind != "configs" or not name.startswith(("compare/", "models/"))]
 
 
 def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
@@ -42,11 +49,24 @@ def shipped_file(name: str, kind: Kind = "configs") -> Path | None:
     return shipped_folder(kind) / f"{stem}.yaml" if stem in shipped_names(kind) else None
 
 
+def shipped_model(name: str) -> tuple[Path, str] | None:
+    """Return the YAML of a model of ours and the scale letter in its name, or None for any other name.
+
+    Example:
+        >>> file, scale = shipped_model("yolov8s-sem.yaml")
+        >>> file.name, scale
+        ('yolov8-sem.yaml', 's')
+    """
+    known = re.fullmatch(r"(yolov8)([nsmlx]?)(-\w+)\.yaml", name)
+    file = shipped_file(f"{known[1]}{known[3]}", "models") if known else None
+    return (file, known[2] or "n") if known and file else None
+
+
 def config_for_model(model: str, task: str | None = None) -> str:
     """Return the name of the shipped configuration that a model trains with where none is named: `TASK/MODEL`.
 
     Args:
-        model: A model YAML or weights; the scale letter and `-seg` in its name count, whatever else stands there.
+        model: A model YAML or weights; the scale letter and `-seg` or `-sem` in its name count, whatever else is in it.
         task: The task, if it is known; None goes by the name.
 
     Example:
@@ -55,7 +75,7 @@ def config_for_model(model: str, task: str | None = None) -> str:
     """
     stem = Path(model).stem
     scale = re.match(r"yolov8([nsmlx])", stem)
-    by_name = "segment" if "-seg" in stem else "detect"
+    by_name = "segment" if "-seg" in stem else "semantic" if "-sem" in stem else "detect"
     return f"{task or by_name}/yolov8{scale.group(1) if scale else 'n'}"
 
 
@@ -73,7 +93,7 @@ def shipped_weights(name: str | Path) -> Path | None:
 
 
 def write_shipped(destination: str | Path) -> list[Path]:
-    """Copy every shipped file to `destination`/configs and `destination`/datasets, which refer to each other.
+    """Copy configurations, plans and data-set YAMLs to `destination`/configs and /datasets, which refer to each other.
 
     Returns:
         The files written.
@@ -84,7 +104,7 @@ def write_shipped(destination: str | Path) -> list[Path]:
     target = Path(destination)
     copies = {
         target / _FOLDERS[kind] / f"{name}.yaml": shipped_folder(kind) / f"{name}.yaml"
-        for kind in _FOLDERS
+        for kind in _COPIED
         for name in shipped_names(kind)
     }
     present = [str(path) for path in copies if path.exists()]

@@ -33,6 +33,7 @@ from reg_yolo.yolo.training.sampling import RareClassSampling, stored_sampling
 from reg_yolo.yolo.training.start_checks import describe_start, require_supported_head, warn_of_absent_classes
 from reg_yolo.yolo.training.threads import TrainingThreads
 from reg_yolo.yolo.upstream.environment import is_remote, runs_folder
+from reg_yolo.yolo.upstream.models import read_model
 from reg_yolo.yolo.upstream.offline import closed_network, register_fonts
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
@@ -46,6 +47,7 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
             `reg`, those of `albumentations`, `sampling` and `threads` under their names, `trust` for checkpoints that
             run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
+        counted: What the class weights count.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
         report, mask_report: Per-class results of the final validation, once training has ended.
@@ -56,6 +58,7 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
     task_name: ClassVar[str] = "detect"
     joint: dict[str, Any] | None = None
     validator_class: ClassVar[type[RegDetectionValidator]] = RegDetectionValidator
+    counted: ClassVar[str] = "boxes"
 
     @classmethod
     def with_settings(
@@ -170,6 +173,10 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
         """Return the data set with absolute paths; `check` reads every label row and image header first."""
         return resolve_dataset(self.args.data, self.save_dir, check=check, task=self.task_name)
 
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """Return upstream's model; its YAML may be one of ours."""
+        return super().get_model(read_model(cfg), weights, verbose)
+
     def setup_model(self) -> dict[str, Any] | None:
         """Build or load the model as upstream does, refuse heads that are not YOLOv8's, and name the start."""
         if str(self.model).endswith(".pt") and Path(str(self.model)).is_file():
@@ -266,7 +273,7 @@ class RegTraining(ContinuedTraining, RareClassSampling, Bfloat16Training, Traini
             sampling=None if self.sampling.is_stock else self.sampling.to_dict(),
         )
         weights = self.criterion.class_weights_list()
-        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights)
+        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights, counted=self.counted)
 
     def _prove_criterion(self) -> None:
         """Stop the run unless the criterion that will be called is ours on the live model and on the EMA."""
