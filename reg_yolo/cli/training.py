@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli.words import config_and_overrides, train_arguments
+from reg_yolo.errors import ConfigError
 
 Words = Annotated[
     list[str] | None,
@@ -58,8 +59,19 @@ def val(
     arguments = train_arguments(words or [])
     named = data or arguments.pop("data", None)
     _prepare([str(weights), str(named)], trust)
+    from reg_yolo.yolo.commands.predict_pixels import gives_pixels
     from reg_yolo.yolo.commands.val import val as run
 
+    if gives_pixels(weights, trust=trust):
+        from reg_yolo.yolo.commands.val_pixels import val_pixels
+
+        if min_precision is not None:
+            raise ConfigError(
+                f"`min_precision`: {weights} gives each pixel its most probable class, without thresholds"
+            )
+        measured = val_pixels(weights, named, out=out, trust=trust, **arguments)
+        typer.echo(f"{measured.report.as_text()}\nTables and plots: {measured.folder}")
+        return
     result = run(weights, named, min_precision=min_precision, out=out, trust=trust, **arguments)
     typer.echo(result.report.as_text())
     if result.mask_report is not None:

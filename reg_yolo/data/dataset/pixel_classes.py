@@ -1,8 +1,7 @@
 """The classes of a pixel in task semantic: those of a data set's objects, and the background between them.
 
-A data set has its pixels from polygons, or from mask PNGs where its YAML has `masks_dir:` (Ultralytics' key). Two keys
-more are ours and pass Ultralytics unread: none of them for mask PNGs, and for polygons `unlabelled: ignore`, by which a
-pixel outside of every polygon is unknown instead of background.
+A data set has its pixels from polygons, or from mask PNGs where its YAML has `masks_dir:` (Ultralytics' key). Of
+polygons, `unlabelled: ignore` (our key) says that a pixel outside of all of them is unknown instead of background.
 """
 
 from __future__ import annotations
@@ -55,8 +54,8 @@ def pixel_classes(description: DatasetDescription) -> PixelClasses:
             raise DataError(f"{where}: 'masks_dir' is {masks_dir!r}, expected the name of a folder")
         if "unlabelled" in description.extra:
             raise DataError(
-                f"{where}: 'unlabelled' is for polygons, and this set has mask PNGs, where {IGNORE} is an unknown pixel; "
-                "leave it out"
+                f"{where}: 'unlabelled' is for polygons, and this set has mask PNGs, where {IGNORE} is an unknown "
+                "pixel; leave it out"
             )
         if len(names) == 1 and background is None:
             names, background = (BACKGROUND, *names), 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def scan_masks(description: DatasetDescription, split: str, *, images: Sequence[
     scan = MaskScan(split, list(classes.names), len(given), [0] * len(classes.names), [0] * len(classes.names))
     paths = [mask_path_for(image, classes.masks_dir) for image in given]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for path, found in zip(paths, pool.map(lambda pair: _counts(*pair, table), zip(given, paths)), strict=True):
+        for path, found in zip(paths, pool.map(_counts, given, paths, repeat(table)), strict=True):
             if isinstance(found, str):
                 scan.problems.append(LabelProblem(path, None, found))
                 continue

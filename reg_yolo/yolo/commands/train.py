@@ -193,7 +193,7 @@ def _config_of_model(overrides: Sequence[str], *, trust: bool) -> str:
             "detect/yolov8n, or model=yolov8n.pt"
         )
     if task is None and str(model).endswith(".pt") and Path(str(model)).is_file():
-        task = open_detector(str(model), trust=trust).task
+        task = open_detector(str(model), trust=trust, pixels=True).task
     return config_for_model(str(model), None if task is None else str(task))
 
 

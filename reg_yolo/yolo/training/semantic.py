@@ -28,7 +28,7 @@ class SemanticTraining(RegTraining):
     criterion: RegSemanticLoss  # type: ignore[assignment]
 
     def get_class_counts(self, max_masks: int | None = None) -> np.ndarray:
-        """Return the pixels of each class in the training images, of `max_masks` of them spread over the split if given.
+        """Return the pixels of each class in the training images, or in `max_masks` of them spread over the split.
 
         Upstream adds them up in float32, which loses single pixels above 16.8 million, and leaves out a mask that
         cannot be read.

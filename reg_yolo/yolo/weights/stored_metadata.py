@@ -28,7 +28,7 @@ def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "task": ("detect, segment or joint", lambda value: value in ("detect", "segment", "joint")),
+    "task": ("detect, segment, joint or semantic", lambda value: value in ("detect", "segment", "joint", "semantic")),
     "reg": ("keys and values", _is_mapping),
     "class_counts": ("a list of numbers", _all(_is_number)),
     "scale": ("a number", _or_none(_is_number)),
