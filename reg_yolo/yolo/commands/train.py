@@ -23,6 +23,7 @@ from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.evaluation.per_pixel import PixelReport
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
 from reg_yolo.yolo.training.mixin import RegTraining
@@ -66,7 +67,7 @@ class TrainingResult:
     folder: Path
     best: Path
     last: Path
-    report: DetectionReport | None
+    report: DetectionReport | PixelReport | None
     metrics: dict[str, float]
     mask_report: DetectionReport | None = None
 
