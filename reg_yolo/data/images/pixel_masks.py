@@ -147,23 +147,34 @@ def value_table(description: DatasetDescription, classes: int) -> NDArray[np.int
     return table
 
 
-def _counts(image: Path, path: Path, table: NDArray[np.int64]) -> NDArray[np.int64] | str:
-    """Return the pixels of each class of one mask, or what is wrong with it."""
+def mask_fault(path: Path, image: Path, size: tuple[int, int] | None, table: NDArray[np.int64]) -> str | None:
+    """Return what is wrong with a mask, or None.
+
+    Args:
+        path: The mask.
+        image: Its image, for the message.
+        size: Width and height of the image in pixels; None where they cannot be told.
+        table: What `value_table` gave.
+    """
     if not path.is_file():
         return f"no such file, the mask of {image.name}"
     try:
         values = read_mask(path)
     except DataError as error:
         return str(error)
-    size = read_upright_size(image)
     if size is not None and values.shape != (size[1], size[0]):
         return f"is {values.shape[1]}x{values.shape[0]} pixels, and {image.name} is {size[0]}x{size[1]}"
     if values.size and (values.min() < 0 or values.max() > 255):
         return f"holds the value {int(values.max())}, expected classes or {IGNORE} for unknown"
-    by_value = np.bincount(values.reshape(-1), minlength=256)
-    unknown = [int(value) for value in np.flatnonzero(by_value) if table[value] < 0]
+    unknown = [int(value) for value in np.unique(values) if table[value] < 0]
     if unknown:
-        return f"holds the value {', '.join(map(str, unknown[:5]))}, which is no class; 255 stands for unknown"
-    counts = np.zeros(256, dtype=np.int64)
-    np.add.at(counts, table[np.flatnonzero(by_value)], by_value[np.flatnonzero(by_value)])
-    return counts
+        return f"holds the value {', '.join(map(str, unknown[:5]))}, which is no class; {IGNORE} stands for unknown"
+    return None
+
+
+def _counts(image: Path, path: Path, table: NDArray[np.int64]) -> NDArray[np.int64] | str:
+    """Return the pixels of each class of one mask, 255 the unknown ones, or what is wrong with it."""
+    fault = mask_fault(path, image, read_upright_size(image), table)
+    if fault is not None:
+        return fault
+    return np.bincount(table[read_mask(path)].reshape(-1), minlength=256)
