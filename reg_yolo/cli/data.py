@@ -181,7 +181,8 @@ def stats(
     if task not in (None, "detect", "segment", "joint", "semantic"):
         raise ConfigError(f"`task`: got {task!r}, expected detect, segment, joint or semantic")
     if task == "semantic" or (task is None and "masks_dir" in description.extra):
-        from reg_yolo.data.stats.pixels import pixel_stats, write_pixel_figure
+        from reg_yolo.data.stats.pixel_figure import write_pixel_figure
+        from reg_yolo.data.stats.pixels import pixel_stats
 
         with progress_bar("stats") as progress:
             pixels = pixel_stats(yaml_path, progress=progress)
