@@ -78,7 +78,9 @@ def predicted_object_class(pred_logits: Tensor, background: int) -> Tensor:
     classes = pred_logits.shape[1]
     check_range("number of classes", classes, 2)
     check_range("background", background, 0, classes - 1)
-    found = torch.cat((pred_logits[:, :background], pred_logits[:, background + 1 :]), 1).detach().argmax(1)
+    objects = torch.cat((pred_logits[:, :background], pred_logits[:, background + 1 :]), 1).detach()
+    # On a CPU several times as fast over this dimension as argmax.
+    found = objects.max(1).indices
     return found + (found >= background)
 
 

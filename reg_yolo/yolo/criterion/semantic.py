@@ -249,7 +249,7 @@ def distance_to_predicted(labels: Tensor, predicted: Tensor, weighed: Tensor, re
         float32 Tensor[B, H, W]; infinity where the image has no such pixel, and where nothing is asked for.
     """
     distance = torch.full(labels.shape, torch.inf, device=labels.device)
-    for index in torch.unique(predicted[weighed]).tolist():
+    for index in torch.bincount(predicted[weighed]).nonzero().flatten().tolist():
         asked = weighed & (predicted == index)
         # A transform for each image that asks, since on a CPU they come one by one.
         images = asked.flatten(1).any(1)
