@@ -12,9 +12,9 @@ from PIL import Image
 
 from reg_yolo.data.dataset.pixel_classes import IGNORE, PixelClasses
 from reg_yolo.data.images.pixel_masks import mask_path_for, read_mask
+from reg_yolo.data.tile.cutting import TileCounts, TileOptions, TileTask, keeps_empty_tile
 from reg_yolo.data.tile.geometry import tile_windows
 from reg_yolo.data.tile.pixels import SourceImage
-from reg_yolo.data.tile.run import TileCounts, TileOptions, TileTask, keeps_empty_tile
 
 
 def tile_masked(

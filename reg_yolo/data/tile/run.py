@@ -9,14 +9,12 @@ which must not stand beside the headless twin. The geometry is shapely's here as
 
 from __future__ import annotations
 
-import hashlib
-import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,75 +27,13 @@ from reg_yolo.data.dataset.output_paths import refuse_inside
 from reg_yolo.data.dataset.pixel_classes import pixel_classes
 from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
 from reg_yolo.data.images.pixel_masks import scan_masks, value_table
-from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.data.tile.cutting import TileCounts, TileOptions, TileTask, keeps_empty_tile
+from reg_yolo.errors import DataError
 from reg_yolo.files import replace_text, whole_folder
 from reg_yolo.parallel import available_cores, parallel_map
 
 # A handful at once: a 4K image takes half a second, and a pool should share few of them evenly.
 _CHUNK = 2
-
-
-@dataclass(frozen=True)
-class TileOptions:
-    """How images are cut.
-
-    Attributes:
-        size: Side of a tile in pixels.
-        overlap: Part of `size` that neighbouring tiles share at least.
-        min_visible: An object is labelled in a tile if this much of its area is there; what is less is a fragment.
-            `reg_yolo.data.tile.geometry.labelled_pieces` says what holds for objects larger than a tile.
-        background: Part of the tiles without objects that is kept, 0 to 1.
-        blank_fragments: Paint fragments grey, instead of leaving them visible without a label.
-        seed: Chooses the background tiles.
-    """
-
-    size: int = 1280
-    overlap: float = 0.2
-    min_visible: float = 0.3
-    background: float = 0.1
-    blank_fragments: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.size < 32:
-            raise ConfigError(f"size must be at least 32 pixels, got {self.size}")
-        if not (math.isfinite(self.overlap) and 0 <= self.overlap <= 0.9):
-            raise ConfigError(f"overlap must be from 0 to 0.9, got {self.overlap:g}")
-        for name, value in (("min_visible", self.min_visible), ("background", self.background)):
-            if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"{name} must be from 0 to 1, got {value:g}")
-
-
-@dataclass
-class TileCounts:
-    """What became of some images.
-
-    Attributes:
-        images: Images read.
-        copied: Images that are no larger than a tile, copied as they are.
-        tiles: Tiles written, those of `backgrounds` included.
-        backgrounds: Tiles without objects that were kept.
-        empty: Tiles without objects that were left out.
-        fragments: Parts of objects that are in a tile without a label.
-        without_area: Rows that enclose nothing.
-        objects: By class index, objects before.
-        rows: By class index, rows after; an object is in every tile that shows enough of it.
-    """
-
-    images: int = 0
-    copied: int = 0
-    tiles: int = 0
-    backgrounds: int = 0
-    empty: int = 0
-    fragments: int = 0
-    without_area: int = 0
-    objects: Counter[int] = field(default_factory=Counter)
-    rows: Counter[int] = field(default_factory=Counter)
-
-    def add(self, other: TileCounts) -> None:
-        """Add what became of other images."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass(frozen=True)
@@ -133,15 +69,6 @@ class TileResult:
             if counts.without_area:
                 lines.append(f"  {counts.without_area} rows without area left out")
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class TileTask:
-    """One image to cut: its path, split, and name below `images/SPLIT/`."""
-
-    image: Path
-    split: str
-    name: PurePosixPath
 
 
 def tile_dataset(
@@ -298,13 +225,6 @@ def _corners(piece: Any) -> NDArray[np.float64]:
         return np.asarray(piece.ring)
     left, top, right, bottom = piece.box
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-
-
-def keeps_empty_tile(task: TileTask, left: int, top: int, options: TileOptions) -> bool:
-    """Draw whether an empty tile is kept, from its name alone: the same for any order and number of workers."""
-    name = f"{options.seed}/{task.split}/{task.name}/{left}/{top}"
-    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-    return drawn < options.background
 
 
 def _copy(task: TileTask, folder: Path, boxes: list[LabelRow] | None) -> None:
