@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -141,7 +142,8 @@ def spread(rows: Any, *, sign: bool = False) -> list[str]:
     shown = []
     for column in zip(*rows, strict=True):
         mean = f"{statistics.fmean(column):{'+' if sign else ''}.2f}"
-        shown.append(f"{mean} ± {statistics.stdev(column):.2f}" if len(column) > 1 else mean)
+        has_spread = len(column) > 1 and all(map(math.isfinite, column))
+        shown.append(f"{mean} ± {statistics.stdev(column):.2f}" if has_spread else mean)
     return shown
 
 

@@ -5,6 +5,7 @@ Written from the resolved settings, so that it cannot fall behind them.
 
 from __future__ import annotations
 
+from reg_yolo.config.pixel_terms import pixel_term_faults
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.reg_sections import BoxSettings, MaskSpatialSettings, SpatialSettings
@@ -163,7 +164,7 @@ def _mask_spatial(settings: RegSettings) -> str:
 
 def _pixels(settings: RegSettings) -> str:
     """Return the loss of task semantic, where it differs from the stock one."""
-    if settings.is_stock_on_pixels or not settings.fits_pixels:
+    if settings.is_stock_on_pixels or pixel_term_faults(settings):
         return ""
     alpha = "" if settings.alpha.is_neutral else "alpha_c "
     focus = f"(1 - p_c)^{settings.focal.gamma:g} " if settings.focal.gamma else ""
@@ -178,7 +179,7 @@ def _pixels(settings: RegSettings) -> str:
 
 def _pixel_spatial(settings: RegSettings) -> str:
     spatial = settings.semantic.spatial
-    if not spatial.enabled or not settings.fits_pixels:
+    if not spatial.enabled or pixel_term_faults(settings):
         return ""
     where = "background pixels, objects keep 1" if spatial.scope == "negatives" else "all pixels"
     return (

@@ -22,7 +22,7 @@ from reg_yolo.config.reg_sections import (
     UncertaintySettings,
 )
 from reg_yolo.config.sections import Section
-from reg_yolo.config.semantic import STOCK_AUXILIARY, SemanticSettings, pixel_term_faults
+from reg_yolo.config.semantic import STOCK_AUXILIARY, SemanticSettings
 from reg_yolo.errors import ConfigError
 
 
@@ -125,11 +125,6 @@ class RegSettings(Section):
             and not self.semantic.spatial.enabled
             and self.scale in ("by_gamma", "auto", 1.0)
         )
-
-    @property
-    def fits_pixels(self) -> bool:
-        """Whether task semantic takes this loss."""
-        return not pixel_term_faults(self)
 
     @property
     def is_stock_on_pixels(self) -> bool:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from reg_yolo.config.merging import SHORT_FORMS
+from reg_yolo.config.pixel_terms import check_pixel_terms
 from reg_yolo.config.problems import KeyedError, explain
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
 from reg_yolo.config.sections import Section
-from reg_yolo.config.semantic import check_pixel_terms
 from reg_yolo.config.train_arguments import check_refused
 from reg_yolo.errors import ConfigError
 

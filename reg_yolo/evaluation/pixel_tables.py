@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,5 +132,10 @@ def _iou_of(report: PixelReport, name: str) -> float:
 
 def _row(cells: tuple[str, ...], values: Sequence[tuple[float, ...]]) -> ResultRow:
     columns = list(zip(*values, strict=True))
-    deviations = tuple(statistics.stdev(column) for column in columns) if len(values) > 1 else ()
+    deviations = tuple(_deviation(column) for column in columns) if len(values) > 1 else ()
     return ResultRow(cells, tuple(statistics.fmean(column) for column in columns), deviations)
+
+
+def _deviation(column: Sequence[float]) -> float:
+    """Return the sample standard deviation; NaN where a class has no figure."""
+    return statistics.stdev(column) if all(map(math.isfinite, column)) else math.nan

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from ultralytics.utils.loss import SemanticSegmentationLoss
 
 from reg_yolo import losses
+from reg_yolo.config.pixel_terms import check_pixel_terms
 from reg_yolo.config.problems import KeyedError, show_path
 from reg_yolo.config.reg import RegSettings
-from reg_yolo.config.semantic import check_pixel_terms
 from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
