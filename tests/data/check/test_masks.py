@@ -110,6 +110,11 @@ def test_tiles_without_an_object_are_left_out_and_small_images_copied(tmp_path: 
 
 def test_a_copied_split_has_its_masks(tmp_path: Path) -> None:
     data = write_masked(tmp_path / "set")
+    for image in sorted((tmp_path / "set/images").rglob("*.png")):
+        # A split is stratified by label rows.
+        label = tmp_path / "set/labels" / image.parent.name / f"{image.stem}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("0 0.1 0.1 0.4 0.1 0.4 0.3\n")
     result = split_dataset(data, by="drive", pattern="(.+)", val=0.5, copy_to=tmp_path / "copy", workers=1)
     description = read_dataset_yaml(result.data_yaml, required=())
     for split in description.present_splits:
