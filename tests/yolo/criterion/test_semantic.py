@@ -63,7 +63,11 @@ def run(network: Any, criterion_: Any, batch: dict[str, Tensor]) -> dict[str, Te
 
 @pytest.mark.parametrize("path", ["handed over", "our own"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("batch", [masks(), torch.full((2, 64, 64), 255), torch.full((2, 64, 64), 1)], ids=str)
+@pytest.mark.parametrize(
+    "batch",
+    [masks(), torch.full((2, 64, 64), 255), torch.full((2, 64, 64), 1)],
+    ids=["blocks", "all unknown", "one class"],
+)
 def test_neutral_settings_equal_the_stock_criterion_bit_for_bit(
     model: Any, monkeypatch: pytest.MonkeyPatch, path: str, weighted: bool, batch: Tensor
 ) -> None:
