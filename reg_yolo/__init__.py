@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from reg_yolo.jobs.manifest import read_manifest as read_manifest
     from reg_yolo.yolo.commands.export import export as export
     from reg_yolo.yolo.commands.predict import predict as predict
+    from reg_yolo.yolo.commands.predict_pixels import predict_pixels as predict_pixels
     from reg_yolo.yolo.commands.report import report as report
     from reg_yolo.yolo.commands.resume import resume as resume
     from reg_yolo.yolo.commands.train import dry_run as dry_run
     from reg_yolo.yolo.commands.train import train as train
     from reg_yolo.yolo.commands.val import val as val
+    from reg_yolo.yolo.commands.val_pixels import val_pixels as val_pixels
     from reg_yolo.yolo.training.trainers import RegDetectionTrainer as RegDetectionTrainer
     from reg_yolo.yolo.training.trainers import RegJointTrainer as RegJointTrainer
     from reg_yolo.yolo.training.trainers import RegSegmentationTrainer as RegSegmentationTrainer
+    from reg_yolo.yolo.training.trainers import RegSemanticTrainer as RegSemanticTrainer
 
 __version__ = "0.1.0"
 
@@ -35,7 +38,9 @@ _HOMES = {
     "resume": "reg_yolo.yolo.commands.resume",
     "dry_run": "reg_yolo.yolo.commands.train",
     "val": "reg_yolo.yolo.commands.val",
+    "val_pixels": "reg_yolo.yolo.commands.val_pixels",
     "predict": "reg_yolo.yolo.commands.predict",
+    "predict_pixels": "reg_yolo.yolo.commands.predict_pixels",
     "export": "reg_yolo.yolo.commands.export",
     "report": "reg_yolo.yolo.commands.report",
     "load_config": "reg_yolo.config.loader",
@@ -46,12 +51,13 @@ _HOMES = {
     "RegDetectionTrainer": "reg_yolo.yolo.training.trainers",
     "RegSegmentationTrainer": "reg_yolo.yolo.training.trainers",
     "RegJointTrainer": "reg_yolo.yolo.training.trainers",
+    "RegSemanticTrainer": "reg_yolo.yolo.training.trainers",
 }
 
 __all__ = [
-    "train", "resume", "dry_run", "val", "predict", "export", "report", "load_config", "dump_config",
-    "read_detections", "read_manifest", "RegSettings",
-    "RegDetectionTrainer", "RegSegmentationTrainer", "RegJointTrainer",
+    "train", "resume", "dry_run", "val", "val_pixels", "predict", "predict_pixels", "export", "report", "load_config",
+    "dump_config", "read_detections", "read_manifest", "RegSettings",
+    "RegDetectionTrainer", "RegSegmentationTrainer", "RegJointTrainer", "RegSemanticTrainer",
     "RegYoloError", "ConfigError", "DataError", "MediaError", "OutputError", "WeightsError",
     "losses",
 ]  # fmt: skip

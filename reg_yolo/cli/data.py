@@ -10,6 +10,7 @@ import typer
 from reg_yolo.cli import data_cutting
 from reg_yolo.cli.failures import INPUT_FAULT, PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
+from reg_yolo.errors import ConfigError
 
 app = typer.Typer(
     help="Bring in, check, describe, split and tile data sets.",
@@ -98,7 +99,9 @@ def convert(
 @app.command()
 def check(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
-    task: Annotated[str, typer.Option(help="Whose rows are expected: detect, segment or joint.")] = "detect",
+    task: Annotated[
+        str, typer.Option(help="Whose rows or masks are expected: detect, segment, joint, semantic.")
+    ] = "detect",
     imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
     same_iou: Annotated[float, typer.Option(help="IoU from which two objects of one class are doubles.")] = 0.9,
     other_iou: Annotated[float, typer.Option(help="The same for two objects of different classes.")] = 0.95,
@@ -152,6 +155,9 @@ def check(
 def stats(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
     imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
+    task: Annotated[
+        str | None, typer.Option(help="semantic counts the pixels of each class, not objects; so does masks_dir.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON, too.")] = None,
     png: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The image.  [default: runs/data_stats/NAME.png]")
@@ -172,6 +178,22 @@ def stats(
         if path is not None:
             refuse_inside(option, path.parent, description)
             refuse_unwritable(option, path.parent)
+    if task not in (None, "detect", "segment", "joint", "semantic"):
+        raise ConfigError(f"`task`: got {task!r}, expected detect, segment, joint or semantic")
+    if task == "semantic" or (task is None and "masks_dir" in description.extra):
+        from reg_yolo.data.stats.pixel_figure import write_pixel_figure
+        from reg_yolo.data.stats.pixels import pixel_stats
+
+        with progress_bar("stats") as progress:
+            pixels = pixel_stats(yaml_path, progress=progress)
+        typer.echo(pixels.as_text())
+        if json is not None:
+            make_folder(json.parent)
+            replace_text(json, pixels.as_json())
+            typer.echo(f"JSON: {json}")
+        write_pixel_figure(pixels, picture)
+        typer.echo(f"Image: {picture}")
+        return
     with progress_bar("stats") as progress:
         found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
     typer.echo(stats_text(found))

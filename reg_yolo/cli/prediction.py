@@ -148,6 +148,12 @@ def predict(
         **{name: typed[name] for name in OPTIONS if typed[name] is not None},
         **{name: value for name, value in (("gpx", old_gpx), ("gpx_offset", old_gpx_offset)) if value is not None},
     }
+    from reg_yolo.yolo.commands.predict_pixels import gives_pixels
+
+    if gives_pixels(weights, trust=trust):
+        given = {"drive": drive, "drives": drives, "retry": retry, "shard": shard, "cluster": cluster}
+        show_pixels(weights, source, out, options, given)
+        return
     asked = drives or retry or shard is not None or cluster is not None
     if drive and asked:
         raise ConfigError("`drive`: makes one source of all videos; leave out `drives`, `shard`, `retry` and `cluster`")
@@ -182,6 +188,29 @@ def predict(
         say(f"Left out: {result.dropped_boxes} boxes, inverted, not finite, or too many for soft-NMS")
     if result.joins:
         say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
+    if result.failed:
+        for reason in result.failed.values():
+            say(f"error: {reason}", err=True)
+        say(f"Partly done: {len(result.failed)} files could not be read", err=True)
+        raise typer.Exit(PARTLY_DONE)
+
+
+def show_pixels(weights: Path, source: str, out: Path | None, options: dict[str, Any], many: dict[str, Any]) -> None:
+    """Run weights of task semantic, and say what they left."""
+    from reg_yolo.yolo.commands.predict_pixels import predict_pixels
+
+    named = next((name for name, value in many.items() if value), None)
+    if named is not None:
+        raise ConfigError(f"`{named}`: is for networks that find objects, and {weights} gives each pixel a class")
+    result = predict_pixels(weights, source, out=out, **options)
+    rate = result.frames / result.seconds if result.seconds else 0.0
+    say(f"{result.frames} frames in {result.seconds:.1f} s ({rate:.1f} frames/s)")
+    say("Pixels: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in result.shares.items()))
+    if result.overlays:
+        shown = result.overlays[0] if len(result.overlays) == 1 else f"{len(result.overlays)} files in {result.folder}"
+        say(f"Overlays:   {shown}")
+    say(f"Class maps: {len(result.class_maps)} PNGs in {result.folder / 'classes'}")
+    say(f"Shares:     {result.folder / 'pixels.csv'}")
     if result.failed:
         for reason in result.failed.values():
             say(f"error: {reason}", err=True)

@@ -19,6 +19,9 @@ def scenes(
     boxes: Annotated[
         bool, typer.Option("--boxes", help="Boxes for every class, instead of polygons for five.")
     ] = False,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Masks with the class of each pixel, for task semantic.")
+    ] = False,
     val_fraction: Annotated[float, typer.Option(help="Share of the places that are held out for validation.")] = 0.2,
     traffic: Annotated[str, typer.Option(help="Side of the road that traffic keeps to: left or right.")] = "left",
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
@@ -35,6 +38,9 @@ def scenes(
     """Make images, or a drive, of a procedural highway with the full ground truth."""
     width_height = _size(size)
     processes = workers or os.cpu_count() or 1
+    if semantic and (boxes or drive is not None):
+        other = "--boxes" if boxes else "--drive"
+        raise ConfigError(f"--semantic: writes still images with a class for each pixel; leave out {other}")
     if drive is not None:
         options = {
             "fps": fps,
@@ -55,6 +61,7 @@ def scenes(
             width_height,
             seed,
             boxes_only=boxes,
+            semantic=semantic,
             val_fraction=val_fraction,
             workers=processes,
             traffic_side=traffic,
@@ -71,7 +78,12 @@ def demo(
     short: Annotated[
         bool, typer.Option("--short", help="A minute instead of eight: shows the way, learns little.")
     ] = False,
-    task: Annotated[str, typer.Option(help="detect, or joint: boxes of seven classes and masks of five.")] = "detect",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="detect, joint (boxes of seven classes, masks of five) or semantic (a class for each pixel)."
+        ),
+    ] = "detect",
 ) -> None:
     """Make scenes, train YOLOv8n with REG on them, measure it and run it over a short drive."""
     from reg_yolo.yolo.upstream.environment import prepare_environment

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reg_yolo.cli.words import config_and_overrides, train_arguments
+from reg_yolo.errors import ConfigError
 
 Words = Annotated[
     list[str] | None,
@@ -68,8 +69,21 @@ def val(
     arguments = train_arguments(words or [])
     named = data or arguments.pop("data", None)
     _prepare([str(weights), str(named)], trust)
+    from reg_yolo.yolo.commands.predict_pixels import gives_pixels
     from reg_yolo.yolo.commands.val import val as run
 
+    if gives_pixels(weights, trust=trust):
+        from reg_yolo.yolo.commands.val_pixels import val_pixels
+
+        for_boxes = {
+            "min_precision": min_precision, "suppression": suppression, "rescore": rescore, "calibration": calibration
+        }  # fmt: skip
+        given = next((name for name, value in for_boxes.items() if value not in (None, False)), None)
+        if given is not None:
+            raise ConfigError(f"`{given}`: {weights} gives each pixel its most probable class, without boxes")
+        measured = val_pixels(weights, named, out=out, trust=trust, **arguments)
+        typer.echo(f"{measured.report.as_text()}\nTables and plots: {measured.folder}")
+        return
     result = run(
         weights, named, min_precision=min_precision, suppression=suppression, rescore=rescore, calibration=calibration,
         out=out, trust=trust, **arguments,

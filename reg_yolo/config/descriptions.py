@@ -5,9 +5,11 @@ Written from the resolved settings, so that it cannot fall behind them.
 
 from __future__ import annotations
 
+from reg_yolo.config.pixel_terms import pixel_term_faults
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.reg_sections import BoxSettings, MaskSpatialSettings, ProximalSettings, SpatialSettings
+from reg_yolo.config.semantic import PixelSpatialSettings
 
 _SYMBOLS = """\
 z[i,c] is the logit of anchor point i and class c, p = sigmoid(z), y in [0,1] the soft target from the task-aligned
@@ -110,6 +112,8 @@ def loss_terms(settings: RegSettings) -> list[tuple[str, str]]:
         ("lambda", _dynamic_coefficient(settings)),
         ("g (mask)", _mask_spatial(settings)),
         ("assign", _assign(settings)),
+        ("pixels", _pixels(settings)),
+        ("g (pix.)", _pixel_spatial(settings)),
     ):
         if text:
             terms.append((label, text))
@@ -220,7 +224,33 @@ def _mask_spatial(settings: RegSettings) -> str:
     return f"{_sigmoid(spatial)} on {where}; d = distance to the object's mask in mask pixels (REG §2.2, §2.3)"
 
 
-def _sigmoid(spatial: SpatialSettings | MaskSpatialSettings) -> str:
+def _pixels(settings: RegSettings) -> str:
+    """Return the loss of task semantic, where it differs from the stock one."""
+    if settings.is_stock_on_pixels or pixel_term_faults(settings):
+        return ""
+    alpha = "" if settings.alpha.is_neutral else "alpha_c "
+    focus = f"(1 - p_c)^{settings.focal.gamma:g} " if settings.focal.gamma else ""
+    context = " g" * settings.semantic.spatial.enabled
+    dice = " + Dice" * settings.semantic.dice
+    auxiliary = f" + {settings.semantic.auxiliary:g} x the same at P4" if settings.semantic.auxiliary else ""
+    return (
+        f"task semantic: mean of -{alpha}{focus}log(p_c){context}{dice}{auxiliary}, p the softmax with background, "
+        "c the labelled class, alpha of pixel counts (REG §2.2; REG-blog 1-2)"
+    )
+
+
+def _pixel_spatial(settings: RegSettings) -> str:
+    spatial = settings.semantic.spatial
+    if not spatial.enabled or pixel_term_faults(settings):
+        return ""
+    where = "background pixels, objects keep 1" if spatial.scope == "negatives" else "all pixels"
+    return (
+        f"{_sigmoid(spatial)} on {where}; d = distance to the nearest object of the most probable object class in mask "
+        "pixels (REG §2.2, §2.3)"
+    )
+
+
+def _sigmoid(spatial: SpatialSettings | MaskSpatialSettings | PixelSpatialSettings) -> str:
     sign, delta = ("-", spatial.delta) if spatial.delta >= 0 else ("+", -spatial.delta)
     text = f"sigmoid({spatial.beta:g} (d {sign} {delta:g}))"
     return f"max({text}, {spatial.floor:g})" if spatial.floor else text

@@ -29,6 +29,8 @@ _REG: Preset = {
         "scope": "negatives",
         "floor": 0.1,
     },
+    # §2.3's order on pixels too: background far from every object of the predicted class weighs most.
+    "semantic": {"spatial": {"enabled": True, "beta": 0.5, "delta": 2.0, "scope": "negatives", "floor": 0.1}},
     "scale": "auto",
 }
 
@@ -56,11 +58,16 @@ PRESETS: dict[str, Preset] = {
         },
         "uncertainty": {"mode": "printed"},
         "mask": {"spatial": {"enabled": True, "beta": 3.0, "delta": 1.0, "scope": "all", "floor": 0.0}},
+        "semantic": {
+            "dice": False,
+            "auxiliary": 0.0,
+            "spatial": {"enabled": True, "beta": 3.0, "delta": 1.0, "scope": "all", "floor": 0.0},
+        },
         "scale": 1.0,
     },
     # REG-blog's baseline: SmoothL1 boxes and cross-entropy, a binary one for each class because its y-hat is a sigmoid.
     # The model yolov8n-leaky.yaml is its network.
-    "blog": {"box": {"loss": "smooth_l1"}},
+    "blog": {"box": {"loss": "smooth_l1"}, "semantic": {"dice": False, "auxiliary": 0.0}},
     # Equalized Focal Loss (Li et al. 2022) with the paper's gamma_b and s, on soft targets; its union with alpha and
     # g of `reg`, at a factor that is measured for the exponent.
     "efl": {"focal": {"gamma": 2.0, "form": "equalized", "s": 8.0}},

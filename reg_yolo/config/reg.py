@@ -23,6 +23,7 @@ from reg_yolo.config.reg_sections import (
     UncertaintySettings,
 )
 from reg_yolo.config.sections import Section
+from reg_yolo.config.semantic import STOCK_AUXILIARY, SemanticSettings
 from reg_yolo.errors import ConfigError
 
 
@@ -42,6 +43,9 @@ class RegSettings(Section):
     mask: MaskSettings = Field(default_factory=MaskSettings, description="Mask loss of tasks segment and joint.")
     proximal: ProximalSettings = Field(
         default_factory=ProximalSettings, description="Proximal step after each step of the optimizer."
+    )
+    semantic: SemanticSettings = Field(
+        default_factory=SemanticSettings, description="Terms of task semantic next to alpha and gamma."
     )
     scale: Literal["by_gamma", "auto"] | Annotated[float, Field(gt=0, le=1e6)] = Field(
         default="by_gamma",
@@ -117,6 +121,21 @@ class RegSettings(Section):
         )
 
     @property
+    def is_neutral_on_pixels(self) -> bool:
+        """Whether the loss of pixels in task semantic is cross-entropy, with no factor on it."""
+        return (
+            self.alpha.is_neutral
+            and self.focal.gamma == 0
+            and not self.semantic.spatial.enabled
+            and self.scale in ("by_gamma", "auto", 1.0)
+        )
+
+    @property
+    def is_stock_on_pixels(self) -> bool:
+        """Whether the whole criterion of task semantic is the stock one."""
+        return self.is_neutral_on_pixels and self.semantic.dice and self.semantic.auxiliary == STOCK_AUXILIARY
+
+    @property
     def class_scale(self) -> float | None:
         """Factor on the classification loss, 1 where there is none; None where the first training batch fixes it."""
         return 1.0 if self.is_neutral else self._scale_of(CLASS_SCALES)
@@ -125,6 +144,13 @@ class RegSettings(Section):
     def mask_scale(self) -> float | None:
         """Factor on the mask loss, as `class_scale`."""
         return 1.0 if self.is_neutral_on_masks else self._scale_of(MASK_SCALES)
+
+    @property
+    def pixel_scale(self) -> float | None:
+        """Factor on the loss of pixels, as `class_scale`; by_gamma was measured on sigmoids, so auto stands for it."""
+        if self.is_neutral_on_pixels or self.focal.form == "printed":
+            return self.scale if isinstance(self.scale, float) else 1.0
+        return self.scale if isinstance(self.scale, float) else None
 
     def _scale_of(self, measured: Mapping[float, float]) -> float | None:
         if isinstance(self.scale, float):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from reg_yolo.config.merging import SHORT_FORMS
+from reg_yolo.config.pixel_terms import check_pixel_terms
 from reg_yolo.config.problems import KeyedError, explain
 from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
@@ -102,7 +103,10 @@ class DataPair(Section):
 class RunConfig(Section):
     """One run: what is trained on what, with which arguments and which loss."""
 
-    task: Task = Field(default="detect", description="detect: boxes. segment: masks. joint: both in one network.")
+    task: Task = Field(
+        default="detect",
+        description="detect: boxes. segment: masks. joint: both in one network. semantic: a class for each pixel.",
+    )
     model: Name = Field(description="A YOLOv8 model YAML (from scratch), or a .pt (fine-tuning).")
     data: Name | DataPair = Field(
         description="A data YAML, or the name of a shipped one; for task joint also {detect: ..., segment: ...}."
@@ -167,20 +171,38 @@ class RunConfig(Section):
         if self.train.get("rect") and not self.sampling.is_stock:
             message = "orders the images by shape, and sampling needs an order of its own; leave one of them out"
             raise KeyedError(("train", "rect"), message)
+        if self.task == "semantic":
+            self._check_semantic()
         self._check_model_name()
         return self
+
+    def _check_semantic(self) -> None:
+        """Refuse what has no meaning for the classes of pixels."""
+        check_pixel_terms(self.reg)
+        if self.sampling.copy_paste.probability:
+            message = "pastes objects with their boxes, and task semantic learns from a map of pixels; leave it out"
+            raise KeyedError(("sampling", "copy_paste"), message)
+        if self.suppression != "stock":
+            message = "chooses between overlapping boxes, and task semantic has none; leave it out"
+            raise KeyedError(("suppression",), message)
+        if self.train.get("single_cls"):
+            message = "makes one class of all boxes; task semantic takes a data YAML with one class instead"
+            raise KeyedError(("train", "single_cls"), message)
 
     def _check_model_name(self) -> None:
         """Refuse a stock YOLOv8 model whose head is not the task's; a user's own file is known when it is built."""
         known = _YOLOV8_NAME.fullmatch(self.model)
-        if known is None or self.task == "semantic":
+        if known is None:
             return
-        has_masks = "-seg" in known["variant"]
-        if has_masks == (self.task == "detect"):
-            stem, suffix = self.model.replace("-seg", "").rsplit(".", 1)
+        head = {"detect": "", "semantic": "-sem"}.get(self.task, "-seg")
+        given = next((each for each in ("-seg", "-sem") if each in known["variant"]), "")
+        if given != head:
+            stem, suffix = self.model.replace(given, "").rsplit(".", 1)
             size, _, rest = stem.partition("-")
-            head = "" if has_masks else "-seg"
             expected = f"{size}{head}{'-' + rest if rest else ''}.{suffix}"
+            if self.task == "semantic":
+                # Nobody publishes weights with this head; those of another one bring the backbone.
+                expected = f"{size}-sem.yaml" + (f" with train.pretrained: {self.model}" if suffix == "pt" else "")
             raise KeyedError(("model",), f"{self.model} does not fit task {self.task}; expected {expected}")
 
     def to_dict(self) -> dict[str, Any]:

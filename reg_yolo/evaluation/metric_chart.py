@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reg_yolo.evaluation.paper_tables import METRICS, PaperTable
+from reg_yolo.evaluation.paper_tables import PaperTable
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, each with a marker of its own.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,7 +31,7 @@ class _Series:
 def draw_metric_chart(tables: Sequence[PaperTable], *, dots_per_inch: int = 120) -> bytes:
     """Draw the tables of the paper as dots and return the PNG.
 
-    One line of panels for each table: its five metrics on the left, the classes' mAP50-95 on the right. Letters are
+    One line of panels for each table: its metrics on the left, the classes' mAP50-95 or IoU on the right. Letters are
     set in matplotlib's fonts of the moment, which must have those of the class names.
 
     Args:
@@ -39,7 +39,10 @@ def draw_metric_chart(tables: Sequence[PaperTable], *, dots_per_inch: int = 120)
         dots_per_inch: Resolution; a table is about 11 inches wide.
     """
     figures = [(_metric_series(table), _class_series(table), _class_names(table)) for table in tables]
-    heights = [max(len(METRICS), len(classes)) * _ROW_INCHES + 0.95 for _, _, classes in figures]
+    heights = [
+        max(len(table.metrics), len(classes)) * _ROW_INCHES + 0.95
+        for table, (_, _, classes) in zip(tables, figures, strict=True)
+    ]
     styles: dict[str, int] = {}
     for metrics, by_class, _ in figures:
         for series in (*metrics, *by_class):
@@ -49,8 +52,8 @@ def draw_metric_chart(tables: Sequence[PaperTable], *, dots_per_inch: int = 120)
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(tables), 2, squeeze=False, height_ratios=heights, width_ratios=(1, 1.15))
     for (left, right), table, (metrics, by_class, classes) in zip(axes, tables, figures, strict=True):
-        _draw(left, table.title, list(METRICS), metrics, styles)
-        _draw(right, "mAP50-95 by class", classes, by_class, styles)
+        _draw(left, table.title, list(table.metrics), metrics, styles)
+        _draw(right, table.by_class[1], classes, by_class, styles)
     handles = {h.get_label(): h for row in axes for panel in row for h in panel.get_legend_handles_labels()[0]}
     figure.legend(
         handles=[handles[label] for label in styles if label in handles],
@@ -113,14 +116,15 @@ def _class_names(table: PaperTable) -> list[str]:
 
 
 def _class_series(table: PaperTable) -> list[_Series]:
-    """Return mAP50-95 by class for each row; of a group of runs, the mean."""
+    """Return the table's metric of each class for each row; of a group of runs, the mean."""
     rows = []
     for row, reports in zip(table.rows, table.reports, strict=True):
         found: dict[str, list[float]] = {}
         for _, report in reports:
             for result in report.classes:
-                if math.isfinite(result.ap):
-                    found.setdefault(result.name, []).append(100 * result.ap)
+                value = getattr(result, table.by_class[0])
+                if math.isfinite(value):
+                    found.setdefault(result.name, []).append(100 * value)
         values = [math.fsum(v) / len(v) if (v := found.get(name)) else math.nan for name in _class_names(table)]
         rows.append(_Series(row.cells[0], values, []))
     return rows

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from reg_yolo.evaluation.comparability import NOT_COMPARABLE, Measured, comparability_notes
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.evaluation.per_class import ClassResult, DetectionReport
+from reg_yolo.evaluation.per_pixel import PixelReport
 from reg_yolo.evaluation.run_results import RunResult, of_classes, without_seed
 from reg_yolo.text_tables import csv_text, escape_markdown, markdown_rows, text_table
 
@@ -28,7 +29,7 @@ class ResultRow:
 
     Attributes:
         cells: What stands left of the figures.
-        values: Fractions in [0, 1] in the order of `METRICS`; NaN where there is none.
+        values: Fractions in [0, 1] in the order of the table's metrics; NaN where there is none.
         deviations: Sample standard deviations of the values; empty for a single run.
     """
 
@@ -49,6 +50,8 @@ class PaperTable:
         notes: Sentences that stand under it.
         emphasised: Whether the best figure of every column is bold.
         reports: The reports that each row is from, with the runs' labels; one, but where runs are grouped.
+        metrics: Headings of the figures.
+        by_class: What a chart shows of each class: the attribute of its result, and the heading.
     """
 
     name: str
@@ -57,12 +60,14 @@ class PaperTable:
     rows: tuple[ResultRow, ...]
     notes: tuple[str, ...] = ()
     emphasised: bool = True
-    reports: tuple[tuple[tuple[str, DetectionReport], ...], ...] = field(default=(), repr=False)
+    reports: tuple[tuple[tuple[str, DetectionReport | PixelReport], ...], ...] = field(default=(), repr=False)
+    metrics: tuple[str, ...] = tuple(METRICS)
+    by_class: tuple[str, str] = ("ap", "mAP50-95 by class")
 
     @property
     def all_headings(self) -> list[str]:
         """Headings of all columns."""
-        return [*self.headings, *METRICS]
+        return [*self.headings, *self.metrics]
 
     def as_text(self) -> str:
         """Return an aligned table for a terminal; the best figures carry an asterisk."""
@@ -88,8 +93,8 @@ class PaperTable:
     def as_csv(self) -> str:
         """Return CSV: percent to 6 decimals, and with groups the standard deviations in columns of their own."""
         grouped = any(row.deviations for row in self.rows)
-        spread = [f"{metric} std" for metric in METRICS] if grouped else []
-        lines: list[Sequence[object]] = [[*self.headings, *METRICS, *spread]]
+        spread = [f"{metric} std" for metric in self.metrics] if grouped else []
+        lines: list[Sequence[object]] = [[*self.headings, *self.metrics, *spread]]
         for row in self.rows:
             figures = [*row.values, *(row.deviations or [math.nan] * len(spread))]
             numbers = [f"{100 * value:.6f}" if math.isfinite(value) else "" for value in figures]
@@ -106,7 +111,7 @@ class PaperTable:
             best: Applied to the best figures of every column, as they are printed; equal ones are all best.
             other: Applied to all other figures; by default as `plain`.
         """
-        winners = [self._best_of(column) for column in range(len(METRICS))]
+        winners = [self._best_of(column) for column in range(len(self.metrics))]
         rows = []
         for row in self.rows:
             figures = []
@@ -159,6 +164,7 @@ def per_class_tables(table: PaperTable) -> list[PaperTable]:
     """Return a table of the classes for each run in a table of the paper."""
     tables = []
     for number, (label, report) in enumerate((pair for row in table.reports for pair in row), start=1):
+        assert isinstance(report, DetectionReport), "pixels have tables of their own"
         rows = [
             ResultRow((name, str(result.images), str(result.instances)), _values_of(result))
             for name, result in [("all", report.mean), *((_marked(r), r) for r in report.classes)]

@@ -71,7 +71,17 @@ class RunResult:
 
 
 def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None) -> list[RunResult]:
-    """Read finished runs.
+    """Read finished runs of detection and instance segmentation; see `named_runs`.
+
+    Raises:
+        ConfigError: If no run is given, a run is given twice, or the labels do not fit.
+        DataError: If a folder is not a run, or its final validation is missing.
+    """
+    return [read_run(place, name) for place, name in named_runs(folders, labels)]
+
+
+def named_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None) -> list[tuple[Path, str]]:
+    """Return the folder and the label of each run.
 
     Args:
         folders: Run directories, or weights in them.
@@ -79,7 +89,6 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
 
     Raises:
         ConfigError: If no run is given, a run is given twice, or the labels do not fit.
-        DataError: If a folder is not a run, or its final validation is missing.
     """
     if not folders:
         raise ConfigError("report: no run named; expected folders such as runs/detect/train")
@@ -94,7 +103,16 @@ def read_runs(folders: Sequence[str | Path], labels: Sequence[str] | None = None
         )
     if not all(names) or len(set(names)) != len(names):
         raise ConfigError(f"`labels`: every run needs a label of its own, got {', '.join(map(repr, names))}")
-    return [read_run(place, name) for place, name in zip(places, names, strict=True)]
+    return list(zip(places, names, strict=True))
+
+
+def task_of_run(folder: Path) -> str:
+    """Return the task of a run; detect where it does not say.
+
+    Raises:
+        DataError: If its settings are damaged.
+    """
+    return str(_read_yaml(folder / SETTINGS_FILE).get("task", "detect"))
 
 
 def read_run(folder: Path, label: str) -> RunResult:
@@ -103,13 +121,7 @@ def read_run(folder: Path, label: str) -> RunResult:
     Raises:
         DataError: If the folder is not a run, a file in it is damaged, or its final validation is missing.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected the directory of a run such as runs/detect/train")
-    settings = _read_yaml(folder / SETTINGS_FILE)
-    if not settings:
-        raise DataError(
-            f"{folder / SETTINGS_FILE} is missing or empty; expected the directory of a run that `reg-yolo train` made"
-        )
+    settings = read_settings(folder)
     task = str(settings.get("task", "detect"))
     if task not in {"detect", "segment", "joint"}:
         raise DataError(f"{folder / SETTINGS_FILE}: task {task} has no table; expected detect, segment or joint")
@@ -134,6 +146,22 @@ def read_run(folder: Path, label: str) -> RunResult:
         epochs=_trained_epochs(folder / "results.csv"),
         size_mb=weights.stat().st_size / 1e6 if weights.is_file() else None,
     )
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return what a run's reg.yaml says.
+
+    Raises:
+        DataError: If the folder is not a run, or the file is damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected the directory of a run such as runs/detect/train")
+    settings = _read_yaml(folder / SETTINGS_FILE)
+    if not settings:
+        raise DataError(
+            f"{folder / SETTINGS_FILE} is missing or empty; expected the directory of a run that `reg-yolo train` made"
+        )
+    return settings
 
 
 def of_classes(report: DetectionReport, names: Sequence[str]) -> DetectionReport:
@@ -163,6 +191,17 @@ def _distinct_names(places: Sequence[Path]) -> list[str]:
 
 
 def _read_report(folder: Path, name: str) -> DetectionReport:
+    path = report_file(folder, name)
+    with damage_named(path, "a per-class report", "`reg-yolo val` writes it again"):
+        return DetectionReport.from_dict(read_stored_json(path))
+
+
+def report_file(folder: Path, name: str) -> Path:
+    """Return the path of a run's stored report.
+
+    Raises:
+        DataError: If it is missing, with what makes it.
+    """
     path = folder / name
     if not path.is_file():
         weights = next((w for w in ("best.pt", "last.pt") if (folder / "weights" / w).is_file()), None)
@@ -173,8 +212,7 @@ def _read_report(folder: Path, name: str) -> DetectionReport:
             else "it has no weights either, so train it again"
         )
         raise DataError(f"{path} is missing: the run did not get to its final validation; {cure}")
-    with damage_named(path, "a per-class report", "`reg-yolo val` writes it again"):
-        return DetectionReport.from_dict(read_stored_json(path))
+    return path
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -20,6 +20,12 @@ from reg_yolo.losses.far_probability import far_probability
 from reg_yolo.losses.iou_losses import aspect_ratio_term, ciou_loss, diou_loss, giou_loss, iou_loss
 from reg_yolo.losses.localization_score import localization_score, match_anchors
 from reg_yolo.losses.negative_weights import keep_hard_entries, mitigation_weights
+from reg_yolo.losses.pixels import (
+    pixel_context_weight,
+    pixel_counts,
+    predicted_object_class,
+    refined_pixel_loss,
+)
 from reg_yolo.losses.reduction import reduce_loss
 from reg_yolo.losses.refined import entry_weight, refined_generalized_focal_loss
 from reg_yolo.losses.spatial import center_distance, edge_distance, spatial_context_weight
@@ -56,6 +62,11 @@ __all__ = [
     "gaussian_kl",
     "expected_quality_focal_loss",
     "variational_free_energy",
+    # pixels
+    "refined_pixel_loss",
+    "pixel_context_weight",
+    "predicted_object_class",
+    "pixel_counts",
     # boxes
     "iou_loss",
     "giou_loss",

@@ -64,7 +64,7 @@ def test_options_reach_the_check(run_cli: Run, clean: Path, tmp_path: Path) -> N
     ("words", "message"),
     [
         (("check", "gone.yaml"), "gone.yaml does not exist"),
-        (("check", "{set}", "--task", "semantic"), "--task: got 'semantic', expected detect, segment, joint"),
+        (("check", "{set}", "--task", "pose"), "--task: got 'pose', expected detect, segment, joint, semantic"),
         (("check", "{set}", "--out", "{set}/images/val/x"), "nothing is written into a data set"),
         (("stats", "{set}/images"), "has no YAML file"),
         (("stats", "{set}", "--png", "{set}/labels/train/x.png"), "nothing is written into a data set"),

@@ -38,12 +38,12 @@ def test_only_active_terms_are_named() -> None:
     labels = {name: [label for label, _ in loss_terms(RegSettings.from_mapping(name))] for name in PRESETS}
     assert labels == {
         "stock": ["class", "box"],
-        "gfl": ["class", "box", "scale"],
-        "reg": ["class", "alpha", "g", "box", "scale"],
-        "reg_v1": ["class", "alpha", "g", "box", "scale"],
+        "gfl": ["class", "pixels", "box", "scale"],
+        "reg": ["class", "alpha", "g", "pixels", "g (pix.)", "box", "scale"],
+        "reg_v1": ["class", "alpha", "g", "pixels", "g (pix.)", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
-        "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "box", "scale"],
-        "blog": ["class", "box"],
+        "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "pixels", "g (pix.)", "box", "scale"],
+        "blog": ["class", "pixels", "box"],
         "efl": ["class", "box", "scale"],
         "reg_efl": ["class", "alpha", "g", "box", "scale"],
         "focal_eiou": ["class", "box"],

@@ -18,7 +18,7 @@ STOCK = RegSettings.from_mapping("stock").to_dict()
 def test_every_key_of_the_loss_is_in_the_table_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| ([^|]*?) ?\|", TEXT, flags=re.MULTILINE))
     sections = {"alpha", "alpha.dual", "focal", "spatial", "uncertainty", "uncertainty.prior", "box"}
-    sections |= {"dynamic_coefficient", "assign", "mask", "mask.spatial", "proximal"}
+    sections |= {"dynamic_coefficient", "assign", "mask", "mask.spatial", "proximal", "semantic", "semantic.spatial"}
     for key in schema_keys(RegSettings.model_json_schema()):
         if key in sections:
             continue

@@ -91,8 +91,8 @@ def test_no_folder_and_no_run(tmp_path: Path) -> None:
         read_runs([tmp_path / "gone"])
     with pytest.raises(DataError, match=r"reg\.yaml is missing or empty"):
         read_runs([tmp_path])
-    folder = write_run(tmp_path / "x", settings={"task": "semantic"})
-    with pytest.raises(DataError, match="task semantic has no table"):
+    folder = write_run(tmp_path / "x", settings={"task": "pose"})
+    with pytest.raises(DataError, match="task pose has no table"):
         read_runs([folder])
 
 

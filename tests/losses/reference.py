@@ -426,3 +426,40 @@ def match_anchors(anchors, class_scores, boxes, labels, alpha, threshold):
                 best, best_iou = number, iou
         found.append(best if best is not None else -1 if highest <= 0.4 else -2)
     return found
+
+
+# Pixels (REG §2.2, §2.3; REG-blog 1-2). A pixel is a list of logits.
+
+
+def refined_pixel_loss(logits, label, class_weights=None, gamma=1.5, spatial_weight=1.0, ignore_index=255):
+    """-alpha_c (1 - p_c)^gamma log(p_c) g of one pixel."""
+    if label == ignore_index:
+        return 0.0
+    highest = max(logits)
+    total = sum(math.exp(z - highest) for z in logits)
+    p = math.exp(logits[label] - highest) / total
+    alpha = 1.0 if class_weights is None else class_weights[label]
+    return -alpha * (1.0 - p) ** gamma * math.log(p) * spatial_weight
+
+
+def predicted_object_class(logits, background):
+    """The class with the highest logit but for the background."""
+    return max((c for c in range(len(logits)) if c != background), key=lambda c: (logits[c], -c))
+
+
+def pixel_distance(labels, row, column, wanted):
+    """Distance in pixels from (row, column) to the nearest pixel of class `wanted`; infinity without one."""
+    places = [(r, c) for r, line in enumerate(labels) for c, value in enumerate(line) if value == wanted]
+    return min((math.hypot(r - row, c - column) for r, c in places), default=math.inf)
+
+
+def pixel_context_weight(distance, label, background, beta, delta, floor=0.0, scope="negatives"):
+    """g of one pixel: 1 on objects under scope negatives, else sigmoid(beta (d - delta)), at least floor."""
+    if scope == "negatives" and label != background:
+        return 1.0
+    return spatial_context_weight(distance, beta, delta, floor)
+
+
+def pixel_counts(labels, num_classes, ignore_index=255):
+    """How many of a list of labels are of each class."""
+    return [sum(label == c for label in labels if label != ignore_index) for c in range(num_classes)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reg_yolo.data.check.masks import MaskRules, check_mask
 from reg_yolo.data.check.rows import boxes_of, doubled, outline_fault
 from reg_yolo.data.dataset.findings import Finding
 from reg_yolo.data.dataset.label_rows import LabelFile, LabelRow, read_label_file
@@ -22,12 +23,13 @@ class CheckRules:
     """Limits of a check.
 
     Attributes:
-        task: detect, segment or joint: which rows are taken.
+        task: detect, segment, joint or semantic: which rows are taken.
         imgsz: Longer side in pixels that images are scaled to.
         same_iou: IoU from which two objects of one class are near-duplicates.
         other_iou: IoU from which two objects of different classes are reported.
         near_bits: In how many of 256 bits the hashes of nearly identical images may differ.
         min_objects: A class with fewer objects in the training split is rare.
+        masks: How the mask PNGs are read that take the place of label files; None for label files.
     """
 
     task: str = "detect"
@@ -36,6 +38,7 @@ class CheckRules:
     other_iou: float = 0.95
     near_bits: int = 40
     min_objects: int = 10
+    masks: MaskRules | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,6 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
         keypoints: Columns of keypoints behind a box, which are left out.
     """
     picture = read_image_facts(task.path, channels)
-    labels = read_label_file(task.label_path, classes, keypoints)
     found: list[Finding] = []
     if picture.fault is not None:
         found.append(Finding("image-unreadable", task.split, task.path, None, picture.fault))
@@ -90,6 +92,10 @@ def check_image(task: ImageTask, rules: CheckRules, classes: int, channels: int 
     if picture.dark:
         message = "the brightest of 65,536 values is below 4,096: scale it to all 16 bits, or save it with 8"
         found.append(Finding("image-dark", task.split, task.path, None, message))
+    if rules.masks is not None:
+        regions, faults = check_mask(task.path, task.split, picture.size, rules.masks)
+        return ImageReport(task, picture, True, regions, [], found + faults)
+    labels = read_label_file(task.label_path, classes, keypoints)
     counts: Counter[str] = Counter()
     for code, line, message in _label_faults(labels, rules, picture.size):
         counts[code] += 1
@@ -143,15 +149,15 @@ def _kind_faults(rows: list[LabelRow], task: str) -> Iterator[tuple[str, int, st
     other = next((row for row in rows if row.is_polygon is not rows[0].is_polygon), None)
     if other is not None:
         here, there = ("polygon", "box") if other.is_polygon else ("box", "polygon")
-        takes = "segment takes polygons only" if task == "segment" else "detect takes one kind in a file"
+        takes = "detect takes one kind in a file" if task == "detect" else f"{task} takes polygons only"
         yield (
             "row-kind",
             other.line,
             f"a {here} row in a file whose line {rows[0].line} is a {there} row; {takes}, joint takes both",
         )
-    elif task == "segment" and not rows[0].is_polygon:
+    elif task != "detect" and not rows[0].is_polygon:
         count = f"{len(rows)} box row{'' if len(rows) == 1 else 's'}"
-        yield "row-kind", rows[0].line, f"{count} and no polygon; detect and joint take boxes, segment does not"
+        yield "row-kind", rows[0].line, f"{count} and no polygon; detect and joint take boxes, {task} does not"
 
 
 def _samples(path: Path, rows: list[LabelRow]) -> list[tuple[int, int, int]]:

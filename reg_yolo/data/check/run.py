@@ -33,6 +33,7 @@ from reg_yolo.data.dataset.dataset_yaml import (
 )
 from reg_yolo.data.dataset.findings import SEVERITIES, Finding, csv_text, findings_csv, findings_text, in_order
 from reg_yolo.data.dataset.output_paths import refuse_inside
+from reg_yolo.data.dataset.pixel_classes import described_pixels
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import make_folder, replace_text
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
-TASKS = ("detect", "segment", "joint")
+TASKS = ("detect", "segment", "joint", "semantic")
 _TILES_OF_A_CLASS = 24
 _FARTHEST_BITS = 80
 
@@ -58,6 +59,7 @@ class CheckReport:
         near_rows: For every image that looks like one of another split: group from 1, split, image, differing bits
             of the hash, nearest image of another split.
         samples: By class, images with the line of one object each, a random choice that is the same every time.
+        masks: The images of a set with mask PNGs, whose objects are the connected regions of a class.
     """
 
     description: DatasetDescription
@@ -66,6 +68,7 @@ class CheckReport:
     objects: dict[str, list[int]]
     near_rows: list[NearRow] = field(default_factory=list)
     samples: dict[int, list[tuple[Path, int]]] = field(default_factory=dict)
+    masks: list[Path] = field(default_factory=list)
 
     def count(self, severity: str) -> int:
         """Return the number of findings of a severity: error, warning or note."""
@@ -98,7 +101,8 @@ def check_dataset(
 
     Args:
         data: A data-set YAML, or the folder of a data.yaml.
-        task: detect, segment or joint: whether box rows, polygon rows or both may stand in a file.
+        task: detect, segment, joint or semantic: whether box rows, polygon rows or both may stand in a file; semantic
+            takes mask PNGs instead where the YAML has `masks_dir:`.
         imgsz: Longer side in pixels that images are scaled to in training, >= 32.
         same_iou: IoU in (0, 1] from which two objects of one class are near-duplicates.
         other_iou: IoU in (0, 1] from which two objects of different classes are reported.
@@ -118,8 +122,15 @@ def check_dataset(
     from reg_yolo.data.check.images import CheckRules, ImageTask, check_image
     from reg_yolo.parallel import available_cores, parallel_map
 
-    rules = CheckRules(task, imgsz, same_iou, other_iou, near_bits, min_objects)
     description = read_dataset_yaml(find_dataset_yaml(data), required=())
+    masks = None
+    if task == "semantic":
+        from reg_yolo.data.check.masks import MaskRules
+
+        masks = MaskRules.of(description)
+        # Without masks the rows have the classes of objects; background has none.
+        description = description if masks is None else described_pixels(description)
+    rules = CheckRules(task, imgsz, same_iou, other_iou, near_bits, min_objects, masks)
     listed, findings = _list_images(description)
     # An image that two splits name is read once.
     tasks: dict[Path, ImageTask] = {}
@@ -149,6 +160,7 @@ def check_dataset(
         {split: [counts[index] for index in range(len(description.names))] for split, counts in objects.items()},
         near_rows,
         {index: [(Path(path), line) for _, path, line in samples[index]] for index in sorted(samples)},
+        [] if masks is None else list(tasks),
     )
 
 
@@ -171,7 +183,7 @@ def write_check(
     """
     refuse_inside("out", out, report.description)
     make_folder(out)
-    for old in (out / "near_identical.csv", *(out / "sheets").glob("[0-9][0-9]*_*.png")):
+    for old in (out / "near_identical.csv", *(out / "sheets").glob("[0-9][0-9]*_*.[pj][np]g")):
         old.unlink(missing_ok=True)
     written = [out / "findings.csv"]
     replace_text(written[0], findings_csv(report.findings))
@@ -184,6 +196,10 @@ def write_check(
 
         counts = [sum(column) for column in zip(*report.objects.values(), strict=True)]
         written += write_class_sheets(report.description, counts, report.samples, out / "sheets", workers, progress)
+        if report.masks:
+            from reg_yolo.data.check.masks import write_mask_sheet
+
+            written += write_mask_sheet(report.description, report.masks, out / "sheets" / "00_class_maps.jpg")
     return written
 
 
@@ -242,7 +258,12 @@ def _between_images(
     found, overlapping = overlap_findings(description)
     found += opencv_findings()
     found += shared_findings(list(reports.values()), listed, overlapping)
-    found += orphan_findings(description, listed)
+    if rules.masks is None:
+        found += orphan_findings(description, listed)
+    else:
+        from reg_yolo.data.check.masks import orphan_masks
+
+        found += orphan_masks(listed, rules.masks)
     found += path_findings(description)
     objects: dict[str, Counter[int]] = {}
     for split, images in listed.items():

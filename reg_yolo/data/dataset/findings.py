@@ -19,6 +19,8 @@ CODES: dict[str, tuple[str, str]] = {
     "row-class": ("error", "a class id that the YAML does not name"),
     "row-range": ("error", "a coordinate outside the image"),
     "row-kind": ("error", "a box or polygon row that the task does not take"),
+    "mask-missing": ("error", "an image without its mask PNG"),
+    "mask-wrong": ("error", "a mask PNG that is damaged, of another size, or with a value that is no class"),
     "row-repeated": ("warning", "a row that stands twice in a file"),
     "box-near-duplicate": ("warning", "two objects of one class in nearly the same place"),
     "box-two-classes": ("warning", "two objects of different classes in the same place"),

@@ -15,6 +15,7 @@ from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_fo
 from reg_yolo.data.dataset.findings import csv_text
 from reg_yolo.data.dataset.output_paths import refuse_inside
 from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
+from reg_yolo.data.images.pixel_masks import mask_path_for
 from reg_yolo.errors import DataError
 from reg_yolo.files import make_folder, replace_text, whole_folder
 
@@ -57,13 +58,14 @@ def copy_split(
     out: Path,
     command: str,
 ) -> Path:
-    """Copy images and labels into `OUT/images/SPLIT` and `OUT/labels/SPLIT`; OUT is whole or not there.
+    """Copy images, labels and mask PNGs into `OUT/images/SPLIT` and its like; OUT is whole or not there.
 
     Raises:
         ConfigError: If `out` is inside the data set.
         DataError: If `out` exists and is not empty.
     """
     refuse_inside("copy_to", out, description)
+    masks_dir = description.extra.get("masks_dir")
     with whole_folder(out) as folder:
         rows = []
         for split, images in chosen.items():
@@ -71,6 +73,11 @@ def copy_split(
                 target = folder / "images" / split / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(image, target)
+                if masks_dir is not None:
+                    mask, mask_target = mask_path_for(image, masks_dir), mask_path_for(target, masks_dir)
+                    if mask.is_file():
+                        mask_target.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copy2(mask, mask_target)
                 label = label_path_for(image)
                 if label.is_file():
                     label_target = label_path_for(target)

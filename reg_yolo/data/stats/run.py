@@ -245,7 +245,7 @@ def dataset_stats(
     table = np.frombuffer(columns, np.float32).reshape(-1, 7)
     sizes = np.frombuffer(all_sizes, np.float32).reshape(-1, 2)
     counts = splits["train"].objects if "train" in splits else []
-    ratio, alphas = _class_weights(counts)
+    ratio, alphas = class_weights(counts)
     return DatasetStats(
         description.yaml_path,
         description.class_names,
@@ -264,7 +264,7 @@ def dataset_stats(
     )
 
 
-def _class_weights(counts: list[int]) -> tuple[float | None, dict[str, list[float]]]:
+def class_weights(counts: list[int]) -> tuple[float | None, dict[str, list[float]]]:
     """Return the imbalance ratio and alpha of every scheme, as training computes them."""
     if not any(counts):
         return None, {}

@@ -9,14 +9,12 @@ which must not stand beside the headless twin. The geometry is shapely's here as
 
 from __future__ import annotations
 
-import hashlib
-import math
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,76 +24,16 @@ from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, find_dataset_
 from reg_yolo.data.dataset.label_rows import LabelRow, read_label_file
 from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.dataset.output_paths import refuse_inside
+from reg_yolo.data.dataset.pixel_classes import pixel_classes
 from reg_yolo.data.dataset.writing import dataset_yaml_text, unique_names
-from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.data.images.pixel_masks import scan_masks, value_table
+from reg_yolo.data.tile.cutting import TileCounts, TileOptions, TileTask, keeps_empty_tile
+from reg_yolo.errors import DataError
 from reg_yolo.files import replace_text, whole_folder
 from reg_yolo.parallel import available_cores, parallel_map
 
 # A handful at once: a 4K image takes half a second, and a pool should share few of them evenly.
 _CHUNK = 2
-
-
-@dataclass(frozen=True)
-class TileOptions:
-    """How images are cut.
-
-    Attributes:
-        size: Side of a tile in pixels.
-        overlap: Part of `size` that neighbouring tiles share at least.
-        min_visible: An object is labelled in a tile if this much of its area is there; what is less is a fragment.
-            `reg_yolo.data.tile.geometry.labelled_pieces` says what holds for objects larger than a tile.
-        background: Part of the tiles without objects that is kept, 0 to 1.
-        blank_fragments: Paint fragments grey, instead of leaving them visible without a label.
-        seed: Chooses the background tiles.
-    """
-
-    size: int = 1280
-    overlap: float = 0.2
-    min_visible: float = 0.3
-    background: float = 0.1
-    blank_fragments: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.size < 32:
-            raise ConfigError(f"size must be at least 32 pixels, got {self.size}")
-        if not (math.isfinite(self.overlap) and 0 <= self.overlap <= 0.9):
-            raise ConfigError(f"overlap must be from 0 to 0.9, got {self.overlap:g}")
-        for name, value in (("min_visible", self.min_visible), ("background", self.background)):
-            if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ConfigError(f"{name} must be from 0 to 1, got {value:g}")
-
-
-@dataclass
-class TileCounts:
-    """What became of some images.
-
-    Attributes:
-        images: Images read.
-        copied: Images that are no larger than a tile, copied as they are.
-        tiles: Tiles written, those of `backgrounds` included.
-        backgrounds: Tiles without objects that were kept.
-        empty: Tiles without objects that were left out.
-        fragments: Parts of objects that are in a tile without a label.
-        without_area: Rows that enclose nothing.
-        objects: By class index, objects before.
-        rows: By class index, rows after; an object is in every tile that shows enough of it.
-    """
-
-    images: int = 0
-    copied: int = 0
-    tiles: int = 0
-    backgrounds: int = 0
-    empty: int = 0
-    fragments: int = 0
-    without_area: int = 0
-    objects: Counter[int] = field(default_factory=Counter)
-    rows: Counter[int] = field(default_factory=Counter)
-
-    def add(self, other: TileCounts) -> None:
-        """Add what became of other images."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass(frozen=True)
@@ -107,12 +45,14 @@ class TileResult:
         counts: By split, what became of the images.
         class_names: Class names by index.
         remarks: What was guessed or left out (`DatasetDescription.remarks`).
+        counted: What is counted by class before and after.
     """
 
     data_yaml: Path
     counts: dict[str, TileCounts]
     class_names: list[str]
     remarks: list[str] = field(default_factory=list)
+    counted: tuple[str, str] = ("objects", "rows")
 
     def as_text(self) -> str:
         """What a user wants to know, one paragraph for each split."""
@@ -124,17 +64,11 @@ class TileResult:
                 f"{counts.fragments} fragments without a label"
             )
             for index, name in enumerate(self.class_names):
-                lines.append(f"  {name}: {counts.objects[index]} objects, {counts.rows[index]} rows")
+                before, after = self.counted
+                lines.append(f"  {name}: {counts.objects[index]} {before}, {counts.rows[index]} {after}")
             if counts.without_area:
                 lines.append(f"  {counts.without_area} rows without area left out")
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class _Task:
-    image: Path
-    split: str
-    name: PurePosixPath
 
 
 def tile_dataset(
@@ -150,7 +84,7 @@ def tile_dataset(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> TileResult:
-    """Cut every image of a data set into tiles, with its boxes and polygons.
+    """Cut every image of a data set into tiles, with its boxes and polygons, or with its mask PNG.
 
     The splits stay, box rows stay boxes and polygon rows polygons. Images that are no larger than a tile are copied
     byte for byte. The same arguments give the same bytes with any number of workers.
@@ -181,18 +115,13 @@ def tile_dataset(
     counts = {task.split: TileCounts() for task in tasks}
     out = Path(out)
     refuse_inside("out", out, description)
+    masked = description.extra.get("masks_dir") is not None
     with whole_folder(out) as folder:
-        images = (task.image for task in tasks)
-        for _ in read_sound_labels(images, len(description.names), description.keypoint_columns):
-            # Hours of cutting should not end at a bad row.
-            continue
-        cut = partial(
-            _tile_image,
-            folder=folder,
-            options=options,
-            classes=len(description.names),
-            channels=description.channels,
-            keypoints=description.keypoint_columns,
+        # Hours of cutting should not end at a bad row or mask.
+        cut = (
+            _mask_cutter(description, folder, options, counts)
+            if masked
+            else _row_cutter(description, folder, options, tasks)
         )
         results = parallel_map(cut, tasks, workers or available_cores(), chunk=_CHUNK)
         for done, (task, result) in enumerate(zip(tasks, results, strict=True), start=1):
@@ -202,20 +131,53 @@ def tile_dataset(
         comment = f"# Written by `reg-yolo data tile` from {description.yaml_path.name}: {options}"
         sources = {split: f"images/{split}" for split in counts}
         replace_text(folder / "data.yaml", dataset_yaml_text(description.without_keypoints(), sources, comment))
+    if masked:
+        names = list(pixel_classes(description).names)
+        return TileResult(out / "data.yaml", counts, names, description.remarks, ("pixels", "in tiles"))
     return TileResult(out / "data.yaml", counts, description.class_names, description.remarks)
 
 
-def _tasks(description: DatasetDescription) -> list[_Task]:
+def _row_cutter(
+    description: DatasetDescription, folder: Path, options: TileOptions, tasks: list[TileTask]
+) -> Callable[[TileTask], TileCounts]:
+    images = (task.image for task in tasks)
+    for _ in read_sound_labels(images, len(description.names), description.keypoint_columns):
+        continue
+    return partial(
+        _tile_image,
+        folder=folder,
+        options=options,
+        classes=len(description.names),
+        channels=description.channels,
+        keypoints=description.keypoint_columns,
+    )
+
+
+def _mask_cutter(
+    description: DatasetDescription, folder: Path, options: TileOptions, splits: Iterable[str]
+) -> Callable[[TileTask], TileCounts]:
+    from reg_yolo.data.tile.masks import tile_masked
+
+    classes = pixel_classes(description)
+    for split in splits:
+        scan_masks(description, split).raise_for_problems()
+    table = value_table(description, len(classes.names))
+    return partial(
+        tile_masked, folder=folder, options=options, classes=classes, table=table, channels=description.channels
+    )
+
+
+def _tasks(description: DatasetDescription) -> list[TileTask]:
     tasks = []
     for split in description.present_splits:
         images = description.images(split)
         names = unique_names(images, description.root)
-        tasks += [_Task(image, split, name) for image, name in zip(images, names, strict=True)]
+        tasks += [TileTask(image, split, name) for image, name in zip(images, names, strict=True)]
     return tasks
 
 
 def _tile_image(
-    task: _Task, *, folder: Path, options: TileOptions, classes: int, channels: int, keypoints: int
+    task: TileTask, *, folder: Path, options: TileOptions, classes: int, channels: int, keypoints: int
 ) -> TileCounts:
     from reg_yolo.data.tile.geometry import CutObject, labelled_pieces, tile_windows
     from reg_yolo.data.tile.pixels import SourceImage, blank
@@ -240,7 +202,7 @@ def _tile_image(
         if not kept:
             # A visible fragment would teach that its class is background.
             clean = options.blank_fragments or not fragments
-            if not (clean and _chosen(task, window.left, window.top, options)):
+            if not (clean and keeps_empty_tile(task, window.left, window.top, options)):
                 counts.empty += 1
                 continue
             counts.backgrounds += 1
@@ -265,14 +227,7 @@ def _corners(piece: Any) -> NDArray[np.float64]:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
-def _chosen(task: _Task, left: int, top: int, options: TileOptions) -> bool:
-    """Draw whether an empty tile is kept, from its name alone: the same for any order and number of workers."""
-    name = f"{options.seed}/{task.split}/{task.name}/{left}/{top}"
-    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-    return drawn < options.background
-
-
-def _copy(task: _Task, folder: Path, boxes: list[LabelRow] | None) -> None:
+def _copy(task: TileTask, folder: Path, boxes: list[LabelRow] | None) -> None:
     """Copy an image and its label file, or write `boxes` where the file holds keypoints too."""
     target = folder / "images" / task.split / task.name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from reg_yolo.scenes.labelling.labels import LabelRule, yolo_row
 from reg_yolo.scenes.places.setting import LEFT, RIGHT, random_setting
 from reg_yolo.scenes.rendering.camera import Camera
 from reg_yolo.scenes.rendering.lighting import TIMES, WEATHERS, Lighting, random_lighting
+from reg_yolo.scenes.rendering.painting import MAX_ASSETS
 from reg_yolo.scenes.rendering.surface import shadow_factor, texture_factor
 from reg_yolo.scenes.rendering.viewpoint import random_mount
 from reg_yolo.scenes.rendering.weather import encode_jpeg, finish
@@ -22,6 +23,7 @@ from reg_yolo.scenes.world import catalogue
 
 IMAGES_PER_PLACE = 2
 _STATION_M = 440.0
+UNKNOWN_PIXEL = 255
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class StillOptions:
     time: str = ""
     weather: str = ""
     masks: bool = False
+    semantic: bool = False
     rule: LabelRule = field(default_factory=LabelRule)
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class StillOptions:
             raise ConfigError(f"The validation share must be from 0 to below 1, got {self.val_fraction}.")
         if not 0 <= self.objects_per_image <= 20:
             raise ConfigError(f"The objects per image must be from 0 to 20, got {self.objects_per_image}.")
+        if self.masks and self.semantic:
+            raise ConfigError("`masks` and `semantic` both write masks/; leave one of them out")
         if len(self.mix) != len(catalogue.CLASS_NAMES) or min(self.mix) < 0 or sum(self.mix) <= 0:
             count = len(catalogue.CLASS_NAMES)
             raise ConfigError(f"The class mix needs {count} weights of at least 0, one above 0, got {list(self.mix)}.")
@@ -115,7 +120,7 @@ def render_still(job: StillJob) -> Still:
         **info,
     }
     counts = np.bincount([label.class_id for label in rendering.labels], minlength=len(catalogue.CLASS_NAMES))
-    mask = _mask_png(rendering) if job.options.masks else b""
+    mask = _class_png(rendering) if job.options.semantic else _mask_png(rendering) if job.options.masks else b""
     return Still(encode_jpeg(picture, lighting.jpeg_quality), mask, rows, record, [int(c) for c in counts])
 
 
@@ -124,6 +129,17 @@ def _mask_png(rendering: Rendering) -> bytes:
     table = np.zeros(256, np.uint8)
     for row, label in enumerate(rendering.labels):
         table[label.number] = row + 1
+    _, data = cv2.imencode(".png", table[rendering.numbers])
+    return bytes(data)
+
+
+def _class_png(rendering: Rendering) -> bytes:
+    """Pixels of labelled objects have the value of their class, those of assets that nobody could name 255."""
+    background = len(catalogue.CLASS_NAMES)
+    table = np.full(256, background, np.uint8)
+    table[1 : MAX_ASSETS + 1] = UNKNOWN_PIXEL
+    for label in rendering.labels:
+        table[label.number] = label.class_id
     _, data = cv2.imencode(".png", table[rendering.numbers])
     return bytes(data)
 

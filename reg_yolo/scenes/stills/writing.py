@@ -53,6 +53,7 @@ def write_stills(
     time: str = "",
     weather: str = "",
     masks: bool = False,
+    semantic: bool = False,
     rule: LabelRule | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StillsSummary:
@@ -72,6 +73,8 @@ def write_stills(
         time: "day", "dusk" or "night" for all images; "" mixes them.
         weather: "clear", "overcast", "rain" or "fog" for all images; "" mixes them.
         masks: also write masks/SPLIT/NAME.png, in which the pixels of the k-th label row have the value k.
+        semantic: write masks/SPLIT/NAME.png for task semantic, in which a pixel has the value of its class; background
+            is the last one, and what is too small or too hidden to be labelled has 255. All seven classes have pixels.
         rule: what must be seen of an object to be labelled.
         progress: called with the images done and to do after each one.
 
@@ -90,6 +93,7 @@ def write_stills(
         time=time,
         weather=weather,
         masks=masks,
+        semantic=semantic,
         rule=rule or LabelRule(),
     )
     jobs = plan_stills(images, seed, options)
@@ -103,14 +107,14 @@ def write_stills(
         for split in splits:
             (folder / "images" / split).mkdir(parents=True, exist_ok=True)
             (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
-            if masks:
+            if masks or semantic:
                 (folder / "masks" / split).mkdir(parents=True, exist_ok=True)
         for index, (job, still) in enumerate(zip(jobs, _rendered(jobs, workers), strict=True)):
             (folder / "images" / job.split / f"{job.name}.jpg").write_bytes(still.jpeg)
             (folder / "labels" / job.split / f"{job.name}.txt").write_text(
                 "".join(row + "\n" for row in still.rows), encoding="utf-8"
             )
-            if masks:
+            if masks or semantic:
                 (folder / "masks" / job.split / f"{job.name}.png").write_bytes(still.mask_png)
             records.append(still.record)
             done[job.split] += np.array(still.counts)
@@ -150,6 +154,8 @@ def _write_index(
     }
     replace_text(out / "scenes.json", json.dumps(header, indent=1) + "\n")
     lines = ["# Procedural highway scenes; scenes.json has the conditions of each image."]
-    lines += ["train: images/train", "val: images/val" if "val" in splits else "val: images/train", "names:"]
-    lines += [f"  {index}: {name}" for index, name in enumerate(catalogue.CLASS_NAMES)]
+    lines += ["train: images/train", "val: images/val" if "val" in splits else "val: images/train"]
+    lines += ["masks_dir: masks"] if options.semantic else []
+    names = [*catalogue.CLASS_NAMES, *(["background"] if options.semantic else [])]
+    lines += ["names:", *(f"  {index}: {name}" for index, name in enumerate(names))]
     replace_text(out / "data.yaml", "\n".join(lines) + "\n")

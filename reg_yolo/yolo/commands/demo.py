@@ -11,11 +11,13 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.evaluation.per_pixel import PixelReport
 from reg_yolo.scenes import write_drive, write_stills
 from reg_yolo.yolo.commands.predict import predict
+from reg_yolo.yolo.commands.predict_pixels import predict_pixels
 from reg_yolo.yolo.commands.train import train
 
-CONFIGS = {"detect": "quickstart", "joint": "quickstart_joint"}
+CONFIGS = {"detect": "quickstart", "joint": "quickstart_joint", "semantic": "quickstart_semantic"}
 IMAGES, SHORT_IMAGES = 500, 48
 SIZE = (640, 384)
 # The drive runs along a road of its own, so nothing in it was trained on.
@@ -28,7 +30,7 @@ class DemoResult:
     """Where everything lies.
 
     Attributes:
-        report: Per-class results of boxes on scenes that were not trained on.
+        report: Per-class results of boxes, or of pixels, on scenes that were not trained on.
         mask_report: Of masks; None for task detect.
         video: The annotated drive.
         table: The per-class table.
@@ -37,7 +39,7 @@ class DemoResult:
         seconds: How long it took.
     """
 
-    report: DetectionReport
+    report: DetectionReport | PixelReport
     video: Path
     table: Path
     plots: Path
@@ -52,7 +54,8 @@ def demo(out: str | Path = "demo", *, short: bool = False, task: str = "detect")
     Args:
         out: Folder for everything; it must not hold an earlier demo.
         short: A form of a minute or two that runs the same way and learns little.
-        task: `detect`, or `joint` for boxes of all classes and masks of five (`configs/quickstart_joint.yaml`).
+        task: `detect`, `joint` for boxes of all classes and masks of five (`configs/quickstart_joint.yaml`), or
+            `semantic` for a class of each pixel (`configs/quickstart_semantic.yaml`).
 
     Raises:
         ConfigError: If the folder is in use, or the task is another.
@@ -67,7 +70,7 @@ def demo(out: str | Path = "demo", *, short: bool = False, task: str = "detect")
     workers = os.cpu_count() or 1
     scenes = write_stills(
         out / "scenes", SHORT_IMAGES if short else IMAGES, SIZE, SCENES_SEED,
-        boxes_only=task == "detect", workers=workers,
+        boxes_only=task == "detect", semantic=task == "semantic", workers=workers,
     )  # fmt: skip
     LOGGER.info("2/4  Training YOLOv8n with the Refined Generalized Focal Loss")
     overrides = [f"data={scenes.data_yaml.absolute()}", f"project={out.absolute()}", "name=training"]
@@ -75,12 +78,16 @@ def demo(out: str | Path = "demo", *, short: bool = False, task: str = "detect")
     LOGGER.info("3/4  Driving along another road")
     drive = write_drive(out / "drive", SHORT_DRIVE_KM if short else DRIVE_KM, SIZE, DRIVE_SEED, workers=workers)
     LOGGER.info("4/4  Finding what stands beside it")
-    found = predict(result.best, drive.videos["forward"][0], out=out / "prediction")
+    source, folder = drive.videos["forward"][0], out / "prediction"
+    if task == "semantic":
+        video = predict_pixels(result.best, source, out=folder).overlays[0]
+    else:
+        video = predict(result.best, source, out=folder).annotated[0]
     if result.report is None:
         raise ConfigError("the demo trains on one device; leave out several GPUs")
     return DemoResult(
         report=result.report,
-        video=found.annotated[0],
+        video=video,
         table=result.folder / "per_class.txt",
         plots=result.folder,
         weights=result.best,

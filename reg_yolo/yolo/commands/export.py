@@ -79,11 +79,23 @@ def export(
             raise ConfigError(f"{key}: not taken by export: {why}; leave it out")
     own = check_own_keys(arguments, "export")
     kind = format_kind(str(own.pop("format", None) or "onnx"))
-    detector = open_detector(weights, trust=trust)
+    detector = open_detector(weights, trust=trust, pixels=True)
     if detector.exported_precision is not None:
         raise ConfigError(f"{detector.path}: is an export already; export the .pt weights that it was made from")
-    check_arguments({"imgsz": detector.imgsz, **own, "task": "detect", "mode": "export", "model": str(detector.path)})
+    check_arguments(
+        {
+            "imgsz": detector.imgsz,
+            **own,
+            "task": "semantic" if detector.task == "semantic" else "detect",
+            "mode": "export",
+            "model": str(detector.path),
+        }
+    )
     precision = _precision(own, int8=int8)
+    if detector.task == "semantic" and precision == "int8":
+        raise ConfigError(
+            f"int8: what it costs is measured in mAP, and {detector.path} gives each pixel a class; leave it out"
+        )
     require_installed(kind, precision)
     if kind is TENSORRT and not torch.cuda.is_available():
         raise ConfigError("format: TensorRT exports on the NVIDIA GPU that will run the engine; torch finds none here")

@@ -12,8 +12,9 @@ from ultralytics.utils import LOGGER
 from reg_yolo.errors import ConfigError
 from reg_yolo.evaluation.metric_chart import draw_metric_chart
 from reg_yolo.evaluation.paper_tables import PaperTable, paper_tables, per_class_tables
+from reg_yolo.evaluation.pixel_tables import pixel_class_tables, pixel_tables, read_pixel_run
 from reg_yolo.evaluation.report_pages import Picture, html_page, markdown_page
-from reg_yolo.evaluation.run_results import RunResult, read_runs
+from reg_yolo.evaluation.run_results import RunResult, named_runs, read_runs, task_of_run
 from reg_yolo.files import replace_bytes
 from reg_yolo.yolo.commands.report_panel import (
     LabelledImage,
@@ -24,6 +25,7 @@ from reg_yolo.yolo.commands.report_panel import (
     predictions_on,
     validation_images,
 )
+from reg_yolo.yolo.commands.report_pixels import pixel_panel
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.upstream.offline import register_fonts
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, model_of
@@ -80,6 +82,12 @@ def report(
     """
     if hardest < 0:
         raise ConfigError(f"`hardest`: got {hardest}, expected 0 or more")
+    places = named_runs(runs, labels)
+    tasks = {task_of_run(place) for place, _ in places}
+    if "semantic" in tasks:
+        if tasks != {"semantic"}:
+            raise ConfigError("report: runs of task semantic measure pixels, the others objects; report them apart")
+        return _report_pixels(places, out=out, images=images, hardest=hardest, group=group, trust=trust)
     results = [_with_parameters(run, trust=trust) for run in read_runs(runs, labels)]
     tables = paper_tables(results, group=group)
     folder = new_run_folder({"task": "report"}, "report", out)
@@ -106,6 +114,46 @@ def report(
         replace_bytes(folder / "report.html", html_page(title, tables, by_class, pictures).encode())
     panel_file = folder / "panel.png" if chosen else None
     return ReportResult(folder, page, tables, folder / "metrics.png", panel_file, [image.path for image in chosen])
+
+
+def _report_pixels(
+    places: Sequence[tuple[Path, str]],
+    *,
+    out: str | Path | None,
+    images: Sequence[str] | None,
+    hardest: int,
+    group: bool,
+    trust: bool,
+) -> ReportResult:
+    results = [read_pixel_run(place, label) for place, label in places]
+    tables = pixel_tables(results, group=group)
+    by_class = pixel_class_tables(tables[0])
+    folder = new_run_folder({"task": "report"}, "report", out)
+    with removed_on_failure(folder):
+        shown = list({run.method if group else run.label: run for run in reversed(results)}.values())[::-1]
+        panel, chosen = pixel_panel(shown, images, hardest, trust=trust)
+        register_fonts()
+        chart = draw_metric_chart(tables[:1])
+        _write_tables(folder, tables)
+        _write_tables(folder / "by_class", by_class)
+        replace_bytes(folder / "metrics.png", chart)
+        pictures = [
+            Picture("Metrics", "metrics.png", chart, "image/png", ["Figures of Table 4; on the right the IoU."])
+        ]
+        if panel is not None:
+            replace_bytes(folder / "panel.png", cv2.imencode(".png", panel)[1].tobytes())
+            jpeg = cv2.imencode(".jpg", panel, [cv2.IMWRITE_JPEG_QUALITY, _HTML_JPEG_QUALITY])[1].tobytes()
+            kind = "Chosen images" if images else f"The {len(chosen)} validation images with the lowest mean IoU"
+            columns = ", ".join(["input", "ground truth", *(run.label for run in shown)])
+            names = ", ".join(path.name for path in chosen)
+            text = [f"{kind}. From the left: {columns}. From the top: {names}."]
+            pictures.append(Picture("Panel", "panel.png", jpeg, "image/jpeg", text))
+        title = "Report on " + ", ".join(run.label for run in results)
+        page = folder / "report.md"
+        replace_bytes(page, markdown_page(title, tables, by_class, pictures).encode())
+        replace_bytes(folder / "report.html", html_page(title, tables, by_class, pictures).encode())
+    panel_file = None if panel is None else folder / "panel.png"
+    return ReportResult(folder, page, tables, folder / "metrics.png", panel_file, chosen)
 
 
 def _with_parameters(run: RunResult, *, trust: bool) -> RunResult:

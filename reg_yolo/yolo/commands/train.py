@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+from ultralytics.nn.tasks import DetectionModel, SemanticSegmentationModel, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -23,10 +23,16 @@ from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.evaluation.per_pixel import PixelReport
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
 from reg_yolo.yolo.training.mixin import RegTraining
-from reg_yolo.yolo.training.trainers import RegDetectionTrainer, RegJointTrainer, RegSegmentationTrainer
+from reg_yolo.yolo.training.trainers import (
+    RegDetectionTrainer,
+    RegJointTrainer,
+    RegSegmentationTrainer,
+    RegSemanticTrainer,
+)
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter
 from reg_yolo.yolo.upstream.environment import is_remote, offline
 from reg_yolo.yolo.upstream.version import check_ultralytics_version
@@ -37,10 +43,11 @@ TRAINERS: dict[str, type[RegTraining]] = {
     "detect": RegDetectionTrainer,
     "segment": RegSegmentationTrainer,
     "joint": RegJointTrainer,
+    "semantic": RegSemanticTrainer,
 }
 # Ours begin "imgsz: got 0", upstream's "'lr0=-1' is an invalid value".
 _KEY_OF_MESSAGE = re.compile(r"'?([a-z]\w*)(?::|=)")
-UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment"}
+UPSTREAM_TASKS = {"detect": "detect", "segment": "segment", "joint": "segment", "semantic": "semantic"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class TrainingResult:
     folder: Path
     best: Path
     last: Path
-    report: DetectionReport | None
+    report: DetectionReport | PixelReport | None
     metrics: dict[str, float]
     mask_report: DetectionReport | None = None
 
@@ -187,7 +194,7 @@ def _config_of_model(overrides: Sequence[str], *, trust: bool) -> str:
             "detect/yolov8n, or model=yolov8n.pt"
         )
     if task is None and str(model).endswith(".pt") and Path(str(model)).is_file():
-        task = open_detector(str(model), trust=trust).task
+        task = open_detector(str(model), trust=trust, pixels=True).task
     return config_for_model(str(model), None if task is None else str(task))
 
 
@@ -215,7 +222,7 @@ def prepare(config: RunConfig, *, trust: bool, data_checked: bool = False) -> tu
     data = config.data.detect if isinstance(config.data, DataPair) else config.data
     arguments = {**config.train, "task": UPSTREAM_TASKS[config.task], "mode": "train", "model": model, "data": data}
     check_arguments(arguments)
-    check_model(model, trust=trust)
+    check_model(model, trust=trust, task=config.task)
     if isinstance(arguments.get("pretrained"), str):
         check_weights(arguments["pretrained"], trust=trust)
     joint = None
@@ -269,7 +276,7 @@ def check_weights(weights: str, *, trust: bool) -> None:
         load_checkpoint_file(weights, trust=trust)
 
 
-def check_model(model: str, *, trust: bool) -> None:
+def check_model(model: str, *, trust: bool, task: str = "detect") -> None:
     """Check that a model YAML exists, or that weights load.
 
     Raises:
@@ -289,7 +296,7 @@ def check_model(model: str, *, trust: bool) -> None:
         yaml_model_load(model)
         if Path(model).is_file():
             # A YAML of the user's own; the stock ones need no trial.
-            DetectionModel(model, verbose=False)
+            (SemanticSegmentationModel if task == "semantic" else DetectionModel)(model, verbose=False)
     except FileNotFoundError as error:
         raise ConfigError(
             f"model: there is no {model}; expected a YOLOv8 model YAML such as yolov8n.yaml (n, s, m, l, x), "

@@ -11,7 +11,9 @@ from reg_yolo.config.yaml_text import dump_yaml
 from reg_yolo.data.dataset.dataset_yaml import SPLITS, DatasetDescription, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import JointSets
 from reg_yolo.data.dataset.label_scan import scan_labels
+from reg_yolo.data.dataset.pixel_classes import described_pixels, pixel_classes
 from reg_yolo.data.images.decoding import raise_for_undecodable, undecodable_images
+from reg_yolo.data.images.pixel_masks import scan_masks
 from reg_yolo.errors import DataError
 from reg_yolo.files import replace_text
 
@@ -46,7 +48,7 @@ def resolve_dataset(
         folder: Where the rewritten YAML (and image lists, if the set has them) go.
         splits: The splits that have to be there.
         check: Read every label row and every image header of `splits` first.
-        task: Decides whether polygon rows may stand next to box rows.
+        task: Decides whether polygon rows may stand next to box rows; of task semantic the classes are those of pixels.
 
     Raises:
         DataError: If the YAML, a split, a label row or an image is wrong.
@@ -55,7 +57,8 @@ def resolve_dataset(
     if check:
         for split in splits:
             check_split(description, split, task)
-    return ResolvedDataset(description.yaml_path, description.write_for_ultralytics(folder), (description,))
+    written = described_pixels(description) if task == "semantic" else description
+    return ResolvedDataset(description.yaml_path, written.write_for_ultralytics(folder), (description,))
 
 
 def check_split(description: DatasetDescription, split: str, task: str) -> None:
@@ -64,7 +67,10 @@ def check_split(description: DatasetDescription, split: str, task: str) -> None:
     Raises:
         DataError: With all bad rows counted, or the images that do not decode.
     """
-    scan = scan_labels(description, split, allow_boxes=task != "segment", allow_mixed=task == "joint")
+    if task == "semantic" and pixel_classes(description).masks_dir is not None:
+        _check_masks(description, split)
+        return
+    scan = scan_labels(description, split, allow_boxes=task not in {"segment", "semantic"}, allow_mixed=task == "joint")
     scan.raise_for_problems()
     raise_for_undecodable(undecodable_images(description.images(split)), split)
     if split == "train":
@@ -73,6 +79,16 @@ def check_split(description: DatasetDescription, split: str, task: str) -> None:
         scan.raise_if_unlabelled()
     if scan.absent_classes and split == "val":
         LOGGER.warning(f"no label in the 'val' split for: {', '.join(scan.absent_classes)}; they stay unmeasured")
+
+
+def _check_masks(description: DatasetDescription, split: str) -> None:
+    raise_for_undecodable(undecodable_images(description.images(split)), split)
+    scan = scan_masks(description, split)
+    scan.raise_for_problems()
+    if split == "train" and not any(scan.pixel_counts):
+        raise DataError(f"{description.yaml_path}: no pixel of the 'train' split has a class; every mask is 255")
+    if scan.absent_classes and split == "val":
+        LOGGER.warning(f"no pixel in the 'val' split of: {', '.join(scan.absent_classes)}; they stay unmeasured")
 
 
 def check_joint_split(sets: JointSets, split: str) -> None:

@@ -52,6 +52,7 @@ class RegTraining(
             `reg`, those of `albumentations`, `sampling`, `suppression` and `threads` under their names, `trust` for
             checkpoints that run their own code, `continues` for the last.pt of a finished run that is extended.
         task_name: Our name of the task; upstream knows `joint` as `segment`.
+        counted: What the class weights count.
         joint: Of a joint run `data`, `mask_classes` and `lambda_seg` as plain data.
         criterion: The one criterion of the run, shared by the live model and its EMA; there once set-up is done.
         report, mask_report: Per-class results of the final validation, once training has ended.
@@ -62,6 +63,7 @@ class RegTraining(
     task_name: ClassVar[str] = "detect"
     joint: dict[str, Any] | None = None
     validator_class: ClassVar[type[RegDetectionValidator]] = RegDetectionValidator
+    counted: ClassVar[str] = "boxes"
 
     @classmethod
     def with_settings(
@@ -285,7 +287,7 @@ class RegTraining(
             suppression=None if self.ranking.is_stock else self.ranking.kind,
         )
         weights = self.criterion.class_weights_list()
-        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights)
+        write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights, counted=self.counted)
 
     def _prove_criterion(self) -> None:
         """Stop the run unless the criterion that will be called is ours on the live model and on the EMA."""

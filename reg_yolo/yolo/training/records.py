@@ -67,14 +67,14 @@ def write_settings(
 
 
 def write_class_weights(
-    folder: Path, names: Mapping[int, str], counts: Sequence[int], weights: Sequence[float]
+    folder: Path, names: Mapping[int, str], counts: Sequence[int], weights: Sequence[float], *, counted: str = "boxes"
 ) -> None:
-    """Write class_weights.csv: labelled boxes of each class and the weight it starts with."""
+    """Write class_weights.csv: labelled boxes (or what `counted` says) of each class and the weight it starts with."""
     rows = [
         (index, names[index], count, f"{weight:.6g}")
         for index, (count, weight) in enumerate(zip(counts, weights, strict=True))
     ]
-    replace_text(folder / WEIGHTS_FILE, csv_text([("class", "name", "boxes", "weight"), *rows]))
+    replace_text(folder / WEIGHTS_FILE, csv_text([("class", "name", counted, "weight"), *rows]))
 
 
 def draw_training_sheet(batch: Mapping[str, Any], names: Mapping[int, str], folder: Path) -> None:

@@ -118,7 +118,7 @@ def require_something_left(checkpoint: Mapping[str, Any], path: Path, *, trust: 
             f"{path}: this run is finished, there is nothing to resume{end}; start a new run from it with model={path}"
         )
     found = load_checkpoint_file(best, trust=trust)
-    is_measured = found.get("optimizer") is None and "thresholds" in metadata_of(found)
+    is_measured = found.get("optimizer") is None and bool({"thresholds", "measured"} & set(metadata_of(found)))
     if is_stripped and is_measured and (folder / "per_class.json").is_file():
         raise WeightsError(
             f"{path}: this run is finished, there is nothing to resume; extend it with epochs=N, N more than the "

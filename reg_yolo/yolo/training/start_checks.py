@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from ultralytics.nn.modules import Detect, Segment
+from ultralytics.nn.modules import Detect, Segment, SemanticSegment
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError
@@ -19,10 +19,18 @@ def require_supported_head(model: nn.Module, name: str, task: str) -> None:
     """Refuse models whose head the criterion does not fit.
 
     Raises:
-        ConfigError: If the model is not a YOLOv8 detection or segmentation model with a distribution per box side.
+        ConfigError: If the model is not a YOLOv8 detection or segmentation model with a distribution per box side, or
+            for task semantic one of pixels' classes.
     """
     layers = getattr(model, "model", None)
     head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
+    if task == "semantic":
+        if not isinstance(head, SemanticSegment) or head.nc < 2:
+            raise ConfigError(
+                f"{name}: this model ends in {type(head).__name__}; task semantic needs a head of two or more classes "
+                "of pixels, as yolov8n-sem.yaml has (n, s, m, l, x)"
+            )
+        return
     if not isinstance(head, Detect) or hasattr(head, "one2one_cv2") or getattr(head, "reg_max", 0) <= 1:
         raise ConfigError(
             f"{name}: the REG criterion fits YOLOv8 heads only, this model ends in {type(head).__name__}; "
@@ -49,7 +57,12 @@ def describe_start(arguments: Mapping[str, Any], task: str, images: int, *, resu
     if weights.endswith(".pt") and pretrained_on is not False:
         return f"Start: fine-tuning from {weights}"
     text = f"Start: from scratch ({model}, random weights)"
-    if images < SCRATCH_ADVICE_BELOW:
+    if images < SCRATCH_ADVICE_BELOW and task == "semantic":
+        text += (
+            f"\nAdvice: {images} images are few to start from scratch; the backbone of pretrained weights "
+            "(pretrained=yolov8n.pt) usually gives a better model in fewer epochs."
+        )
+    elif images < SCRATCH_ADVICE_BELOW:
         pretrained = "yolov8n.pt" if task == "detect" else "yolov8n-seg.pt"
         text += (
             f"\nAdvice: {images} images are few to start from scratch; fine-tuning pretrained weights "

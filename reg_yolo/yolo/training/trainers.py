@@ -2,8 +2,10 @@
 
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
 from reg_yolo.yolo.training.mixin import RegTraining
+from reg_yolo.yolo.training.semantic import SemanticTraining
 from reg_yolo.yolo.training.task_mixins import JointTraining, SegmentationTraining
 
 
@@ -32,4 +34,13 @@ class RegJointTrainer(JointTraining, SegmentationTrainer):
         >>> joint = {"data": "roads.yaml", "mask_classes": ["sign", "wall"], "lambda_seg": 1.0}
         >>> trainer = RegJointTrainer.with_settings("reg", joint=joint)
         >>> YOLO("yolov8n-seg.yaml").train(trainer=trainer, data="roads.yaml", epochs=100)
+    """
+
+
+class RegSemanticTrainer(SemanticTraining, SemanticSegmentationTrainer):
+    """Ultralytics' semantic segmentation trainer with the REG criterion on pixels.
+
+    Example:
+        >>> trainer = RegSemanticTrainer.with_settings({"preset": "reg", "semantic": {"dice": False, "auxiliary": 0}})
+        >>> trainer(overrides={"model": "yolov8n-sem.yaml", "data": "roads.yaml", "epochs": 100}).train()
     """

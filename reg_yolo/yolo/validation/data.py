@@ -10,6 +10,7 @@ from typing import Any
 from reg_yolo.config.shipped import shipped_file
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import JointSets, read_joint_sets
+from reg_yolo.data.dataset.pixel_classes import described_pixels, pixel_classes
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split, write_joint_yaml
 from reg_yolo.yolo.upstream.arguments import shortened
@@ -50,6 +51,11 @@ def measured_data(
             f"data: two data sets are for weights of the joint task, {detector.path} is of {detector.task}"
         )
     description = read_dataset_yaml(find_data(detector, data), required=(split,))
+    if detector.task == "semantic":
+        classes = pixel_classes(description).names
+        _require_classes(detector, classes, description.yaml_path)
+        check_split(description, split, detector.task)
+        return MeasuredData(str(description.yaml_path), described_pixels(description).write_for_ultralytics)
     if not own.get("single_cls", detector.trained_with.get("single_cls")):
         require_same_classes(detector, description)
     check_split(description, split, detector.task)

@@ -18,7 +18,7 @@ class Detector:
         class_names: Class names in the order of their indices.
         metadata: What reg_yolo stored in it; empty for stock weights.
         trained_with: Ultralytics' arguments of its training; empty where it does not say.
-        task: `detect`, `segment`, or `joint` (one segmentation head over classes with and without masks).
+        task: `detect`, `segment`, `joint` (one segmentation head over classes with and without masks) or `semantic`.
         exported_precision: What an exported model was made for (`f32`, `f16`, `int8`); None for a checkpoint.
         stride: Of the network, in pixels; sides of its input are multiples of it.
     """

@@ -30,7 +30,7 @@ class ExportedModel:
 
     Attributes:
         class_names: Class names in the order of their indices.
-        task: `detect` or `segment`.
+        task: `detect`, `segment` or `semantic`.
         imgsz: Height and width of its input in pixels.
         precision: What it was exported for.
         stride: Of the network, in pixels.
@@ -74,7 +74,7 @@ def read_export(path: Path) -> ExportedModel:
         raise WeightsError(
             f"{path}: holds no description by Ultralytics, or is cut off; export the weights with `reg-yolo export`"
         ) from error
-    if task not in {"detect", "segment"} or values.get("end2end") in {True, "True"} or arguments.get("nms"):
+    if task not in {"detect", "segment", "semantic"} or values.get("end2end") in {True, "True"} or arguments.get("nms"):
         raise WeightsError(
             f"{path}: a model for '{task}' with suppression of its own or another output is not run by this version; "
             "expected an export of a detection model, made without nms=True"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from ultralytics.nn.modules import Detect, Segment
+from ultralytics.nn.modules import Detect, Segment, SemanticSegment
 
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import WeightsError
@@ -15,13 +15,16 @@ from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of,
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import is_export, read_export
 
+_TASKS: dict[type, str] = {Detect: "detect", Segment: "segment", SemanticSegment: "semantic"}
 
-def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
+
+def open_detector(weights: str | Path, *, trust: bool = False, pixels: bool = False) -> Detector:
     """Open a checkpoint and check that it holds a detection or segmentation model that this version runs.
 
     Args:
         weights: A checkpoint of ours or a stock one, an export of one, or `demo` for the shipped one.
         trust: Load checkpoints that run code of their own.
+        pixels: Take networks of task semantic too, which give each pixel a class and find no objects.
 
     Raises:
         WeightsError: If it is missing, damaged, foreign, or another kind of model.
@@ -33,6 +36,7 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     if is_export(path):
         export = read_export(path)
         task = "joint" if export.metadata.get("task") == "joint" else export.task
+        _require_objects(path, task, pixels=pixels)
         return Detector(
             path, export.class_names, export.metadata, export.trained_with, task, export.precision, export.stride
         )
@@ -40,7 +44,7 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)
     head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
-    if type(head) not in {Detect, Segment} or getattr(head, "end2end", False):
+    if type(head) not in {Detect, Segment, SemanticSegment} or getattr(head, "end2end", False):
         raise WeightsError(
             f"{path}: a model that ends in {type(head).__name__} is not run by this version; expected a detection or "
             "segmentation model such as YOLOv8n or YOLOv8n-seg"
@@ -51,5 +55,16 @@ def open_detector(weights: str | Path, *, trust: bool = False) -> Detector:
         raise WeightsError(f"{path}: its class names are not {head.nc} different ones, got {sorted(names.values())}")
     trained_with = checkpoint.get("train_args") or {}
     metadata = metadata_of(checkpoint)
-    task = "detect" if type(head) is Detect else "joint" if metadata.get("task") == "joint" else "segment"
+    task = _TASKS[type(head)]
+    _require_objects(path, task, pixels=pixels)
+    if task == "segment" and metadata.get("task") == "joint":
+        task = "joint"
     return Detector(path, class_names, metadata, dict(trained_with), task, stride=int(max(head.stride)))
+
+
+def _require_objects(path: Path, task: str, *, pixels: bool) -> None:
+    if task == "semantic" and not pixels:
+        raise WeightsError(
+            f"{path}: of task semantic, gives each pixel a class and finds no objects; expected weights of task "
+            "detect, segment or joint"
+        )

@@ -28,7 +28,7 @@ def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "task": ("detect, segment or joint", lambda value: value in ("detect", "segment", "joint")),
+    "task": ("detect, segment, joint or semantic", lambda value: value in ("detect", "segment", "joint", "semantic")),
     "reg": ("keys and values", _is_mapping),
     "suppression": ("stock, soft or balanced", lambda value: value in ("stock", "soft", "balanced")),
     "rescore": ("none, dfl or spread", lambda value: value in ("none", "dfl", "spread")),
