@@ -32,7 +32,7 @@ class PixelSplit:
         pixels: Pixels of the class.
         images_with: Images that hold the class.
         ignored: Pixels that are unknown.
-        left_out: Images whose mask, size or rows cannot be read; `data check --task semantic` names them.
+        left_out: Images whose mask, size or rows cannot be read; `reg-yolo data check --task semantic` names them.
     """
 
     images: int
