@@ -129,7 +129,7 @@ def test_every_fault_is_found_once_with_its_place(faulty: Path, monkeypatch: pyt
     assert (report.count("error"), report.count("warning"), report.count("note")) == (9, 12, 2)
     # The others have tests of their own.
     apart = {"split-unreadable", "split-overlap", "split-unlabelled", "image-turned"}
-    apart |= {"image-dark", "keypoints-left-out", "path-elsewhere"}
+    apart |= {"image-dark", "keypoints-left-out", "path-elsewhere", "mask-missing", "mask-wrong"}
     assert {finding.code for finding in report.findings} == CODES.keys() - apart
 
 
@@ -368,7 +368,7 @@ def test_processes_find_what_one_does(faulty: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "segmnt"}, "`task`: got 'segmnt', expected detect, segment, joint. Did you mean segment?"),
+        ({"task": "segmnt"}, "`task`: got 'segmnt', expected detect, segment, joint, semantic. Did you mean segment?"),
         ({"imgsz": 0}, "`imgsz`: got 0"),
         ({"same_iou": 0.0}, "`same_iou`: got 0.0"),
         ({"other_iou": 1.5}, "`other_iou`: got 1.5"),
