@@ -50,7 +50,8 @@ def test_export_knows_what_its_weights_knew(
     assert result.path.name == made and result.sidecar == sidecar_of(result.path) and result.sidecar.is_file()
     opened = open_detector(result.path)
     assert opened.class_names == original.class_names == ["red", "green", "blue"]
-    assert opened.metadata == {**STORED, "thresholds": THRESHOLDS.to_dict()}
+    measured_with = {"suppression": "stock", "rescore": "none"}
+    assert opened.metadata == {**STORED, "thresholds": THRESHOLDS.to_dict(), **measured_with}
     assert opened.trained_with["imgsz"] == [96, 128] and opened.imgsz == IMGSZ and opened.stride == 32
     assert (opened.task, opened.exported_precision, original.exported_precision) == ("detect", "f32", None)
 

@@ -92,7 +92,7 @@ def joint(**values: Any) -> dict[str, Any]:
         (joint(), ""),
         ({"task": "joint"}, "mask_classes: missing"),
         (joint(mask_classes="ab"), "mask_classes: expected a list of names, got 'ab'"),
-        ({"task": "pose"}, "task: expected detect, segment or joint, got 'pose'"),
+        ({"task": "pose"}, "task: expected detect, segment, joint or semantic, got 'pose'"),
         ({"scale": float("nan")}, "scale: expected a number, got nan"),
         ({"deviations": [1.0, None]}, "deviations: expected a list of numbers"),
         ({"reg": "reg"}, "reg: expected keys and values"),
