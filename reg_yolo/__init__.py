@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reg_yolo.yolo.training.trainers import RegSegmentationTrainer as RegSegmentationTrainer
     from reg_yolo.yolo.training.trainers import RegSemanticTrainer as RegSemanticTrainer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "train": "reg_yolo.yolo.commands.train",

@@ -30,7 +30,7 @@ def replace_text(target: Path, text: str) -> None:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     replace_text(Path(folder) / "notes.txt", "whole")
-        ...     (Path(folder) / "notes.txt").read_text()
+        ...     (Path(folder) / "notes.txt").read_text(encoding="utf-8")
         'whole'
     """
     replace_bytes(target, text.encode("utf-8"))
@@ -189,7 +189,7 @@ def _flush_to_disk(path: Path) -> None:
 
 @contextmanager
 def _said_plainly(what: str) -> Iterator[None]:
-    """Turn the system's refusal of a place that the user named into an OutputError."""
+    """Turn the system's refusal of a place or name that the user chose into an OutputError."""
     try:
         yield
     except OSError as error:
@@ -197,3 +197,8 @@ def _said_plainly(what: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise OutputError(f"{what}: {error.strerror or error}", error.errno) from None
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"{what}: the locale's encoding for file names ({error.encoding}) lacks some of its letters; "
+            "set PYTHONUTF8=1"
+        ) from None

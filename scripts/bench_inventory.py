@@ -86,7 +86,7 @@ def run(root: Path, directions: list[str], kind: str, draw: int | None, folder: 
         path = folder / f"{root.name}_{direction}_{kind}.jsonl"
         labelled += write_detections(root / direction / "frames.jsonl", path, kind, seed=0)
         looks = read_drive([path])
-        clean = json.loads((root / direction / "calibration_clean.json").read_text())
+        clean = json.loads((root / direction / "calibration_clean.json").read_text(encoding="utf-8"))
         mount = clean["mount"]
         camera = Camera(
             looks.width, looks.height, clean["focal_px"], clean["cx"], clean["cy"], height_m=mount["height_m"],
@@ -126,9 +126,9 @@ def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.ra
 
 
 def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
-    truth = [f["properties"] for f in json.loads((root / "assets.geojson").read_text())["features"]]
+    truth = [f["properties"] for f in json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["features"]]
     truth = [one for one in truth if one["geometry_kind"] != "line"]
-    zone = json.loads((root / "assets.geojson").read_text())["crs_utm"]["epsg"]
+    zone = json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["crs_utm"]["epsg"]
     import pyproj
 
     back = pyproj.Transformer.from_crs(zone, 4326, always_xy=True)
@@ -196,8 +196,8 @@ def main() -> None:
             name = f"{root.name}_{options.kind}_{options.passes}_{'clean' if draw is None else draw}.json"
             target = options.out / name
             if not target.exists():
-                target.write_text(json.dumps(run(root, directions, options.kind, draw, options.out)))
-            results.append(json.loads(target.read_text()))
+                target.write_text(json.dumps(run(root, directions, options.kind, draw, options.out)), encoding="utf-8")
+            results.append(json.loads(target.read_text(encoding="utf-8")))
             print(table(results, f"{options.kind} {options.passes}"), flush=True)
 
 

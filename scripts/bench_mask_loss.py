@@ -117,7 +117,7 @@ def peak_memory(images: int, objects: int, device: str, which: str, threads: int
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     # What the preparation has freed must neither hide growth nor count as the peak.
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = resident_kib("VmRSS")
     case.step(loss)
     return (resident_kib("VmHWM") - before) / 2**10
@@ -125,7 +125,7 @@ def peak_memory(images: int, objects: int, device: str, which: str, threads: int
 
 def resident_kib(key: str) -> int:
     """Return VmRSS, what the process holds now, or VmHWM, the most since the peak was last forgotten."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{key}:"))
 
 

@@ -58,7 +58,9 @@ def targets_of(bases: Bases) -> dict[str, Target]:
 
     def config(folder: Path) -> None:
         text = f"task: detect\nmodel: yolov8n.yaml\ndata: {bases.data}\ntrain: {{epochs: 3, imgsz: 64}}\n"
-        (folder / "own.yaml").write_text(text + "reg: {preset: reg, focal: {gamma: 1.5}, spatial: {beta: 3.0}}\n")
+        (folder / "own.yaml").write_text(
+            text + "reg: {preset: reg, focal: {gamma: 1.5}, spatial: {beta: 3.0}}\n", encoding="utf-8"
+        )
 
     def tracker(folder: Path) -> None:
         weights(folder)
@@ -199,7 +201,7 @@ def _labelme(folder: Path) -> None:
             "version": "5.0", "flags": {}, "shapes": [shape], "imagePath": f"{number}.png", "imageData": None,
             "imageHeight": 60, "imageWidth": 80,
         }  # fmt: skip
-        (folder / f"export/{number}.json").write_text(json.dumps(content, indent=1))
+        (folder / f"export/{number}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _voc(folder: Path) -> None:
@@ -213,7 +215,8 @@ def _voc(folder: Path) -> None:
         box = "<bndbox><xmin>5</xmin><ymin>6</ymin><xmax>40</xmax><ymax>50</ymax></bndbox>"
         (folder / f"export/Annotations/{number}.xml").write_text(
             f"<annotation><filename>{number}.jpg</filename><size><width>80</width><height>60</height><depth>3</depth>"
-            f"</size><object><name>{NAMES[number]}</name>{box}</object></annotation>\n"
+            f"</size><object><name>{NAMES[number]}</name>{box}</object></annotation>\n",
+            encoding="utf-8",
         )
 
 
@@ -283,7 +286,7 @@ def _corpus(bases: Bases) -> dict[str, tuple[Callable[[Path], object], list[obje
         lines += [
             f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
         ]
-        path.write_text(start + "\n".join(lines) + "\n")
+        path.write_text(start + "\n".join(lines) + "\n", encoding="utf-8")
 
     def tracker_bomb(folder: Path) -> None:
         weights(folder)
@@ -311,19 +314,19 @@ def _corpus(bases: Bases) -> dict[str, tuple[Callable[[Path], object], list[obje
 
     def names(folder: Path) -> None:
         shutil.copytree(bases.data.parent, folder / "data")
-        text = (folder / "data/data.yaml").read_text().replace("red", '"\\e[2J=1+1<script>"')
-        (folder / "data/data.yaml").write_text(text)
+        text = (folder / "data/data.yaml").read_text(encoding="utf-8").replace("red", '"\\e[2J=1+1<script>"')
+        (folder / "data/data.yaml").write_text(text, encoding="utf-8")
 
     def other_folder(run: Path) -> None:
         # A copy of a run that says it lies elsewhere.
-        args = (run / "args.yaml").read_text().replace("save_dir:", "save_dir: ../../victim #")
-        (run / "args.yaml").write_text(args)
+        args = (run / "args.yaml").read_text(encoding="utf-8").replace("save_dir:", "save_dir: ../../victim #")
+        (run / "args.yaml").write_text(args, encoding="utf-8")
 
     def leading_out(folder: Path) -> None:
         shutil.copytree(bases.once("coco", lambda: write_coco(bases)), folder / "export")  # type: ignore[type-var]
-        content = json.loads((folder / "export/instances.json").read_text())
+        content = json.loads((folder / "export/instances.json").read_text(encoding="utf-8"))
         content["images"][0]["file_name"] = "../../victim/x.png"
-        (folder / "export/instances.json").write_text(json.dumps(content))
+        (folder / "export/instances.json").write_text(json.dumps(content), encoding="utf-8")
 
     predict: list[object] = ["predict", "weights.pt", "image.png", "device=cpu", "imgsz=64", "--out", "made"]
     report: list[object] = ["report", "run", "--out", "made"]
@@ -345,7 +348,7 @@ def _corpus(bases: Bases) -> dict[str, tuple[Callable[[Path], object], list[obje
         "/dev/zero as reg.yaml": (run_with(lambda r: zero(r / "reg.yaml")), report, refused),
         "pipe as per_class.json": (run_with(lambda r: pipe(r / "per_class.json")), report, refused),
         "deep per_class.json": (
-            run_with(lambda r: (r / "per_class.json").write_text("[" * 200_000)), report, refused,
+            run_with(lambda r: (r / "per_class.json").write_text("[" * 200_000, encoding="utf-8")), report, refused,
         ),
         "pipe as best.pt": (run_with(lambda r: pipe(r / "weights/best.pt")), resume, refused),
         "code in last.pt": (

@@ -172,7 +172,7 @@ def _run_faults(folder: Path) -> dict[str, str]:
     run = folder / "runs/run"
     found = _run_broken(folder)
     try:
-        with (run / "results.csv").open() as stream_:
+        with (run / "results.csv").open(encoding="utf-8") as stream_:
             epochs = [int(row["epoch"]) for row in csv.DictReader(stream_)]
         if epochs != list(range(1, EPOCHS + 1)):
             found["doubled or lost"] = f"results.csv has the epochs {epochs}"
@@ -181,7 +181,7 @@ def _run_faults(folder: Path) -> dict[str, str]:
             found["half-written"] = "a checkpoint is not stripped"
         if "thresholds" not in metadata_of(best) or not (run / "per_class.json").is_file():
             found["half-written"] = "no thresholds or no per_class.json"
-        json.loads((run / "per_class.json").read_text())
+        json.loads((run / "per_class.json").read_text(encoding="utf-8"))
     except Exception as error:
         found["half-written"] = f"{type(error).__name__}: {error}"
     if left := leftovers(run):
@@ -250,7 +250,7 @@ def write_coco(bases: Bases) -> Path:
     for number, image in enumerate(sorted((bases.data.parent / "images/train").iterdir())):
         (folder / "images" / image.name).write_bytes(image.read_bytes())
         images.append({"id": number, "file_name": image.name, "width": 128, "height": 96})
-        label, x, y, w, h = (bases.data.parent / f"labels/train/{image.stem}.txt").read_text().split()
+        label, x, y, w, h = (bases.data.parent / f"labels/train/{image.stem}.txt").read_text(encoding="utf-8").split()
         box = [(float(x) - float(w) / 2) * 128, (float(y) - float(h) / 2) * 96, float(w) * 128, float(h) * 96]
         annotations.append(
             {"id": number, "image_id": number, "category_id": int(label), "bbox": box, "area": box[2] * box[3],
@@ -258,5 +258,5 @@ def write_coco(bases: Bases) -> Path:
         )  # fmt: skip
     categories = [{"id": index, "name": name} for index, name in enumerate(("red", "green", "blue"))]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "instances.json").write_text(json.dumps(content))
+    (folder / "instances.json").write_text(json.dumps(content), encoding="utf-8")
     return folder

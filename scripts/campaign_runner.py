@@ -225,7 +225,7 @@ def _available(output: int) -> bytes:
 
 def _cpu_s(pid: int) -> float:
     try:
-        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
@@ -265,10 +265,10 @@ class Bases:
                 cv2.rectangle(image, (x, y), (x + 40, y + 40), (0, 90 * label, 255), -1)
                 cv2.imwrite(str(root / f"images/{split}/{number:03d}.png"), image)
                 row = f"{label} {(x + 20) / 128:.6f} {(y + 20) / 96:.6f} {40 / 128:.6f} {40 / 96:.6f}\n"
-                (root / f"labels/{split}/{number:03d}.txt").write_text(row)
+                (root / f"labels/{split}/{number:03d}.txt").write_text(row, encoding="utf-8")
         yaml = root / "data.yaml"
         names = "".join(f"  {index}: {name}\n" for index, name in enumerate(NAMES))
-        yaml.write_text(f"path: ./\ntrain: images/train\nval: images/val\nnames:\n{names}")
+        yaml.write_text(f"path: ./\ntrain: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8")
         return yaml
 
 

@@ -297,7 +297,7 @@ def scene_batch(setting: Setting) -> tuple[Tensor, dict[str, Tensor]]:
         pictures.append(torch.from_numpy(cv2.imread(str(file))[..., ::-1].copy()).permute(2, 0, 1).float() / 255)
         mask = cv2.imread(str(root / "masks/train" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
         masks.append(torch.from_numpy(mask[::4, ::4].astype(np.float32)))
-        for line in (root / "labels/train" / f"{file.stem}.txt").read_text().splitlines():
+        for line in (root / "labels/train" / f"{file.stem}.txt").read_text(encoding="utf-8").splitlines():
             label, *values = (float(word) for word in line.split())
             has_mask.append(len(values) > 4)
             if has_mask[-1]:

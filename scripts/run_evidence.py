@@ -48,15 +48,15 @@ def prepare(out: Path, real: Path | None, rendered: Path | None) -> None:
             workers = os.cpu_count() or 1
             write_stills(folder, images, (480, 288), seed, boxes_only=True, val_fraction=share, workers=workers)
         pack(folder, out / "data" / name)
-    names = yaml.safe_load((out / "data" / "train" / "data.yaml").read_text())["names"]
+    names = yaml.safe_load((out / "data" / "train" / "data.yaml").read_text(encoding="utf-8"))["names"]
     validation = sorted((out / "data" / "val" / "images" / "val").glob("*.jpg"))
     places = sorted({place_of(image) for image in validation})
     first = set(places[: len(places) // 2])
     for part, chosen in (("screen", first), ("final", set(places) - first)):
         listed = [f"./val/images/val/{image.name}" for image in validation if place_of(image) in chosen]
-        (out / "data" / f"{part}.txt").write_text("".join(f"{name}\n" for name in listed))
+        (out / "data" / f"{part}.txt").write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
         content = {"train": "train/images/train", "val": f"{part}.txt", "names": names}
-        (out / "data" / f"{part}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        (out / "data" / f"{part}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     for name in REAL_SETS:
         if real is not None and (real / name).is_dir():
             pack(real / name, out / "data" / name)
@@ -69,7 +69,7 @@ def place_of(image: Path) -> str:
 
 def pack(source: Path, target: Path) -> None:
     """Copy a YOLO set with images of at most `LONGEST_SIDE` pixels."""
-    content = yaml.safe_load((source / "data.yaml").read_text())
+    content = yaml.safe_load((source / "data.yaml").read_text(encoding="utf-8"))
     for image in sorted((source / "images").rglob("*")):
         if image.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
             continue
@@ -84,11 +84,12 @@ def pack(source: Path, target: Path) -> None:
             pixels = cv2.resize(pixels, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
         for path in (place, target / "labels" / relative):
             path.parent.mkdir(parents=True, exist_ok=True)
-        rows = label.read_text() if label.is_file() else ""
-        (target / "labels" / relative).with_name(f"{relative.name}.txt").write_text(rows)
+        rows = label.read_text(encoding="utf-8") if label.is_file() else ""
+        (target / "labels" / relative).with_name(f"{relative.name}.txt").write_text(rows, encoding="utf-8")
         cv2.imwrite(str(place), pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
     (target / "data.yaml").write_text(
-        yaml.safe_dump({"train": "images/train", "val": "images/val", "names": content["names"]}, sort_keys=False)
+        yaml.safe_dump({"train": "images/train", "val": "images/val", "names": content["names"]}, sort_keys=False),
+        encoding="utf-8",
     )
 
 
@@ -183,7 +184,7 @@ def final_plan(out: Path, screen: dict[str, Any], arms: Sequence[str], seeds: Se
         "arms": {arm: screen["arms"][arm] for arm in arms},
     }
     path = out / "evidence_final.yaml"
-    path.write_text(yaml.safe_dump(plan, sort_keys=False))
+    path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     return path
 
 
@@ -191,9 +192,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Screen, choose, final; each part goes on where it was."""
     out, begun = arguments.out.absolute(), time.monotonic()
     minutes = arguments.minutes or 1e6
-    screen = yaml.safe_load(arguments.plan.read_text())
+    screen = yaml.safe_load(arguments.plan.read_text(encoding="utf-8"))
     screen_file = out / "evidence_screen.yaml"
-    screen_file.write_text(yaml.safe_dump(screen, sort_keys=False))
+    screen_file.write_text(yaml.safe_dump(screen, sort_keys=False), encoding="utf-8")
     chosen_file = out / "chosen.json"
     if not chosen_file.is_file():
         warming = subprocess.Popen(
@@ -203,10 +204,10 @@ def run(arguments: argparse.Namespace) -> None:
         ended = wait(workers, begun + 60 * minutes * arguments.screen_share)
         warming.wait()
         chosen = {"arms": choose(out / "screen"), "scores": scores(out / "screen"), "all_runs": ended}
-        chosen_file.write_text(json.dumps(chosen, indent=1))
+        chosen_file.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
         print("chosen:", chosen, flush=True)
     warm = warm_start(out, arguments.device, arguments.warm_epochs)
-    arms = arguments.arms or json.loads(chosen_file.read_text())["arms"]
+    arms = arguments.arms or json.loads(chosen_file.read_text(encoding="utf-8"))["arms"]
     final = final_plan(out, screen, arms, range(100, 100 + arguments.seeds), warm)
     wait(start(final, out / "final", arguments.device, arguments.processes), begun + 60 * minutes)
     for part in ("screen", "final"):

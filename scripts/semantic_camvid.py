@@ -57,7 +57,7 @@ def main() -> None:
                 record.parent.mkdir(parents=True, exist_ok=True)
                 replace_text(record, json.dumps(run(given, arm, seed), indent=1) + "\n")
             write_tables(given.out)
-    print((given.out / "results.md").read_text())
+    print((given.out / "results.md").read_text(encoding="utf-8"))
 
 
 def run(given: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def run(given: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
 
 def write_tables(out: Path) -> None:
     """Write results.json and results.md from the records that are there."""
-    records = [json.loads(path.read_text()) for path in sorted((out / "records").glob("*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / "records").glob("*.json"))]
     if not records:
         return
     names = [row["name"] for row in records[0]["report"]["classes"]]

@@ -249,7 +249,7 @@ def _error(boxes: Tensor, targets: Tensor) -> float:
 
 def _write_csv(path: Path, rows: list[list[object]]) -> None:
     part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
+    with part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     part.replace(path)
 

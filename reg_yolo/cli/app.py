@@ -14,7 +14,7 @@ import typer
 from reg_yolo.cli import compare, configuration, data, exporting, inventory, prediction, reports, scenes, training
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
-from reg_yolo.cli.speech import watch_log
+from reg_yolo.cli.speech import print_every_letter, watch_log
 from reg_yolo.signals import terminated_like_interrupted
 
 app = typer.Typer(
@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    print_every_letter()
     watch_log()
     try:
         with terminated_like_interrupted():

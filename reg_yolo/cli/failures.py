@@ -113,7 +113,8 @@ def _write_log(error: BaseException) -> Path:
     name = f"reg-yolo-error-{datetime.now().astimezone():%Y%m%d-%H%M%S}.log"
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         try:
-            (folder / name).write_text(text, encoding="utf-8")
+            # A file name that is not UTF-8 holds lone surrogates.
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
             return folder / name
         except OSError:
             continue

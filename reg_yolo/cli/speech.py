@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from pathlib import Path
 
 import typer
@@ -20,6 +22,15 @@ def say(text: str, *, err: bool = False) -> None:
         err: On stderr.
     """
     typer.echo(visible(text, keep="\n\t"), err=err)
+
+
+def print_every_letter() -> None:
+    """Let stdout show a letter that its code page lacks as the letter's code (`\\xa7`), instead of ending the command.
+
+    Thai Windows has code page 874, which knows no section sign and no Greek. stderr does so already.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class PrintableRecords(logging.Filter):

@@ -48,7 +48,7 @@ def load_config(
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     file = Path(folder) / "run.yaml"
-        ...     _ = file.write_text("model: yolov8n.yaml\ndata: highway_detect\nreg: gfl\n")
+        ...     _ = file.write_text("model: yolov8n.yaml\ndata: highway_detect\nreg: gfl\n", encoding="utf-8")
         ...     config = load_config(file, ["reg.focal.gamma=1.5", "epochs=3"])
         >>> config.reg.preset, config.reg.focal.gamma, config.train
         ('gfl', 1.5, {'epochs': 3})

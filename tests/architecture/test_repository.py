@@ -57,6 +57,32 @@ def test_changelog_names_the_version() -> None:
 
     assert project["version"] == __version__
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
+
+
+def test_all_four_papers_can_be_cited() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    cited = {tag for tag in ("REG", "GFL", "EIOU", "CLE") if tag in str(citation["references"])}
+    assert cited == {"REG", "GFL", "EIOU", "CLE"} and len(citation["references"]) == 4
+    known = (ROOT / "reg_yolo/losses/README.md").read_text(encoding="utf-8")
+    for paper in citation["references"]:
+        assert {"type", "title", "authors"} <= paper.keys()
+        for identifier in paper.get("identifiers", []):
+            number = identifier["value"].removeprefix("arXiv:")
+            assert re.search(rf"\| {identifier['description']} \|.*arXiv {re.escape(number)}", known)
+
+
+def test_workflow_and_forms_are_sound() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/checks.yml").read_text(encoding="utf-8"))["jobs"]
+    words = str(jobs)
+    assert all(system in words for system in ("ubuntu-latest", "macos-latest", "windows-latest"))
+    assert ".ci/run" in words and (ROOT / ".ci/run").is_file()
+    for place in re.findall(r"tests/[\w./]+", words):
+        assert (ROOT / place).exists(), f"the workflow names {place}, which is not there"
+    for form in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        content = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert form.name == "config.yml" or {"name", "description", "body"} <= content.keys()
 
 
 def test_declared_range_of_ultralytics_is_the_tested_one() -> None:
@@ -85,6 +111,6 @@ def test_shipped_data_sets_have_the_papers_classes(name: str) -> None:
 
 def test_links_in_the_papers_lead_somewhere() -> None:
     link = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
-    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "reg_yolo").rglob("README.md")]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "reg_yolo").rglob("README.md")]:
         for target in link.findall(path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
