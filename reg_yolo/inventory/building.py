@@ -181,7 +181,11 @@ def _task(
         fixes, looks, start = _by_names(fixes, looks)
     else:
         start = find_start(
-            looks.sources[0], (options.starts or (None,) * (number + 1))[number], options.syncs, options.time_base
+            looks.sources[0],
+            (options.starts or (None,) * (number + 1))[number],
+            options.syncs,
+            options.time_base,
+            fixes.starts.get(Path(looks.sources[0]).name),
         )
     tell(f"{name}: time from {start.source}")
     trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))

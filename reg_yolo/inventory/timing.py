@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 _NAME = re.compile(r"(20\d{2})[-_]?([01]\d)[-_]?([0-3]\d)[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d)")
 _LEAP_SECONDS = 18
-_STATED_SIGMA_S, _NAME_SIGMA_S = 0.1, 1.0
+_STATED_SIGMA_S, _TELEMETRY_SIGMA_S, _NAME_SIGMA_S = 0.1, 0.2, 1.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def parse_time(text: str, time_base: str = "utc") -> float:
     return moment.timestamp() + shift
 
 
-def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_base: str) -> Start:
+def find_start(
+    source: str, stated: str | None, syncs: tuple[str, ...], time_base: str, telemetry: float | None = None
+) -> Start:
     """Return when a drive started.
 
     Args:
@@ -78,6 +80,7 @@ def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_bas
         stated: `--start`, or None.
         syncs: `--sync` as VIDEO_S=TIME, any number.
         time_base: See `parse_time`.
+        telemetry: POSIX time of the zero of that file's clock, where it carries the positions itself.
 
     Raises:
         ConfigError: If a time is not understood.
@@ -100,6 +103,8 @@ def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_bas
         return Start(float(start + true_s[0]), _STATED_SIGMA_S, "--sync", float(rate))
     if stated:
         return Start(parse_time(stated, time_base), _STATED_SIGMA_S, "--start")
+    if telemetry is not None:
+        return Start(telemetry, _TELEMETRY_SIGMA_S, f"the telemetry in {Path(source).name}")
     found = _NAME.search(Path(source).name)
     if found:
         year, month, day, hour, minute, second = found.groups()
