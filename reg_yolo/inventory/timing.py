@@ -41,7 +41,7 @@ class Start:
 
 
 def parse_time(text: str, time_base: str = "utc") -> float:
-    """Return POSIX seconds of an ISO 8601 time.
+    """Return POSIX seconds of an ISO 8601 time, or of exiftool's `2024:05:01 03:00:00`.
 
     Args:
         text: With an offset, or without one in the time base.
@@ -50,8 +50,9 @@ def parse_time(text: str, time_base: str = "utc") -> float:
     Raises:
         ConfigError: If either is not understood.
     """
+    plain = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3 ", text.strip())
     try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(plain.replace("Z", "+00:00"))
     except ValueError:
         raise ConfigError(f"expected a time such as 2024-05-01T03:00:00Z, got {text!r}") from None
     shift, zone = 0.0, UTC
