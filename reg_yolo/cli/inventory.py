@@ -17,7 +17,10 @@ def build(
     detections: Annotated[list[Path], typer.Argument(help="Detections files (*.jsonl), or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder that the inventory is written to.")],
     gnss: Annotated[
-        list[Path] | None, typer.Option(help="Positions (GPX, CSV, NMEA): one for all files as one drive, or one each.")
+        list[Path] | None,
+        typer.Option(
+            help="Positions (GPX, CSV, NMEA, exiftool, GoPro video, folder): one for all files as one drive, or one each."
+        ),
     ] = None,
     camera: Annotated[list[Path] | None, typer.Option(help="camera.yaml: one for all drives, or one each.")] = None,
     start: Annotated[list[str] | None, typer.Option(help="When the video's clock was zero, one each drive.")] = None,

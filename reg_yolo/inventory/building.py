@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +181,11 @@ def _task(
         fixes, looks, start = _by_names(fixes, looks)
     else:
         start = find_start(
-            looks.sources[0], (options.starts or (None,) * (number + 1))[number], options.syncs, options.time_base
+            looks.sources[0],
+            (options.starts or (None,) * (number + 1))[number],
+            options.syncs,
+            options.time_base,
+            fixes.starts.get(Path(looks.sources[0]).name),
         )
     tell(f"{name}: time from {start.source}")
     trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))
@@ -192,11 +196,14 @@ def _task(
 
 
 def _by_names(fixes: Fixes, looks: DriveLooks) -> tuple[Fixes, DriveLooks, Start]:
-    """Give images the positions that are listed under their names, on a clock of 10 m/s where the list has no times."""
-    from dataclasses import replace
+    """Give images the positions that are listed under their names.
 
+    Without times, or with those of whole seconds that several share, their clock is a vehicle's of 10 m/s.
+    """
+    if np.isfinite(fixes.time_s).all():
+        fixes = fixes.take(np.argsort(fixes.time_s, kind="stable"))
     time_s = fixes.time_s
-    if not np.isfinite(time_s).all():
+    if not (np.diff(time_s) > 0).all():
         scale = np.array([np.cos(np.radians(fixes.latitude_deg.mean())), 1.0]) * 111_320.0
         steps = np.diff(np.stack([fixes.longitude_deg, fixes.latitude_deg], 1), axis=0) * scale
         time_s = np.concatenate(([0.0], np.cumsum(np.maximum(np.linalg.norm(steps, axis=1), 1e-3) / 10.0)))

@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 _NAME = re.compile(r"(20\d{2})[-_]?([01]\d)[-_]?([0-3]\d)[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d)")
 _LEAP_SECONDS = 18
-_STATED_SIGMA_S, _NAME_SIGMA_S = 0.1, 1.0
+_STATED_SIGMA_S, _TELEMETRY_SIGMA_S, _NAME_SIGMA_S = 0.1, 0.2, 1.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Start:
 
 
 def parse_time(text: str, time_base: str = "utc") -> float:
-    """Return POSIX seconds of an ISO 8601 time.
+    """Return POSIX seconds of an ISO 8601 time, or of exiftool's `2024:05:01 03:00:00`.
 
     Args:
         text: With an offset, or without one in the time base.
@@ -50,8 +50,9 @@ def parse_time(text: str, time_base: str = "utc") -> float:
     Raises:
         ConfigError: If either is not understood.
     """
+    plain = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3 ", text.strip())
     try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(plain.replace("Z", "+00:00"))
     except ValueError:
         raise ConfigError(f"expected a time such as 2024-05-01T03:00:00Z, got {text!r}") from None
     shift, zone = 0.0, UTC
@@ -70,7 +71,9 @@ def parse_time(text: str, time_base: str = "utc") -> float:
     return moment.timestamp() + shift
 
 
-def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_base: str) -> Start:
+def find_start(
+    source: str, stated: str | None, syncs: tuple[str, ...], time_base: str, telemetry: float | None = None
+) -> Start:
     """Return when a drive started.
 
     Args:
@@ -78,6 +81,7 @@ def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_bas
         stated: `--start`, or None.
         syncs: `--sync` as VIDEO_S=TIME, any number.
         time_base: See `parse_time`.
+        telemetry: POSIX time of the zero of that file's clock, where it carries the positions itself.
 
     Raises:
         ConfigError: If a time is not understood.
@@ -100,6 +104,8 @@ def find_start(source: str, stated: str | None, syncs: tuple[str, ...], time_bas
         return Start(float(start + true_s[0]), _STATED_SIGMA_S, "--sync", float(rate))
     if stated:
         return Start(parse_time(stated, time_base), _STATED_SIGMA_S, "--start")
+    if telemetry is not None:
+        return Start(telemetry, _TELEMETRY_SIGMA_S, f"the telemetry in {Path(source).name}")
     found = _NAME.search(Path(source).name)
     if found:
         year, month, day, hour, minute, second = found.groups()

@@ -26,6 +26,9 @@ class Fixes:
         names: File names of images, one a fix; empty for positions by time.
         source: The file.
         dropped: How many fixes were left out, by reason.
+        heading_deg: Shape (N,), clockwise from true north, where a survey vehicle measures it; NaN where unknown.
+        pitch_deg, roll_deg: Shape (N,), against the horizontal: nose up, leaning to the right; NaN where unknown.
+        starts: POSIX time at which the clock of each video that carries them was zero, by file name.
     """
 
     time_s: FloatArray
@@ -38,6 +41,15 @@ class Fixes:
     source: str
     names: tuple[str, ...] = ()
     dropped: dict[str, int] = field(default_factory=dict)
+    heading_deg: FloatArray = field(default_factory=lambda: np.zeros(0))
+    pitch_deg: FloatArray = field(default_factory=lambda: np.zeros(0))
+    roll_deg: FloatArray = field(default_factory=lambda: np.zeros(0))
+    starts: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("heading_deg", "pitch_deg", "roll_deg"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.time_s), np.nan))
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -55,6 +67,9 @@ class Fixes:
             fix_type=self.fix_type[rows],
             segment=self.segment[rows],
             names=tuple(self.names[row] for row in rows) if self.names else (),
+            heading_deg=self.heading_deg[rows],
+            pitch_deg=self.pitch_deg[rows],
+            roll_deg=self.roll_deg[rows],
         )
 
     @classmethod
@@ -70,6 +85,9 @@ class Fixes:
         fix_type: list[int] | None = None,
         segment: list[int] | None = None,
         names: tuple[str, ...] = (),
+        heading_deg: list[float] | None = None,
+        pitch_deg: list[float] | None = None,
+        roll_deg: list[float] | None = None,
     ) -> Fixes:
         """Build from lists; unknown columns become NaN, and fix types -1."""
         count = len(time_s)
@@ -84,7 +102,32 @@ class Fixes:
             np.asarray(segment if segment is not None else [0] * count, np.int64),
             source,
             names,
+            heading_deg=np.asarray(heading_deg if heading_deg is not None else unknown, np.float64),
+            pitch_deg=np.asarray(pitch_deg if pitch_deg is not None else unknown, np.float64),
+            roll_deg=np.asarray(roll_deg if roll_deg is not None else unknown, np.float64),
         )
+
+
+def joined(parts: list[Fixes], source: str) -> Fixes:
+    """Return the fixes of a camera's chapters as those of one receiver; counts of dropped fixes add up.
+
+    Args:
+        parts: At least one.
+        source: What they are called together.
+    """
+    dropped: dict[str, int] = {}
+    for part in parts:
+        for reason, count in part.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    columns = ("time_s", "longitude_deg", "latitude_deg", "elevation_m", "dop", "fix_type", "segment")
+    angles = ("heading_deg", "pitch_deg", "roll_deg")
+    return Fixes(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns + angles},
+        source=source,
+        names=tuple(name for part in parts for name in part.names),
+        dropped=dropped,
+        starts={name: start for part in parts for name, start in part.starts.items()},
+    )
 
 
 def usable(fixes: Fixes, max_dop: float = MAX_DOP) -> Fixes:

@@ -1,29 +1,60 @@
-"""Positions from any file that this package reads, told apart by its ending."""
+"""Positions from any file or folder that this package reads, told apart by its ending."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.positions.fixes import Fixes, usable
+from reg_yolo.inventory.positions.exiftool import read_exiftool
+from reg_yolo.inventory.positions.fixes import Fixes, joined, usable
+from reg_yolo.inventory.positions.gopro import read_gopro
 from reg_yolo.inventory.positions.gpx import read_gpx
 from reg_yolo.inventory.positions.nmea import read_nmea
+from reg_yolo.inventory.positions.stills import IMAGE_ENDINGS, read_stills
 from reg_yolo.inventory.positions.table import read_table
 
-_READERS = {".gpx": read_gpx, ".csv": read_table, ".nmea": read_nmea, ".log": read_nmea, ".txt": read_nmea}
+_READERS = {
+    ".gpx": read_gpx, ".csv": read_table, ".nmea": read_nmea, ".log": read_nmea, ".txt": read_nmea,
+    ".mp4": read_gopro, ".mov": read_gopro, ".json": read_exiftool,
+}  # fmt: skip
+_VIDEOS = (".mp4", ".mov")
 
 
 def read_positions(path: Path) -> Fixes:
     """Read positions and leave out what is none; `dropped` says how many and why.
 
+    Args:
+        path: A file, or a folder of a GoPro's chapters or of images with EXIF positions.
+
     Raises:
         DataError: If the ending is not known, the file cannot be read, or no position is left.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: expected positions as {', '.join(sorted(_READERS))}")
-    fixes = usable(reader(path))
+    fixes = usable(_folder(path) if path.is_dir() else _file(path))
     if len(fixes) < 2:
         why = ", ".join(f"{count} {reason}" for reason, count in fixes.dropped.items()) or "it holds none"
         raise DataError(f"{path}: fewer than two usable positions ({why})")
     return fixes
+
+
+def _file(path: Path) -> Fixes:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"{path}: expected positions as {', '.join(sorted(_READERS))}, or a folder of GoPro videos or images"
+        )
+    return reader(path)
+
+
+def _folder(path: Path) -> Fixes:
+    """Read the chapters of a camera, or its images."""
+    entries = sorted(path.iterdir())
+    videos = [entry for entry in entries if entry.suffix.lower() in _VIDEOS]
+    images = [entry for entry in entries if entry.suffix.lower() in IMAGE_ENDINGS]
+    if bool(videos) == bool(images):
+        raise DataError(
+            f"{path}: expected GoPro videos in it ({', '.join(_VIDEOS)}) or images ({', '.join(IMAGE_ENDINGS)}), "
+            f"got {len(videos)} and {len(images)}"
+        )
+    if images:
+        return read_stills(images, str(path))
+    return joined([read_gopro(video) for video in videos], str(path))
