@@ -28,18 +28,31 @@ def build(
     time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
     hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees where no camera is given.")] = 70.0,
     classes: Annotated[Path | None, typer.Option(help="YAML of the classes' geometry: point, line or span.")] = None,
-    crs: Annotated[str, typer.Option(help="Coordinates of the GeoPackage, such as EPSG:32647.")] = "EPSG:4326",
+    crs: Annotated[
+        str, typer.Option(help="Coordinates of GeoPackage, Shapefile and FileGDB, such as EPSG:32647.")
+    ] = "EPSG:4326",
     min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
     position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
     side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
     route: Annotated[
         Path | None, typer.Option(help="route.geojson: axis with chainage for the linear reference.")
     ] = None,
-    previous: Annotated[Path | None, typer.Option(help="Earlier inventory.geojson whose ids are kept.")] = None,
+    previous: Annotated[
+        Path | None, typer.Option(help="Earlier inventory (GeoJSON, GeoPackage) whose ids and reviewed_by are kept.")
+    ] = None,
+    fields: Annotated[
+        Path | None, typer.Option(help="YAML that renames and chooses the columns that GIS files and CSV get.")
+    ] = None,
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="Written besides: shapefile, filegdb; several times.")
+    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Of the report: en, or th for Thai labels and Buddhist-era dates.")
+    ] = "en",
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""
     from reg_yolo.inventory.building import BuildOptions, files_of
-    from reg_yolo.inventory.command import build_into
+    from reg_yolo.inventory.command import Outputs, build_into
 
     options = BuildOptions(
         files_of(detections),
@@ -54,7 +67,8 @@ def build(
         position_sigma,
         side_sigma,
     )
-    build_into(options, out, crs=crs, route=route, previous=previous, say=typer.echo)
+    outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language)
+    build_into(options, out, outputs=outputs, route=route, previous=previous, say=typer.echo)
 
 
 @app.command()
@@ -71,13 +85,21 @@ def score(
 
 @app.command()
 def diff(
-    old: Annotated[Path, typer.Argument(help="Earlier inventory, GeoJSON.")],
-    new: Annotated[Path, typer.Argument(help="Later inventory, GeoJSON.")],
-    out: Annotated[Path, typer.Option(help="CSV that is written.")],
-    within: Annotated[float, typer.Option(help="Metres within which two may be one, where sigmas are missing.")] = 10.0,
+    old: Annotated[Path, typer.Argument(help="Earlier inventory: GeoJSON, GeoPackage, Shapefile, FileGDB or CSV.")],
+    new: Annotated[Path, typer.Argument(help="Later inventory, likewise.")],
+    out: Annotated[
+        Path, typer.Option(help="CSV that is written; a map of the same name, .html, is written next to it.")
+    ],
+    within: Annotated[
+        float, typer.Option(help="Metres; what is more than three times as far away is missing and new, not moved.")
+    ] = 10.0,
+    columns: Annotated[Path | None, typer.Option(help="YAML of what the columns of foreign inventories mean.")] = None,
+    surveyed: Annotated[
+        Path | None, typer.Option(help="GeoPackage that says where the later survey looked; else the later inventory.")
+    ] = None,
 ) -> None:
-    """Compare two inventories: same, moved, reclassified, new, missing, ambiguous."""
+    """Compare two inventories: same, moved, reclassified, new, missing, not surveyed, ambiguous."""
     from reg_yolo.inventory.diff.differences import diff_files
 
-    for line in diff_files(old, new, out, within):
+    for line in diff_files(old, new, out, within, columns, surveyed):
         typer.echo(line)

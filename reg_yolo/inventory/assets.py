@@ -29,7 +29,7 @@ COLUMNS = (
     "asset_id", "class", "geometry_kind", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
     "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "track_m",
     "route", "chainage_m", "chainage", "offset_m", "side", "support_id", "source", "best_frame",
-    "camera_longitude", "camera_latitude", "method", "class_votes",
+    "camera_longitude", "camera_latitude", "method", "class_votes", "weights_digest", "settings_digest", "reviewed_by",
 )  # fmt: skip
 """Columns of every output, in their order."""
 
@@ -126,8 +126,8 @@ def _asset(
         "sigma_across_m": round(across_sigma, 2),
         "observations": int(sum(one.frames for one in some)),
         "passes": len({one.drive for one in some}),
-        "first_seen": _utc(min(one.first_s for one in some)),
-        "last_seen": _utc(max(one.last_s for one in some)),
+        "first_seen": utc_text(min(one.first_s for one in some)),
+        "last_seen": utc_text(max(one.last_s for one in some)),
         "height_m": round(float(np.average([one.height_m for one in some], weights=weights)), 2),
         "width_m": round(width, 2),
         "lower_edge_m": round(lower, 2),
@@ -188,5 +188,6 @@ def name_assets(assets: Sequence[Asset], projection: LocalProjection, kept: Mapp
         taken.add(name)
 
 
-def _utc(time_s: float) -> str:
+def utc_text(time_s: float) -> str:
+    """Return a POSIX time as ISO 8601 in UTC, with milliseconds."""
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.files import file_sha256
 from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
 from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
 from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
 from reg_yolo.inventory.drive.driving import DriveResult, DriveTask, run_drive
 from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
+from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
+from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.reading import read_positions
@@ -24,6 +30,9 @@ from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.timing import Start, check_overlap, find_start
 
 FloatArray = NDArray[np.float64]
+
+DIGEST_DIGITS = 12
+"""Of a SHA-256, in the columns of provenance."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,9 @@ class Inventory:
         counts: What was used and dropped.
         digests: Of the weights that made the detections.
         shapes: Geometry of the classes.
+        stretches: Where frames looked.
+        stretch_chainages: Chainage as text at both ends of each stretch; empty without a route.
+        unlocated: What was seen where no position is known.
     """
 
     projection: LocalProjection
@@ -78,6 +90,9 @@ class Inventory:
     counts: dict[str, int] = field(default_factory=dict)
     digests: tuple[str, ...] = ()
     shapes: dict[str, ClassShape] = field(default_factory=dict)
+    stretches: list[Stretch] = field(default_factory=list)
+    stretch_chainages: list[tuple[str | None, str | None]] = field(default_factory=list)
+    unlocated: list[Unlocated] = field(default_factory=list)
 
 
 def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _line: None) -> Inventory:
@@ -108,23 +123,40 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
 
     results: list[DriveResult] = []
     digests: list[str] = []
+    weights: list[tuple[str, ...]] = []
+    stretches: list[Stretch] = []
+    unlocated: list[Unlocated] = []
     names: set[str] = set()
     for number, paths in enumerate(drives):
         looks = read_drive(paths)
         digests += [digest for digest in looks.digests if digest not in digests]
+        weights.append(looks.digests)
         names |= set(looks.classes)
         task = _task(options, number, looks, fixes[number], projection, stated, tell)
         result = run_drive(task)
         results.append(result)
-        for key, value in result.counts.items():
+        stretches += surveyed_stretches(task, result.poses, result.frames)
+        lost, left_out = unlocated_objects(task, result.poses)
+        unlocated += lost
+        for key, value in [*result.counts.items(), *left_out.items()]:
             counts[key] = counts.get(key, 0) + value
         tell(f"{task.name}: {_estimates(result)}")
+    counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
+    length_km = sum(stretch.length_m for stretch in stretches) / 1000
+    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")
     sightings = [sighting for result in results for sighting in result.sightings]
-    if not sightings:
-        return Inventory(projection, [], [_pieces(result) for result in results], notes, counts, tuple(digests))
-    groups, shifted = match_drives([result.errors for result in results], sightings)
     shapes = {name: shape_of(name, stated) for name in names}
+    ways = [_pieces(result) for result in results]
+    inventory = Inventory(projection, [], ways, notes, counts, tuple(digests), shapes, stretches, [], unlocated)
+    if not sightings:
+        return inventory
+    groups, shifted = match_drives([result.errors for result in results], sightings)
     everything = assemble(sightings, groups, shifted, projection, shapes)
+    settings = settings_digest(options)
+    for asset, members in zip(everything, groups, strict=True):
+        makers = dict.fromkeys(digest for n in members for digest in weights[sightings[n].drive])
+        asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
+        asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
     assets = [asset for asset in everything if asset.probability >= options.min_probability]
     counts["objects below the probability"] = len(everything) - len(assets)
     assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
@@ -133,7 +165,22 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
     tell(
         f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
     )
-    return Inventory(projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes)
+    inventory.assets.extend(assets)
+    return inventory
+
+
+def settings_digest(options: BuildOptions) -> str:
+    """Return a SHA-256 of all that decides how assets are built from detections and positions.
+
+    Calibrations and classes count by what their files hold; names and places of files do not count.
+    """
+    content: dict[str, object] = {"reg_yolo": __version__}
+    for entry in fields(options):
+        value = getattr(options, entry.name)
+        if entry.name not in ("detections", "gnss"):
+            some = value if isinstance(value, tuple) else (value,)
+            content[entry.name] = [file_sha256(one) if isinstance(one, Path) else one for one in some]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:

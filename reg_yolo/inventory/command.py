@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from reg_yolo.errors import DataError
+import numpy as np
+
+from reg_yolo.errors import ConfigError
 from reg_yolo.files import make_folder
-from reg_yolo.inventory.assets import mark_supports, name_assets
+from reg_yolo.inventory.assets import Asset, mark_supports, name_assets
 from reg_yolo.inventory.building import BuildOptions, Inventory, build_inventory
-from reg_yolo.inventory.diff.differences import Known, match_known, read_known
-from reg_yolo.inventory.outputs.layers import write_csv, write_geojson, write_geopackage
+from reg_yolo.inventory.classes import POINT
+from reg_yolo.inventory.datum import WGS84, conversion
+from reg_yolo.inventory.diff.differences import match_known
+from reg_yolo.inventory.diff.known import Known, read_known
+from reg_yolo.inventory.outputs.exchange import check_formats, write_filegdb, write_shapefiles
+from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
+from reg_yolo.inventory.outputs.geopackage import write_geopackage
+from reg_yolo.inventory.outputs.text import write_csv, write_geojson
+from reg_yolo.inventory.report.labels import LANGUAGES
 from reg_yolo.inventory.report.page import write_report
-from reg_yolo.inventory.route.reference import add_reference, read_route
+from reg_yolo.inventory.route.reference import Route, add_reference, read_route
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written, and how.
+
+    Attributes:
+        crs: Of GeoPackage, Shapefile and FileGDB.
+        fields: YAML file that renames and chooses columns of GeoPackage, CSV, Shapefile and FileGDB.
+        formats: `shapefile`, `filegdb`.
+        language: Of the report: `en` or `th`.
+    """
+
+    crs: str = WGS84
+    fields: Path | None = None
+    formats: tuple[str, ...] = ()
+    language: str = "en"
 
 
 def build_into(
     options: BuildOptions,
     out: Path,
     *,
-    crs: str = "EPSG:4326",
+    outputs: Outputs | None = None,
     route: Path | None = None,
     previous: Path | None = None,
-    mapping: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Inventory:
     """Build an inventory and write it.
@@ -31,57 +56,68 @@ def build_into(
     Args:
         options: What from.
         out: Folder; older files of the same names are replaced.
-        crs: Of the GeoPackage.
+        outputs: What is written.
         route: Axis with chainage.
-        previous: Earlier inventory whose ids are kept.
-        mapping: New column names for the GeoPackage.
+        previous: Earlier inventory, GeoJSON or GeoPackage, whose ids and `reviewed_by` are kept.
         say: Called with each line that the user should read.
     """
+    outputs = outputs or Outputs()
+    mapping = _checked(outputs, say)
     axis = read_route(route) if route else None
     known = read_known(previous) if previous else []
     inventory = build_inventory(options, say)
     if axis is not None:
         add_reference(inventory.assets, inventory.projection, axis, inventory.ways)
+        _refer_stretches(inventory, axis)
     if known:
-        kept = _kept_ids(inventory, known)
-        name_assets(inventory.assets, inventory.projection, kept)
+        kept = _kept(inventory, known)
+        ids = {n: one.asset_id for n, one in kept.items() if one.asset_id}
+        name_assets(inventory.assets, inventory.projection, ids)
+        for number, one in kept.items():
+            inventory.assets[number].values["reviewed_by"] = one.reviewed_by or None
         mark_supports(inventory.assets, inventory.shapes)
-        say(f"{len(kept)} of {len(inventory.assets)} assets keep the id of {previous}")
+        say(f"{len(ids)} of {len(inventory.assets)} assets keep the id of {previous}")
     make_folder(out)
-    write_geopackage(out / "inventory.gpkg", inventory, crs, mapping)
+    write_geopackage(out / "inventory.gpkg", inventory, outputs.crs, mapping)
+    if "shapefile" in outputs.formats:
+        for line in write_shapefiles(out / "shapefile", inventory, outputs.crs, mapping):
+            say(line)
+    if "filegdb" in outputs.formats:
+        write_filegdb(out / "inventory.gdb", inventory, outputs.crs, mapping)
     write_geojson(out / "inventory.geojson", inventory)
-    write_csv(out / "inventory.csv", inventory)
-    write_report(out / "report.html", inventory)
+    write_csv(out / "inventory.csv", inventory, mapping)
+    write_report(out / "report.html", inventory, language=outputs.language)
     say(f"Inventory: {out}")
     return inventory
 
 
-def _kept_ids(inventory: Inventory, known: list[Known]) -> dict[int, str]:
-    """Ids of the earlier inventory for the assets that stand where one of its class stood."""
+def _checked(outputs: Outputs, say: Callable[[str], None]) -> FieldMapping:
+    """Refuse what cannot be written before anything is built."""
+    check_formats(outputs.formats)
+    if outputs.language not in LANGUAGES:
+        raise ConfigError(f"--language: expected {' or '.join(LANGUAGES)}, got {outputs.language!r}")
+    doubt = conversion(WGS84, outputs.crs, "--crs").doubt
+    if doubt:
+        say(f"--crs {outputs.crs}: {doubt}")
+    return read_fields(outputs.fields) if outputs.fields else FieldMapping()
+
+
+def _refer_stretches(inventory: Inventory, axis: Route) -> None:
+    """Give both ends of every surveyed stretch their chainage."""
+    for stretch in inventory.stretches:
+        ends = [Asset("", POINT, end[None], np.eye(2), 1.0) for end in (stretch.points_m[0], stretch.points_m[-1])]
+        add_reference(ends, inventory.projection, axis, [])
+        inventory.stretch_chainages.append((ends[0].values["chainage"], ends[1].values["chainage"]))
+
+
+def _kept(inventory: Inventory, known: list[Known]) -> dict[int, Known]:
+    """What the earlier inventory knew, for the assets that stand where one of its class stood."""
     degrees = [inventory.projection.to_degrees(asset.middle_m)[0] for asset in inventory.assets]
     new = [
         Known(
             "", asset.class_name, float(place[0]), float(place[1]), asset.values["sigma_along_m"],
-            asset.values["sigma_across_m"], "",
+            asset.values["sigma_across_m"],
         )
         for asset, place in zip(inventory.assets, degrees, strict=True)
     ]  # fmt: skip
-    pairs = match_known(known, new, 10.0)
-    return {j: known[i].asset_id for i, j in pairs.items() if known[i].asset_id}
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Read a JSON object.
-
-    Raises:
-        DataError: If it cannot be read or is none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected a JSON object")
-    return content
+    return {j: known[i] for i, j in match_known(known, new, 10.0).items()}

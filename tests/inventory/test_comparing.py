@@ -1,4 +1,4 @@
-"""Linear reference, differences between inventories, and the report in a browser."""
+"""Linear reference, and the report in a browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.assets import Asset, mark_supports
 from reg_yolo.inventory.building import Inventory
-from reg_yolo.inventory.diff.differences import Known, compare, read_known
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.route.reference import add_reference, chainage_text, read_route
@@ -69,28 +68,6 @@ def test_boards_on_one_post_share_it() -> None:
 
 def test_chainage_text() -> None:
     assert [chainage_text(metres) for metres in (0.4, 12345.4, 999.6)] == ["0+000", "12+345", "1+000"]
-
-
-def test_planted_changes_are_named() -> None:
-    step = 0.001
-    old = [Known(f"a{n}", "pole", 100 + n * step, 14.0, 0.5, 0.5) for n in range(8)]
-    new = [Known(f"b{n}", one.class_name, one.longitude_deg, 14.0 + 3e-6, 0.5, 0.5) for n, one in enumerate(old)]
-    new[1] = Known("b1", "pole", new[1].longitude_deg + 8e-5, 14.0, 0.5, 0.5)
-    new[2] = Known("b2", "sign", new[2].longitude_deg, 14.0, 0.5, 0.5)
-    del new[3]
-    new.append(Known("b9", "pole", 100.02, 14.0, 0.5, 0.5))
-    states = {str(row["old_id"] or row["new_id"]): row["state"] for row in compare(old, new, 10.0)}
-    assert states == {
-        "a0": "same", "a1": "moved", "a2": "reclassified", "a3": "missing", "a4": "same", "a5": "same", "a6": "same",
-        "a7": "same", "b9": "new",
-    }  # fmt: skip
-
-
-def test_a_file_in_another_datum_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "old.geojson"
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [], "crs": {"name": "EPSG:24047"}}))
-    with pytest.raises(DataError, match="convert it to EPSG:4326"):
-        read_known(path)
 
 
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="no Chromium on this machine")

@@ -111,7 +111,12 @@ def _views(task: DriveTask, poses: Poses) -> Views:
     lever = task.camera.lever_arm_m
     sin, cos = np.sin(poses.heading_rad), np.cos(poses.heading_rad)
     offset = np.stack([lever[0] * cos + lever[1] * sin, -lever[0] * sin + lever[1] * cos], 1)
-    track = np.where(np.isfinite(poses.track_m), poses.track_m, 0.0)
+    # Frames without a position stand where the last one with a position stood: a track does not fall.
+    reached = np.where(np.isfinite(poses.track_m), poses.track_m, -np.inf)[order]
+    track = np.empty(len(reached))
+    track[order] = np.maximum.accumulate(reached)
+    first = poses.track_m[np.isfinite(poses.track_m)]
+    track = np.where(np.isfinite(track), track, first.min() if len(first) else 0.0)
     return Views(poses.position_m + offset, heading, rate, poses.velocity_mps, track, open_heading)
 
 

@@ -1,36 +1,30 @@
-"""Layers of an inventory and the files that hold them: GeoPackage with styles, GeoJSON, CSV, Shapefile, FileGDB."""
+"""The layers of an inventory as tables with geometries in degrees."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.files import replace_bytes, replace_text
-from reg_yolo.inventory.assets import COLUMNS, Asset
+from reg_yolo.inventory.assets import COLUMNS, Asset, utc_text
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.classes import LINE, POINT, SPAN
-from reg_yolo.inventory.outputs.styles import STYLES
-from reg_yolo.inventory.projection import LocalProjection, import_pyproj
+from reg_yolo.inventory.drive.unlocated import Unlocated
+from reg_yolo.inventory.outputs.fields import FieldMapping
+from reg_yolo.inventory.projection import LocalProjection
 
-FloatArray = NDArray[np.float64]
-
-_INTEGERS = {"observations", "passes", "best_frame"}
-_TEXTS = {
-    "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
-    "source", "method", "class_votes",
-}  # fmt: skip
-_LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
+_ASSET_LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
+STRETCH_COLUMNS = (
+    "drive", "source", "frames", "length_m", "first_seen", "last_seen", "track_from_m", "track_to_m", "chainage_from",
+    "chainage_to", "hfov_deg", "yaw_deg", "range_m",
+)  # fmt: skip
+UNLOCATED_COLUMNS = (
+    "class", "drive", "source", "first_frame", "last_frame", "first_seen", "last_seen", "observations", "confidence",
+    "box_px", "class_votes", "last_longitude", "last_latitude",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,31 +33,45 @@ class Layer:
 
     Attributes:
         name: Its name.
-        geometry: `Point` or `LineString`.
+        geometry: `Point`, `LineString`, or None for a table without geometry.
+        columns: Names of its columns, in their order.
         shapes: Geometries in degrees.
-        rows: Columns of each.
+        rows: Columns of each, by the names that the inventory uses.
+        written: The names that the file gets, by column; the inventory's own where it names none.
     """
 
     name: str
-    geometry: str
+    geometry: str | None
+    columns: tuple[str, ...]
     shapes: list[Any]
     rows: list[dict[str, Any]]
+    written: dict[str, str] = field(default_factory=dict)
 
 
-def layers_of(inventory: Inventory, mapping: Mapping[str, str] | None = None) -> list[Layer]:
-    """Return points, lines, spans and the drive; `mapping` renames columns."""
-    names = mapping or {}
+def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list[Layer]:
+    """Return points, lines, spans, the drive, the stretches that were surveyed, and what has no position.
+
+    Args:
+        inventory: What is written.
+        mapping: Columns of the assets' layers.
+    """
+    projection = inventory.projection
+    written = (mapping or FieldMapping()).written(COLUMNS)
     layers = []
-    for layer, (kind, geometry) in _LAYERS.items():
+    for layer, (kind, geometry) in _ASSET_LAYERS.items():
         some = [asset for asset in inventory.assets if asset.kind == kind]
-        rows = [{names.get(key, key): value for key, value in asset.row().items()} for asset in some]
-        layers.append(Layer(layer, geometry, [shape_in_degrees(asset, inventory.projection) for asset in some], rows))
+        shapes = [shape_in_degrees(asset, projection) for asset in some]
+        layers.append(Layer(layer, geometry, tuple(written), shapes, [asset.row() for asset in some], written))
     ways = [
-        (number, shapely.LineString(inventory.projection.to_degrees(piece)))
+        (number, shapely.LineString(projection.to_degrees(piece)))
         for number, pieces in enumerate(inventory.ways)
         for piece in pieces
     ]
-    layers.append(Layer("drive", "LineString", [way for _, way in ways], [{"drive": number} for number, _ in ways]))
+    rows = [{"drive": number} for number, _ in ways]
+    layers.append(Layer("drive", "LineString", ("drive",), [way for _, way in ways], rows))
+    lines = [shapely.LineString(projection.to_degrees(stretch.points_m)) for stretch in inventory.stretches]
+    layers.append(Layer("surveyed_stretches", "LineString", STRETCH_COLUMNS, lines, stretch_rows(inventory)))
+    layers.append(Layer("unlocated", None, UNLOCATED_COLUMNS, [], unlocated_rows(inventory)))
     return layers
 
 
@@ -73,137 +81,49 @@ def shape_in_degrees(asset: Asset, projection: LocalProjection) -> Any:
     return shapely.Point(degrees[0]) if asset.kind == POINT else shapely.LineString(degrees)
 
 
-def write_geojson(path: Path, inventory: Inventory) -> None:
-    """Write RFC 7946: WGS 84, longitude first, seven digits, no `crs` member."""
-    features = []
-    for asset in inventory.assets:
-        shape = shapely.set_precision(shape_in_degrees(asset, inventory.projection), 1e-7)
-        geometry = json.loads(shapely.to_geojson(shape))
-        features.append({"type": "Feature", "id": asset.asset_id, "geometry": geometry, "properties": asset.row()})
-    content = {"type": "FeatureCollection", "features": features}
-    replace_text(path, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+def stretch_rows(inventory: Inventory, date: Callable[[float], str] = utc_text) -> list[dict[str, Any]]:
+    """Return the columns of the surveyed stretches; `date` writes POSIX times."""
+    chainages: Sequence[tuple[str | None, str | None]] = inventory.stretch_chainages
+    return [
+        {
+            "drive": stretch.drive,
+            "source": stretch.source,
+            "frames": stretch.frames,
+            "length_m": round(stretch.length_m, 1),
+            "first_seen": date(stretch.first_s),
+            "last_seen": date(stretch.last_s),
+            "track_from_m": round(stretch.track_from_m, 1),
+            "track_to_m": round(stretch.track_to_m, 1),
+            "chainage_from": chainages[number][0] if chainages else None,
+            "chainage_to": chainages[number][1] if chainages else None,
+            "hfov_deg": round(stretch.hfov_deg, 2),
+            "yaw_deg": round(stretch.yaw_deg, 2),
+            "range_m": stretch.range_m,
+        }
+        for number, stretch in enumerate(inventory.stretches)
+    ]
 
 
-def write_csv(path: Path, inventory: Inventory) -> None:
-    """Write a table that Excel opens with its Thai names: UTF-8 with byte-order mark, positions in degrees."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow([*COLUMNS[:3], "longitude", "latitude", *COLUMNS[3:]])
-    for asset in inventory.assets:
-        longitude, latitude = inventory.projection.to_degrees(asset.middle_m)[0]
-        values = ["" if value is None else value for value in asset.row().values()]
-        writer.writerow([*values[:3], f"{longitude:.7f}", f"{latitude:.7f}", *values[3:]])
-    replace_bytes(path, b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8"))
+def unlocated_rows(inventory: Inventory, date: Callable[[float], str] = utc_text) -> list[dict[str, Any]]:
+    """Return the columns of what has no position; `date` writes POSIX times."""
+    return [_unlocated_row(one, inventory.projection, date) for one in inventory.unlocated]
 
 
-def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: Mapping[str, str] | None = None) -> None:
-    """Write all layers and their QGIS styles; the file is written under another name and renamed.
-
-    Raises:
-        ConfigError: If pyogrio is missing or the CRS is not known.
-        DataError: If the file is open elsewhere or cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.part.gpkg")
-    temporary.unlink(missing_ok=True)
-    try:
-        layers = layers_of(inventory, mapping)
-        for layer in layers:
-            write_layer(temporary, layer, crs, "GPKG")
-        _add_styles(temporary, [layer.name for layer in layers])
-        _refuse_where_open(path)
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        for leftover in path.parent.glob(f"{temporary.name}*"):
-            leftover.unlink(missing_ok=True)
-
-
-def write_layer(path: Path, layer: Layer, crs: str, driver: str) -> None:
-    """Write or append one layer with pyogrio."""
-    try:
-        import pyogrio
-    except ImportError:
-        raise ConfigError('GeoPackage needs pyogrio; install it with pip install "reg-yolo[inventory]"') from None
-    columns = list(layer.rows[0]) if layer.rows else list(COLUMNS)
-    fields = [column for column in columns if not column.startswith("_")]
-    data, masks = [], []
-    for name in fields:
-        values = [row.get(name) for row in layer.rows]
-        masks.append(np.array([value is None for value in values], np.bool_))
-        data.append(_column(name, values))
-    shapes = _projected(layer.shapes, crs)
-    pyogrio.raw.write(
-        str(path),
-        np.array(shapely.to_wkb(np.array(shapes, dtype=object)), dtype=object),
-        data,
-        np.array(fields, dtype=object),
-        field_mask=masks,
-        layer=layer.name,
-        driver=driver,
-        geometry_type=layer.geometry,
-        crs=crs,
-        append=path.exists() and driver == "GPKG",
-    )
-
-
-def _column(name: str, values: Sequence[Any]) -> NDArray[Any]:
-    if name in _INTEGERS or (values and all(isinstance(value, int) for value in values)):
-        return np.array([0 if value is None else value for value in values], np.int64)
-    if name in _TEXTS or any(isinstance(value, str) for value in values):
-        return np.array(["" if value is None else str(value) for value in values], dtype=object)
-    return np.array([np.nan if value is None else float(value) for value in values], np.float64)
-
-
-def _projected(shapes: list[Any], crs: str) -> list[Any]:
-    pyproj = import_pyproj()
-    try:
-        target = pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError:
-        raise ConfigError(f"--crs: expected a code such as EPSG:32647, got {crs!r}") from None
-    if target == pyproj.CRS.from_epsg(4326) or not shapes:
-        return shapes
-    transformer = pyproj.Transformer.from_crs("EPSG:4326", target, always_xy=True)
-    return [shapely.transform(shape, lambda xy: np.stack(transformer.transform(*xy.T), 1)) for shape in shapes]
-
-
-def _refuse_where_open(path: Path) -> None:
-    """Raise DataError where another program writes to the file: QGIS keeps it locked while it edits."""
-    if not path.exists():
-        return
-    connection = sqlite3.connect(path, timeout=0)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.rollback()
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{path} is open in another program ({error}); close it there and run again") from None
-    except sqlite3.DatabaseError:
-        return
-    finally:
-        connection.close()
-
-
-def _add_styles(path: Path, layers: Sequence[str]) -> None:
-    """Store a default QGIS style for each layer in the table that QGIS looks for."""
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute(
-            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, "
-            "f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, "
-            "styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT, "
-            "update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"
-        )
-        connection.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change) "
-            "VALUES ('layer_styles', 'attributes', 'layer_styles', '', strftime('%Y-%m-%dT%H:%M:%fZ','now'))"
-        )
-        for layer in layers:
-            connection.execute(
-                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
-                "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
-                "VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '')",
-                (layer, layer, STYLES[layer]),
-            )
-        connection.commit()
-    finally:
-        connection.close()
+def _unlocated_row(one: Unlocated, projection: LocalProjection, date: Callable[[float], str]) -> dict[str, Any]:
+    place = None if one.last_place_m is None else projection.to_degrees(one.last_place_m)[0]
+    votes = sorted(one.votes.items(), key=lambda vote: -vote[1])
+    return {
+        "class": one.class_name,
+        "drive": one.drive,
+        "source": one.source,
+        "first_frame": one.first_frame,
+        "last_frame": one.last_frame,
+        "first_seen": date(one.first_s) if math.isfinite(one.first_s) else None,
+        "last_seen": date(one.last_s) if math.isfinite(one.last_s) else None,
+        "observations": one.observations,
+        "confidence": round(one.confidence, 3),
+        "box_px": " ".join(f"{side:.0f}" for side in one.xyxy),
+        "class_votes": ", ".join(f"{name} {value:.1f}" for name, value in votes),
+        "last_longitude": None if place is None else round(float(place[0]), 7),
+        "last_latitude": None if place is None else round(float(place[1]), 7),
+    }

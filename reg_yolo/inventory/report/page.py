@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from reg_yolo.files import replace_text
+from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.building import Inventory
-from reg_yolo.inventory.outputs.layers import shape_in_degrees
+from reg_yolo.inventory.outputs.layers import shape_in_degrees, stretch_rows, unlocated_rows
+from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.report.labels import column_labels, labels, shown_date, shown_side
+from reg_yolo.inventory.report.template import write_page
 
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
     "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes", "chainage",
     "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
-    "best_frame", "class_votes",
+    "best_frame", "first_seen", "last_seen", "class_votes", "reviewed_by",
 )  # fmt: skip
 _CHI_95 = 2.4477
 _CORNERS = 24
 
 
-def write_report(path: Path, inventory: Inventory, tiles: str | None = None) -> None:
+def write_report(path: Path, inventory: Inventory, tiles: str | None = None, language: str = "en") -> None:
     """Write the report.
 
     Args:
         path: The HTML file.
         inventory: What is shown.
         tiles: Address of a tile server such as `https://tile.openstreetmap.org/{z}/{x}/{y}.png`; None for none.
+        language: `en`, or `th` for Thai labels, the time of Thailand and years of the Buddhist era.
     """
-    folder = resources.files("reg_yolo.inventory.report")
-    page = folder.joinpath("page.html").read_text(encoding="utf-8")
-    style = folder.joinpath("leaflet", "leaflet.css").read_text(encoding="utf-8")
-    script = folder.joinpath("leaflet", "leaflet.js").read_text(encoding="utf-8")
-    # "</" would end the element that holds the data, whatever the text means.
-    data = json.dumps(_content(inventory, tiles), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
-    page = page.replace("/*LEAFLET_CSS*/", style).replace("/*LEAFLET_JS*/", script).replace("/*DATA*/", data)
-    replace_text(path, page)
+    write_page(path, _content(inventory, tiles, language), language)
 
 
-def _content(inventory: Inventory, tiles: str | None) -> dict[str, object]:
+def _content(inventory: Inventory, tiles: str | None, language: str) -> dict[str, object]:
     projection = inventory.projection
-    rows = [asset.row() for asset in inventory.assets]
-    columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)] if rows else list(_COLUMNS)
+    rows = [_shown(asset, language) for asset in inventory.assets]
     counts = [f"{value} {name}" for name, value in sorted(inventory.counts.items()) if value]
+    words = labels(language)
+
+    def date(time_s: float) -> str:
+        return shown_date(time_s, language)
+
+    tables = [
+        _table(words["stretches"], stretch_rows(inventory, date)),
+        _table(words["unlocated"], unlocated_rows(inventory, date)),
+    ]
     return {
-        "columns": columns,
-        "rows": [[row[name] for name in columns] for row in rows],
+        "by": "class",
+        **_filled(rows, _COLUMNS),
         "shapes": [
             _latitude_first(shapely.get_coordinates(shape_in_degrees(asset, projection))) for asset in inventory.assets
         ],
@@ -58,14 +64,38 @@ def _content(inventory: Inventory, tiles: str | None) -> dict[str, object]:
             _latitude_first(projection.to_degrees(ellipse(asset.middle_m, asset.covariance)))
             for asset in inventory.assets
         ],
-        "ways": [
-            _latitude_first(shapely.get_coordinates(shapely.LineString(projection.to_degrees(piece)).simplify(1e-5)))
-            for pieces in inventory.ways
-            for piece in pieces
-        ],
+        "ways": [_drawn(piece, projection) for pieces in inventory.ways for piece in pieces],
+        "stretches": [_drawn(stretch.points_m, projection) for stretch in inventory.stretches],
         "notes": [*inventory.notes, *counts],
+        "tables": [table for table in tables if table["rows"]],
+        "column_labels": column_labels(language),
         "tiles": tiles,
     }
+
+
+def _shown(asset: Asset, language: str) -> dict[str, Any]:
+    """Columns of an asset as the page writes them."""
+    row = asset.row()
+    for name in ("first_seen", "last_seen"):
+        if row[name]:
+            row[name] = shown_date(datetime.fromisoformat(row[name]).timestamp(), language)
+    row["side"] = shown_side(row["side"], language)
+    return row
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"title": f"{title}: {len(rows)}", **_filled(rows, tuple(rows[0]) if rows else ())}
+
+
+def _filled(rows: list[dict[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
+    """Columns that hold something, and the rows' values in them."""
+    filled = [name for name in columns if any(row[name] is not None for row in rows)] if rows else list(columns)
+    return {"columns": filled, "rows": [[row[name] for name in filled] for row in rows]}
+
+
+def _drawn(points_m: FloatArray, projection: LocalProjection) -> list[list[float]]:
+    line = shapely.LineString(projection.to_degrees(points_m)).simplify(1e-5)
+    return _latitude_first(shapely.get_coordinates(line))
 
 
 def ellipse(middle_m: FloatArray, covariance: FloatArray) -> FloatArray:

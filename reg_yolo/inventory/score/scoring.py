@@ -13,7 +13,8 @@ import shapely
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.classes import LINE
-from reg_yolo.inventory.diff.differences import Known, one_to_one, read_known
+from reg_yolo.inventory.diff.differences import one_to_one
+from reg_yolo.inventory.diff.known import Known, read_known
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]

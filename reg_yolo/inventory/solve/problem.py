@@ -222,7 +222,9 @@ class Problem:
         priors, knots = self.priors, self.knots
         mean = np.zeros(self.size)
         parts = [sparse.diags([priors.yaw**-2, priors.pitch**-2, priors.focal**-2, priors.clock_s**-2])]
-        heading = float(np.median(self.views.heading_sigma)) if len(self.views.heading_sigma) else math.radians(0.5)
+        # Frames without a position say nothing of the heading.
+        stated = self.views.heading_sigma[np.isfinite(self.views.heading_sigma)]
+        heading = float(np.median(stated)) if len(stated) else math.radians(0.5)
         line = _gauss_markov(knots, math.exp(-KNOT_M / priors.knot_length_m))
         parts += [line / heading**2, line / priors.pitch_knots**2]
         weights = np.zeros((self.objects, PER_OBJECT))

@@ -1,0 +1,89 @@
+"""One layer into one file of a GIS, through pyogrio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from reg_yolo.errors import ConfigError
+from reg_yolo.inventory.datum import WGS84, conversion, parse_crs
+from reg_yolo.inventory.outputs.layers import Layer
+
+_INTEGERS = {"observations", "passes", "best_frame", "drive", "frames", "first_frame", "last_frame"}
+_TEXTS = {
+    "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
+    "source", "method", "class_votes", "chainage_from", "chainage_to", "box_px", "weights_digest", "settings_digest",
+    "reviewed_by",
+}  # fmt: skip
+
+
+def import_pyogrio() -> Any:
+    """Return pyogrio.
+
+    Raises:
+        ConfigError: If it is missing.
+    """
+    try:
+        import pyogrio
+    except ImportError:
+        raise ConfigError('GeoPackage needs pyogrio; install it with pip install "reg-yolo[inventory]"') from None
+    return pyogrio
+
+
+def write_layer(path: Path, layer: Layer, crs: str, driver: str, append: bool = False, **options: Any) -> None:
+    """Write or append one layer.
+
+    Args:
+        path: The file, or the folder that is one.
+        layer: What is written.
+        crs: Of the coordinates in the file.
+        driver: GDAL's name of the format.
+        append: Whether the file has layers already.
+        options: GDAL's options of the format.
+
+    Raises:
+        ConfigError: If pyogrio is missing or the CRS is not known.
+    """
+    pyogrio = import_pyogrio()
+    parse_crs(crs, "--crs")
+    data, masks = [], []
+    for name in layer.columns:
+        values = [row.get(name) for row in layer.rows]
+        masks.append(np.array([value is None for value in values], np.bool_))
+        data.append(_column(name, values))
+    geometry = None
+    if layer.geometry is not None:
+        geometry = np.array(shapely.to_wkb(np.array(_projected(layer.shapes, crs), dtype=object)), dtype=object)
+    pyogrio.raw.write(
+        str(path),
+        geometry,
+        data,
+        np.array([layer.written.get(name, name) for name in layer.columns], dtype=object),
+        field_mask=masks,
+        layer=layer.name,
+        driver=driver,
+        geometry_type=layer.geometry,
+        crs=crs if layer.geometry is not None else None,
+        append=append,
+        **options,
+    )
+
+
+def _column(name: str, values: Sequence[Any]) -> NDArray[Any]:
+    if name in _INTEGERS:
+        return np.array([0 if value is None else value for value in values], np.int64)
+    if name in _TEXTS:
+        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+    return np.array([np.nan if value is None else float(value) for value in values], np.float64)
+
+
+def _projected(shapes: list[Any], crs: str) -> list[Any]:
+    if not shapes or parse_crs(crs, "--crs") == parse_crs(WGS84, "--crs"):
+        return shapes
+    convert = conversion(WGS84, crs, "--crs")
+    return [shapely.transform(shape, convert) for shape in shapes]
