@@ -60,61 +60,68 @@ def balanced_nms(
     """
     if mode not in get_args(BalancedMode):
         raise ValueError(f"mode must be one of {', '.join(get_args(BalancedMode))}, got {mode!r}")
-    given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold).moved_apart()
-    boxes, groups, groups_of = given.boxes, given.groups, given.group_count
-    kept = greedy_nms(boxes, given.scores, groups, groups_of, iou_threshold)
-    if len(kept) < len(boxes):
-        owner = _clusters(given, kept, iou_threshold)
-        winners = _winners(given.scores, _ranks(given, kept, owner, mode), owner, len(kept))
-        # Greedy NMS sorts by score, and they stand in order already.
-        places = torch.arange(len(winners), 0, -1, dtype=boxes.dtype, device=boxes.device)
-        kept = winners[greedy_nms(boxes[winners], places, groups[winners], groups_of, iou_threshold)]
-    indices = given.rows[kept]
-    return Survivors(indices, scores.detach()[indices], given.dropped)
+    # What is made in inference mode could not meet a gradient later on; the copy is an ordinary tensor.
+    with torch.inference_mode():
+        given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold)
+        kept = given.rows.index_select(0, _kept(given.moved_apart(), iou_threshold, mode))
+    indices = kept.clone()
+    return Survivors(indices, scores.detach().index_select(0, indices), given.dropped)
+
+
+def _kept(given: Candidates, iou_threshold: float, mode: BalancedMode) -> Tensor:
+    """Return the candidates that survive, by descending s_nms, Tensor[K]."""
+    boxes, groups, groups_of = given.corners.t(), given.groups, given.group_count
+    references = greedy_nms(boxes, given.scores, groups, groups_of, iou_threshold)
+    if len(references) == len(boxes):
+        return references
+    owner = _clusters(given, references, iou_threshold)
+    winners = _winners(_ranks(given, references, owner, mode), owner, len(references))
+    # Greedy NMS sorts by score, and they stand in order already.
+    places = torch.arange(len(winners), 0, -1, dtype=boxes.dtype, device=boxes.device)
+    return winners[greedy_nms(boxes[winners], places, groups[winners], groups_of, iou_threshold)]
 
 
 def _clusters(given: Candidates, references: Tensor, iou_threshold: float) -> Tensor:
     """Return the number of each box's reference, Tensor[N], R where it has none."""
     # References stand by descending score: the lowest number is the highest score.
-    count = len(references)
-    numbers = torch.arange(count, device=references.device)
-    if given.group_count <= 1 and count * len(given.boxes) <= FEW_PAIRS:
-        found = iou_matrix(given.boxes[references], given.boxes) > iou_threshold
+    count, boxes = len(references), len(given.rows)
+    if given.group_count <= 1 and count * boxes <= FEW_PAIRS:
+        found = iou_matrix(given.corners.index_select(1, references), given.corners) > iou_threshold
         pairs: Iterable[tuple[Tensor, ...]] = [found.nonzero(as_tuple=True)]
     else:
-        pairs = overlapping_pairs(given.boxes, given.groups, references, iou_threshold)
-    owner = references.new_full((len(given.boxes),), count)
-    for number, box in pairs:
+        pairs = overlapping_pairs(given.corners, given.groups, references, iou_threshold)
+    owner = references.new_full((boxes,), count)
+    for number, box, *_ in pairs:
         owner.scatter_reduce_(0, box, number, "amin")
     # Also at a threshold of 1, which nothing exceeds.
-    owner[references] = numbers
-    return owner
+    return owner.index_copy_(0, references, torch.arange(count, device=owner.device))
 
 
 def _ranks(given: Candidates, references: Tensor, owner: Tensor, mode: BalancedMode) -> Tensor:
-    """Return s_nms of each box, Tensor[N]; -infinity where it belongs to no cluster."""
-    count = len(references)
-    # A row more for the boxes without a cluster.
-    reference = torch.cat((references, references[:1])).index_select(0, owner)
-    own = given.boxes.index_select(0, reference)
-    # Centres of the boxes as seen from their reference's, in half units.
-    offset = given.boxes[:, :2] + given.boxes[:, 2:] - own[:, :2] - own[:, 2:]
-    # Against the reference's score, so that no score is too large for exp.
-    weight = (given.scores - given.scores.index_select(0, reference)).exp_().unsqueeze(1)
-    sums = weight.new_zeros(count + 1, 3).index_add_(0, owner, torch.cat((offset * weight, weight), 1))
-    tiny = torch.finfo(sums.dtype).tiny
-    mean = sums[:, :2] / sums[:, 2:].clamp_(min=tiny)
-    offset -= mean.index_select(0, owner)
-    diagonal = torch.linalg.vector_norm(own[:, 2:] - own[:, :2], dim=1).clamp_(min=tiny)
-    distance = torch.linalg.vector_norm(offset, dim=1).div_(diagonal.mul_(2.0))
-    rank = given.scores + (1.0 - distance if mode == "closeness" else distance)
-    return rank.round_(decimals=DECIMALS).masked_fill_(owner == count, -torch.inf)
+    """Return s_nms of each box, Tensor[N]; of no meaning where it belongs to no cluster."""
+    # A cluster more for the boxes without one.
+    references = torch.cat((references, references[:1]))
+    x1, y1, x2, y2 = given.corners
+    seen = torch.stack((x1 + x2, y1 + y2, given.scores))
+    # Centres as seen from the reference's, in half units, and scores against its score: none is too large for exp.
+    seen -= seen.index_select(1, references).index_select(1, owner)
+    offset, weight = seen[:2], seen[2].exp_()
+    sums = seen.new_zeros(3, len(references))
+    sums.index_add_(1, owner, torch.cat((offset * weight, weight.unsqueeze(0))))
+    own = given.corners.index_select(1, references)
+    diagonal = torch.hypot(own[2] - own[0], own[3] - own[1]).clamp_(min=torch.finfo(own.dtype).tiny)
+    sums[:2] /= sums[2]
+    sums[2] = diagonal.mul_(2.0)
+    mean_x, mean_y, unit = sums.index_select(1, owner)
+    distance = torch.hypot(offset[0] - mean_x, offset[1] - mean_y).div_(unit)
+    rank = given.scores - distance + 1.0 if mode == "closeness" else given.scores + distance
+    return rank.round_(decimals=DECIMALS)
 
 
-def _winners(scores: Tensor, rank: Tensor, owner: Tensor, clusters: int) -> Tensor:
+def _winners(rank: Tensor, owner: Tensor, clusters: int) -> Tensor:
     """Return the winner of each cluster, by descending rank, then by descending score, then by index, Tensor[R]."""
-    order = scores.argsort(descending=True, stable=True)
-    order = order[rank[order].argsort(descending=True, stable=True)]
+    # Boxes stand by score, and a stable sort leaves ties so.
+    order = rank.argsort(descending=True, stable=True)
     first = order.new_full((clusters + 1,), len(order))
-    first.scatter_reduce_(0, owner[order], torch.arange(len(order), device=order.device), "amin")
-    return order[first[:clusters].sort().values]
+    first.scatter_reduce_(0, owner.index_select(0, order), torch.arange(len(order), device=order.device), "amin")
+    return order.index_select(0, first[:clusters].sort().values)

@@ -13,7 +13,7 @@ from reg_yolo.nms.survivors import Candidates, Survivors
 SoftMethod = Literal["gaussian", "linear"]
 
 # Boxes whose overlaps are computed together.
-LEADING = 64
+LEADING = 128
 
 
 def soft_nms(
@@ -63,62 +63,80 @@ def soft_nms(
             "sigma must be > 0, score_threshold >= 0 and max_candidates >= 1, "
             f"got {sigma!r}, {score_threshold!r} and {max_candidates!r}"
         )
-    given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold)
-    taken = (given.scores > score_threshold).nonzero().squeeze(1)
-    over_limit = max(len(taken) - max_candidates, 0)
-    if over_limit:
-        best = given.scores[taken].argsort(descending=True, stable=True)[:max_candidates]
-        taken = taken[best.sort().values]
-    # One step after the other, each of them tiny: a GPU would wait for every one. Half the digits of the scores would
-    # do for the factors, which are most of the work.
-    boxes = given.boxes[taken].to("cpu", torch.promote_types(boxes_xyxy.dtype, torch.float32))
-    values, groups = given.scores[taken].cpu(), given.groups[taken].cpu()
-    lowered = torch.full_like(values, -1.0)
-    for rows in groups.argsort(stable=True).split(torch.bincount(groups, minlength=1).tolist()):
-        order, left = _taken_in_turn(boxes[rows], values[rows], method, sigma, iou_threshold, score_threshold)
-        lowered[rows[order]] = left
-    best = lowered.argsort(descending=True, stable=True)[: int((lowered >= 0.0).sum())]
-    indices = given.rows[taken[best.to(taken.device)]]
-    return Survivors(indices, lowered[best].to(scores), given.dropped, over_limit)
+    # What is made in inference mode could not meet a gradient later on; the copies are ordinary tensors.
+    with torch.inference_mode():
+        given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold)
+        # They stand by descending score.
+        above = int((given.scores > score_threshold).sum())
+        # By row from here on, so that ties go to the lower index.
+        rows, taken = given.rows[:max_candidates][:above].sort()
+        # Many small steps: a GPU would wait for every one.
+        corners, values, groups = given.corners[:, taken].cpu(), given.scores[taken].cpu(), given.groups[taken].cpu()
+        if given.group_count > 1:
+            # A third axis, along which boxes of different groups only touch.
+            corners = torch.stack((*corners[:2], groups, *corners[2:], groups + 1))
+        # Half the digits of the scores do for the overlaps, which are most of the work.
+        corners = corners.to(torch.promote_types(boxes_xyxy.dtype, torch.float32))
+        lowered = _lowered(corners, values, method, sigma, iou_threshold, score_threshold)
+        left, best = lowered.sort(descending=True, stable=True)
+        count = int((left > score_threshold).sum())
+        left, kept = left[:count].to(scores), rows[best[:count].to(rows.device)]
+    return Survivors(kept.clone(), left.clone(), given.dropped, max(above - max_candidates, 0))
 
 
-def _taken_in_turn(
-    boxes: Tensor, values: Tensor, method: SoftMethod, sigma: float, iou_threshold: float, score_threshold: float
-) -> tuple[Tensor, Tensor]:
-    """Return the boxes of a group in the order in which they are taken, and the scores they have by then."""
-    order: list[int] = []
-    lowered: list[float] = []
+def _lowered(
+    corners: Tensor, values: Tensor, method: SoftMethod, sigma: float, iou_threshold: float, score_threshold: float
+) -> Tensor:
+    """Return the score of each box when its turn comes, 0 where it has none, Tensor[N].
+
+    Scores only fall. So a box that is the best of all it overlaps stays that until its turn, and its score is final.
+    """
+    lowered = torch.zeros_like(values)
     rows = torch.arange(len(values))
     while True:
         left = (values > score_threshold).nonzero().squeeze(1)
-        boxes, values, rows = boxes[left], values[left], rows[left]
         if not len(left):
-            return torch.tensor(order, dtype=torch.long), torch.tensor(lowered, dtype=values.dtype)
-        # The leading boxes are taken among themselves, as long as the best of the others cannot come before: scores
-        # only fall. Then the others learn of all that were taken. Ascending, so that ties go to the lower index.
-        by_score = values.argsort(descending=True, stable=True)
-        bound = float(values[by_score[LEADING]]) if len(values) > LEADING else score_threshold
-        leading = by_score[:LEADING].sort().values
-        factors = _factors(iou_matrix(boxes[leading], boxes).nan_to_num_(0.0), method, sigma, iou_threshold)
+            return lowered
+        corners, values, rows = corners.index_select(1, left), values.index_select(0, left), rows.index_select(0, left)
+        # The leading boxes are compared among themselves, as long as no other can come before. Then the others learn of
+        # all that were taken. Rows ascend, so that ties go to the lower index.
+        bound = values.topk(LEADING + 1).values[-1] if len(values) > LEADING else values.new_tensor(score_threshold)
+        leading = (values > bound).nonzero().squeeze(1)
+        if not len(leading):
+            leading = (values == bound).nonzero().squeeze(1)[:LEADING]
+            bound = torch.nextafter(bound, torch.zeros_like(bound))
+        best = corners.index_select(1, leading)
+        overlaps, scores = iou_matrix(best, best), values.index_select(0, leading)
+        final = _final_scores(scores, overlaps, bound, method, sigma, iou_threshold)
+        won = final.nonzero().squeeze(1)
+        winners = leading.index_select(0, won)
+        lowered.index_copy_(0, rows.index_select(0, winners), final.index_select(0, won))
+        values *= _factors(iou_matrix(best.index_select(1, won), corners), method, sigma, iou_threshold)
         # What is taken leaves the race.
-        factors[torch.arange(len(leading)), leading] = 0.0
-        among_leading, numbers = factors[:, leading].tolist(), rows[leading].tolist()
-        current = first = values[leading].tolist()
-        taken: list[int] = []
-        while (best := max(current)) > score_threshold:
-            place = current.index(best)
-            # Whoever has its first score yet stood before the others in the order above.
-            if best <= bound and current[place] != first[place]:
-                break
-            taken.append(place)
-            order.append(numbers[place])
-            lowered.append(best)
-            current = [score * factor for score, factor in zip(current, among_leading[place], strict=True)]
-        values *= factors[taken].prod(0, dtype=values.dtype)
+        values.index_fill_(0, winners, 0.0)
+
+
+def _final_scores(
+    values: Tensor, iou: Tensor, bound: Tensor, method: SoftMethod, sigma: float, iou_threshold: float
+) -> Tensor:
+    """Return the final scores of those of the leading boxes that no other box can come before, 0 for the rest."""
+    final = torch.zeros_like(values)
+    meet = (iou > (iou_threshold if method == "linear" else 0.0)).to(iou.dtype).fill_diagonal_(0.0)
+    places = torch.arange(len(values), 0, -1, dtype=iou.dtype)
+    while True:
+        racing = (values > bound).nonzero().squeeze(1)
+        if not len(racing):
+            return final
+        strength = torch.empty_like(places).index_copy_(0, values.argsort(descending=True, stable=True), places)
+        rival = meet.index_select(0, racing).mul_(strength).amax(1)
+        won = racing[strength.index_select(0, racing) > rival]
+        final.index_copy_(0, won, values.index_select(0, won))
+        values = values * _factors(iou.index_select(0, won), method, sigma, iou_threshold)
+        values.index_fill_(0, won, 0.0)
 
 
 def _factors(iou: Tensor, method: SoftMethod, sigma: float, iou_threshold: float) -> Tensor:
-    """Return what an overlap multiplies a score with."""
+    """Return what overlaps multiply a score with, all of the first dimension together."""
     if method == "gaussian":
-        return iou.square_().div_(-sigma).exp_()
-    return torch.where(iou > iou_threshold, 1.0 - iou, 1.0)
+        return iou.square_().sum(0).div_(-sigma).exp_()
+    return torch.where(iou > iou_threshold, 1.0 - iou, 1.0).prod(0)

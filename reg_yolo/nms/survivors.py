@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,11 +35,11 @@ class Survivors:
 
 @dataclass(frozen=True)
 class Candidates:
-    """N sound boxes in double precision, so that no rounding of the input's type decides.
+    """N sound boxes by descending score, ties by row, in double precision: no rounding of the input's type decides.
 
     Attributes:
-        rows: Tensor[N] int64, where each box stood among those given; ascending.
-        boxes: Tensor[N, 4], xyxy.
+        rows: Tensor[N] int64, where each box stood among those given.
+        corners: Tensor[4, N], x1, y1, x2 and y2: each in one stretch of memory, which is faster on a CPU.
         scores: Tensor[N].
         groups: Tensor[N] int64 in [0, G): boxes of different groups never meet.
         group_count: G.
@@ -46,7 +47,7 @@ class Candidates:
     """
 
     rows: Tensor
-    boxes: Tensor
+    corners: Tensor
     scores: Tensor
     groups: Tensor
     group_count: int
@@ -67,23 +68,25 @@ class Candidates:
                 raise ValueError(f"{name} must have shape ({count},), got {tuple(tensor.shape)}")
         if not 0.0 <= iou_threshold <= 1.0:
             raise ValueError(f"iou_threshold must be in [0, 1], got {iou_threshold!r}")
-        boxes, values = boxes_xyxy.detach().double(), scores.detach().double()
-        # NaN fails every comparison; what is infinite becomes NaN when taken from itself.
-        sound = (boxes[:, :2] <= boxes[:, 2:]).all(1) & (boxes.sum(1) + values).isfinite()
-        rows = sound.nonzero().squeeze(1)
-        if len(rows) < count:
-            boxes, values, labels = boxes[rows], values[rows], labels[rows]
-        groups, group_count = _numbered(labels.long())
-        return cls(rows, boxes, values, groups, group_count, count - len(rows))
+        corners = boxes_xyxy.t().to(torch.float64, memory_format=torch.contiguous_format)
+        values, order = scores.double().sort(descending=True, stable=True)
+        # NaN fails every comparison, and a sum with what is not finite is not finite.
+        ordered = corners[:2] <= corners[2:]
+        if not (math.isfinite(corners.sum() + values.sum()) and ordered.all()):
+            sound = ordered.all(0) & (corners.sum(0) + scores).isfinite()
+            keep = sound.index_select(0, order)
+            values, order = values[keep], order[keep]
+        groups, group_count = _numbered(labels.long().index_select(0, order))
+        return cls(order, corners.index_select(1, order), values, groups, group_count, count - len(order))
 
     def moved_apart(self) -> Candidates:
         """Return few boxes of many groups as one group, each group moved to a place of its own; others as they are."""
-        if self.group_count > 1 and 0 < len(self.rows) <= FEW_BOXES:
-            low, high = self.boxes.aminmax()
+        if self.group_count > 1 and len(self.rows) <= FEW_BOXES:
+            low, high = self.corners.aminmax()
             span = float(high - low) + 1.0
             if span * self.group_count <= FARTHEST:
-                boxes = self.boxes + (self.groups * span).unsqueeze(1)
-                return replace(self, boxes=boxes, groups=torch.zeros_like(self.groups), group_count=1)
+                corners = self.corners + self.groups * span
+                return replace(self, corners=corners, groups=torch.zeros_like(self.groups), group_count=1)
         return self
 
 
