@@ -19,7 +19,7 @@ def build(
     gnss: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Positions (GPX, CSV, NMEA, exiftool, GoPro video, folder): one for all files as one drive, or one each."
+            help="Positions (GPX, CSV, NMEA, exiftool, GoPro video, folder): one for all files as a drive, or one each."
         ),
     ] = None,
     camera: Annotated[list[Path] | None, typer.Option(help="camera.yaml: one for all drives, or one each.")] = None,

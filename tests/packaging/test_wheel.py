@@ -126,7 +126,9 @@ def test_installed_wheel_writes_editable_copies(
     for kind in ("configs", "datasets"):
         for path in (REPOSITORY / kind).rglob("*.yaml"):
             copy = working_directory / "mine" / path.relative_to(REPOSITORY)
-            assert copy.read_bytes() == path.read_bytes()
+            # Models are called by name alone, so that a copy would never be read.
+            assert copy.is_file() == (path.parent.name != "models")
+            assert not copy.is_file() or copy.read_bytes() == path.read_bytes()
     # The copies refer to each other: the configuration finds its base and its data set.
     data = write_rectangles(tmp_path / "data", {"train": 2, "val": 1})
     shown = run(
