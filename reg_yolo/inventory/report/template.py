@@ -29,7 +29,15 @@ def write_page(path: Path, content: Mapping[str, object], language: str = "en") 
     script = folder.joinpath("leaflet", "leaflet.js").read_text(encoding="utf-8")
     words = labels(language)
     title = str(content.get("title", words["title"]))
-    empty = {"ellipses": [], "ways": [], "stretches": [], "notes": [], "tables": [], "tiles": None, "column_labels": {}}
+    empty: dict[str, object] = {
+        "ellipses": [],
+        "ways": [],
+        "stretches": [],
+        "notes": [],
+        "tables": [],
+        "tiles": None,
+        "column_labels": {},
+    }
     # "</" would end the element that holds the data, whatever the text means.
     data = json.dumps({**empty, **content, "labels": words}, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
     page = page.replace("/*LANGUAGE*/", language).replace("/*TITLE*/", html.escape(title))
