@@ -82,7 +82,8 @@ def build_rays(
         np.stack([middle[:, 0], boxes[:, 3]], 1),
     ]
     frame = looks.of_frame[rows]
-    pitch, roll = (0.0 if angle is None else angle[frame] for angle in (pitch_rad, roll_rad))
+    pitch: FloatArray | float = 0.0 if pitch_rad is None else pitch_rad[frame]
+    roll: FloatArray | float = 0.0 if roll_rad is None else roll_rad[frame]
     sides = np.stack([camera.normalized(point, pitch, roll)[:, k % 2] for k, point in enumerate(points)], 1)
     limits = np.array([looks.width, looks.height])
     margin = max(2.0, _BORDER_SHARE * looks.width)

@@ -93,7 +93,9 @@ def read_table(path: Path) -> Fixes:
         dop=[number(line, row, "dop") for line, row in lines],
         fix_type=[fix_type(cell_of(row, "fix")) for _, row in lines],
         names=names,
-        **{f"{key}_deg": [number(line, row, key) for line, row in lines] for key in _ANGLES},
+        heading_deg=[number(line, row, "heading") for line, row in lines],
+        pitch_deg=[number(line, row, "pitch") for line, row in lines],
+        roll_deg=[number(line, row, "roll") for line, row in lines],
     )
 
 
