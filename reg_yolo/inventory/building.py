@@ -22,6 +22,7 @@ from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
+from reg_yolo.inventory.panorama import refuse_panorama
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.reading import read_positions
 from reg_yolo.inventory.positions.smoothing import Drift
@@ -211,6 +212,7 @@ def _task(
     tell: Callable[[str], None],
 ) -> DriveTask:
     name = Path(looks.files[0]).name
+    refuse_panorama(looks.sources[0], looks.width, looks.height, bool(options.cameras))
     if options.cameras:
         path = options.cameras[number if len(options.cameras) > 1 else 0]
         camera = read_camera(path, options.hfov_deg)
@@ -236,6 +238,8 @@ def _task(
         )
     tell(f"{name}: time from {start.source}")
     trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))
+    for note in trajectory.attitude.notes():
+        tell(f"{fixes.source}: {note}")
     times = start.times(looks.time_s)
     check_overlap(times, trajectory.start_s, trajectory.end_s, name)
     shapes = tuple(shape_of(class_name, stated) for class_name in looks.classes)

@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from reg_yolo.errors import ConfigError
+from reg_yolo.inventory.panorama import ADVICE
 
 FloatArray = NDArray[np.float64]
 
@@ -61,10 +62,16 @@ class Camera:
         """Return the same camera with another focal length."""
         return replace(self, focal_px=focal_px)
 
-    def normalized(self, pixels: FloatArray) -> FloatArray:
+    def normalized(
+        self, pixels: FloatArray, pitch_rad: FloatArray | float = 0.0, roll_rad: FloatArray | float = 0.0
+    ) -> FloatArray:
         """Return tangents to the right and downwards, shape (N, 2), of pixels (N, 2).
 
         They are those of a level camera in the same place: distortion, roll and pitch are taken out.
+
+        Args:
+            pixels: Shape (N, 2).
+            pitch_rad, roll_rad: Of the vehicle, on top of the mount's; shape (N,) or one for all.
         """
         centre = np.array(
             [self.width / 2 if self.cx is None else self.cx, self.height / 2 if self.cy is None else self.cy]
@@ -78,13 +85,13 @@ class Camera:
             plain = cv2.undistortPoints(points, matrix, np.array(self.distortion), criteria=criteria).reshape(-1, 2)
         else:
             plain = (np.asarray(pixels, np.float64) - centre) / self.focal_px
-        roll = math.radians(self.roll_deg)
+        roll = math.radians(self.roll_deg) + roll_rad
         # Camera axes lean by the roll: right = right0 cos + down0 sin, down = down0 cos - right0 sin.
-        right = plain[:, 0] * math.cos(roll) - plain[:, 1] * math.sin(roll)
-        down = plain[:, 0] * math.sin(roll) + plain[:, 1] * math.cos(roll)
-        pitch = math.radians(self.pitch_deg)
-        forward = math.cos(pitch) + down * math.sin(pitch)
-        return np.stack([right / forward, (down * math.cos(pitch) - math.sin(pitch)) / forward], axis=-1)
+        right = plain[:, 0] * np.cos(roll) - plain[:, 1] * np.sin(roll)
+        down = plain[:, 0] * np.sin(roll) + plain[:, 1] * np.cos(roll)
+        pitch = math.radians(self.pitch_deg) + pitch_rad
+        forward = np.cos(pitch) + down * np.sin(pitch)
+        return np.stack([right / forward, (down * np.cos(pitch) - np.sin(pitch)) / forward], axis=-1)
 
 
 def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
@@ -101,6 +108,9 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
         raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys such as width, height and focal_px")
+    projection = content.pop("projection", "perspective")
+    if projection != "perspective":
+        raise ConfigError(f"{path}: projection must be perspective, got {projection!r}; for 360-degree video {ADVICE}")
     known = {entry.name for entry in fields(Camera)}
     unknown = sorted(set(map(str, content)) - known)
     if unknown:

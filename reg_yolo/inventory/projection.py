@@ -43,6 +43,14 @@ class LocalProjection:
         longitude, latitude = self._pair()[1].transform(points[:, 0], points[:, 1])
         return np.stack([np.atleast_1d(longitude), np.atleast_1d(latitude)], axis=-1)
 
+    def true_north_rad(self, longitude_deg: FloatArray, latitude_deg: FloatArray) -> FloatArray:
+        """Return the direction of true north, clockwise from grid north, shape (N,)."""
+        step = np.where(np.asarray(latitude_deg) < 89, 1e-4, -1e-4)
+        east, north = (
+            self.to_metres(longitude_deg, latitude_deg + step) - self.to_metres(longitude_deg, latitude_deg)
+        ).T
+        return np.asarray(np.arctan2(east / step, north / step))
+
     def _pair(self) -> list[Any]:
         if not self._transformers:
             pyproj = import_pyproj()

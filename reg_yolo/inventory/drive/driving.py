@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _MOVED_M = 0.2
-_OWN_YAW = math.radians(0.25)
+_OWN_YAW, _MEASURED_YAW = math.radians(0.25), math.radians(0.1)
 _SCALE_SIGMA = 0.012
 """Share by which distances are unsure because the smoothed way is a little too long or too short."""
 _SLACK_M = 0.12
@@ -59,7 +59,7 @@ def run_drive(task: DriveTask) -> DriveResult:
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     frames = _used_frames(task, poses, counts)
-    rays = build_rays(task.looks, task.camera)
+    rays = build_rays(task.looks, task.camera, poses.nod_rad, poses.roll_rad)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
     used = np.zeros(task.looks.frames, np.bool_)
     used[frames] = True
@@ -107,7 +107,9 @@ def _views(task: DriveTask, poses: Poses) -> Views:
         turned = np.gradient(np.unwrap(heading[known][distinct]), time_s[distinct])
         rate[known[distinct]] = turned
     speed = np.maximum(np.linalg.norm(poses.velocity_mps, axis=1), 2.0)
-    open_heading = np.hypot(poses.velocity_sigma_mps / speed, _OWN_YAW)
+    # Turns along the way also take up what the positions wander to the side, whatever the heading is known by.
+    own = np.where(np.isfinite(poses.heading_noise_rad), np.fmax(poses.heading_noise_rad, _MEASURED_YAW), _OWN_YAW)
+    open_heading = np.hypot(poses.velocity_sigma_mps / speed, own)
     lever = task.camera.lever_arm_m
     sin, cos = np.sin(poses.heading_rad), np.cos(poses.heading_rad)
     offset = np.stack([lever[0] * cos + lever[1] * sin, -lever[0] * sin + lever[1] * cos], 1)

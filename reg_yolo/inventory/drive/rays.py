@@ -58,8 +58,16 @@ class Rays:
         )
 
 
-def build_rays(looks: DriveLooks, camera: Camera) -> Rays:
-    """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one."""
+def build_rays(
+    looks: DriveLooks, camera: Camera, pitch_rad: FloatArray | None = None, roll_rad: FloatArray | None = None
+) -> Rays:
+    """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one.
+
+    Args:
+        looks: All boxes.
+        camera: Its mount's pitch and roll are taken out.
+        pitch_rad, roll_rad: Of the vehicle at each frame, shape (F,), taken out as well; None where not measured.
+    """
     leader = _leaders(looks)
     rows = np.flatnonzero(leader == np.arange(len(looks)))
     votes = np.zeros((len(looks), len(looks.classes)))
@@ -73,12 +81,15 @@ def build_rays(looks: DriveLooks, camera: Camera) -> Rays:
         np.stack([boxes[:, 2], middle[:, 1]], 1),
         np.stack([middle[:, 0], boxes[:, 3]], 1),
     ]
-    sides = np.stack([camera.normalized(point)[:, k % 2] for k, point in enumerate(points)], 1)
+    frame = looks.of_frame[rows]
+    pitch: FloatArray | float = 0.0 if pitch_rad is None else pitch_rad[frame]
+    roll: FloatArray | float = 0.0 if roll_rad is None else roll_rad[frame]
+    sides = np.stack([camera.normalized(point, pitch, roll)[:, k % 2] for k, point in enumerate(points)], 1)
     limits = np.array([looks.width, looks.height])
     margin = max(2.0, _BORDER_SHARE * looks.width)
     seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)
     return Rays(
-        looks.of_frame[rows],
+        frame,
         sides,
         seen,
         looks.sigma[rows] / camera.focal_px,

@@ -151,7 +151,7 @@ def _fix(where: str, tags: Mapping[str, Any]) -> tuple[float, float, float, floa
         dop = tags.get("GPSDOP", tags.get("GPSHPositioningError", _NAN) if "GPSSpeed3D" in tags else _NAN)
         void = str(tags.get("GPSStatus", "")).strip() in ("V", "Measurement Void")
         kind = 0 if void else fix_type(tags.get("GPSMeasureMode", ""))
-        return time, *places, float(height[0]) if height else _NAN, float(dop), kind
+        return time, places[0], places[1], float(height[0]) if height else _NAN, float(dop), kind
     except (ValueError, ConfigError) as error:
         raise DataError(f"{where}: {error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,13 @@ _NAMES = {
     "latitude": ("latitude", "lat", "latitude_deg", "y", "gpslatitude"),
     "elevation": ("elevation", "ele", "altitude", "alt", "height", "elevation_m", "gpsaltitude"),
     "dop": ("dop", "hdop", "pdop", "gpsdop"),
+    "heading": ("heading", "heading_deg", "yaw", "yaw_deg", "azimuth"),
+    "pitch": ("pitch", "pitch_deg"),
+    "roll": ("roll", "roll_deg"),
     "fix": ("fix", "fix_type", "gpsmeasuremode"),
 }
+
+_ANGLES = {"heading": 360.0, "pitch": 90.0, "roll": 90.0}
 
 
 def read_table(path: Path) -> Fixes:
@@ -59,9 +65,13 @@ def read_table(path: Path) -> Fixes:
         if not cell:
             return float("nan")
         try:
-            return read(cell)
+            value = read(cell)
+            if abs(value) > _ANGLES.get(key, math.inf):
+                raise ValueError
+            return value
         except ValueError:
-            raise DataError(f"{path}:{line}: {key} must be a number, got {cell!r}") from None
+            what = "a number" if key not in _ANGLES else f"degrees within {_ANGLES[key]:g} either way"
+            raise DataError(f"{path}:{line}: {key} must be {what}, got {cell!r}") from None
 
     def moment(line: int, row: list[str]) -> float:
         if column["posix"] >= 0:
@@ -83,6 +93,9 @@ def read_table(path: Path) -> Fixes:
         dop=[number(line, row, "dop") for line, row in lines],
         fix_type=[fix_type(cell_of(row, "fix")) for _, row in lines],
         names=names,
+        heading_deg=[number(line, row, "heading") for line, row in lines],
+        pitch_deg=[number(line, row, "pitch") for line, row in lines],
+        roll_deg=[number(line, row, "roll") for line, row in lines],
     )
 
 

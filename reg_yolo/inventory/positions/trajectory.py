@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
 from reg_yolo.errors import DataError
+from reg_yolo.inventory.positions.attitude import Attitude, measured_attitude
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.smoothing import Drift, Smoothed, smooth
 from reg_yolo.inventory.projection import LocalProjection
@@ -27,9 +28,12 @@ class Poses:
     Attributes:
         position_m: Shape (N, 2), easting and northing; NaN where the positions have a hole.
         velocity_mps: Shape (N, 2).
-        heading_rad: Shape (N,), clockwise from grid north; held below 2 m/s.
+        heading_rad: Shape (N,), clockwise from grid north: measured, or that of the way, held below 2 m/s.
         track_m: Shape (N,), distance travelled.
         position_sigma_m, velocity_sigma_mps: Shape (N,), of each axis.
+        heading_noise_rad: Shape (N,), of a measured heading; NaN where it is that of the way.
+        nod_rad: Shape (N,), measured pitch against the road's grade, nose up; 0 where unknown.
+        roll_rad: Shape (N,), measured against the horizontal, leaning to the right; 0 where unknown.
     """
 
     position_m: FloatArray
@@ -38,6 +42,9 @@ class Poses:
     track_m: FloatArray
     position_sigma_m: FloatArray
     velocity_sigma_mps: FloatArray
+    heading_noise_rad: FloatArray
+    nod_rad: FloatArray
+    roll_rad: FloatArray
 
     @property
     def located(self) -> NDArray[np.bool_]:
@@ -53,11 +60,13 @@ class Trajectory:
         projection: What the metres mean.
         stretches: Smoothed fixes; between two of them lies a hole that is not bridged.
         drift: What was assumed of the receiver.
+        attitude: Angles that the vehicle measured.
     """
 
     projection: LocalProjection
     stretches: tuple[Smoothed, ...]
     drift: Drift
+    attitude: Attitude
 
     @property
     def start_s(self) -> float:
@@ -90,7 +99,13 @@ class Trajectory:
                 sigma[rows] = np.interp(inside, stretch.time_s, stretch.position_sigma_m)
                 speed_sigma[rows] = np.interp(inside, stretch.time_s, stretch.velocity_sigma_mps)
             travelled += float(length[-1])
-        return Poses(position, velocity, heading, track, sigma, speed_sigma)
+        measured, nod, roll = self.attitude.at(time_s)
+        known = np.isfinite(measured)
+        heading = np.where(known, measured, heading)
+        noise = np.where(known, self.attitude.heading_noise_rad, np.nan)
+        return Poses(
+            position, velocity, heading, track, sigma, speed_sigma, noise, np.nan_to_num(nod), np.nan_to_num(roll)
+        )
 
 
 def build_trajectory(fixes: Fixes, projection: LocalProjection, drift: Drift) -> Trajectory:
@@ -113,7 +128,7 @@ def build_trajectory(fixes: Fixes, projection: LocalProjection, drift: Drift) ->
         raise DataError(
             f"{fixes.source} is not a track: expected two or more fixes within {MAX_HOLE_S:g} s of each other"
         )
-    return Trajectory(projection, tuple(stretches), drift)
+    return Trajectory(projection, tuple(stretches), drift, measured_attitude(fixes, projection))
 
 
 def _thinned(time_s: FloatArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
