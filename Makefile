@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fast nightly campaign clean
+.PHONY: setup demo test lint fast docs nightly campaign clean
 
 setup: $(BIN)/reg-yolo
 
@@ -33,6 +33,11 @@ test: lint
 fast: setup
 	$(BIN)/python -m pytest -q -m "not slow"
 
+# The documentation site in site/; a warning is an error.
+docs: setup
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
+
 # Kills, signals, full disks, mutated and hostile inputs; ends with an error where something was lost. Ten minutes for
 # every night, with other moments each time; the whole campaign takes about an hour of a quiet core.
 nightly: setup
@@ -42,4 +47,4 @@ campaign: setup
 	nice -n 19 $(BIN)/python scripts/campaign.py $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) build dist runs demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site runs demo .pytest_cache .mypy_cache .ruff_cache

@@ -30,6 +30,7 @@ NOT_FOR_EXPORT = {
     "half": "use quantize=16",
 }
 OTHER_ARGUMENTS = ("opset", "simplify", "workspace")
+TAKEN = ("imgsz", "batch", "dynamic", "device", "quantize", "data")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def export(
         ),
         **{key: own[key] for key in OTHER_ARGUMENTS if own.get(key) is not None},
     }
-    ignored = set(own) - {"imgsz", "batch", "dynamic", "device", "quantize", "data", *OTHER_ARGUMENTS}
+    ignored = set(own) - {*TAKEN, *OTHER_ARGUMENTS}
     if ignored:
         raise ConfigError(f"{sorted(ignored)[0]}: has no effect on an export; leave it out")
     folder = Path(out).expanduser() if out is not None else _folder_of(detector)
