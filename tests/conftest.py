@@ -13,8 +13,8 @@ import pytest
 from reg_yolo.yolo.upstream.environment import prepare_environment
 from tests.real_data import REAL_DATA
 
-# Shells start what runs in the background with Ctrl-C ignored, and nohup with SIGHUP; programs that the tests start would
-# inherit that.
+# Shells start what runs in the background with Ctrl-C ignored, and nohup with SIGHUP; programs that the tests start
+# would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -70,7 +70,7 @@ class Known:
 class _Rows:
     """Rows of a layer: their columns, the middle of each geometry, shape (N, 2), and their system."""
 
-    values: list[Mapping[str, Any]]
+    values: Sequence[Mapping[str, Any]]
     middles: FloatArray
     crs: str | None
 
@@ -126,16 +126,17 @@ def _known(path: Path, rows: _Rows, columns: ForeignColumns, say: Say) -> list[K
                 f"{path}: asset {n + 1} lies at {longitude:g}, {latitude:g}, which is no place on the earth"
             )
         name = _text(values, columns, "class") if columns.class_name is None else columns.class_name
-        sigmas = [_number(values.get(columns.column(key))) for key in ("sigma_along_m", "sigma_across_m")]
+        along, across = (_number(values.get(columns.column(key))) for key in ("sigma_along_m", "sigma_across_m"))
         if blur > 1.0:
-            sigmas = [math.hypot(UNSTATED_SIGMA_M if sigma is None else sigma, blur) for sigma in sigmas]
+            along, across = (math.hypot(UNSTATED_SIGMA_M if s is None else s, blur) for s in (along, across))
         known.append(
             Known(
                 _text(values, columns, "asset_id"),
                 columns.classes.get(name, name),
                 longitude,
                 latitude,
-                *sigmas,
+                along,
+                across,
                 _text(values, columns, "geometry_kind"),
                 _text(values, columns, "route"),
                 _text(values, columns, "side"),
