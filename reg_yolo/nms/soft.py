@@ -121,7 +121,8 @@ def _final_scores(
 ) -> Tensor:
     """Return the final scores of those of the leading boxes that no other box can come before, 0 for the rest."""
     final = torch.zeros_like(values)
-    meet = (iou > (iou_threshold if method == "linear" else 0.0)).to(iou.dtype).fill_diagonal_(0.0)
+    # 1 where one lowers the other.
+    meet = (iou - (iou_threshold if method == "linear" else 0.0)).clamp_(min=0.0).sign_().fill_diagonal_(0.0)
     places = torch.arange(len(values), 0, -1, dtype=iou.dtype)
     while True:
         racing = (values > bound).nonzero().squeeze(1)
@@ -129,7 +130,7 @@ def _final_scores(
             return final
         strength = torch.empty_like(places).index_copy_(0, values.argsort(descending=True, stable=True), places)
         rival = meet.index_select(0, racing).mul_(strength).amax(1)
-        won = racing[strength.index_select(0, racing) > rival]
+        won = racing.masked_select(strength.index_select(0, racing) > rival)
         final.index_copy_(0, won, values.index_select(0, won))
         values = values * _factors(iou.index_select(0, won), method, sigma, iou_threshold)
         values.index_fill_(0, won, 0.0)

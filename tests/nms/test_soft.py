@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reg_yolo.nms import soft, soft_nms
+from reg_yolo.nms import balanced_nms, soft, soft_nms
 from tests.nms import reference
 from tests.nms.scenes import random_scene
 
@@ -74,6 +74,14 @@ def test_boxes_over_the_limit_and_unsound_ones_are_counted():
     assert set(result.indices.tolist()) <= set(best)
     empty = soft_nms(boxes[:0], scores[:0], labels[:0])
     assert len(empty.indices) == len(empty.scores) == 0
+
+
+def test_the_result_may_meet_a_gradient():
+    boxes, scores, labels = random_scene(2, 50, 3, 0.0)
+    weight = torch.ones((), requires_grad=True)
+    for result in (soft_nms(boxes, scores, labels), balanced_nms(boxes, scores, labels, 0.5)):
+        (result.scores * weight * boxes[result.indices].sum(1)).sum().backward()
+    assert weight.grad is not None
 
 
 @pytest.mark.parametrize(
