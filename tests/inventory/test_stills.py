@@ -63,6 +63,24 @@ def test_images_give_place_time_and_quality_by_file_name(tmp_path: Path) -> None
     }  # fmt: skip
 
 
+def test_a_damaged_image_is_counted_also_where_the_library_asks_for_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Image.open
+
+    def as_ultralytics_leaves_it(path: Path) -> Image.Image:
+        try:
+            return known(path)
+        except OSError:
+            raise ModuleNotFoundError("No module named 'pi_heif'") from None
+
+    monkeypatch.setattr(Image, "open", as_ultralytics_leaves_it)
+    still(tmp_path / "a.jpg", 13.75, 100.5)
+    still(tmp_path / "c.jpg", 13.7501, 100.5)
+    (tmp_path / "b.jpg").write_bytes(b"damaged")
+    assert read_positions(tmp_path).dropped == {"image without a position in its EXIF data": 1}
+
+
 def test_a_folder_without_positions_or_of_two_kinds_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="got 0 and 0"):
         read_positions(tmp_path)

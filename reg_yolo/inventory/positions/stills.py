@@ -61,7 +61,8 @@ def _tags(path: Path) -> Mapping[int, Any]:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # Of damaged EXIF data; what lacks a position is counted.
             return dict(image.getexif().get_ifd(ExifTags.IFD.GPSInfo))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    # Once Ultralytics is imported, Image.open asks for a package (ImportError) where it knows no format.
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
         return {}
 
 
