@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +34,19 @@ def replace_text(target: Path, text: str) -> None:
         'whole'
     """
     replace_bytes(target, text.encode("utf-8"))
+
+
+def replace_texts(folder: Path, contents: Mapping[str, str]) -> list[Path]:
+    """Write each text under its name into `folder`, which is made if need be; each as `replace_text` does.
+
+    Returns:
+        The files, in the order of `contents`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / name for name in contents]
+    for target, text in zip(written, contents.values(), strict=True):
+        replace_text(target, text)
+    return written
 
 
 def replace_bytes(target: Path, content: bytes | bytearray | memoryview) -> None:

@@ -172,9 +172,9 @@ def stats(
     from reg_yolo.files import make_folder, replace_text
 
     yaml_path = find_dataset_yaml(data)
-    picture = png or Path(f"{default_output('data_stats', yaml_path)}.png")
+    figure = png or Path(f"{default_output('data_stats', yaml_path)}.png")
     description = read_dataset_yaml(yaml_path, required=())
-    for option, path in (("--png", picture), ("--json", json)):
+    for option, path in (("--png", figure), ("--json", json)):
         if path is not None:
             refuse_inside(option, path.parent, description)
             refuse_unwritable(option, path.parent)
@@ -191,8 +191,8 @@ def stats(
             make_folder(json.parent)
             replace_text(json, pixels.as_json())
             typer.echo(f"JSON: {json}")
-        write_pixel_figure(pixels, picture)
-        typer.echo(f"Image: {picture}")
+        write_pixel_figure(pixels, figure)
+        typer.echo(f"Image: {figure}")
         return
     with progress_bar("stats") as progress:
         found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
@@ -201,8 +201,8 @@ def stats(
         make_folder(json.parent)
         replace_text(json, found.as_json())
         typer.echo(f"JSON: {json}")
-    write_stats_figure(found, picture)
-    typer.echo(f"Image: {picture}")
+    write_stats_figure(found, figure)
+    typer.echo(f"Image: {figure}")
 
 
 app.command()(data_cutting.split)

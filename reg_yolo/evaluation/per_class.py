@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reg_yolo.files import replace_text
+from reg_yolo.files import replace_texts
 from reg_yolo.text_tables import csv_text, escape_markdown, markdown_table, text_table
 
 RARE_BELOW = 20
@@ -160,14 +160,8 @@ class DetectionReport:
 
     def write(self, folder: Path, stem: str) -> list[Path]:
         """Write ``stem.txt``, ``.md``, ``.csv`` and ``.json`` into `folder`, each by rename, and return their paths."""
-        folder.mkdir(parents=True, exist_ok=True)
         contents = {"txt": self.as_text(), "md": self.as_markdown(), "csv": self.as_csv(), "json": self.as_json()}
-        written = []
-        for suffix, content in contents.items():
-            target = folder / f"{stem}.{suffix}"
-            replace_text(target, content)
-            written.append(target)
-        return written
+        return replace_texts(folder, {f"{stem}.{suffix}": content for suffix, content in contents.items()})
 
 
 def build_report(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.panorama import ADVICE
+from reg_yolo.inventory.settings_files import read_settings_file
 
 FloatArray = NDArray[np.float64]
 
@@ -100,12 +100,7 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
     Raises:
         ConfigError: If it cannot be read, has an unknown key or a value out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    content = read_settings_file(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys such as width, height and focal_px")
     projection = content.pop("projection", "perspective")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import yaml
-
 from reg_yolo.errors import ConfigError
+from reg_yolo.inventory.settings_files import read_settings_file
 
 POINT, LINE, SPAN = "point", "line", "span"
 CENTRE, OUTER = "centre", "outer"
@@ -64,12 +63,7 @@ def read_shapes(path: Path) -> dict[str, ClassShape]:
     Raises:
         ConfigError: If it cannot be read or says what is not known.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    content = read_settings_file(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected class names with their geometry")
     choices = {"geometry": (POINT, LINE, SPAN), "anchor": (CENTRE, OUTER)}

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from reg_yolo.config.problems import did_you_mean, with_hint
 from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.datum import parse_crs
+from reg_yolo.inventory.settings_files import read_settings_file
 
 MEANINGS = (
     "asset_id", "class", "longitude", "latitude", "easting", "northing", "bearing_deg", "distance_m", "sigma_along_m",
@@ -51,12 +50,7 @@ def read_columns(path: Path) -> tuple[ForeignColumns, ForeignColumns]:
     Raises:
         ConfigError: If it cannot be read or names what is not known.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    content = read_settings_file(path)
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{path}: expected {', '.join(_KEYS)}, for both files or below old and new")
     if set(content) <= set(_SIDES):

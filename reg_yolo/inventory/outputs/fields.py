@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from reg_yolo.config.problems import did_you_mean, with_hint
 from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.assets import COLUMNS
+from reg_yolo.inventory.settings_files import read_settings_file
 
 _TAKEN = {"fid", "geom", "longitude", "latitude"}
 _OTHERS = ("keep", "drop")
@@ -45,12 +44,7 @@ def read_fields(path: Path) -> FieldMapping:
     Raises:
         ConfigError: If it cannot be read, names an unknown column, or gives two columns one name.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    content = read_settings_file(path)
     columns = content.get("columns") if isinstance(content, dict) else None
     if not isinstance(columns, dict) or not columns:
         raise ConfigError(f"{path}: expected columns: with COLUMN: NEW_NAME, such as class: ASSET_TYPE")

@@ -124,17 +124,8 @@ def write_thresholds(
         ranking: What suppressed and ranked the boxes; None for the stock one.
     """
     path = thresholds_file(weights)
-    path = path if folder is None else folder / path.name
-    content = {
-        "schema": "reg_yolo.thresholds/1",
-        "weights": Path(weights).name,
-        "weights_sha256": file_sha256(weights),
-        "data": data,
-        **(ranking or SuppressionSettings()).to_dict(),
-        "thresholds": thresholds.to_dict(),
-    }
-    replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return path
+    measured = {"data": data, **(ranking or SuppressionSettings()).to_dict(), "thresholds": thresholds.to_dict()}
+    return _write_bound(weights, path if folder is None else folder / path.name, "reg_yolo.thresholds/1", measured)
 
 
 def write_calibration(
@@ -147,15 +138,13 @@ def write_calibration(
 ) -> Path:
     """Write temperatures next to `weights` (or into `folder`), bound to that very file; return the file."""
     path = calibration_file(weights)
-    path = path if folder is None else folder / path.name
-    content = {
-        "schema": "reg_yolo.calibration/1",
-        "weights": Path(weights).name,
-        "weights_sha256": file_sha256(weights),
-        "data": data,
-        **ranking.to_dict(),
-        "temperatures": temperatures.to_dict(),
-    }
+    measured = {"data": data, **ranking.to_dict(), "temperatures": temperatures.to_dict()}
+    return _write_bound(weights, path if folder is None else folder / path.name, "reg_yolo.calibration/1", measured)
+
+
+def _write_bound(weights: Path | str, path: Path, schema: str, measured: Mapping[str, Any]) -> Path:
+    """Write what was measured with a weights file, bound to that very file by its hash; return `path`."""
+    content = {"schema": schema, "weights": Path(weights).name, "weights_sha256": file_sha256(weights), **measured}
     replace_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
 

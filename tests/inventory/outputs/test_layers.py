@@ -119,7 +119,7 @@ def test_columns_that_are_not_named_follow_or_are_dropped() -> None:
         ("columns: {side: S}\nother: drop", "unknown key 'other'; expected columns and others. Did you mean others"),
         ("columns: {side: S}\nothers: none", "others must be keep or drop"),
         ("columns: [side]", "expected columns: with COLUMN: NEW_NAME"),
-        ("columns: {", "is not YAML"),
+        ("columns: {", "not valid YAML"),
     ],
 )
 def test_a_wrong_mapping_gets_one_line(tmp_path: Path, text: str, message: str) -> None:
