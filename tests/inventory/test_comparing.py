@@ -14,10 +14,7 @@ from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.route.reference import add_reference, chainage_text, read_route
-
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = "no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
-ARGUMENTS = ["--headless", *(f"--{option}" for option in OPTIONS.split())]
+from tests.inventory.browser import needs_chromium, page_of
 
 
 def route_file(path: Path) -> Path:
@@ -70,9 +67,8 @@ def test_chainage_text() -> None:
     assert [chainage_text(metres) for metres in (0.4, 12345.4, 999.6)] == ["0+000", "12+345", "1+000"]
 
 
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason="no Chromium on this machine")
+@needs_chromium
 def test_the_report_draws_filters_and_sorts(tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
     assets = []
     for n in range(300):
         asset = Asset(("pole", "ป้าย </script>")[n % 2], "point", np.array([[n * 3.0, 0.0]]), np.eye(2), 0.5 + n / 700)
@@ -80,18 +76,9 @@ def test_the_report_draws_filters_and_sorts(tmp_path: Path) -> None:
         assets.append(asset)
     inventory = Inventory(LocalProjection(100.0, 14.0), assets, [[np.array([[0.0, 0.0], [900.0, 0.0]])]], ["a note"])
     write_report(tmp_path / "report.html", inventory)
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
-        page.goto((tmp_path / "report.html").as_uri())
-        page.wait_for_selector("body[data-ready='1']")
+    with page_of(tmp_path / "report.html") as page:
         assert page.inner_text("#total") == "300 of 300 assets"
         page.uncheck("#filters input[value='pole']")
         assert page.inner_text("#total") == "150 of 300 assets"
         page.click("#table th:has-text('probability')")
         assert page.inner_text("#table tbody tr:first-child td:first-child") == "a1"
-        browser.close()
-    assert wrong == []

@@ -149,6 +149,14 @@ def _write_bound(weights: Path | str, path: Path, schema: str, measured: Mapping
     return path
 
 
+def _read_bound(weights: Path | str, path: Path) -> dict[str, Any] | None:
+    """Return what `_write_bound` wrote to `path`, or None where there is no file or it belongs to other weights."""
+    if not path.is_file():
+        return None
+    content = read_stored_json(path)
+    return content if content["weights_sha256"] == file_sha256(weights) else None
+
+
 def read_calibration(
     weights: Path | str, metadata: Mapping[str, Any]
 ) -> tuple[ClassTemperatures, SuppressionSettings] | None:
@@ -160,10 +168,7 @@ def read_calibration(
     path = calibration_file(weights)
     stored = metadata.get("calibration")
     with damage_named(path, "a calibration file", "remove it or run `reg-yolo val --calibration` again", WeightsError):
-        if path.is_file():
-            content = read_stored_json(path)
-            if content["weights_sha256"] == file_sha256(weights):
-                stored = content
+        stored = _read_bound(weights, path) or stored
         if not stored:
             return None
         return ClassTemperatures.from_dict(stored["temperatures"]), SuppressionSettings.from_dict(stored)
@@ -176,11 +181,10 @@ def read_ranking(weights: Path | str, metadata: Mapping[str, Any]) -> Suppressio
         WeightsError: If the file next to the weights is damaged.
     """
     path = thresholds_file(weights)
-    if path.is_file():
-        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
-            content = read_stored_json(path)
-            if content["weights_sha256"] == file_sha256(weights):
-                return SuppressionSettings.from_dict(content)
+    with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+        content = _read_bound(weights, path)
+        if content is not None:
+            return SuppressionSettings.from_dict(content)
     return SuppressionSettings.from_dict(metadata)
 
 
@@ -193,11 +197,10 @@ def read_thresholds(weights: Path | str, metadata: Mapping[str, Any]) -> tuple[C
         WeightsError: If the file next to the weights is damaged.
     """
     path = thresholds_file(weights)
-    if path.is_file():
-        with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
-            content = read_stored_json(path)
-            if content["weights_sha256"] == file_sha256(weights):
-                return ClassThresholds.from_dict(content["thresholds"]), str(path)
+    with damage_named(path, "a thresholds file", "remove it or run `reg-yolo val` again", WeightsError):
+        content = _read_bound(weights, path)
+        if content is not None:
+            return ClassThresholds.from_dict(content["thresholds"]), str(path)
     stored = metadata.get("thresholds")
     with damage_named(Path(weights), "weights with whole thresholds", "run `reg-yolo val` to make them", WeightsError):
         return (ClassThresholds.from_dict(stored), str(weights)) if stored else None

@@ -7,15 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from reg_yolo.inventory.diff.differences import diff_files
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.layers import STRETCH_COLUMNS, UNLOCATED_COLUMNS
 from reg_yolo.inventory.report.labels import column_labels, labels
 from reg_yolo.inventory.report.page import _COLUMNS, write_report
+from tests.inventory.browser import needs_chromium, page_of, show
 from tests.inventory.samples import asset, sample_inventory
-from tests.inventory.test_comparing import ARGUMENTS, CHROMIUM
 
 
 def data_of(page: Path) -> dict[str, Any]:
@@ -50,9 +48,8 @@ def test_every_word_has_a_thai_one() -> None:
     assert len(set(column_labels("th").values())) >= len(column_labels("th")) - 1
 
 
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason="no Chromium on this machine")
+@needs_chromium
 def test_a_browser_shows_the_thai_report_and_the_map_of_differences(tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
     old, new = sample_inventory(), sample_inventory()
     old.assets.append(asset("pole", "point", [[900.0, 5.0]]))
     new.assets[2].points_m[0, 1] += 8.0
@@ -60,28 +57,18 @@ def test_a_browser_shows_the_thai_report_and_the_map_of_differences(tmp_path: Pa
         write_geopackage(tmp_path / f"{name}.gpkg", inventory, "EPSG:4326")
     write_report(tmp_path / "report.html", new, language="th")
     diff_files(tmp_path / "old.gpkg", tmp_path / "new.gpkg", tmp_path / "changes.csv", 10.0)
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
-        page.goto((tmp_path / "report.html").as_uri())
-        page.wait_for_selector("body[data-ready='1']")
+    with page_of(tmp_path / "report.html") as page:
         assert page.inner_text("h1") == page.title() == "บัญชีทรัพย์สินทาง"
         assert page.inner_text("#total") == "6 จาก 6 รายการ"
         assert page.inner_text("#tables details:nth-child(2) summary") == "พบแต่ไม่ทราบตำแหน่ง: 1"
         assert page.locator("#table th", has_text="ความน่าจะเป็น").count() == 1
-        page.goto((tmp_path / "changes.html").as_uri())
-        page.wait_for_selector("body[data-ready='1']")
+        show(page, tmp_path / "changes.html")
         assert page.title() == "Differences between two inventories"
         assert page.inner_text("#total") == "7 of 7 assets"
         assert sorted(page.locator("#filters label").all_inner_texts()) == ["moved", "not surveyed", "same"]
         assert not page.locator("#leastLabel").is_visible()
         page.uncheck("#filters input[value='same']")
         assert page.inner_text("#total") == "2 of 7 assets"
-        browser.close()
-    assert wrong == []
     shown = data_of(tmp_path / "changes.html")
     lengths = {row[0]: len(shape) for row, shape in zip(shown["rows"], shown["shapes"], strict=True)}
     assert lengths == {"same": 1, "moved": 2, "not surveyed": 1}
