@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from reg_yolo.errors import DataError, RegYoloError
-from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
-from reg_yolo.evaluation.comparison_page import PAGE_SCHEMA, SetScope, set_section
-from reg_yolo.evaluation.comparison_tables import ComparisonTable
+from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS
+from reg_yolo.evaluation.comparison.page import PAGE_SCHEMA, SetScope, set_section
+from reg_yolo.evaluation.comparison.tables import ComparisonTable
 from reg_yolo.files import make_folder, replace_bytes, replace_text
 from reg_yolo.text_tables import escape_markdown, markdown_table
 

@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import yaml
 
-from reg_yolo.evaluation.comparison_records import RunRecord, read_records
+from reg_yolo.evaluation.comparison.records import RunRecord, read_records
 
 PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
 REFERENCE = "stock"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from reg_yolo.evaluation.comparison_records import RunRecord
+    from reg_yolo.evaluation.comparison.records import RunRecord
     from reg_yolo.yolo.commands.compare_planning import PlannedRun
 
 _EVERY_S = 0.5

@@ -11,10 +11,10 @@ import pytest
 from reg_yolo.cli.app import main
 from reg_yolo.cli.compare_progress import ProgressLine, duration
 from reg_yolo.config.plan import load_plan
-from reg_yolo.evaluation.comparison_records import RunRecord
+from reg_yolo.evaluation.comparison.records import RunRecord
 from reg_yolo.yolo.commands import compare
 from reg_yolo.yolo.commands.compare_planning import PlannedRun, planned_runs
-from tests.evaluation.comparison_runs import drawn_matches, write_run
+from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
 PLAN = """\
 base: detect/yolov8n

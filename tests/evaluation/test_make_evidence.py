@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from reg_yolo.evaluation.comparison import ReportSettings, compare_records
-from reg_yolo.evaluation.comparison_page import comparison_data
-from reg_yolo.evaluation.comparison_tables import classes_csv, comparison_tables, differences_csv, runs_csv
-from tests.evaluation.comparison_runs import drawn_matches, write_run
+from reg_yolo.evaluation.comparison.differences import ReportSettings, compare_records
+from reg_yolo.evaluation.comparison.page import comparison_data
+from reg_yolo.evaluation.comparison.tables import classes_csv, comparison_tables, differences_csv, runs_csv
+from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_evidence.py"
 

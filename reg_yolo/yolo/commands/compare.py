@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER
 
 from reg_yolo.config.plan import Plan
 from reg_yolo.errors import ConfigError, RegYoloError
-from reg_yolo.evaluation.comparison_records import RunRecord
+from reg_yolo.evaluation.comparison.records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.claims import Claim, Claims
 from reg_yolo.yolo.commands.compare_planning import PlannedRun, plan_hash, planned_runs

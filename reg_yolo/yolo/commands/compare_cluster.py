@@ -12,7 +12,7 @@ from typing import Any
 
 from reg_yolo.config.plan import Plan
 from reg_yolo.errors import RegYoloError
-from reg_yolo.evaluation.comparison_records import RunRecord
+from reg_yolo.evaluation.comparison.records import RunRecord
 from reg_yolo.files import make_folder
 from reg_yolo.jobs.cluster import POLL_S, RETRIES, Cluster, cancel, connect, import_ray, require_room
 from reg_yolo.signals import listening_for_signals

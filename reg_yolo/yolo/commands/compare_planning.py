@@ -20,7 +20,7 @@ from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for, read_dataset_yaml
 from reg_yolo.data.dataset.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError
-from reg_yolo.evaluation.comparison_records import RunRecord, find_record, record_path, run_name
+from reg_yolo.evaluation.comparison.records import RunRecord, find_record, record_path, run_name
 
 # Arguments of Ultralytics that say where a run is made, not what is trained.
 _NOT_OF_THE_METHOD = {"device", "workers", "project", "name", "exist_ok", "verbose", "seed"}

@@ -10,13 +10,13 @@ from ultralytics.utils.plotting import plt_settings
 
 from reg_yolo.config.plan import Plan
 from reg_yolo.errors import DataError
-from reg_yolo.evaluation.comparison import Comparison, ReportSettings, compare_records
-from reg_yolo.evaluation.comparison_checks import choose_records, pairing_notes, require_comparable
-from reg_yolo.evaluation.comparison_page import comparison_data, comparison_page, set_scopes
-from reg_yolo.evaluation.comparison_plots import draw_forest, draw_gain_by_frequency
-from reg_yolo.evaluation.comparison_records import RunRecord, read_records
-from reg_yolo.evaluation.comparison_tables import classes_csv, comparison_tables, differences_csv, runs_csv
-from reg_yolo.evaluation.detection_matches import DetectionMatches
+from reg_yolo.evaluation.comparison.checks import choose_records, pairing_notes, require_comparable
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches
+from reg_yolo.evaluation.comparison.differences import Comparison, ReportSettings, compare_records
+from reg_yolo.evaluation.comparison.page import comparison_data, comparison_page, set_scopes
+from reg_yolo.evaluation.comparison.plots import draw_forest, draw_gain_by_frequency
+from reg_yolo.evaluation.comparison.records import RunRecord, read_records
+from reg_yolo.evaluation.comparison.tables import classes_csv, comparison_tables, differences_csv, runs_csv
 from reg_yolo.files import replace_bytes, replace_text
 from reg_yolo.yolo.commands.compare_planning import default_content, planned_runs
 from reg_yolo.yolo.upstream.offline import register_fonts

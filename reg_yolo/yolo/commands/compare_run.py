@@ -22,8 +22,8 @@ import ultralytics
 
 from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, RegYoloError
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord, known
-from reg_yolo.evaluation.detection_matches import DetectionMatches, best_threshold, class_figures
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches, best_threshold, class_figures
+from reg_yolo.evaluation.comparison.records import ClassFigures, RunRecord, known
 from reg_yolo.yolo.commands.compare_planning import PlannedRun
 from reg_yolo.yolo.commands.train import prepare
 from reg_yolo.yolo.training.compared import ComparedTraining, Progress, compared

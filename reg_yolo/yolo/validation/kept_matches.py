@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from reg_yolo.evaluation.detection_matches import DetectionMatches
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches
 from reg_yolo.yolo.validation.validators import RegDetectionValidator
 
 if TYPE_CHECKING:

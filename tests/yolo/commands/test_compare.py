@@ -17,8 +17,8 @@ import torch
 
 from reg_yolo.config.plan import Plan, load_plan
 from reg_yolo.errors import ConfigError, DataError, WeightsError
-from reg_yolo.evaluation.comparison_records import RunRecord, read_record, read_records
-from reg_yolo.evaluation.detection_matches import DetectionMatches, class_figures
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches, class_figures
+from reg_yolo.evaluation.comparison.records import RunRecord, read_record, read_records
 from reg_yolo.yolo.commands import compare
 from reg_yolo.yolo.commands.compare import named_run, run_plan
 from reg_yolo.yolo.commands.compare_planning import PlannedRun, planned_runs

@@ -15,7 +15,7 @@ import pytest
 
 from reg_yolo.config.plan import load_plan
 from reg_yolo.errors import ConfigError
-from reg_yolo.evaluation.comparison_records import read_records
+from reg_yolo.evaluation.comparison.records import read_records
 from reg_yolo.jobs.cluster import Cluster
 from reg_yolo.yolo.commands.compare import CLAIMS
 from reg_yolo.yolo.commands.compare_cluster import run_plan_on_cluster

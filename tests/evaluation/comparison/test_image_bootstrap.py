@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from reg_yolo.evaluation.image_bootstrap import bootstrap_interval, draw_images
-from reg_yolo.evaluation.paired_differences import paired_difference
+from reg_yolo.evaluation.comparison.image_bootstrap import bootstrap_interval, draw_images
+from reg_yolo.evaluation.comparison.paired_differences import paired_difference
 
 
 def test_a_draw_has_as_many_images_as_the_set_and_repeats_with_its_seed() -> None:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord
+from reg_yolo.evaluation.comparison.records import ClassFigures, RunRecord
 
 RARE_BELOW_MEDIAN = 1 / 3
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS, endpoint_value, rare_classes
-from reg_yolo.evaluation.comparison_records import RunRecord
-from reg_yolo.evaluation.detection_matches import DetectionMatches, class_figures
-from reg_yolo.evaluation.image_bootstrap import DRAWS, bootstrap_interval, draw_images
-from reg_yolo.evaluation.paired_differences import (
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches, class_figures
+from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS, endpoint_value, rare_classes
+from reg_yolo.evaluation.comparison.image_bootstrap import DRAWS, bootstrap_interval, draw_images
+from reg_yolo.evaluation.comparison.paired_differences import (
     PairedDifference,
     holm,
     paired_difference,
     seeds_needed,
     smallest_effect,
 )
+from reg_yolo.evaluation.comparison.records import RunRecord
 
 
 @dataclass(frozen=True)

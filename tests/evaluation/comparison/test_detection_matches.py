@@ -7,8 +7,8 @@ import pytest
 from ultralytics.utils.metrics import ap_per_class
 
 from reg_yolo.errors import DataError
-from reg_yolo.evaluation.detection_matches import FIGURES, DetectionMatches, best_threshold, class_figures
-from tests.evaluation.comparison_runs import NAMES, drawn_matches
+from reg_yolo.evaluation.comparison.detection_matches import FIGURES, DetectionMatches, best_threshold, class_figures
+from tests.evaluation.comparison.made_runs import NAMES, drawn_matches
 
 CLASSES = len(NAMES)
 

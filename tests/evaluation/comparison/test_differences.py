@@ -11,21 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from reg_yolo.evaluation.comparison import Comparison, ReportSettings, compare_records
-from reg_yolo.evaluation.comparison_endpoints import endpoint_value, rare_classes
-from reg_yolo.evaluation.comparison_page import comparison_page, set_scopes
-from reg_yolo.evaluation.comparison_plots import draw_forest, draw_gain_by_frequency
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord
-from reg_yolo.evaluation.comparison_tables import (
+from reg_yolo.evaluation.comparison.detection_matches import DetectionMatches
+from reg_yolo.evaluation.comparison.differences import Comparison, ReportSettings, compare_records
+from reg_yolo.evaluation.comparison.endpoints import endpoint_value, rare_classes
+from reg_yolo.evaluation.comparison.page import comparison_page, set_scopes
+from reg_yolo.evaluation.comparison.paired_differences import holm, paired_difference
+from reg_yolo.evaluation.comparison.plots import draw_forest, draw_gain_by_frequency
+from reg_yolo.evaluation.comparison.records import ClassFigures, RunRecord
+from reg_yolo.evaluation.comparison.tables import (
     ComparisonTable,
     classes_csv,
     comparison_tables,
     differences_csv,
     runs_csv,
 )
-from reg_yolo.evaluation.detection_matches import DetectionMatches
-from reg_yolo.evaluation.paired_differences import holm, paired_difference
-from tests.evaluation.comparison_runs import drawn_matches, write_run
+from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
 ARMS = ("stock", "good_arm", "same")
 ENDPOINTS = ("map50_95", "map50", "f1_best", "f1_025", "rare_ap")

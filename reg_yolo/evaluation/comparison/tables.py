@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reg_yolo.evaluation.comparison import ArmComparison, Comparison
-from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
+from reg_yolo.evaluation.comparison.differences import ArmComparison, Comparison
+from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS
 from reg_yolo.evaluation.latex import bold_latex, escape_latex, latex_table
 from reg_yolo.text_tables import csv_text, escape_markdown, markdown_rows, text_table
 

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from reg_yolo.evaluation.comparison import ArmComparison, Comparison
-from reg_yolo.evaluation.comparison_endpoints import ENDPOINTS
+from reg_yolo.evaluation.comparison.differences import ArmComparison, Comparison
+from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS
 
 _BETTER, _WORSE, _OPEN = "#0072B2", "#D55E00", "#777777"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

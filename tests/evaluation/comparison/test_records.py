@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reg_yolo.errors import DataError
-from reg_yolo.evaluation.comparison_checks import choose_records, pairing_notes, require_comparable
-from reg_yolo.evaluation.comparison_records import (
+from reg_yolo.evaluation.comparison.checks import choose_records, pairing_notes, require_comparable
+from reg_yolo.evaluation.comparison.records import (
     RunRecord,
     content_differences,
     find_record,
@@ -18,7 +18,7 @@ from reg_yolo.evaluation.comparison_records import (
     read_records,
     record_path,
 )
-from tests.evaluation.comparison_runs import drawn_matches, write_run
+from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
 CONTENT: dict[str, Any] = {"reg": {"preset": "reg", "focal": {"gamma": 1.5}}, "train": {"epochs": 3}, "data": "abc"}
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reg_yolo.evaluation.comparison import Comparison
-from reg_yolo.evaluation.comparison_records import RunRecord
-from reg_yolo.evaluation.comparison_tables import ComparisonTable
+from reg_yolo.evaluation.comparison.differences import Comparison
+from reg_yolo.evaluation.comparison.records import RunRecord
+from reg_yolo.evaluation.comparison.tables import ComparisonTable
 from reg_yolo.text_tables import escape_markdown
 
 PAGE_SCHEMA = "reg_yolo.comparison/1"

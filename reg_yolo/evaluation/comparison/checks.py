@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reg_yolo.errors import DataError
-from reg_yolo.evaluation.comparison_records import RunRecord, content_differences, run_name
+from reg_yolo.evaluation.comparison.records import RunRecord, content_differences, run_name
 
 Key = tuple[str, str, int]
 _SHOWN = 3

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.evaluation.paired_differences import CONFIDENCE
+from reg_yolo.evaluation.comparison.paired_differences import CONFIDENCE
 
 DRAWS = 500
 

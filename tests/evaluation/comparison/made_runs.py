@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reg_yolo.evaluation.comparison_records import ClassFigures, RunRecord, known, record_path
-from reg_yolo.evaluation.detection_matches import FIGURES, DetectionMatches, class_figures
+from reg_yolo.evaluation.comparison.detection_matches import FIGURES, DetectionMatches, class_figures
+from reg_yolo.evaluation.comparison.records import ClassFigures, RunRecord, known, record_path
 
 NAMES = ("pole", "sign", "barrier", "shelter")
 TRAIN = (900, 300, 200, 20)

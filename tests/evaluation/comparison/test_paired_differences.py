@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reg_yolo.evaluation.paired_differences import (
+from reg_yolo.evaluation.comparison.paired_differences import (
     holm,
     paired_difference,
     power_of,
