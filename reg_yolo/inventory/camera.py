@@ -62,16 +62,14 @@ class Camera:
         """Return the same camera with another focal length."""
         return replace(self, focal_px=focal_px)
 
-    def normalized(
-        self, pixels: FloatArray, pitch_rad: FloatArray | float = 0.0, roll_rad: FloatArray | float = 0.0
-    ) -> FloatArray:
+    def normalized(self, pixels: FloatArray, roll_rad: FloatArray | float = 0.0) -> FloatArray:
         """Return tangents to the right and downwards, shape (N, 2), of pixels (N, 2).
 
         They are those of a level camera in the same place: distortion, roll and pitch are taken out.
 
         Args:
             pixels: Shape (N, 2).
-            pitch_rad, roll_rad: Of the vehicle, on top of the mount's; shape (N,) or one for all.
+            roll_rad: Of the vehicle, on top of the mount's; shape (N,) or one for all.
         """
         centre = np.array(
             [self.width / 2 if self.cx is None else self.cx, self.height / 2 if self.cy is None else self.cy]
@@ -89,9 +87,9 @@ class Camera:
         # Camera axes lean by the roll: right = right0 cos + down0 sin, down = down0 cos - right0 sin.
         right = plain[:, 0] * np.cos(roll) - plain[:, 1] * np.sin(roll)
         down = plain[:, 0] * np.sin(roll) + plain[:, 1] * np.cos(roll)
-        pitch = math.radians(self.pitch_deg) + pitch_rad
-        forward = np.cos(pitch) + down * np.sin(pitch)
-        return np.stack([right / forward, (down * np.cos(pitch) - np.sin(pitch)) / forward], axis=-1)
+        pitch = math.radians(self.pitch_deg)
+        forward = math.cos(pitch) + down * math.sin(pitch)
+        return np.stack([right / forward, (down * math.cos(pitch) - math.sin(pitch)) / forward], axis=-1)
 
 
 def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:

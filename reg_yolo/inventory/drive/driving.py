@@ -59,7 +59,7 @@ def run_drive(task: DriveTask) -> DriveResult:
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     frames = _used_frames(task, poses, counts)
-    rays = build_rays(task.looks, task.camera, poses.nod_rad, poses.roll_rad)
+    rays = build_rays(task.looks, task.camera, poses.roll_rad)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
     used = np.zeros(task.looks.frames, np.bool_)
     used[frames] = True

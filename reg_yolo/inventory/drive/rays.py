@@ -58,15 +58,13 @@ class Rays:
         )
 
 
-def build_rays(
-    looks: DriveLooks, camera: Camera, pitch_rad: FloatArray | None = None, roll_rad: FloatArray | None = None
-) -> Rays:
+def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = None) -> Rays:
     """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one.
 
     Args:
         looks: All boxes.
         camera: Its mount's pitch and roll are taken out.
-        pitch_rad, roll_rad: Of the vehicle at each frame, shape (F,), taken out as well; None where not measured.
+        roll_rad: Of the vehicle at each frame, shape (F,), taken out as well; None where not measured.
     """
     leader = _leaders(looks)
     rows = np.flatnonzero(leader == np.arange(len(looks)))
@@ -82,9 +80,8 @@ def build_rays(
         np.stack([middle[:, 0], boxes[:, 3]], 1),
     ]
     frame = looks.of_frame[rows]
-    pitch: FloatArray | float = 0.0 if pitch_rad is None else pitch_rad[frame]
     roll: FloatArray | float = 0.0 if roll_rad is None else roll_rad[frame]
-    sides = np.stack([camera.normalized(point, pitch, roll)[:, k % 2] for k, point in enumerate(points)], 1)
+    sides = np.stack([camera.normalized(point, roll)[:, k % 2] for k, point in enumerate(points)], 1)
     limits = np.array([looks.width, looks.height])
     margin = max(2.0, _BORDER_SHARE * looks.width)
     seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)

@@ -1,4 +1,4 @@
-"""Heading, pitch and roll that a survey vehicle measures, at any time of a drive."""
+"""Heading and roll that a survey vehicle measures, at any time of a drive."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
 
-MEASURED = ("heading_deg", "pitch_deg", "roll_deg")
+MEASURED = ("heading_deg", "roll_deg")
 _MAX_HOLE_S = 3.0
 _MAX_NOISE_RAD = math.radians(1.0)
 """A course over ground that a plain receiver calls heading jumps by more than this; the smoothed way knows better."""
-_GRADE_S = 1.5
-"""Pitch that changes more slowly than this belongs to the road's grade and the mount, which are estimated."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,15 @@ class Attitude:
 
     Attributes:
         heading: Times and clockwise radians from grid north, unwrapped, shape (N,) both.
-        nod: Times and radians by which the nose is up against the road's grade, shape (K,) both.
         roll: Times and radians against the horizontal, positive leans to the right, shape (L,) both.
+        pitches: How many fixes have a pitch. It is not used: less the road's grade, it made the assets of simulated drives
+            worse than the nods that are estimated with them.
         heading_noise_rad: Deviation by which the heading jumps from sample to sample; NaN where it is not measured.
     """
 
     heading: tuple[FloatArray, FloatArray]
-    nod: tuple[FloatArray, FloatArray]
     roll: tuple[FloatArray, FloatArray]
+    pitches: int
     heading_noise_rad: float
 
     def notes(self) -> list[str]:
@@ -46,13 +44,15 @@ class Attitude:
         elif np.isfinite(self.heading_noise_rad):
             noise = math.degrees(self.heading_noise_rad)
             lines.append(f"heading is not used, as it jumps by {noise:.1f} degrees from fix to fix; that of the way is")
-        measured = [(name, len(samples[0])) for name, samples in (("pitch", self.nod), ("roll", self.roll))]
-        return lines + [f"measured {name} of {count} fixes is used" for name, count in measured if count]
+        if len(self.roll[0]):
+            lines.append(f"measured roll of {len(self.roll[0])} fixes is used")
+        if self.pitches:
+            lines.append(f"measured pitch of {self.pitches} fixes is not used; it is estimated with the assets")
+        return lines
 
-    def at(self, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return heading, nod and roll at some POSIX times, shape (N,) each; NaN over a hole of more than 3 s."""
-        heading, nod, roll = (_between(*samples, time_s) for samples in (self.heading, self.nod, self.roll))
-        return heading, nod, roll
+    def at(self, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return heading and roll at some POSIX times, shape (N,) each; NaN over a hole of more than 3 s."""
+        return _between(*self.heading, time_s), _between(*self.roll, time_s)
 
 
 def measured_attitude(fixes: Fixes, projection: LocalProjection) -> Attitude:
@@ -63,7 +63,7 @@ def measured_attitude(fixes: Fixes, projection: LocalProjection) -> Attitude:
         projection: Its grid's north is what the headings refer to.
     """
     known = [np.isfinite(getattr(fixes, name)) for name in MEASURED]
-    heading, pitch, roll = (
+    heading, roll = (
         (fixes.time_s[rows], np.radians(getattr(fixes, name)[rows])) for name, rows in zip(MEASURED, known, strict=True)
     )
     if known[0].any():
@@ -72,23 +72,13 @@ def measured_attitude(fixes: Fixes, projection: LocalProjection) -> Attitude:
     noise = _noise(heading[1])
     if noise > _MAX_NOISE_RAD:
         heading = np.zeros(0), np.zeros(0)
-    return Attitude(heading, (pitch[0], _faster_than_grade(*pitch)), roll, noise)
+    return Attitude(heading, roll, int(np.isfinite(fixes.pitch_deg).sum()), noise)
 
 
 def _noise(heading_rad: FloatArray) -> float:
     """Deviation of white noise, from second differences; NaN for fewer than three samples."""
     second = heading_rad[2:] - 2 * heading_rad[1:-1] + heading_rad[:-2]
     return float(1.4826 * np.median(np.abs(second)) / math.sqrt(6)) if len(second) else math.nan
-
-
-def _faster_than_grade(time_s: FloatArray, pitch_rad: FloatArray) -> FloatArray:
-    if len(time_s) < 3:
-        return np.zeros(len(time_s))
-    # Evenly in time, so that slow driving and stops weigh no more than the rest.
-    step = max(float(np.median(np.diff(time_s))), 1e-3)
-    even = np.arange(time_s[0], time_s[-1] + step, step)
-    slow = gaussian_filter1d(np.interp(even, time_s, pitch_rad), _GRADE_S / step, mode="nearest")
-    return np.asarray(pitch_rad - np.interp(time_s, even, slow))
 
 
 def _between(known_s: FloatArray, values: FloatArray, time_s: FloatArray) -> FloatArray:

@@ -32,7 +32,6 @@ class Poses:
         track_m: Shape (N,), distance travelled.
         position_sigma_m, velocity_sigma_mps: Shape (N,), of each axis.
         heading_noise_rad: Shape (N,), of a measured heading; NaN where it is that of the way.
-        nod_rad: Shape (N,), measured pitch against the road's grade, nose up; 0 where unknown.
         roll_rad: Shape (N,), measured against the horizontal, leaning to the right; 0 where unknown.
     """
 
@@ -43,7 +42,6 @@ class Poses:
     position_sigma_m: FloatArray
     velocity_sigma_mps: FloatArray
     heading_noise_rad: FloatArray
-    nod_rad: FloatArray
     roll_rad: FloatArray
 
     @property
@@ -99,13 +97,11 @@ class Trajectory:
                 sigma[rows] = np.interp(inside, stretch.time_s, stretch.position_sigma_m)
                 speed_sigma[rows] = np.interp(inside, stretch.time_s, stretch.velocity_sigma_mps)
             travelled += float(length[-1])
-        measured, nod, roll = self.attitude.at(time_s)
+        measured, roll = self.attitude.at(time_s)
         known = np.isfinite(measured)
         heading = np.where(known, measured, heading)
         noise = np.where(known, self.attitude.heading_noise_rad, np.nan)
-        return Poses(
-            position, velocity, heading, track, sigma, speed_sigma, noise, np.nan_to_num(nod), np.nan_to_num(roll)
-        )
+        return Poses(position, velocity, heading, track, sigma, speed_sigma, noise, np.nan_to_num(roll))
 
 
 def build_trajectory(fixes: Fixes, projection: LocalProjection, drift: Drift) -> Trajectory:

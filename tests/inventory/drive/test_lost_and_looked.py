@@ -32,7 +32,7 @@ def drive(place_m: list[float], looks: tuple[Look, ...] = ()) -> tuple[DriveTask
     zeros = np.zeros(count)
     poses = Poses(
         position, np.stack([zeros + 10, zeros], 1), zeros + np.pi / 2, east.copy(), zeros, zeros,
-        heading_noise_rad=np.full(count, np.nan), nod_rad=zeros, roll_rad=zeros,
+        heading_noise_rad=np.full(count, np.nan), roll_rad=zeros,
     )  # fmt: skip
     camera = Camera(640, 384, 320.0)
     task = DriveTask(0, "a", found, np.arange(count) * 1.0, None, camera, (ClassShape(),) * 2)  # type: ignore[arg-type]
