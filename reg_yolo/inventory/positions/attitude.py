@@ -26,8 +26,8 @@ class Attitude:
     Attributes:
         heading: Times and clockwise radians from grid north, unwrapped, shape (N,) both.
         roll: Times and radians against the horizontal, positive leans to the right, shape (L,) both.
-        pitches: How many fixes have a pitch. It is not used: less the road's grade, it made the assets of simulated drives
-            worse than the nods that are estimated with them.
+        pitches: How many fixes have a pitch. It is not used: less the road's grade, it made the assets of simulated
+            drives worse than the nods that are estimated with them.
         heading_noise_rad: Deviation by which the heading jumps from sample to sample; NaN where it is not measured.
     """
 
