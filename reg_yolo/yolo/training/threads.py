@@ -5,13 +5,13 @@ Upstream takes the machine's cores less one, whatever a container, taskset or OM
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import torch
 from ultralytics.utils import LOGGER, NUM_THREADS
 
 from reg_yolo.parallel import available_cores
+from reg_yolo.yolo.upstream.environment import openmp_limit
 
 if TYPE_CHECKING:
     # Stands before an Ultralytics trainer, whose attributes it uses.
@@ -43,7 +43,7 @@ def choose_threads(setting: str | int, *, stock: bool) -> tuple[int, str]:
 
 def _allowed_threads() -> int:
     """Return the cores that may be used; OMP_NUM_THREADS, where it is set, is a limit that somebody has chosen."""
-    cores, limit = available_cores(), os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    cores, limit = available_cores(), openmp_limit().partition(",")[0]
     return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
 
 

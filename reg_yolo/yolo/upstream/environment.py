@@ -20,6 +20,8 @@ QUIET_DEFAULTS = {
 # OpenVINO and NNCF send usage data, already when they are imported, and keep an identity for it in the user's home,
 # unless one of these says that nobody sits before the machine. They offer no other switch for one process.
 NO_USAGE_DATA = {"CI": "true", "NNCF_CI": "1"}
+# Ultralytics sets this to 1 as it is imported, where it is not set.
+_OPENMP_BEFORE = None if "ultralytics" in sys.modules else os.environ.get("OMP_NUM_THREADS", "")
 REMOTE_PREFIXES = ("http://", "https://", "ul://", "rtsp://", "rtmp://", "tcp://")
 
 
@@ -42,6 +44,21 @@ def prepare_environment(sources: Iterable[object] = (), *, trust: bool | None = 
             os.environ.setdefault(name, value)
     if trust is not None and "ultralytics" not in sys.modules:
         os.environ["ULTRALYTICS_SAFE_LOAD"] = "false" if trust else "true"
+
+
+def openmp_limit() -> str:
+    """Return OMP_NUM_THREADS as the user has set it, "" where not, whatever Ultralytics has made of it since."""
+    if _OPENMP_BEFORE is not None:
+        return _OPENMP_BEFORE
+    try:
+        started_with = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        # Not Linux, and Ultralytics came first: its own 1 cannot be told from the user's.
+        value = os.environ.get("OMP_NUM_THREADS", "")
+        return "" if value == "1" else value
+    return next(
+        (entry.partition(b"=")[2].decode() for entry in started_with if entry.startswith(b"OMP_NUM_THREADS=")), ""
+    )
 
 
 @contextmanager

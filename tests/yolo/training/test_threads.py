@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ def more_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine on which upstream takes another number of threads than we do."""
     before = torch.get_num_threads()
     monkeypatch.setattr(threads, "available_cores", lambda: CORES)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "openmp_limit", lambda: "")
     yield
     torch.set_num_threads(before)
 
@@ -54,10 +57,28 @@ def test_choice_of_threads(setting: str | int, stock: bool, expected: int) -> No
 def test_the_variable_that_limits_openmp_limits_us(
     variable: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(threads, "openmp_limit", lambda: variable)
     assert choose_threads("auto", stock=False)[0] == expected
     assert choose_threads("auto", stock=True)[0] == NUM_THREADS
     assert choose_threads(4, stock=False)[0] == 4
+
+
+@pytest.mark.parametrize("first", ["reg_yolo.yolo.upstream.environment", "ultralytics"])
+@pytest.mark.parametrize("variable", [None, "1"])
+def test_the_limit_is_the_users_and_not_the_one_that_ultralytics_sets(first: str, variable: str | None) -> None:
+    script = (
+        f"import os, {first}\nfrom reg_yolo.parallel import available_cores\n"
+        "from reg_yolo.yolo.training.threads import choose_threads\n"
+        "print(os.environ['OMP_NUM_THREADS'], available_cores(), choose_threads('auto', stock=False)[0])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if variable is not None:
+        environment["OMP_NUM_THREADS"] = variable
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    upstreams, cores, chosen = (int(value) for value in done.stdout.split())
+    # That Ultralytics sets it is what this rests on.
+    assert upstreams == 1
+    assert chosen == (cores if variable is None else 1)
 
 
 @pytest.mark.parametrize(
