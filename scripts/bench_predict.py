@@ -127,7 +127,7 @@ def stage_times(
          "mode": "predict", "model": str(weights), "save": False, "verbose": False, "save_dir": str(folder)},
         list(thresholds.values()),
     )  # fmt: skip
-    single = {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": 1} if choice.engine == "openvino" else {}
+    single = {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": 1} if choice.engine != "pytorch" else {}
     predictor.model = choice.open(torch.device(device), **single)
     predictor.device = predictor.model.device
     set_up(predictor)

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from ultralytics.nn.autobackend import AutoBackend
-from ultralytics.nn.backends import OpenVINOBackend
+from ultralytics.nn.backends import ONNXBackend, OpenVINOBackend
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import WeightsError, first_line
+from reg_yolo.parallel import available_cores
 from reg_yolo.signals import use_own_stack_for_signals
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, PYTORCH, kind_of_file, precision_name
 from reg_yolo.yolo.upstream.environment import without_usage_data
@@ -34,6 +35,11 @@ class PreciseOpenVINOBackend(OpenVINOBackend):
     """
 
     properties: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many threads may call it at once with a gain."""
+        return int(self.properties.get("NUM_STREAMS") or 1) if self.read_model is None else 1
 
     def load_model(self, weight: str | Path) -> None:
         """Load and compile as upstream does, then with the properties asked for."""
@@ -62,6 +68,33 @@ class PreciseOpenVINOBackend(OpenVINOBackend):
         return list(request.infer(batch, share_inputs=True).values())
 
 
+class SharingONNXBackend(ONNXBackend):
+    """Upstream's backend of ONNX Runtime, whose calls share the cores of a processor that this process may use.
+
+    Left to itself it takes every core of the machine for each call, whatever a container leaves of them.
+
+    Attributes:
+        properties: `NUM_STREAMS` calls at once and `INFERENCE_NUM_THREADS` of them all, as for OpenVINO; set on a
+            subclass.
+        calls_at_once: How many threads may call it at once with a gain.
+    """
+
+    properties: ClassVar[Mapping[str, Any]] = {}
+    calls_at_once = 1
+
+    def load_model(self, weight: str | Path) -> None:
+        """Load as upstream does, with as many threads for a call as are left for each."""
+        if self.format == "onnx" and torch.device(self.device).type == "cpu":
+            import onnxruntime
+
+            threads = int(self.properties.get("INFERENCE_NUM_THREADS") or available_cores())
+            self.calls_at_once = int(self.properties.get("NUM_STREAMS") or 1)
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = max(1, threads // self.calls_at_once)
+            self.session_options = options
+        super().load_model(weight)
+
+
 def open_backend(
     model: str | Path,
     device: torch.device,
@@ -75,7 +108,8 @@ def open_backend(
         model: The file or folder.
         device: Where to run it.
         precision: Make OpenVINO compute with this; others compute with what they were exported for.
-        properties: Further properties of OpenVINO, such as ``PERFORMANCE_HINT`` or ``INFERENCE_NUM_THREADS``.
+        properties: Further properties of OpenVINO, such as ``PERFORMANCE_HINT`` or ``INFERENCE_NUM_THREADS``; ONNX
+            Runtime takes those that `SharingONNXBackend` names.
 
     Raises:
         WeightsError: If the engine cannot read it.
@@ -85,8 +119,11 @@ def open_backend(
     asked = {**(properties or {}), "INFERENCE_PRECISION_HINT": hint}
     # Upstream finds its backends in a table on the class, and gives them no settings: classes made for this call
     # carry both, and upstream's own stay as they are.
-    backend = type("Backend", (PreciseOpenVINOBackend,), {"properties": asked})
-    selector = type("Engine", (AutoBackend,), {"_BACKEND_MAP": {**AutoBackend._BACKEND_MAP, "openvino": backend}})
+    backends = {
+        name: type("Backend", (base,), {"properties": asked})
+        for name, base in (("openvino", PreciseOpenVINOBackend), ("onnx", SharingONNXBackend))
+    }
+    selector = type("Engine", (AutoBackend,), {"_BACKEND_MAP": {**AutoBackend._BACKEND_MAP, **backends}})
 
     try:
         with only_warnings(), without_usage_data():

@@ -108,7 +108,7 @@ def open_chosen(predictor: Any, choice: EngineChoice) -> None:
         predictor.setup_model(str(choice.model), verbose=False)
         return
     # As many inferences side by side as the pipeline has threads for.
-    properties = {"NUM_STREAMS": str(network_count())} if choice.engine == "openvino" else {}
+    properties = {"NUM_STREAMS": str(network_count())} if choice.engine in {"openvino", "onnxruntime"} else {}
     device = select_device(predictor.args.device, verbose=False)
     predictor.model = choice.open(device, **properties)
     predictor.device = predictor.model.device

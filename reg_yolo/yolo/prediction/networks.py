@@ -20,12 +20,11 @@ from ultralytics.data.loaders import SourceTypes
 from ultralytics.utils.checks import check_imgsz
 
 from reg_yolo.parallel import available_cores
-from reg_yolo.yolo.engines.backend import PreciseOpenVINOBackend
 
 # Further ones gain little and hold their frames in memory.
 _MOST_NETWORKS = 4
-# Planes red, green, blue out of OpenCV's blue, green, red.
-_TO_RGB_PLANES = [2, 0, 1, 1, 0, 2]
+# Every number that a byte becomes, as upstream computes it: looking up is faster than converting and dividing.
+_SHARES = torch.arange(256, dtype=torch.float32).div_(255).numpy()
 # What a batch is by default on a GPU, where one frame does not fill it.
 GPU_BATCH = 8
 
@@ -89,8 +88,10 @@ def prepare(predictor: Any, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
     boxed = predictor.pre_transform(list(pictures))
     height, width = boxed[0].shape[:2]
     planes = np.empty((len(boxed), 3, height, width), np.uint8)
-    for picture, target in zip(boxed, planes, strict=True):
-        cv2.mixChannels([picture], list(target), _TO_RGB_PLANES)
+    for picture, (red, green, blue) in zip(boxed, planes, strict=True):
+        cv2.split(picture, [blue, green, red])
+    if predictor.device.type == "cpu" and not predictor.model.fp16:
+        return torch.from_numpy(cv2.LUT(planes.reshape(-1, width), _SHARES).reshape(planes.shape))
     batch = torch.from_numpy(planes).to(predictor.device)
     return (batch.half() if predictor.model.fp16 else batch.float()).div_(255)
 
@@ -98,8 +99,8 @@ def prepare(predictor: Any, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
 def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
     """Return functions from an input Tensor[B, 3, H, W] to raw predictions, each to be called by a thread of its own.
 
-    A PyTorch model on the CPU is copied for that, since it keeps its anchors in itself; OpenVINO has streams, as many
-    as it was opened with. Everything else takes one call at a time.
+    A PyTorch model on the CPU is copied for that, since it keeps its anchors in itself; OpenVINO and ONNX Runtime take
+    as many calls at once as they were opened for. Everything else takes one call at a time.
 
     Args:
         predictor: Upstream's predictor after `set_up`; its own `inference` is called on each model.
@@ -109,11 +110,8 @@ def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
         count = network_count()
         models = [model, *(copy.deepcopy(model) for _ in range(count - 1))]
         return [_call(predictor, each, max(1, cores // count)) for each in models]
-    streams = 1
-    backend = getattr(model, "backend", None)
-    if isinstance(backend, PreciseOpenVINOBackend) and backend.read_model is None:
-        streams = int(backend.properties.get("NUM_STREAMS") or 1)
-    return [_call(predictor, model, None) for _ in range(streams)]
+    calls = getattr(getattr(model, "backend", None), "calls_at_once", 1)
+    return [_call(predictor, model, None) for _ in range(calls)]
 
 
 def _call(predictor: Any, model: Any, threads: int | None) -> Callable[[torch.Tensor], Any]:

@@ -15,6 +15,7 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import ConfigError, WeightsError
+from reg_yolo.yolo.engines import backend
 from reg_yolo.yolo.engines import build as engine_build
 from reg_yolo.yolo.engines import choice as engines
 from reg_yolo.yolo.engines import payback as engine_cost
@@ -292,16 +293,28 @@ def test_precision_is_what_openvino_says_it_runs(weights: Path, frames: list[np.
     assert open_backend(model, CPU).backend.properties["INFERENCE_PRECISION_HINT"] is None
 
 
-def test_streams_answer_threads_side_by_side(weights: Path, frames: list[np.ndarray]) -> None:
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_streams_answer_threads_side_by_side(name: str, weights: Path, frames: list[np.ndarray]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    choice = real_choice(weights, frames, engine="openvino", precision="f32")
+    choice = real_choice(weights, frames, engine=name, precision="f32")
     engine = choice.open(CPU, NUM_STREAMS="2")
+    assert engine.backend.calls_at_once == 2 and choice.open(CPU).backend.calls_at_once == 1
     batches = [torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(seed)) for seed in range(8)]
     alone = [engine(batch).clone() for batch in batches]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda batch: engine(batch).clone(), batches))
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_onnx_runtime_takes_the_cores_that_are_allowed(
+    weights: Path, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = real_choice(weights, frames, engine="onnxruntime", precision="f32")
+    monkeypatch.setattr(backend, "available_cores", lambda: 6)
+    for properties, threads in (({}, 6), ({"NUM_STREAMS": "4"}, 1), ({"INFERENCE_NUM_THREADS": 1}, 1)):
+        session = choice.open(CPU, **properties).session
+        assert session.get_session_options().intra_op_num_threads == threads
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
