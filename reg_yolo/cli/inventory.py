@@ -72,6 +72,41 @@ def build(
 
 
 @app.command()
+def calibrate(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="With --board images of a chessboard or folders of them; with --gnss detections files."),
+    ],
+    out: Annotated[Path, typer.Option(help="camera.yaml that is written.")],
+    board: Annotated[str | None, typer.Option(help="Inner corners of the chessboard, such as 9x6.")] = None,
+    gnss: Annotated[
+        list[Path] | None, typer.Option(help="Positions: one for all files as a drive, or one each.")
+    ] = None,
+    camera: Annotated[
+        Path | None, typer.Option(help="First camera.yaml: its mount, and for drives its lens and starting values.")
+    ] = None,
+    start: Annotated[list[str] | None, typer.Option(help="When the video's clock was zero, one each drive.")] = None,
+    time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
+    hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees to start from.")] = 70.0,
+    classes: Annotated[Path | None, typer.Option(help="YAML of the classes' geometry: point, line or span.")] = None,
+) -> None:
+    """Calibrate a camera: from images of a chessboard, or from drives whose positions are known."""
+    from reg_yolo.inventory.building import BuildOptions, files_of
+    from reg_yolo.inventory.calibration.command import calibrate_into
+
+    options = BuildOptions(
+        files_of(sources) if gnss and board is None else tuple(sources),
+        tuple(gnss or ()),
+        (camera,) if camera else (),
+        tuple(start or ()),
+        time_base=time_base,
+        hfov_deg=hfov,
+        classes=classes,
+    )
+    calibrate_into(out, options, board, typer.echo)
+
+
+@app.command()
 def score(
     built: Annotated[Path, typer.Argument(help="inventory.geojson.")],
     truth: Annotated[Path, typer.Argument(help="GeoJSON of the true assets, with a property class.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -107,14 +107,10 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
         ConfigError: If options do not fit each other.
         DataError: If a file is malformed, or nothing overlaps.
     """
-    if not options.gnss:
-        raise DataError("no track: give the drive's positions with --gnss")
     drives = _drives(options)
     stated = read_shapes(options.classes) if options.classes else {}
     fixes = [read_positions(path) for path in options.gnss]
-    projection = LocalProjection.around(
-        np.concatenate([some.longitude_deg for some in fixes]), np.concatenate([some.latitude_deg for some in fixes])
-    )
+    projection = _projection(fixes)
     notes: list[str] = []
     counts: dict[str, int] = {}
 
@@ -170,6 +166,27 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
     return inventory
 
 
+def drive_tasks(options: BuildOptions, say: Callable[[str], None]) -> Iterator[DriveTask]:
+    """Yield each drive as it goes into its solution, read one after the other.
+
+    Raises:
+        ConfigError: If options do not fit each other.
+        DataError: If a file is malformed, or nothing overlaps.
+    """
+    drives = _drives(options)
+    stated = read_shapes(options.classes) if options.classes else {}
+    fixes = [read_positions(path) for path in options.gnss]
+    projection = _projection(fixes)
+    for number, paths in enumerate(drives):
+        yield _task(options, number, read_drive(paths), fixes[number], projection, stated, say)
+
+
+def _projection(fixes: Sequence[Fixes]) -> LocalProjection:
+    return LocalProjection.around(
+        np.concatenate([some.longitude_deg for some in fixes]), np.concatenate([some.latitude_deg for some in fixes])
+    )
+
+
 def settings_digest(options: BuildOptions) -> str:
     """Return a SHA-256 of all that decides how assets are built from detections and positions.
 
@@ -187,6 +204,8 @@ def settings_digest(options: BuildOptions) -> str:
 def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:
     """Files of each drive: one track makes all files chapters of one drive, several tracks make a drive of each."""
     files, tracks = list(dict.fromkeys(options.detections)), options.gnss
+    if not tracks:
+        raise DataError("no track: give the drive's positions with --gnss")
     if len(tracks) == 1:
         drives = [tuple(files)]
     elif len(tracks) == len(files):
