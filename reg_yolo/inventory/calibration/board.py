@@ -129,8 +129,8 @@ def calibrate_from_board(images: Sequence[Path], board: Board) -> Calibration:
     }
     lines = [
         f"{len(shown)} of {len(images)} images show the board; reprojection {rms:.2f} px",
-        f"focal {focal:.1f} +- {focal_sigma:.1f} px, centre {matrix[0, 2]:.1f} +- {sigma[2]:.1f}, {matrix[1, 2]:.1f} +- "
-        f"{sigma[3]:.1f} px",
+        f"focal {focal:.1f} +- {focal_sigma:.1f} px, "
+        f"centre {matrix[0, 2]:.1f} +- {sigma[2]:.1f}, {matrix[1, 2]:.1f} +- {sigma[3]:.1f} px",
     ]
     if missing:
         lines.append("without a whole board: " + ", ".join(missing))
