@@ -32,7 +32,7 @@ def convert(
             help="coco, cvat, labelme, voc, yolo, label-studio, via, datumaro, createml or masks, if not recognised.",
         ),
     ] = None,
-    to: Annotated[str, typer.Option(help="What is written: yolo or coco.")] = "yolo",
+    to: Annotated[str, typer.Option(help="What is written: yolo, coco, cvat, label-studio or labelme.")] = "yolo",
     rows: Annotated[
         str, typer.Option(help="mixed (joint task), boxes (detection) or polygons (segmentation).")
     ] = "mixed",
