@@ -8,7 +8,7 @@ joined to their part by a bridge, since CVAT's polygons have none.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -49,8 +49,7 @@ class CvatWriter(DatasetWriter):
             ordered = [element for _, element in sorted(images, key=lambda entry: entry[0])]
             for index, element in enumerate(ordered):
                 element.set("id", str(index))
-            meta = {"size": str(len(ordered)), "mode": "annotation", "start_frame": "0"}
-            meta |= {"stop_frame": str(len(ordered) - 1), "frame_filter": "", "subset": split}
+            meta = {"size": str(len(ordered)), "mode": "annotation", "subset": split}
             write_xml(self.folder / f"annotations_{split}.xml", meta, self.names, ordered)
         write_labels(self.folder / LABELS_FILE, self.names)
         return self.folder
@@ -84,18 +83,25 @@ def add_shape(parent: Element, attributes: dict[str, str], shape: Box | Ring, it
         SubElement(element, "attribute", {"name": NOTE}).text = item.note
 
 
-def write_xml(target: Path, meta: dict[str, str], names: Sequence[str], elements: Sequence[Element]) -> None:
+def write_xml(
+    target: Path, meta: Mapping[str, str | Mapping[str, str]], names: Sequence[str], elements: Sequence[Element]
+) -> None:
     """Write an annotation file of version 1.1.
 
     Args:
         target: The file.
-        meta: What it says of its task, by element.
+        meta: What it says of its task: the text of each element, or the texts of the elements in it.
         names: The task's labels.
         elements: The images or tracks.
     """
     task = Element("task")
-    for key, text in meta.items():
-        SubElement(task, key).text = text
+    for key, value in meta.items():
+        element = SubElement(task, key)
+        if isinstance(value, str):
+            element.text = value
+        else:
+            for inner, text in value.items():
+                SubElement(element, inner).text = text
     labels = SubElement(task, "labels")
     for name in names:
         SubElement(SubElement(labels, "label"), "name").text = name

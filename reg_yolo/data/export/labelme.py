@@ -35,7 +35,7 @@ class LabelmeWriter(DatasetWriter):
         for item in image.objects:
             group += len(item.parts) > 1
             shapes += _shapes(item, group)
-        content = {
+        content: dict[str, Any] = {
             "version": _VERSION,
             "flags": {},
             "shapes": shapes,
@@ -56,7 +56,13 @@ class LabelmeWriter(DatasetWriter):
 def _shapes(item: ObjectAnnotation, group: int) -> list[dict[str, Any]]:
     notes = [f"{item.score:.3f}"] if item.score is not None else []
     notes += [item.note] if item.note else []
-    shape = {"label": item.class_name, "description": ": ".join(notes), "flags": {}, "mask": None, "group_id": None}
+    shape: dict[str, Any] = {
+        "label": item.class_name,
+        "description": ": ".join(notes),
+        "flags": {},
+        "mask": None,
+        "group_id": None,
+    }
     if not item.parts:
         assert item.box is not None
         left, top, right, bottom = rounded(item.box, _DIGITS)

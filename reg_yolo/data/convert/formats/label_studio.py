@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,8 @@ def _read_task(
 def _image_name(task: Mapping[str, Any], where: str) -> str:
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     texts = [value for value in (data or {}).values() if isinstance(value, str)]
+    # An address of a local file is encoded once more than a path.
+    texts = [unquote(text) if "/local-files/?d=" in text else text for text in texts]
     for text in texts:
         if "".join(path_parts(text)[-1:]).rpartition(".")[2].lower() in IMAGE_SUFFIXES:
             return text
