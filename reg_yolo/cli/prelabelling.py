@@ -18,7 +18,7 @@ def prelabel(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that is made.")],
     to: Annotated[str, typer.Option(help="What is written: cvat, label-studio, labelme, coco or yolo.")] = "cvat",
     threshold: Annotated[
-        float | None, typer.Option(help="Least confidence of an object.  [default: all that the files hold]")
+        float | None, typer.Option(help="Least confidence of an object.  [default: thresholds of the files]")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images or videos, where they are not where they were.")

@@ -43,6 +43,11 @@ class DetectedFrame:
     thresholds: Mapping[str, float]
 
     @property
+    def name_stem(self) -> str:
+        """The name without its suffix."""
+        return Path(self.name).stem
+
+    @property
     def place(self) -> str:
         """The frame in words."""
         return str(self.source) if self.frame is None else f"{self.source} frame {self.frame}"

@@ -21,19 +21,17 @@ BELOW = "object below the threshold"
 _LEAST_AREA = 1.0
 
 
-def detected_objects(
-    frame: DetectedFrame, threshold: float | None, skipped: Counter[str]
-) -> list[tuple[ObjectAnnotation, int | None]]:
-    """Return the objects of a frame within its borders, each with its track.
+def detected_objects(frame: DetectedFrame, skipped: Counter[str]) -> list[tuple[ObjectAnnotation, int | None]]:
+    """Return the objects of a frame that count as found, within its borders, each with its track.
 
     Args:
         frame: The frame.
-        threshold: Least confidence; None takes all objects.
         skipped: Counts what is left out or changed, by reason.
     """
     kept: list[tuple[ObjectAnnotation, int | None]] = []
     for number, found in enumerate(frame.detections):
-        if threshold is not None and found.confidence < threshold:
+        # Files hold five decimals.
+        if found.confidence + 5e-6 < frame.thresholds.get(found.class_name, 0.0):
             skipped[BELOW] += 1
             continue
         item = ObjectAnnotation(found.class_name, f"object {number}", found.box_xyxy, score=found.confidence)

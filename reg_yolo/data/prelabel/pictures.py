@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
+from types import ModuleType
 
 import cv2
 from PIL import Image
@@ -45,22 +47,33 @@ def perceptual_hashes(
     Raises:
         DataError: If imagehash is not installed.
     """
-    try:
-        from reg_yolo.data.images.facts import perceptual_signs, read_image_facts
-    except ImportError:
-        raise DataError('Comparing images needs the package imagehash: pip install "reg-yolo[data]"') from None
+    facts = _facts()
     signs: dict[str, bytes] = {}
     for done, (frame, found) in enumerate(_with_pixels(frames), start=1):
         sign = None
         if isinstance(found, OpenedImage):
-            sign = read_image_facts(found.path).signs
+            sign = facts.read_image_facts(found.path).signs
         elif not isinstance(found, str):
-            sign = perceptual_signs(Image.fromarray(cv2.cvtColor(found, cv2.COLOR_BGR2GRAY)))
+            sign = facts.perceptual_signs(Image.fromarray(cv2.cvtColor(found, cv2.COLOR_BGR2GRAY)))
         if sign is not None:
             signs[frame.name] = sign
         if progress is not None:
             progress(done, len(frames))
     return signs
+
+
+def image_hashes(paths: Sequence[Path]) -> list[bytes]:
+    """Return the perceptual hash of every image that has some structure."""
+    signs = [_facts().read_image_facts(path).signs for path in paths]
+    return [sign for sign in signs if sign is not None]
+
+
+def _facts() -> ModuleType:
+    try:
+        from reg_yolo.data.images import facts
+    except ImportError:
+        raise DataError('Comparing images needs the package imagehash: pip install "reg-yolo[data]"') from None
+    return facts
 
 
 def _with_pixels(frames: Sequence[DetectedFrame]) -> Iterator[tuple[DetectedFrame, OpenedImage | Picture | str]]:

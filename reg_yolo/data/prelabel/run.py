@@ -16,7 +16,7 @@ from reg_yolo.data.export.writer import LabelledImage
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.prelabel.frames import DetectedFrame, DetectedFrames, read_detected_frames
 from reg_yolo.data.prelabel.objects import detected_objects
-from reg_yolo.data.prelabel.pictures import opened_frames, perceptual_hashes
+from reg_yolo.data.prelabel.pictures import image_hashes, opened_frames, perceptual_hashes
 from reg_yolo.data.prelabel.summary import PICKS_NAME, PrelabelSummary, picks_csv
 from reg_yolo.data.prelabel.tracks import track_elements
 from reg_yolo.data.prelabel.uncertain import Picked, pick_uncertain
@@ -37,22 +37,18 @@ class PrelabelSettings:
 
     Attributes:
         to: One of `data.export.formats.EXPORT_FORMATS`.
-        threshold: Least confidence of an object; None takes all that the files hold.
         annotations_only: Write no images, since the tool has them.
         link: Hard-link image files instead of copying them.
         keyframe_px: Pixels by which the sides of a track's box may be off between keyframes.
     """
 
     to: str = "cvat"
-    threshold: float | None = None
     annotations_only: bool = False
     link: bool = False
     keyframe_px: float = KEYFRAME_PX
 
     def __post_init__(self) -> None:
         check_format(self.to)
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise DataError(f"`threshold`: got {self.threshold:g}, expected a number from 0 to 1")
         if not 0 <= self.keyframe_px < 1000:
             raise DataError(f"`keyframe_px`: got {self.keyframe_px:g}, expected pixels from 0 on")
 
@@ -81,7 +77,7 @@ def prelabel_detections(
         out: The folder to be made; it appears when it is complete.
         to: `cvat`, `label-studio`, `labelme`, `coco` or `yolo`.
         threshold: Least confidence of an object that is written, and the confidence that margins are measured from;
-            None writes all objects and measures from the thresholds of the files.
+            None takes the thresholds of the files, of one with weak detections (`for_inventory`) those of the weights.
         images: A further folder in which images and videos are looked for.
         uncertain: Write only this many frames, those worth labelling next; see `uncertain.pick_uncertain`.
         labelled: A data-set YAML of what is labelled already: its images are not picked, and its labels say which
@@ -95,7 +91,9 @@ def prelabel_detections(
         DataError: If a file cannot be read, an argument is wrong, or nothing is left to write.
     """
     files = [Path(path) for path in ([detections] if isinstance(detections, (str, Path)) else detections)]
-    settings = PrelabelSettings(to, threshold, annotations_only, link, keyframe_px)
+    settings = PrelabelSettings(to, annotations_only, link, keyframe_px)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise DataError(f"`threshold`: got {threshold:g}, expected a number from 0 to 1")
     if uncertain is not None and uncertain < 1:
         raise DataError(f"`uncertain`: got {uncertain}, expected a number of frames from 1 on")
     if labelled is not None and uncertain is None:
@@ -134,9 +132,14 @@ def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progres
     Raises:
         DataError: If `labelled` cannot be read, imagehash is not installed, or there is nothing to pick.
     """
-    counts, stems = _labelled(labelled) if labelled is not None else (None, set())
-    known = [frame for frame in read.frames if Path(frame.name).stem in stems]
-    candidates = [frame for frame in read.frames if frame.detections and Path(frame.name).stem not in stems]
+    counts, paths = _labelled(labelled) if labelled is not None else (None, [])
+    stems = {path.stem for path in paths}
+    # Frames of a video are told by their names; of images these may be of another drive, and their pixels tell.
+    known = [
+        frame for frame in read.frames if frame.name_stem in stems and (frame.frame is not None or not frame.found)
+    ]
+    names = {frame.name for frame in known}
+    candidates = [frame for frame in read.frames if frame.detections and frame.name not in names]
     if not candidates:
         raise DataError("`uncertain`: no frame has a detection that is not labelled already; predict with a lower conf")
     compared = [*candidates, *known]
@@ -155,6 +158,7 @@ def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progres
         among={frame.name for frame in compared},
         signs=signs,
         labelled=known,
+        labelled_signs=image_hashes(paths),
         labelled_counts=counts,
     )
     picked.candidates = len(candidates)
@@ -165,7 +169,7 @@ def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progres
         raise DataError("`uncertain`: every frame with a detection looks like one that is labelled already")
     if len(picked.picks) < count:
         picked.notes.append(
-            f"{count} frames were asked for; {len(picked.picks)} are left that do not look like a labelled or picked one"
+            f"{count} frames were asked for; {len(picked.picks)} are left that look like no labelled or picked one"
         )
     return picked
 
@@ -175,17 +179,15 @@ def in_order(frames: Iterable[DetectedFrame]) -> list[DetectedFrame]:
     return sorted(frames, key=lambda frame: (str(frame.source), frame.frame or 0))
 
 
-def _labelled(yaml_path: Path) -> tuple[Counter[str], set[str]]:
-    """Return the labelled objects by class, and the names of the images without suffix."""
+def _labelled(yaml_path: Path) -> tuple[Counter[str], list[Path]]:
+    """Return the labelled objects by class, and the images."""
     description = read_dataset_yaml(find_dataset_yaml(yaml_path), required=())
     counts: Counter[str] = Counter()
-    stems: set[str] = set()
-    for split in description.present_splits:
-        for image in description.images(split):
-            rows = read_label_file(label_path_for(image), len(description.names), description.keypoint_columns).rows
-            counts.update(description.names[row.class_id] for row in rows)
-            stems.add(image.stem)
-    return counts, stems
+    images = [image for split in description.present_splits for image in description.images(split)]
+    for image in images:
+        rows = read_label_file(label_path_for(image), len(description.names), description.keypoint_columns).rows
+        counts.update(description.names[row.class_id] for row in rows)
+    return counts, images
 
 
 def _write_images(
@@ -205,8 +207,8 @@ def _write_images(
                 summary.images_lost += 1
                 summary.skipped[fault] += 1
             else:
-                objects = [item for item, _ in detected_objects(frame, settings.threshold, summary.skipped)]
-                name = frame.name if picture is None else f"{Path(frame.name).stem}{picture.suffix}"
+                objects = [item for item, _ in detected_objects(frame, summary.skipped)]
+                name = frame.name if picture is None else f"{frame.name_stem}{picture.suffix}"
                 writer.add(LabelledImage(name, frame.size, objects, _SPLIT, picture))
                 _count(summary, objects)
             if progress is not None:
@@ -230,7 +232,7 @@ def _write_videos(
         found: dict[int, list[tuple[ObjectAnnotation, int | None]]] = {}
         for frame in members:
             assert frame.frame is not None
-            found[frame.frame] = detected_objects(frame, settings.threshold, summary.skipped)
+            found[frame.frame] = detected_objects(frame, summary.skipped)
             _count(summary, [item for item, _ in found[frame.frame]])
         looked_at = sorted(found)
         tracks = track_elements(looked_at, found, settings.keyframe_px, summary.skipped)

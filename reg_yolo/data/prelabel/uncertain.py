@@ -24,6 +24,7 @@ from reg_yolo.data.prelabel.frames import DetectedFrame
 
 # Bits of 256 in which the hashes of images of one view differ at most; see `data.images.similarity`.
 NEAR_BITS = 64
+_BYTES = 32
 # Frames of a video nearer in time show the same, whatever their hashes say.
 NEAR_S = 1.0
 _MOST_OF_EVEN_SHARE = 1.5
@@ -80,6 +81,7 @@ def pick_uncertain(
     among: Collection[str] | None = None,
     signs: Mapping[str, bytes] | None = None,
     labelled: Sequence[DetectedFrame] = (),
+    labelled_signs: Sequence[bytes] = (),
     labelled_counts: Mapping[str, int] | None = None,
 ) -> Picked:
     """Pick frames that are worth labelling next.
@@ -91,6 +93,7 @@ def pick_uncertain(
         among: Names of the frames that may be picked; None allows all.
         signs: Perceptual hash of frames, by name; frames without one are compared by time or by their place in order.
         labelled: Frames that are labelled already: none of them, nor one that looks like one, is picked.
+        labelled_signs: Hashes of images that are labelled already, under whatever name.
         labelled_counts: Labelled objects by class; None takes the objects that the model finds.
     """
     known = {frame.name for frame in labelled}
@@ -102,7 +105,7 @@ def pick_uncertain(
     result.labelled = len(known)
     order = sorted(class_names, key=lambda name: result.class_counts[name])
     queues = {name: _queue(pool, name) for name in order}
-    apart = _Apart(frames, signs or {}, labelled)
+    apart = _Apart(frames, signs or {}, labelled, labelled_signs)
     drives = {frame.drive for frame in pool}
     quota = math.ceil(_MOST_OF_EVEN_SHARE * count / max(len(drives), 1))
     of_drive: Counter[str] = Counter()
@@ -159,13 +162,17 @@ class _Apart:
     """Tells whether a frame looks like one that was taken: by hash, else by time, else by its place in name order."""
 
     def __init__(
-        self, frames: Sequence[DetectedFrame], signs: Mapping[str, bytes], labelled: Sequence[DetectedFrame]
+        self,
+        frames: Sequence[DetectedFrame],
+        signs: Mapping[str, bytes],
+        labelled: Sequence[DetectedFrame],
+        labelled_signs: Sequence[bytes],
     ) -> None:
-        self._signs = {name: np.unpackbits(np.frombuffer(sign, np.uint8)) for name, sign in signs.items()}
+        self._signs = {name: _bits(sign) for name, sign in signs.items()}
         self._places = _places_in_order(frames)
         self._taken: set[str] = set()
         self._of_drive: defaultdict[str, list[DetectedFrame]] = defaultdict(list)
-        self._hashes: list[NDArray[np.uint8]] = []
+        self._hashes = np.array([_bits(sign) for sign in labelled_signs], np.uint8).reshape(-1, 8 * _BYTES)
         self.near: set[str] = set()
         for frame in labelled:
             self.take(frame)
@@ -175,7 +182,7 @@ class _Apart:
         self._taken.add(frame.name)
         self._of_drive[frame.drive].append(frame)
         if frame.name in self._signs:
-            self._hashes.append(self._signs[frame.name])
+            self._hashes = np.vstack([self._hashes, self._signs[frame.name]])
 
     def is_taken(self, frame: DetectedFrame) -> bool:
         """Whether it is one of them."""
@@ -185,8 +192,8 @@ class _Apart:
         """Whether it looks like one of them; it is remembered then."""
         sign = self._signs.get(frame.name)
         near = any(self._follows(frame, other, sign is not None) for other in self._of_drive[frame.drive])
-        if not near and sign is not None and self._hashes:
-            near = int((np.array(self._hashes) != sign).sum(axis=1).min()) <= NEAR_BITS
+        if not near and sign is not None and len(self._hashes):
+            near = int((self._hashes != sign).sum(axis=1).min()) <= NEAR_BITS
         if near:
             self.near.add(frame.name)
         return near
@@ -196,6 +203,10 @@ class _Apart:
             return abs(frame.time_s - other.time_s) < NEAR_S
         neighbours = abs(self._places[frame.name] - self._places[other.name]) <= 1
         return neighbours and not (hashed and other.name in self._signs)
+
+
+def _bits(sign: bytes) -> NDArray[np.uint8]:
+    return np.unpackbits(np.frombuffer(sign, np.uint8))
 
 
 def _places_in_order(frames: Sequence[DetectedFrame]) -> dict[str, int]:

@@ -76,8 +76,8 @@ def test_label_studio_shows_predictions_with_their_scores(stills: Path, tmp_path
     empty, full = tasks
     assert empty["predictions"] == [{"model_version": "best.pt", "result": []}] and "annotations" not in full
     (prediction,) = full["predictions"]
-    assert prediction["model_version"] == "best.pt" and prediction["score"] == pytest.approx(2.0 / 3, abs=1e-4)
-    assert [region["score"] for region in prediction["result"]] == [0.9, 0.8, 0.3]
+    assert prediction["model_version"] == "best.pt" and prediction["score"] == 0.85
+    assert [region["score"] for region in prediction["result"]] == [0.9, 0.8]
     box = prediction["result"][0]
     assert (box["type"], box["from_name"], box["to_name"]) == ("rectanglelabels", "box", "image")
     assert box["value"]["x"] == pytest.approx(1.5 / 96 * 100) and box["value"]["width"] == pytest.approx(
@@ -142,7 +142,7 @@ def test_uncertain_frames_are_written_as_images_and_listed(tmp_path: Path) -> No
     third = prelabel_detections(detections, tmp_path / "third", uncertain=9, labelled=tmp_path / "set")
     assert third.picked is not None and third.picked.labelled == 3
     assert [pick.frame.frame for pick in third.picked.picks] == [25, 30, 35]
-    assert third.notes == ["9 frames were asked for; 3 are left that do not look like a labelled or picked one"]
+    assert third.notes == ["9 frames were asked for; 3 are left that look like no labelled or picked one"]
     with pytest.raises(DataError, match="looks like one that is labelled"):
         standing = write(tmp_path / "s.jsonl", [frame for frame in frames if frame.frame < 20])
         prelabel_detections(standing, tmp_path / "none", uncertain=1, labelled=tmp_path / "set")
@@ -198,6 +198,16 @@ def test_nothing_to_write_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no frame has a detection"):
         prelabel_detections(bare, tmp_path / "out", uncertain=3)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl"] * 3
+
+
+def test_weak_detections_are_left_out_by_the_thresholds_of_the_weights(tmp_path: Path) -> None:
+    frames = [image(Path("a.png"), found("sign", 0.2), found("pole", 0.2), found("pole", 0.1))]
+    weak = dict.fromkeys(NAMES, 0.05)
+    stored = {"sign": 0.4, "pole": 0.2, "ป้าย": 0.2}
+    detections = write(tmp_path / "d.jsonl", frames, thresholds=weak, extra={"stored_thresholds": stored})
+    summary = prelabel_detections(detections, tmp_path / "a", annotations_only=True)
+    assert summary.objects == {"pole": 1} and summary.skipped[BELOW] == 2
+    assert prelabel_detections(detections, tmp_path / "b", threshold=0.15, annotations_only=True).objects.total() == 2
 
 
 def test_a_file_that_breaks_off_is_taken_as_far_as_it_goes(stills: Path, tmp_path: Path) -> None:

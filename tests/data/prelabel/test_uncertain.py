@@ -58,6 +58,8 @@ def test_what_looks_like_a_labelled_or_picked_frame_is_left_out() -> None:
     assert names(pick_uncertain(frames, 3, NAMES, signs=signs)) == ["a", "c", "d"]
     picked = pick_uncertain(frames, 3, NAMES, signs=signs, labelled=[frames[0]])
     assert names(picked) == ["c", "d"] and (picked.near, picked.labelled) == (1, 1)
+    told = pick_uncertain(frames, 3, NAMES, signs=signs, labelled_signs=[near.tobytes()])
+    assert names(told) == ["c", "d"] and (told.near, told.labelled) == (2, 0)
     far = near.copy()
     far[4:12] ^= 255
     assert names(pick_uncertain(frames, 2, NAMES, signs={**signs, "b": far.tobytes()})) == ["a", "b"]
