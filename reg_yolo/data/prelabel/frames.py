@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -78,7 +78,6 @@ def read_detected_frames(
     files: Sequence[Path],
     images: Path | None = None,
     threshold: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> DetectedFrames:
     """Read detections files, for images and videos alike, as one list of frames.
 
@@ -88,7 +87,6 @@ def read_detected_frames(
         files: JSON Lines as `predict` writes them.
         images: A further folder in which images and videos are looked for.
         threshold: Confidence from which an object counts as found; None takes those of each file.
-        progress: Called with the files done and to do.
 
     Raises:
         DataError: If a file is missing or malformed, or there is no frame in any.
@@ -98,7 +96,7 @@ def read_detected_frames(
     names = _Names()
     seen: set[tuple[Path, int | None]] = set()
     models: dict[str, None] = {}
-    for done, path in enumerate(files, start=1):
+    for path in files:
         reader = read_detections(path, tolerate_cut=True)
         header = reader.header
         models[header.weights_name] = None
@@ -120,8 +118,6 @@ def read_detected_frames(
                 result.frame_counts[source] = header.frame_count
         if not reader.is_complete:
             result.notes.append(f"{path} is not complete: what it holds is taken")
-        if progress is not None:
-            progress(done, len(files))
     if not result.frames:
         raise DataError(f"{files[0]}: no frame in {'it' if len(files) == 1 else f'any of {len(files)} files'}")
     result.model = " + ".join(models)

@@ -17,6 +17,7 @@ from reg_yolo.detections.masks import decode_mask
 
 # Outlines follow a mask to this many pixels: with every step of its border a person could not move them.
 OUTLINE_PX = 1.0
+BAD_MASK = "mask that cannot be read: kept as a box"
 BELOW = "object below the threshold"
 _LEAST_AREA = 1.0
 
@@ -36,7 +37,10 @@ def detected_objects(frame: DetectedFrame, skipped: Counter[str]) -> list[tuple[
             continue
         item = ObjectAnnotation(found.class_name, f"object {number}", found.box_xyxy, score=found.confidence)
         if found.mask is not None:
-            item.parts, item.holes = _outline(found.mask, frame.size)
+            try:
+                item.parts, item.holes = _outline(found.mask, frame.size)
+            except ValueError:
+                skipped[BAD_MASK] += 1
             if item.parts:
                 # The network's own box and the one around its mask differ by some pixels.
                 item.box = None

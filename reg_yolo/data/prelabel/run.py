@@ -16,7 +16,7 @@ from reg_yolo.data.export.writer import LabelledImage
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.prelabel.frames import DetectedFrame, DetectedFrames, read_detected_frames
 from reg_yolo.data.prelabel.objects import detected_objects
-from reg_yolo.data.prelabel.pictures import image_hashes, opened_frames, perceptual_hashes
+from reg_yolo.data.prelabel.pictures import NOT_FOUND, image_hashes, opened_frames, perceptual_hashes
 from reg_yolo.data.prelabel.summary import PICKS_NAME, PrelabelSummary, picks_csv
 from reg_yolo.data.prelabel.tracks import track_elements
 from reg_yolo.data.prelabel.uncertain import Picked, pick_uncertain
@@ -85,7 +85,7 @@ def prelabel_detections(
         annotations_only: Write no images, since the tool has them.
         link: Hard-link image files instead of copying them.
         keyframe_px: Pixels by which the sides of a track's box may be off between keyframes.
-        progress: Called with the work done and to do.
+        progress: Called with the images done and to do: those compared where frames are picked, else those written.
 
     Raises:
         DataError: If a file cannot be read, an argument is wrong, or nothing is left to write.
@@ -99,14 +99,18 @@ def prelabel_detections(
     if labelled is not None and uncertain is None:
         raise DataError("`labelled`: says what not to pick, and nothing is to be picked; give `uncertain`, too")
     with whole_folder(Path(out)) as folder:
-        read = read_detected_frames(files, Path(images) if images is not None else None, threshold, progress)
+        read = read_detected_frames(files, Path(images) if images is not None else None, threshold)
         summary = PrelabelSummary(Path(out), read.class_names, Path(out), skipped=read.skipped, notes=read.notes)
         frames = read.frames
         if uncertain is not None:
+            if not annotations_only:
+                _leave_out_missing(read, summary)
             summary.picked = pick_frames(read, uncertain, Path(labelled) if labelled is not None else None, progress)
             frames = [pick.frame for pick in summary.picked.picks]
             summary.notes += summary.picked.notes
             replace_text(folder / PICKS_NAME, picks_csv(summary.picked))
+            # Comparing takes longer than writing what was picked, and a bar goes one way.
+            progress = None
         as_tracks = to == "cvat" and uncertain is None
         videos = [frame for frame in frames if frame.frame is not None] if as_tracks else []
         stills = [frame for frame in frames if frame.frame is None] if as_tracks else frames
@@ -118,6 +122,16 @@ def prelabel_detections(
             causes = "; ".join(f"{count} times {reason}" for reason, count in sorted(summary.skipped.items()) if count)
             raise DataError(f"{files[0]}: nothing is left to write{': ' + causes if causes else ''}")
     return summary
+
+
+def _leave_out_missing(read: DetectedFrames, summary: PrelabelSummary) -> None:
+    """Leave out frames that cannot be written: none of them must be picked in place of another."""
+    there = [frame for frame in read.frames if frame.found is not None]
+    summary.images_lost += len(read.frames) - len(there)
+    summary.skipped[NOT_FOUND] += summary.images_lost
+    if not there:
+        raise DataError(f"`images`: none of {len(read.frames)} frames is found, such as {read.frames[0].place}")
+    read.frames = there
 
 
 def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progress: Progress = None) -> Picked:

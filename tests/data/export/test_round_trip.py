@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,14 @@ def test_holes_stay_holes(tool: str, tmp_path: Path) -> None:
     convert(data, tmp_path / "tool", to=tool)
     convert(tmp_path / "tool", tmp_path / "back", classes=NAMES)
     assert_same(tmp_path / "set", tmp_path / "back")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_parts_are_parts_again_in_another_tool(tool: str, own_set: Path, tmp_path: Path) -> None:
+    convert(own_set, tmp_path / "tool", to=tool)
+    convert(tmp_path / "tool", tmp_path / "coco", to="coco")
+    content = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text("utf-8"))
+    assert sorted(len(entry["segmentation"]) for entry in content["annotations"]) == [0, 0, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("tool", TOOLS)

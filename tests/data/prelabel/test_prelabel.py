@@ -14,7 +14,7 @@ import pytest
 from reg_yolo.cli.app import main
 from reg_yolo.data import convert_dataset, prelabel_detections
 from reg_yolo.data.prelabel.frames import TWICE
-from reg_yolo.data.prelabel.objects import BELOW
+from reg_yolo.data.prelabel.objects import BAD_MASK, BELOW
 from reg_yolo.data.prelabel.pictures import NO_FRAME, NOT_FOUND, OTHER_SIZE
 from reg_yolo.detections import Chapter, DetectionsWriter, encode_mask
 from reg_yolo.errors import DataError
@@ -196,7 +196,7 @@ def test_nothing_to_write_is_said(tmp_path: Path) -> None:
         prelabel_detections(empty, tmp_path / "out")
     bare = write(tmp_path / "f.jsonl", [image(Path("gone.png"))])
     with pytest.raises(DataError, match="no frame has a detection"):
-        prelabel_detections(bare, tmp_path / "out", uncertain=3)
+        prelabel_detections(bare, tmp_path / "out", uncertain=3, annotations_only=True)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl"] * 3
 
 
@@ -208,6 +208,23 @@ def test_weak_detections_are_left_out_by_the_thresholds_of_the_weights(tmp_path:
     summary = prelabel_detections(detections, tmp_path / "a", annotations_only=True)
     assert summary.objects == {"pole": 1} and summary.skipped[BELOW] == 2
     assert prelabel_detections(detections, tmp_path / "b", threshold=0.15, annotations_only=True).objects.total() == 2
+
+
+def test_what_cannot_be_written_is_not_picked(tmp_path: Path) -> None:
+    here = write_image(tmp_path / "b.png")
+    frames = [image(Path("gone.png"), found("sign", 0.5)), image(here, found("sign", 0.9))]
+    summary = prelabel_detections(write(tmp_path / "d.jsonl", frames), tmp_path / "out", to="yolo", uncertain=1)
+    assert summary.images_lost == 1 and summary.frames == 1
+    assert [path.name for path in (tmp_path / "out/images/train").iterdir()] == ["b.png"]
+    with pytest.raises(DataError, match=r"none of 1 frames is found, such as gone\.png"):
+        prelabel_detections(write(tmp_path / "e.jsonl", frames[:1]), tmp_path / "none", uncertain=1)
+
+
+def test_a_broken_mask_leaves_its_box(tmp_path: Path) -> None:
+    broken = found("sign", 0.9, mask={"size": [SIZE[1], SIZE[0]], "counts": "22"})
+    detections = write(tmp_path / "d.jsonl", [image(Path("a.png"), broken)])
+    summary = prelabel_detections(detections, tmp_path / "out", annotations_only=True)
+    assert summary.objects == {"sign": 1} and summary.outlines == 0 and summary.skipped[BAD_MASK] == 1
 
 
 def test_a_file_that_breaks_off_is_taken_as_far_as_it_goes(stills: Path, tmp_path: Path) -> None:
