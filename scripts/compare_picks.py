@@ -75,6 +75,7 @@ def main() -> None:
     for name, images, seed in (("initial", 8, 1), ("pool", 16, 2), ("validation", 8, 3)):
         if getattr(options, name) is None:
             setattr(options, name, own_scenes(options.out / "scenes" / name, images, seed))
+    refuse_other_options(options)
     start = start_weights(options)
     detections = looked_at(start, options)
     counts = Counter(name for image in images_of(options.pool) for name in labels_of(options.pool, image))
@@ -91,6 +92,18 @@ def main() -> None:
     table = report(records, before, rare, options)
     replace_text(options.out / "comparison.md", table)
     print(table)
+
+
+def refuse_other_options(options: argparse.Namespace) -> None:
+    """End where the folder was begun with other options: its runs would be compared with others."""
+    kept = options.out / "options.json"
+    given = {key: str(value) for key, value in vars(options).items() if key not in ("out", "seeds", "device")}
+    if not kept.exists():
+        replace_text(kept, json.dumps(given, indent=1) + "\n")
+    before = json.loads(kept.read_text(encoding="utf-8"))
+    changed = [f"{key} {before.get(key)}, now {value}" for key, value in given.items() if before.get(key) != value]
+    if changed:
+        raise SystemExit(f"{options.out} was begun with {'; '.join(changed)}; name another folder")
 
 
 def own_scenes(folder: Path, images: int, seed: int) -> Path:
@@ -194,6 +207,7 @@ def measured(weights: Path, rare: list[str], options: argparse.Namespace, folder
         result = reg_yolo.val(copy, data=str(options.validation), imgsz=options.imgsz, batch=16, workers=0,
                               device=options.device, plots=False, out=folder)  # fmt: skip
         copy.unlink()
+        result.thresholds_file.unlink(missing_ok=True)
         of_rare = [one.ap for one in result.report.classes if one.name in rare and one.instances]
         figures = {"map50_95": result.report.mean.ap, "map50": result.report.mean.ap50}
         replace_text(kept, json.dumps({**figures, "rare_map50_95": mean(of_rare) if of_rare else 0.0}) + "\n")

@@ -130,5 +130,5 @@ def test_embedded_scenes_go_there_and_back(tool: str, scenes: Path, tmp_path: Pa
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes") / "set"
-    write_stills(folder, 2, (160, 96), 5, val_fraction=0.5, workers=1)
+    write_stills(folder, 4, (96, 64), 5, val_fraction=0.5, workers=1)
     return folder
