@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import data_cutting
+from reg_yolo.cli import data_cutting, prelabelling
 from reg_yolo.cli.failures import INPUT_FAULT, PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.errors import ConfigError
 
 app = typer.Typer(
-    help="Bring in, check, describe, split and tile data sets.",
+    help="Bring in, check, describe, split and tile data sets, and take them back to labelling tools.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -32,7 +32,7 @@ def convert(
             help="coco, cvat, labelme, voc, yolo, label-studio, via, datumaro, createml or masks, if not recognised.",
         ),
     ] = None,
-    to: Annotated[str, typer.Option(help="What is written: yolo or coco.")] = "yolo",
+    to: Annotated[str, typer.Option(help="What is written: yolo, coco, cvat, label-studio or labelme.")] = "yolo",
     rows: Annotated[
         str, typer.Option(help="mixed (joint task), boxes (detection) or polygons (segmentation).")
     ] = "mixed",
@@ -65,7 +65,7 @@ def convert(
         ),
     ] = None,
 ) -> None:
-    """Turn an annotation tool's export into one data set."""
+    """Turn an annotation tool's export into one data set, or a data set into what a tool imports."""
     from reg_yolo.data import convert_dataset
     from reg_yolo.data.convert.classes import parse_renames, read_class_order
 
@@ -205,5 +205,6 @@ def stats(
     typer.echo(f"Image: {figure}")
 
 
+app.command()(prelabelling.prelabel)
 app.command()(data_cutting.split)
 app.command()(data_cutting.tile)

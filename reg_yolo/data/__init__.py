@@ -1,4 +1,4 @@
-"""Own data: converted, checked, described, split and tiled.
+"""Own data: converted, checked, described, split and tiled, and taken back to labelling tools.
 
 The names below are imported when they are first used. The modules behind them may move.
 """
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from reg_yolo.data.dataset.dataset_yaml import DatasetDescription as DatasetDescription
     from reg_yolo.data.dataset.dataset_yaml import read_dataset_yaml as read_dataset_yaml
     from reg_yolo.data.dataset.findings import Finding as Finding
+    from reg_yolo.data.export.formats import write_labelled as write_labelled
+    from reg_yolo.data.export.writer import LabelledImage as LabelledImage
     from reg_yolo.data.images.similarity import Similarity as Similarity
+    from reg_yolo.data.objects.annotations import ObjectAnnotation as ObjectAnnotation
+    from reg_yolo.data.prelabel.run import prelabel_detections as prelabel_detections
+    from reg_yolo.data.prelabel.summary import PrelabelSummary as PrelabelSummary
     from reg_yolo.data.split.run import SplitResult as SplitResult
     from reg_yolo.data.split.run import split_dataset as split_dataset
     from reg_yolo.data.stats.figure import write_stats_figure as write_stats_figure
@@ -28,6 +33,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "convert_dataset": "reg_yolo.data.convert.run",
     "ConversionSummary": "reg_yolo.data.convert.report",
+    "LabelledImage": "reg_yolo.data.export.writer",
+    "write_labelled": "reg_yolo.data.export.formats",
+    "ObjectAnnotation": "reg_yolo.data.objects.annotations",
+    "prelabel_detections": "reg_yolo.data.prelabel.run",
+    "PrelabelSummary": "reg_yolo.data.prelabel.summary",
     "check_dataset": "reg_yolo.data.check.run",
     "write_check": "reg_yolo.data.check.run",
     "CheckReport": "reg_yolo.data.check.run",
@@ -48,6 +58,11 @@ _HOMES = {
 __all__ = [
     "convert_dataset",
     "ConversionSummary",
+    "LabelledImage",
+    "write_labelled",
+    "ObjectAnnotation",
+    "prelabel_detections",
+    "PrelabelSummary",
     "check_dataset",
     "write_check",
     "CheckReport",

@@ -1,7 +1,7 @@
 """The chapters of a drive and their order: cameras cut one recording into files of a few minutes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,11 @@ class Chapter:
             "frame": self.frame,
             "start_s": round(self.start_s, 6),
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Chapter":
+        """Read `to_record`'s object."""
+        return cls(Path(record["source"]), int(record["frame"]), float(record["start_s"]))
 
 
 def chapter_order(paths: Sequence[Path]) -> list[Path]:

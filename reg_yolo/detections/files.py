@@ -19,7 +19,7 @@ from reg_yolo.detections.part_file import PartFile
 from reg_yolo.errors import DataError
 from reg_yolo.text_tables import csv_text
 
-_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole, Join)
+_Record = TypeVar("_Record", DetectionsHeader, FrameDetections, Hole, Join, Chapter)
 
 CSV_COLUMNS = ("source", "frame", "time_s", "class", "class_id", "confidence", "x1", "y1", "x2", "y2", "track")
 
@@ -145,6 +145,7 @@ class DetectionsReader:
         end: Its last record once the frames are read; None before, and where it is missing.
         holes: What damaged sources lack, as far as the file has been read.
         joins: Where timestamps start again in a source, likewise.
+        chapters: Where the files of a drive start, likewise.
         tolerate_cut: Whether a file that breaks off is read up to its last whole line instead of being an error.
     """
 
@@ -154,6 +155,7 @@ class DetectionsReader:
         self.end: dict[str, Any] | None = None
         self.holes: list[Hole] = []
         self.joins: list[Join] = []
+        self.chapters: list[Chapter] = []
         try:
             with path.open("rb") as stream:
                 first = stream.readline()
@@ -181,7 +183,7 @@ class DetectionsReader:
     def with_records(self) -> Iterator[tuple[FrameDetections, dict[str, Any]]]:
         """Yield each frame with its JSON object, which may hold keys of later minor versions."""
         self.end = None
-        self.holes, self.joins = [], []
+        self.holes, self.joins, self.chapters = [], [], []
         with self.path.open("rb") as stream:
             stream.readline()
             for number, line in enumerate(stream, start=2):
@@ -195,6 +197,8 @@ class DetectionsReader:
                     self.holes.append(_build(Hole, record, self.path, number))
                 elif kind == "join":
                     self.joins.append(_build(Join, record, self.path, number))
+                elif kind == "chapter":
+                    self.chapters.append(_build(Chapter, record, self.path, number))
                 elif kind == "end":
                     self.end = record
                     return

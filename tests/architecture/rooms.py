@@ -39,7 +39,11 @@ ALLOWED: dict[str, set[str]] = {
     "data.dataset": {"config"},
     "data.objects": {"config", "data.dataset"},
     "data.images": {"config", "data.dataset"},
-    "data.convert": {"config", *DATA_BASE},
+    # Annotation formats that are written; what reads or makes objects stands above it.
+    "data.export": {"config", *DATA_BASE},
+    "data.convert": {"config", "data.export", *DATA_BASE},
+    # From detections to what a labelling tool imports, and which frames are worth it.
+    "data.prelabel": {"config", "data.export", "detections", "video", *DATA_BASE},
     # Objects of a class are drawn on its sheet as detections are on a frame.
     "data.check": {"config", "drawing", *DATA_BASE},
     "data.sampling": set(),
@@ -73,8 +77,8 @@ ALLOWED: dict[str, set[str]] = {
     # The package's own doors hand names on; see `test_doors_hand_names_on`.
     "yolo": {"yolo.upstream"},
     "cli": {
-        "config", "data", *DATA_BASE, "data.convert", "data.check", "data.split", "data.tile", "data.stats",
-        "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
+        "config", "data", *DATA_BASE, "data.convert", "data.check", "data.prelabel", "data.split", "data.tile",
+        "data.stats", "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
     },
 }  # fmt: skip
 

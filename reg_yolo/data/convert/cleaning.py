@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from reg_yolo.data.convert.classes import ClassPlan
-from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.convert.report import ASKED, CHANGED, DROPPED
+from reg_yolo.data.images.opened import OpenedImage
 from reg_yolo.data.objects.annotations import AnnotatedImage, ObjectAnnotation, Remark
 from reg_yolo.data.objects.fitting import TWICE, fit_object
 from reg_yolo.data.objects.orientation import fit_to_image, scale_objects, upright_size

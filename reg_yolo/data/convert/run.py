@@ -19,18 +19,18 @@ from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.convert.classes import ClassPlan, plan_classes
 from reg_yolo.data.convert.cleaning import ROW_CHOICES, CleaningRules, hides_objects, place_objects, select_objects
 from reg_yolo.data.convert.formats.recognise import read_annotations
-from reg_yolo.data.convert.image_files import ImageReader, OpenedImage
+from reg_yolo.data.convert.image_files import ImageReader
 from reg_yolo.data.convert.image_names import image_stems
 from reg_yolo.data.convert.report import ASKED, DROPPED, REPORT_NAME, ConversionSummary
-from reg_yolo.data.convert.writers.coco import CocoWriter
-from reg_yolo.data.convert.writers.yolo import YoloWriter
 from reg_yolo.data.dataset.image_finder import NOT_FOUND
+from reg_yolo.data.export.formats import EXPORT_FORMATS, dataset_writer
+from reg_yolo.data.export.writer import LabelledImage
+from reg_yolo.data.images.opened import OpenedImage
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark
 from reg_yolo.data.objects.orientation import EXIF_CHOICES, upright_size
 from reg_yolo.errors import DataError, MediaError
 from reg_yolo.files import whole_folder
 
-_WRITERS: dict[str, type[YoloWriter] | type[CocoWriter]] = {"yolo": YoloWriter, "coco": CocoWriter}
 # Images hardly shrink in a zip, labels by ten times.
 _ALWAYS_UNPACKED, _MOST_TIMES = 2_000_000_000, 100
 EMPTIED = "none of its objects can be used"
@@ -62,7 +62,8 @@ def convert_dataset(
         source: A folder, a zip of one, or one JSON, XML or YAML file.
         out: The folder to be made; it appears when it is complete.
         source_format: One of `formats.recognise.FORMATS`, such as `coco` or `cvat`; None recognises it.
-        to: `yolo` for images/, labels/ and data.yaml, `coco` for images/ and annotations/instances_SPLIT.json.
+        to: `yolo` for images/, labels/ and data.yaml, or what a labelling tool imports: `coco`, `cvat`,
+            `label-studio`, `labelme`.
         rows: `mixed` writes outlines and boxes as they are, for joint training; `boxes` the box around every outline,
             for detection; `polygons` leaves out what has a box only, for segmentation.
         images: A further folder in which images are looked for.
@@ -83,7 +84,7 @@ def convert_dataset(
     """
     source, out = Path(source), Path(out)
     for parameter, value, known in (
-        ("to", to, tuple(_WRITERS)),
+        ("to", to, EXPORT_FORMATS),
         ("rows", rows, ROW_CHOICES),
         ("exif", exif, EXIF_CHOICES),
     ):
@@ -102,13 +103,14 @@ def convert_dataset(
         summary.remarks, summary.notes = annotated.remarks, annotated.notes
         summary.images_lost = annotated.images_lost
         rules = CleaningRules(keep_crowd, drop_difficult, rows, exif)
-        writer = _WRITERS[to](folder, plan.names, link=link)
+        writer = dataset_writer(to, folder, plan.names, link=link)
         try:
             for image, stem, picture, objects in _usable(
                 annotated, plan, rules, summary, background=background, progress=progress
             ):
                 split = image.split or "train"
-                writer.add(split, stem, picture, upright_size(*picture.size, picture.orientation), objects)
+                size = upright_size(*picture.size, picture.orientation)
+                writer.add(LabelledImage(f"{stem}{picture.suffix}", size, objects, split, picture))
                 summary.count(split, objects, [(item.class_name, bool(item.parts)) for item in objects])
             _refuse_losses(summary, source, strict)
             summary.result = out / writer.finish().relative_to(folder)

@@ -28,6 +28,8 @@ class ObjectAnnotation:
         crowd: COCO's `iscrowd`: a region of many objects.
         difficult: Pascal VOC's flag.
         simplified: Whether the outline was thinned on the way from a mask (see `outlines.mask_rings`).
+        score: Confidence in [0, 1] of a predicted object; None of one that a person has drawn.
+        note: What the annotator should know of it; labelling tools show it next to the object.
     """
 
     class_name: str
@@ -38,6 +40,8 @@ class ObjectAnnotation:
     crowd: bool = False
     difficult: bool = False
     simplified: bool = False
+    score: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

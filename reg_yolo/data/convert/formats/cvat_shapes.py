@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from reg_yolo.data.convert.formats.reading import as_number, as_ring, as_text
-from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, rotated
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, polygon_object, rotated
 from reg_yolo.data.objects.annotations import ObjectAnnotation, Ring
 from reg_yolo.data.objects.outlines import bounds
 from reg_yolo.errors import DataError
@@ -48,7 +48,7 @@ def shape_object(element: Element, class_name: str, where: str, place: str) -> O
         corners = rotated(corners, as_number(element.get("rotation", 0), f"{where} rotation"))
         return ObjectAnnotation(class_name, place, bounds([corners]))
     if element.tag == "polygon":
-        return ObjectAnnotation(class_name, place, parts=[read_points(element.get("points"), where)])
+        return polygon_object(class_name, place, read_points(element.get("points"), where))
     if element.tag == "ellipse":
         centre = np.array([_attribute(element, "cx", where), _attribute(element, "cy", where)])
         radii = np.array([_attribute(element, "rx", where), _attribute(element, "ry", where)])

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.data.convert.formats.entries import bad_object_skipped, merge_entries, new_image
 from reg_yolo.data.convert.formats.reading import as_list, as_mapping, as_number, as_ring, as_text, read_json
-from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, rotated
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, polygon_object, rotated
 from reg_yolo.data.dataset.image_finder import IMAGE_SUFFIXES, FoundImage, ImageFinder, path_parts
 from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.objects.annotations import AnnotatedImage, AnnotatedSet, ObjectAnnotation, Remark, Ring
@@ -85,6 +86,8 @@ def _read_task(
 def _image_name(task: Mapping[str, Any], where: str) -> str:
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     texts = [value for value in (data or {}).values() if isinstance(value, str)]
+    # An address of a local file is encoded once more than a path.
+    texts = [unquote(text) if "/local-files/?d=" in text else text for text in texts]
     for text in texts:
         if "".join(path_parts(text)[-1:]).rpartition(".")[2].lower() in IMAGE_SUFFIXES:
             return text
@@ -134,7 +137,7 @@ def _object(
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) * scale
         return ObjectAnnotation(name, place, bounds([_about_first(corners, degrees) + np.array([x, y]) * scale]))
     if kind == "polygon":
-        return ObjectAnnotation(name, place, parts=[as_ring(value.get("points"), f"{where} points") * scale])
+        return polygon_object(name, place, as_ring(value.get("points"), f"{where} points") * scale)
     if kind == "ellipse":
         x, y, across, down = numbers("x", "y", "radiusX", "radiusY")
         ring = ellipse(np.array([x, y]) * scale, np.array([across, down]) * scale)

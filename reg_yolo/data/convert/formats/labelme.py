@@ -25,7 +25,7 @@ from reg_yolo.data.convert.formats.reading import (
     decode_base64,
     read_json,
 )
-from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, merge_groups
+from reg_yolo.data.convert.formats.shapes import ellipse, mask_object, merge_groups, polygon_object
 from reg_yolo.data.dataset.image_finder import ImageFinder, folded_name, path_parts
 from reg_yolo.data.dataset.split_words import split_of
 from reg_yolo.data.objects.annotations import (
@@ -124,7 +124,7 @@ def _shape(entry: Mapping[str, Any], kind: str, class_name: str, where: str, pla
     if not len(ring):
         raise DataError(f"{where}: no points.")
     if kind == "polygon":
-        return ObjectAnnotation(class_name, place, parts=[ring])
+        return polygon_object(class_name, place, ring)
     if kind in _BOXES:
         return ObjectAnnotation(class_name, place, bounds([ring]))
     if kind == "circle":

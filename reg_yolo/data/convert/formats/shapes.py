@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.data.objects.annotations import Box, ObjectAnnotation, Ring
-from reg_yolo.data.objects.outlines import bounds, mask_rings, ring_area
+from reg_yolo.data.objects.outlines import bounds, mask_rings, ring_area, split_at_bridges
 
 _ELLIPSE_CORNERS = 36
 
@@ -49,6 +49,12 @@ def ellipse(centre: Ring, radii: Ring) -> Ring:
     """Corners `[36, 2]` of an ellipse."""
     turn = np.arange(_ELLIPSE_CORNERS) * (2 * np.pi / _ELLIPSE_CORNERS)
     return np.asarray(centre + radii * np.stack([np.cos(turn), np.sin(turn)], axis=1))
+
+
+def polygon_object(class_name: str, place: str, ring: Ring) -> ObjectAnnotation:
+    """Return the object of one polygon; parts and holes that we have joined by bridges are taken apart again."""
+    parts, holes = split_at_bridges(ring)
+    return ObjectAnnotation(class_name, place, parts=parts, holes=holes)
 
 
 def mask_object(class_name: str, place: str, mask: NDArray[np.uint8], left: float, top: float) -> ObjectAnnotation:

@@ -2,19 +2,20 @@
 
 An object with a box only has `"segmentation": []`, one with holes a compressed mask, since COCO's polygons cannot have
 any; ids of classes count from 1 in the order of the names, as COCO's own do. Ids of images follow from their names
-(`reg_yolo.data.dataset.coco_ids`), and image_ids.json lists them.
+(`reg_yolo.data.dataset.coco_ids`), and image_ids.json lists them. A predicted object has its `score`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from pycocotools import mask as coco_mask
 
-from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.dataset.coco_ids import ID_FILE, image_id
+from reg_yolo.data.export.writer import DatasetWriter, LabelledImage
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.objects.outlines import bounds, join_rings, ring_area
 from reg_yolo.files import replace_text
@@ -23,17 +24,11 @@ from reg_yolo.files import replace_text
 _DIGITS = 6
 
 
-class CocoWriter:
-    """Writes images and one JSON file a split into a folder.
+class CocoWriter(DatasetWriter):
+    """Writes images and one JSON file a split into a folder."""
 
-    Args:
-        folder: An empty folder.
-        names: Class names in the order of their indices.
-        link: Hard-link images that need no change.
-    """
-
-    def __init__(self, folder: Path, names: list[str], *, link: bool = False) -> None:
-        self.folder, self.names, self.link = folder, names, link
+    def __init__(self, folder: Path, names: Sequence[str], *, link: bool = False, model: str | None = None) -> None:
+        super().__init__(folder, names, link=link, model=model)
         self._category = {name: index for index, name in enumerate(names, start=1)}
         self._images: dict[str, list[dict[str, Any]]] = {}
         self._streams: dict[str, TextIO] = {}
@@ -41,21 +36,22 @@ class CocoWriter:
         self._taken: dict[str, set[int]] = {}
         self._objects = 0
 
-    def add(
-        self, split: str, stem: str, picture: OpenedImage, size: tuple[int, int], objects: list[ObjectAnnotation]
-    ) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Write one image and its objects."""
+        split, size = image.split, image.size
         stream = self._streams.get(split) or self._begin(split)
-        name = f"{stem}{picture.suffix}"
-        picture.write(self.folder / "images" / split / name, link=self.link)
+        self.write_picture(image, self.folder / "images" / split)
         images = self._images[split]
-        number = image_id(stem, self._taken[split])
+        number = image_id(image.stem, self._taken[split])
         self._taken[split].add(number)
-        images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-        for item in objects:
+        images.append({"id": number, "file_name": image.name, "width": size[0], "height": size[1]})
+        for item in image.objects:
             self._objects += 1
             entry = {"id": self._objects, "image_id": number, "category_id": self._category[item.class_name]}
-            text = json.dumps({**entry, **_geometry(item, size), "iscrowd": 0})
+            said: dict[str, Any] = {"score": round(item.score, 5)} if item.score is not None else {}
+            if item.note:
+                said["attributes"] = {"note": item.note}
+            text = json.dumps({**entry, **_geometry(item, size), "iscrowd": 0, **said}, ensure_ascii=False)
             stream.write(("\n" if self._first[split] else ",\n") + text)
             self._first[split] = False
 
@@ -76,7 +72,6 @@ class CocoWriter:
             stream.close()
 
     def _begin(self, split: str) -> TextIO:
-        (self.folder / "images" / split).mkdir(parents=True)
         (self.folder / "annotations").mkdir(exist_ok=True)
         path = self.folder / "annotations" / f"instances_{split}.json"
         # One object at a time: a large set does not have to fit in memory twice.

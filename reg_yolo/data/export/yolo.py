@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reg_yolo.config.yaml_text import dump_yaml
-from reg_yolo.data.convert.image_files import OpenedImage
 from reg_yolo.data.dataset.dataset_yaml import SPLITS
 from reg_yolo.data.dataset.label_rows import box_row, polygon_row
+from reg_yolo.data.export.writer import DatasetWriter, LabelledImage
 from reg_yolo.data.objects.annotations import ObjectAnnotation
 from reg_yolo.data.objects.outlines import join_rings
 from reg_yolo.files import replace_text
 
 
-class YoloWriter:
-    """Writes `images/SPLIT/`, `labels/SPLIT/` and `data.yaml` into a folder.
+class YoloWriter(DatasetWriter):
+    """Writes `images/SPLIT/`, `labels/SPLIT/` and `data.yaml` into a folder. Scores and notes have no place there."""
 
-    Args:
-        folder: An empty folder.
-        names: Class names in the order of their indices.
-        link: Hard-link images that need no change.
-    """
-
-    def __init__(self, folder: Path, names: list[str], *, link: bool = False) -> None:
-        self.folder, self.names, self.link = folder, names, link
+    def __init__(self, folder: Path, names: Sequence[str], *, link: bool = False, model: str | None = None) -> None:
+        super().__init__(folder, names, link=link, model=model)
         self._index = {name: index for index, name in enumerate(names)}
         self._splits: set[str] = set()
 
-    def add(
-        self, split: str, stem: str, picture: OpenedImage, size: tuple[int, int], objects: list[ObjectAnnotation]
-    ) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Write one image and its label file; the file is empty for an image without objects."""
-        images, labels = self.folder / "images" / split, self.folder / "labels" / split
-        if split not in self._splits:
-            images.mkdir(parents=True)
-            labels.mkdir(parents=True)
-            self._splits.add(split)
-        picture.write(images / f"{stem}{picture.suffix}", link=self.link)
-        rows = [label_row(item, self._index[item.class_name], size) for item in objects]
-        (labels / f"{stem}.txt").write_bytes("".join(f"{row}\n" for row in rows).encode("ascii"))
+        labels = self.folder / "labels" / image.split
+        labels.mkdir(parents=True, exist_ok=True)
+        self._splits.add(image.split)
+        self.write_picture(image, self.folder / "images" / image.split)
+        rows = [label_row(item, self._index[item.class_name], image.size) for item in image.objects]
+        (labels / f"{image.stem}.txt").write_bytes("".join(f"{row}\n" for row in rows).encode("ascii"))
 
     def finish(self) -> Path:
         """Write `data.yaml` and return it. Without `path:` its splits are relative to the file itself."""
@@ -47,9 +38,6 @@ class YoloWriter:
         target = self.folder / "data.yaml"
         replace_text(target, dump_yaml(content))
         return target
-
-    def close(self) -> None:
-        """Nothing stays open between two images."""
 
 
 def label_row(item: ObjectAnnotation, class_index: int, size: tuple[int, int]) -> str:
