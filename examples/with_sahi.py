@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 # Before Ultralytics is imported: no look at the network.
 os.environ.setdefault("YOLO_OFFLINE", "true")
@@ -47,8 +48,8 @@ def main(weights: str, image: str, out: str, size: str = "640") -> None:
         for found in result.object_prediction_list
         if found.score.value >= thresholds.get(found.category.name, lowest)
     ]
-    with open(out, "w", encoding="utf-8") as stream:
-        json.dump([found.to_coco_prediction(image_id=0).json for found in kept], stream)
+    results = [found.to_coco_prediction(image_id=0).json for found in kept]
+    Path(out).write_text(json.dumps(results), encoding="utf-8")
     names = [found.category.name for found in kept]
     for name in sorted(set(names)):
         print(f"{name}: {names.count(name)}")

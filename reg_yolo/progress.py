@@ -45,7 +45,8 @@ class StatusLine:
         """Write a text over the line; those that follow each other too fast to be read are left out, but for `now`."""
         if not self.shown or (not now and time.monotonic() - self._last < _EVERY_S):
             return
-        self._last = time.monotonic()
+        if not now:
+            self._last = time.monotonic()
         # A line that is broken in two cannot be written over.
         columns = shutil.get_terminal_size().columns - 1
         sys.stderr.write(f"\r\033[K{visible(text)[:columns]}")

@@ -131,6 +131,10 @@ def _diverted_stdout(*, nowhere: bool) -> Iterator[TextIO]:
             stack.callback(before.flush)
             os.dup2(target.fileno(), 1)
         stack.enter_context(redirect_stdout(target))
+        # In a process that has imported Ultralytics before, its log holds on to the stream of that time.
+        for handler in logging.getLogger("ultralytics").handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                stack.callback(handler.setStream, handler.setStream(target))
         yield kept
 
 
