@@ -48,7 +48,15 @@ def main(weights: str, image: str, out: str, size: str = "640") -> None:
         for found in result.object_prediction_list
         if found.score.value >= thresholds.get(found.category.name, lowest)
     ]
-    results = [found.to_coco_prediction(image_id=0).json for found in kept]
+    results = [
+        {
+            "image_id": 0,
+            "category_id": found.category.id,
+            "bbox": [float(value) for value in found.bbox.to_xywh()],
+            "score": float(found.score.value),
+        }
+        for found in kept
+    ]
     Path(out).write_text(json.dumps(results), encoding="utf-8")
     names = [found.category.name for found in kept]
     for name in sorted(set(names)):

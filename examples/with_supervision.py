@@ -2,7 +2,7 @@
 
     pip install supervision
     reg-yolo predict best.pt drive.mp4 --track --out found
-    python examples/with_supervision.py found/detections.jsonl drive.mp4 seen.jpg
+    python examples/with_supervision.py found/detections.jsonl seen.jpg
 
 The zone is the right half of the frame. With tracks an object counts once, however many frames show it.
 """
@@ -19,18 +19,17 @@ import supervision as sv
 from reg_yolo.detections import read_detections
 
 
-def main(detections: str, video: str, picture: str) -> None:
+def main(detections: str, picture: str) -> None:
     """Write the frame with most objects in the zone to `picture`, and print how many objects of each class were there.
 
     Args:
-        detections: What `reg-yolo predict` wrote.
-        video: What it looked at, a video or an image.
+        detections: What `reg-yolo predict` wrote; the video or images that it looked at lie where they lay.
         picture: A JPEG or PNG that is made.
     """
     reader = read_detections(detections)
     seen: Counter[str] = Counter()
     known: set[int] = set()
-    zone, best = None, (-1, 0, sv.Detections.empty())
+    zone, most, best = None, -1, None
     for frame in reader:
         if zone is None:
             w, h = frame.width, frame.height
@@ -38,21 +37,23 @@ def main(detections: str, video: str, picture: str) -> None:
             zone = sv.PolygonZone(np.array([[w // 2, 0], [w - 1, 0], [w - 1, h - 1], [w // 2, h - 1]]))
         found = frame.to_supervision()
         inside = found[zone.trigger(found)]
-        if len(inside) > best[0]:
-            best = len(inside), frame.frame, found
+        if len(inside) > most:
+            most, best = len(inside), frame
         for index, name in enumerate(inside.data["class_name"] if len(inside) else ()):
             track = -1 if inside.tracker_id is None else int(inside.tracker_id[index])
             if track not in known:
                 seen[str(name)] += 1
             known |= {track} - {-1}
-    capture = cv2.VideoCapture(video)
-    image = None
-    for _ in range(best[1] + 1):
+    if best is None:
+        raise SystemExit(f"{detections}: no frame")
+    capture, image = cv2.VideoCapture(best.source), None
+    for _ in range(best.frame + 1):
         _, image = capture.read()
     if image is None:
-        raise SystemExit(f"{video}: no frame {best[1]}")
-    image = sv.BoxAnnotator().annotate(image, best[2])
-    image = sv.LabelAnnotator().annotate(image, best[2], labels=list(best[2].data.get("class_name", ())))
+        raise SystemExit(f"{best.source}: no frame {best.frame}")
+    found = best.to_supervision()
+    image = sv.BoxAnnotator().annotate(image, found)
+    image = sv.LabelAnnotator().annotate(image, found, labels=[str(name) for name in found.data["class_name"]])
     cv2.imwrite(picture, image)
     for name, count in seen.most_common():
         print(f"{name}: {count}")

@@ -21,6 +21,9 @@ from ultralytics.utils import LOGGER, SETTINGS
 from reg_yolo import __version__
 from reg_yolo.config.loader import dump_yaml
 from reg_yolo.config.merging import flattened
+from reg_yolo.config.reg import RegSettings
+from reg_yolo.config.sampling import SamplingSettings
+from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.errors import first_line
 from reg_yolo.yolo.upstream.environment import offline
 
@@ -32,6 +35,11 @@ class LoggedTraining:
     """
 
     task_name: ClassVar[str]
+    settings: ClassVar[dict[str, Any]]
+    joint: dict[str, Any] | None
+    reg: RegSettings
+    sampling: SamplingSettings
+    ranking: SuppressionSettings
     metrics: dict[str, Any]
     callbacks: dict[str, list[Callable[..., Any]]]
 
@@ -46,8 +54,14 @@ class LoggedTraining:
             log_settings(self, {"reg_yolo": {"task": type(self).task_name, "version": __version__}, **own})
 
     def logged_settings(self) -> dict[str, Any]:
-        """Return what upstream's arguments do not hold, as it stands in reg.yaml."""
-        raise NotImplementedError
+        """Return what upstream's arguments do not hold: for reg.yaml, and for loggers as parameters."""
+        return {
+            "reg": self.reg.to_dict(),
+            "joint": self.joint,
+            "albumentations": self.settings.get("albumentations"),
+            "sampling": None if self.sampling.is_stock else self.sampling.to_dict(),
+            "suppression": None if self.ranking.is_stock else self.ranking.kind,
+        }
 
 
 @dataclass(frozen=True)

@@ -277,16 +277,6 @@ class RegTraining(
             if not self.only_final_evaluation:
                 LOGGER.info(start)
 
-    def logged_settings(self) -> dict[str, Any]:
-        """Return what upstream's arguments do not hold: for reg.yaml, and for loggers as parameters."""
-        return {
-            "reg": self.reg.to_dict(),
-            "joint": self.joint,
-            "albumentations": self.settings.get("albumentations"),
-            "sampling": None if self.sampling.is_stock else self.sampling.to_dict(),
-            "suppression": None if self.ranking.is_stock else self.ranking.kind,
-        }
-
     def _write_records(self) -> None:
         write_settings(
             self.save_dir,
