@@ -89,13 +89,15 @@ class Steps:
     def __init__(self, label: str, unit: str, line: StatusLine) -> None:
         self._label, self._unit, self._line = label, unit and f" {unit}", line
         self._first: tuple[float, int] | None = None
+        self._last = 0
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show that `done` of `total`, or of nobody knows how many, are done; called after each."""
         now = time.monotonic()
-        if self._first is None:
-            # The pace is measured from here: what comes before the first is starting up.
+        if self._first is None or done < self._last:
+            # The pace of this pass is measured from here: what comes before the first is starting up.
             self._first = now, done
+        self._last = done
         started, before = self._first
         if total is None:
             self._line.show(f"{self._label}: {done}{self._unit}")

@@ -52,6 +52,13 @@ def test_steps_say_how_many_and_how_long(terminal: Terminal, clock: list[float])
     ]  # fmt: skip
 
 
+def test_a_second_pass_has_a_pace_of_its_own(terminal: Terminal, clock: list[float]) -> None:
+    with counted_line("split") as steps:
+        for done, clock[0] in ((1, 0.0), (10, 90.0), (1, 100.0), (2, 101.0)):
+            steps(done, 10)
+    assert terminal.lines()[2:4] == ["split: 1 of 10", "split: 2 of 10, 8 s left"]
+
+
 def test_an_unknown_total_is_left_out_and_units_are_named(terminal: Terminal) -> None:
     with counted_line("predict", "frames") as steps:
         steps(3, None)

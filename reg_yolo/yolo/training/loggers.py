@@ -72,14 +72,14 @@ class _Sender:
         title: Its name.
         variables: The user's own word on it.
         running: Whether the program has begun a run of it already.
-        installed: Whether it would log at all.
+        would_log: Whether it would log at all; what would not is left out without a word.
         hint: How to let it log.
     """
 
     title: str
     variables: tuple[str, ...]
     running: Callable[[], bool]
-    installed: Callable[[], bool]
+    would_log: Callable[[], bool]
     hint: str
 
 
@@ -131,7 +131,7 @@ def leave_out_unasked(trainer: Any) -> list[str]:
             continue
         for event, callback in own.items():
             trainer.callbacks[event] = [each for each in trainer.callbacks[event] if each is not callback]
-        if sender.installed():
+        if sender.would_log():
             left_out.append(sender.title)
             LOGGER.warning(f"{sender.title} logs nothing, as this run stays offline; {sender.hint}")
     return left_out

@@ -178,6 +178,8 @@ def loggers_see_the_metrics_after_they_are_saved() -> None:
 
 
 ASSUMPTIONS: tuple[Callable[[], None], ...] = (
+    loggers_are_modules_of_callbacks,
+    loggers_see_the_metrics_after_they_are_saved,
     model_asks_its_own_criterion,
     class_weights_hook_precedes_the_ema,
     ema_is_a_deep_copy,
