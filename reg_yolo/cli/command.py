@@ -1,12 +1,44 @@
-"""What the commands have in common: help in panels, and the words on the command line that parameters stand for."""
+"""What the commands have in common: help in panels, `--json` and `--quiet`, and the words that parameters stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from reg_yolo.cli.speech import printing
+
+
+def _print_json(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        context.with_resource(printing(as_json=True))
+
+
+def _print_little(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        context.with_resource(printing(quiet=True))
+
+
+def _json_option(callback: Any = None) -> Any:
+    return typer.Option(
+        "--json", callback=callback, help="Print the result as one JSON object.", rich_help_panel="Printing"
+    )
+
+
+# The last two parameters of every command that prints a result, named `_json` and `_quiet`: they act by themselves.
+Json = Annotated[bool, _json_option(_print_json)]
+# Acts where the command itself says so.
+JsonHere = Annotated[bool, _json_option()]
+# Eager: taken before `--json` wherever it stands.
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", callback=_print_little, is_eager=True, help="Print errors only (and what --json asks for).",
+        rich_help_panel="Printing",
+    ),
+]  # fmt: skip
 
 
 class PanelledCommand(TyperCommand):

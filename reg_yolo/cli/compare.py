@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.errors import ConfigError
+from reg_yolo.progress import StatusLine
 
 
 def compare(
@@ -31,6 +34,8 @@ def compare(
     gpus: Annotated[float, typer.Option("--cluster-gpus", help="GPUs for each run on the cluster.")] = 0.0,
     discard_weights: Annotated[bool, typer.Option("--discard-weights", help="Keep no last.pt of the runs.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Train the arms of a plan with the same seeds, and say which differ: reg-yolo compare plan.yaml."""
     if run is not None and (only_report or cluster is not None):
@@ -47,6 +52,7 @@ def compare(
 
     folder = out or Path("runs") / "compare" / Path(plan).stem
     failed: dict[str, Exception] = {}
+    found: dict[str, Any] = {"run": run}
     if not only_report:
         with ProgressLine() as line:
             keep_weights = not discard_weights
@@ -64,11 +70,15 @@ def compare(
                 )
             failed = outcome.failed
     if run is None:
-        result = report_plan(loaded, folder, draws=draws)
-        typer.echo(result.text)
-        typer.echo(f"Comparison: {result.page}")
+        with StatusLine() as waiting:
+            waiting.show("compare: tables and plots", now=True)
+            result = report_plan(loaded, folder, draws=draws)
+        say(result.text)
+        say(f"Comparison: {result.page}")
+        found = {"page": result.page, "comparison": result.data}
+    answer("compare", {**found, "folder": folder, "failed": {name: str(error) for name, error in failed.items()}})
     for name, error in failed.items():
-        typer.echo(f"error: {name}: {error}", err=True)
+        say(f"error: {name}: {error}", err=True)
     if failed:
-        typer.echo(f"Partly done: {len(failed)} runs failed; the same command repeats them", err=True)
+        say(f"Partly done: {len(failed)} runs failed; the same command repeats them", err=True)
         raise typer.Exit(PARTLY_DONE)

@@ -8,16 +8,23 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import config_and_overrides
 from reg_yolo.errors import ConfigError
 
 
-def init(directory: Annotated[Path, typer.Argument(help="Folder for the copies; created if it is not there.")]) -> None:
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder for the copies; created if it is not there.")],
+    _json: Json = False,
+    _quiet: Quiet = False,
+) -> None:
     """Write editable copies of the shipped configurations and data-set YAMLs."""
     from reg_yolo.config.shipped import write_shipped
 
     written = write_shipped(directory)
-    typer.echo(f"{len(written)} files written to {directory}; start with {directory}/configs/detect/yolov8n.yaml")
+    say(f"{len(written)} files written to {directory}; start with {directory}/configs/detect/yolov8n.yaml")
+    answer("init", {"folder": directory, "files": written})
 
 
 def config(
@@ -27,17 +34,21 @@ def config(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a configuration file.")] = False,
     losses: Annotated[bool, typer.Option("--losses", help="Print each preset with its terms and equations.")] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Show the settings that a run would use, each one resolved."""
     if schema:
         from reg_yolo.config.schema import json_schema
 
-        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        answer("config_schema", {"json_schema": json_schema()})
         return
     if losses:
-        from reg_yolo.config.descriptions import describe_losses
+        from reg_yolo.config.descriptions import describe_losses, preset_terms
 
-        typer.echo(describe_losses())
+        say(describe_losses())
+        answer("config_losses", {"presets": preset_terms()})
         return
     name, overrides = config_and_overrides(words or [])
     if not words:
@@ -50,4 +61,6 @@ def config(
     from reg_yolo.config.loader import dump_config
     from reg_yolo.yolo.commands.train import resolve_config
 
-    typer.echo(dump_config(resolve_config(name, overrides)), nl=False)
+    resolved = resolve_config(name, overrides)
+    say(dump_config(resolved).rstrip("\n"))
+    answer("config", {"config": resolved.to_dict()})

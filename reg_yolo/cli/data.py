@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from reg_yolo.cli import data_cutting, prelabelling
+from reg_yolo.cli.command import Json, JsonHere, Quiet
 from reg_yolo.cli.failures import INPUT_FAULT, PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
+from reg_yolo.cli.speech import answer, printing, say
 from reg_yolo.errors import ConfigError
 
 app = typer.Typer(
@@ -64,6 +66,8 @@ def convert(
             "--max-unpacked-gb", min=0, help="GB that a zip may unpack to.  [default: 2, or 100 times the zip]"
         ),
     ] = None,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Turn an annotation tool's export into one data set, or a data set into what a tool imports."""
     from reg_yolo.data import convert_dataset
@@ -90,9 +94,10 @@ def convert(
             max_unpacked_gb=max_unpacked_gb,
             progress=progress,
         )
-    typer.echo(summary.as_text())
+    say(summary.as_text())
+    answer("data_convert", summary.to_dict())
     if summary.images_lost:
-        typer.echo(f"Partly done: images that could not be used: {summary.images_lost}", err=True)
+        say(f"Partly done: images that could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -115,6 +120,8 @@ def check(
     ] = None,
     sheets: Annotated[bool, typer.Option("--sheets/--no-sheets", help="Draw an image sheet of every class.")] = True,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Find every fault of a data set at once: images, labels, splits. Exit code 2 with errors, 0 with warnings."""
     from reg_yolo.data.check.run import check_dataset, write_check
@@ -138,15 +145,16 @@ def check(
             workers=workers,
             progress=progress,
         )
-    typer.echo(report.as_text())
+    say(report.as_text())
     if sheets:
         with progress_bar("sheets") as progress:
             written = write_check(report, out, workers=workers, progress=progress)
     else:
         written = write_check(report, out, sheets=False)
-    typer.echo(f"Full list: {written[0]}")
+    say(f"Full list: {written[0]}")
     if sheets and len(written) > 1:
-        typer.echo(f"Image sheets: {out / 'sheets'}")
+        say(f"Image sheets: {out / 'sheets'}")
+    answer("data_check", {**report.to_dict(), "files": written})
     if report.count("error"):
         raise typer.Exit(INPUT_FAULT)
 
@@ -154,16 +162,28 @@ def check(
 @app.command()
 def stats(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data-set YAML, or the folder of a data.yaml.")],
+    old_json: Annotated[Path | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     imgsz: Annotated[int, typer.Option(help="Pixels that images are scaled to in training.")] = 640,
     task: Annotated[
         str | None, typer.Option(help="semantic counts the pixels of each class, not objects; so does masks_dir.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON, too.")] = None,
     png: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The image.  [default: runs/data_stats/NAME.png]")
     ] = None,
+    json: JsonHere = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Count objects by class and split, their sizes and places, and the class weights that follow."""
+    if old_json is not None and not json:
+        raise ConfigError(f"stats: takes one data set, got {data} and {old_json}")
+    if old_json is not None and data.suffix == ".json":
+        data, old_json = old_json, data
+    with printing(as_json=json and old_json is None):
+        _show_stats(data, imgsz, task, png, old_json)
+
+
+def _show_stats(data: Path, imgsz: int, task: str | None, png: Path | None, json: Path | None) -> None:
+    """Count, print, and write the image; `json` is a file that gets everything, as `--json FILE` asked for it once."""
     from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, read_dataset_yaml
     from reg_yolo.data.dataset.output_paths import default_output, refuse_inside, refuse_unwritable
     from reg_yolo.data.stats.figure import write_stats_figure
@@ -180,29 +200,24 @@ def stats(
             refuse_unwritable(option, path.parent)
     if task not in (None, "detect", "segment", "joint", "semantic"):
         raise ConfigError(f"`task`: got {task!r}, expected detect, segment, joint or semantic")
-    if task == "semantic" or (task is None and "masks_dir" in description.extra):
-        from reg_yolo.data.stats.pixel_figure import write_pixel_figure
-        from reg_yolo.data.stats.pixels import pixel_stats
-
-        with progress_bar("stats") as progress:
-            pixels = pixel_stats(yaml_path, progress=progress)
-        typer.echo(pixels.as_text())
-        if json is not None:
-            make_folder(json.parent)
-            replace_text(json, pixels.as_json())
-            typer.echo(f"JSON: {json}")
-        write_pixel_figure(pixels, figure)
-        typer.echo(f"Image: {figure}")
-        return
+    by_pixels = task == "semantic" or (task is None and "masks_dir" in description.extra)
+    found: Any
     with progress_bar("stats") as progress:
-        found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
-    typer.echo(stats_text(found))
+        if by_pixels:
+            from reg_yolo.data.stats.pixel_figure import write_pixel_figure
+            from reg_yolo.data.stats.pixels import pixel_stats
+
+            found = pixel_stats(yaml_path, progress=progress)
+        else:
+            found = dataset_stats(yaml_path, imgsz=imgsz, progress=progress)
+    say(found.as_text() if by_pixels else stats_text(found))
     if json is not None:
         make_folder(json.parent)
         replace_text(json, found.as_json())
-        typer.echo(f"JSON: {json}")
-    write_stats_figure(found, figure)
-    typer.echo(f"Image: {figure}")
+        say(f"JSON: {json}")
+    (write_pixel_figure if by_pixels else write_stats_figure)(found, figure)
+    say(f"Image: {figure}")
+    answer("data_stats_pixels" if by_pixels else "data_stats", {**found.as_mapping(), "image": figure})
 
 
 app.command()(prelabelling.prelabel)

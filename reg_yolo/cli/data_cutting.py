@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.progress import progress_bar
+from reg_yolo.cli.speech import answer, say
 
 
 def split(
@@ -33,12 +34,14 @@ def split(
         Path | None, typer.Option(help="Copy images and labels into a new data set in this folder instead.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Split into train, val and test: no drive on two sides, every class with its share on each."""
     from reg_yolo.data.images.similarity import Similarity
     from reg_yolo.data.split.run import split_dataset
 
-    with progress_bar("split") if "burst" in by else nullcontext() as progress:
+    with progress_bar("split") as progress:
         result = split_dataset(
             data,
             by=by,
@@ -54,8 +57,18 @@ def split(
             workers=workers,
             progress=progress,
         )
-    typer.echo(result.as_text())
-    typer.echo(f"Data set: {result.data_yaml}")
+    say(result.as_text())
+    say(f"Data set: {result.data_yaml}")
+    answer(
+        "data_split",
+        {
+            "data": result.data_yaml,
+            "images": {split: len(images) for split, images in result.images.items()},
+            "groups": result.table.groups,
+            "objects": {row.name: row.counts for row in result.table.classes},
+            "notes": result.notes,
+        },
+    )
 
 
 def tile(
@@ -72,6 +85,8 @@ def tile(
     ] = False,
     seed: Annotated[int, typer.Option(help="Chooses the tiles without objects.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes every core.")] = 0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Cut large images into tiles that overlap, with their boxes and polygons."""
     from reg_yolo.data.tile.run import tile_dataset
@@ -89,5 +104,20 @@ def tile(
             workers=workers,
             progress=progress,
         )
-    typer.echo(result.as_text())
-    typer.echo(f"Data set: {result.data_yaml}")
+    say(result.as_text())
+    say(f"Data set: {result.data_yaml}")
+    answer(
+        "data_tile",
+        {
+            "data": result.data_yaml,
+            "splits": {
+                split: {
+                    **vars(counts),
+                    "objects": {name: counts.objects[i] for i, name in enumerate(result.class_names)},
+                    "rows": {name: counts.rows[i] for i, name in enumerate(result.class_names)},
+                }
+                for split, counts in result.counts.items()
+            },
+            "notes": result.remarks,
+        },
+    )

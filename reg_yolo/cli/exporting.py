@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import train_arguments
 
 
@@ -25,6 +27,8 @@ def export(
     data: Annotated[str | None, typer.Option("--data", help="Data-set YAML that INT8 is calibrated on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the export; by default that of the weights.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Export weights for ONNX Runtime, OpenVINO or TensorRT; `predict` and `val` take the result as weights."""
     from reg_yolo.yolo.upstream.environment import prepare_environment
@@ -35,6 +39,7 @@ def export(
     from reg_yolo.yolo.commands.export import export as run
 
     result = run(weights, named, int8=int8, out=out, trust=trust, **arguments)
-    typer.echo(f"Exported: {result.path} ({result.engine}, {result.precision})\nSidecar:  {result.sidecar}")
+    say(f"Exported: {result.path} ({result.engine}, {result.precision})\nSidecar:  {result.sidecar}")
     if result.map_change is not None:
-        typer.echo(f"INT8:     {result.map_change.sentence()}")
+        say(f"INT8:     {result.map_change.sentence()}")
+    answer("export", vars(result))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.progress import progress_bar
+from reg_yolo.cli.speech import answer, say
 
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
@@ -49,6 +54,8 @@ def build(
     language: Annotated[
         str, typer.Option(help="Of the report: en, or th for Thai labels and Buddhist-era dates.")
     ] = "en",
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""
     from reg_yolo.inventory.building import BuildOptions, files_of
@@ -68,7 +75,10 @@ def build(
         side_sigma,
     )
     outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language)
-    build_into(options, out, outputs=outputs, route=route, previous=previous, say=typer.echo)
+    with progress_bar("inventory build") as progress:
+        built = build_into(options, out, outputs=outputs, route=route, previous=previous, say=say, progress=progress)
+    classes_found = Counter(asset.class_name for asset in built.assets)
+    answer("inventory_build", {"folder": out, "assets": classes_found, "counts": built.counts, "notes": built.notes})
 
 
 @app.command()
@@ -89,6 +99,8 @@ def calibrate(
     time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
     hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees to start from.")] = 70.0,
     classes: Annotated[Path | None, typer.Option(help="YAML of the classes' geometry: point, line or span.")] = None,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Calibrate a camera: from images of a chessboard, or from drives whose positions are known."""
     from reg_yolo.inventory.building import BuildOptions, files_of
@@ -103,7 +115,8 @@ def calibrate(
         hfov_deg=hfov,
         classes=classes,
     )
-    calibrate_into(out, options, board, typer.echo)
+    found = calibrate_into(out, options, board, say)
+    answer("inventory_calibrate", {"file": out, "camera": found.values, "notes": found.lines})
 
 
 @app.command()
@@ -111,11 +124,15 @@ def score(
     built: Annotated[Path, typer.Argument(help="inventory.geojson.")],
     truth: Annotated[Path, typer.Argument(help="GeoJSON of the true assets, with a property class.")],
     within: Annotated[float, typer.Option(help="Metres within which an asset is found.")] = 10.0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Score an inventory against the truth."""
     from reg_yolo.inventory.score.scoring import score_files
 
-    typer.echo(score_files(built, truth, within).as_text())
+    scored = score_files(built, truth, within)
+    say(scored.as_text())
+    answer("inventory_score", scored.to_dict())
 
 
 @app.command()
@@ -132,9 +149,13 @@ def diff(
     surveyed: Annotated[
         Path | None, typer.Option(help="GeoPackage that says where the later survey looked; else the later inventory.")
     ] = None,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Compare two inventories: same, moved, reclassified, new, missing, not surveyed, ambiguous."""
     from reg_yolo.inventory.diff.differences import diff_files
 
-    for line in diff_files(old, new, out, within, columns, surveyed):
-        typer.echo(line)
+    found = diff_files(old, new, out, within, columns, surveyed)
+    for line in found.lines:
+        say(line)
+    answer("inventory_diff", vars(found))

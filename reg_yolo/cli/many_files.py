@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from reg_yolo.cli.failures import PARTLY_DONE
-from reg_yolo.cli.speech import say
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.errors import ConfigError
 
 
@@ -36,6 +36,17 @@ def predict_each(weights: Path, source: Any, *, out: Path | None, **options: Any
     skipped = getattr(source, "skipped_note", "")
     if skipped:
         say(f"Skipped: {skipped}")
+    answer(
+        "predict_many",
+        {
+            "folder": summary.folder,
+            "manifest": summary.manifest_file,
+            "sources": {name: record and record.to_record() for name, record in summary.records.items()},
+            "unfinished": summary.unfinished,
+            "removed": summary.removed,
+            "skipped": skipped,
+        },
+    )
     for name in summary.unfinished:
         record = summary.records[name]
         say(f"error: {finished_line(record) if record else name + ': not done'}", err=True)

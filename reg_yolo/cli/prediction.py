@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.many_files import predict_each, tracker_among
-from reg_yolo.cli.speech import say
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError, MediaError
 
@@ -120,6 +121,8 @@ def predict(
     ] = None,
     cpus: Annotated[float, _option(_MANY, "--cluster-cpus", "Cores for each source on the cluster (1).")] = 1.0,
     gpus: Annotated[float, _option(_MANY, "--cluster-gpus", "GPUs for each source on the cluster (0).")] = 0.0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Find the objects in images or video; without conf=, every class has its own stored threshold."""
     typed = dict(locals())
@@ -188,6 +191,7 @@ def predict(
         say(f"Left out: {result.dropped_boxes} boxes, inverted, not finite, or too many for soft-NMS")
     if result.joins:
         say(f"Joins: {len(result.joins)}, time goes on there; " + "; ".join(map(str, result.joins[:5])))
+    answer("predict", {**vars(result), "skipped": media.skipped_note if media is not source else ""})
     if result.failed:
         for reason in result.failed.values():
             say(f"error: {reason}", err=True)
@@ -211,6 +215,7 @@ def show_pixels(weights: Path, source: str, out: Path | None, options: dict[str,
         say(f"Overlays:   {shown}")
     say(f"Class maps: {len(result.class_maps)} PNGs in {result.folder / 'classes'}")
     say(f"Shares:     {result.folder / 'pixels.csv'}")
+    answer("predict_pixels", vars(result))
     if result.failed:
         for reason in result.failed.values():
             say(f"error: {reason}", err=True)

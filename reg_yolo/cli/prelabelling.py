@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
+from reg_yolo.cli.speech import answer, say
 
 
 def prelabel(
@@ -39,6 +41,8 @@ def prelabel(
     keyframe_px: Annotated[
         float, typer.Option("--keyframe-px", help="Tracks: pixels that boxes may be off between keyframes.")
     ] = 2.0,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Write detections as pre-annotations for a labelling tool, of all frames or of those worth labelling next."""
     from reg_yolo.data import prelabel_detections
@@ -57,8 +61,9 @@ def prelabel(
             keyframe_px=keyframe_px,
             progress=progress,
         )
-    typer.echo(summary.as_text())
-    typer.echo(f"Written: {summary.result}")
+    say(summary.as_text())
+    say(f"Written: {summary.result}")
+    answer("data_prelabel", summary.to_dict())
     if summary.images_lost:
-        typer.echo(f"Partly done: frames whose images could not be used: {summary.images_lost}", err=True)
+        say(f"Partly done: frames whose images could not be used: {summary.images_lost}", err=True)
         raise typer.Exit(PARTLY_DONE)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.speech import answer, say
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
@@ -20,6 +23,8 @@ def report(
     ] = 4,
     group: Annotated[bool, typer.Option("--group", help="Mean and deviation of runs that differ in the seed.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Make the paper's tables, a chart and a panel of predictions from finished runs."""
     from reg_yolo.yolo.upstream.environment import prepare_environment
@@ -31,10 +36,15 @@ def report(
         list(runs), out=out, labels=_listed(labels), images=_listed(images), hardest=hardest, group=group, trust=trust
     )
     for table in result.tables:
-        typer.echo(table.as_text())
-    typer.echo(f"Report: {result.page} (and report.html, the same as one file)\nChart:  {result.chart}")
+        say(table.as_text())
+    say(f"Report: {result.page} (and report.html, the same as one file)\nChart:  {result.chart}")
     if result.panel is not None:
-        typer.echo(f"Panel:  {result.panel}")
+        say(f"Panel:  {result.panel}")
+    tables = [
+        {"name": table.name, "title": table.title, "headings": table.all_headings, "rows": table.styled(str, str)}
+        for table in result.tables
+    ]
+    answer("report", {**vars(result), "tables": tables})
 
 
 def _listed(text: str | None) -> list[str] | None:

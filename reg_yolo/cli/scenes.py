@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.progress import progress_bar
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.errors import ConfigError
 
 
@@ -34,6 +37,8 @@ def scenes(
     both_directions: Annotated[bool, typer.Option("--both-directions", help="Drive: there and back.")] = False,
     gps_hz: Annotated[float, typer.Option(help="Drive: position fixes a second in the GPX tracks, 1 or 10.")] = 10.0,
     truth_only: Annotated[bool, typer.Option("--truth-only", help="Drive: truth and tracks without images.")] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Make images, or a drive, of a procedural highway with the full ground truth."""
     width_height = _size(size)
@@ -54,7 +59,7 @@ def scenes(
         return
     from reg_yolo.scenes import write_stills
 
-    with typer.progressbar(length=images, label="scenes") as bar:
+    with progress_bar("scenes") as progress:
         summary = write_stills(
             out,
             images,
@@ -65,12 +70,13 @@ def scenes(
             val_fraction=val_fraction,
             workers=processes,
             traffic_side=traffic,
-            progress=lambda _done, _total: bar.update(1),
+            progress=progress,
         )
     for split, counts in summary.objects.items():
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        typer.echo(f"{split}: {summary.images[split]} images; {listed}")
-    typer.echo(f"Data set: {summary.data_yaml}")
+        say(f"{split}: {summary.images[split]} images; {listed}")
+    say(f"Data set: {summary.data_yaml}")
+    answer("scenes", {"data": summary.data_yaml, "images": summary.images, "objects": summary.objects})
 
 
 def demo(
@@ -84,6 +90,8 @@ def demo(
             help="detect, joint (boxes of seven classes, masks of five) or semantic (a class for each pixel)."
         ),
     ] = "detect",
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Make scenes, train YOLOv8n with REG on them, measure it and run it over a short drive."""
     from reg_yolo.yolo.upstream.environment import prepare_environment
@@ -92,14 +100,15 @@ def demo(
     from reg_yolo.yolo.commands.demo import demo as run
 
     result = run(out, short=short, task=task)
-    typer.echo(result.report.as_text())
+    say(result.report.as_text())
     if result.mask_report is not None:
-        typer.echo(result.mask_report.as_text())
-    typer.echo(f"Done in {result.seconds / 60:.1f} minutes.")
-    typer.echo(f"Annotated video:  {result.video}")
-    typer.echo(f"Per-class table:  {result.table}")
-    typer.echo(f"Plots:            {result.plots}")
-    typer.echo(f"Weights:          {result.weights}")
+        say(result.mask_report.as_text())
+    say(f"Done in {result.seconds / 60:.1f} minutes.")
+    say(f"Annotated video:  {result.video}")
+    say(f"Per-class table:  {result.table}")
+    say(f"Plots:            {result.plots}")
+    say(f"Weights:          {result.weights}")
+    answer("demo", vars(result))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -112,16 +121,9 @@ def _size(text: str) -> tuple[int, int]:
 def _drive(out: Path, km: float, size: tuple[int, int], seed: int, **options: Any) -> None:
     from reg_yolo.scenes import write_drive
 
-    with typer.progressbar(length=1000, label="drive") as bar:
-        shown = 0
-
-        def progress(frame: int, total: int) -> None:
-            nonlocal shown
-            step = frame * 1000 // total - shown
-            shown += step
-            bar.update(step)
-
+    with progress_bar("drive") as progress:
         summary = write_drive(out, km, size, seed, progress=progress, **options)
     for direction, videos in summary.videos.items():
-        typer.echo(f"{direction}: {summary.frames[direction]} frames" + "".join(f"\n  {video}" for video in videos))
-    typer.echo(f"Truth: {summary.root}")
+        say(f"{direction}: {summary.frames[direction]} frames" + "".join(f"\n  {video}" for video in videos))
+    say(f"Truth: {summary.root}")
+    answer("scenes_drive", vars(summary))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import config_and_overrides, train_arguments
 from reg_yolo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reg_yolo.yolo.commands.train import TrainingResult
 
 Words = Annotated[
     list[str] | None,
@@ -29,6 +34,8 @@ def train(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, show one batch's loss, train nothing.")] = False,
     trust: Trust = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Train a model: reg-yolo train detect/yolov8n data=roads.yaml, or train model=yolov8n.pt data=roads.yaml."""
     config, overrides = config_and_overrides(words or [], data)
@@ -41,8 +48,7 @@ def train(
         return
     from reg_yolo.yolo.commands.train import train as run
 
-    result = run(config, overrides, trust=trust)
-    typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
+    _show_run(run(config, overrides, trust=trust))
 
 
 def val(
@@ -64,6 +70,8 @@ def val(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the plots.")] = None,
     trust: Trust = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
 ) -> None:
     """Measure weights class by class, and choose a confidence threshold for each class."""
     arguments = train_arguments(words or [])
@@ -82,20 +90,22 @@ def val(
         if given is not None:
             raise ConfigError(f"`{given}`: {weights} gives each pixel its most probable class, without boxes")
         measured = val_pixels(weights, named, out=out, trust=trust, **arguments)
-        typer.echo(f"{measured.report.as_text()}\nTables and plots: {measured.folder}")
+        say(f"{measured.report.as_text()}\nTables and plots: {measured.folder}")
+        answer("val_pixels", vars(measured))
         return
     result = run(
         weights, named, min_precision=min_precision, suppression=suppression, rescore=rescore, calibration=calibration,
         out=out, trust=trust, **arguments,
     )  # fmt: skip
-    typer.echo(result.report.as_text())
+    say(result.report.as_text())
     if result.mask_report is not None:
-        typer.echo(result.mask_report.as_text())
+        say(result.mask_report.as_text())
     if result.calibration is not None:
-        typer.echo(result.calibration.as_text())
+        say(result.calibration.as_text())
     for name, note in result.thresholds.notes.items():
-        typer.echo(f"Threshold of {name}: {note}.")
-    typer.echo(f"Tables and plots: {result.folder}\nThresholds:       {result.thresholds_file}")
+        say(f"Threshold of {name}: {note}.")
+    say(f"Tables and plots: {result.folder}\nThresholds:       {result.thresholds_file}")
+    answer("val", {**vars(result), "thresholds": result.thresholds.to_dict()})
 
 
 def _prepare(named: list[str], trust: bool) -> None:
@@ -107,18 +117,23 @@ def _prepare(named: list[str], trust: bool) -> None:
 def _resume(run: Path, config: str | None, overrides: list[str], *, trust: bool) -> None:
     from reg_yolo.yolo.commands.resume import resume_with_overrides
 
-    result = resume_with_overrides(run, config, overrides, trust=trust)
-    typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
+    _show_run(resume_with_overrides(run, config, overrides, trust=trust))
+
+
+def _show_run(result: TrainingResult) -> None:
+    say(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
+    answer("train", vars(result))
 
 
 def _show_dry_run(config: str | None, overrides: list[str], *, trust: bool) -> None:
     from reg_yolo.yolo.commands.train import dry_run
 
     result = dry_run(config, overrides, trust=trust)
-    typer.echo(f"\n{result.description}")
-    typer.echo(f"{result.parameters:,} parameters, {result.images} training images")
-    typer.echo("Labelled boxes: " + ", ".join(f"{name} {count}" for name, count in result.class_counts.items()))
-    typer.echo("Losses of one batch: " + ", ".join(f"{name} {value:.4g}" for name, value in result.losses.items()))
+    say(f"\n{result.description}")
+    say(f"{result.parameters:,} parameters, {result.images} training images")
+    say("Labelled boxes: " + ", ".join(f"{name} {count}" for name, count in result.class_counts.items()))
+    say("Losses of one batch: " + ", ".join(f"{name} {value:.4g}" for name, value in result.losses.items()))
     for name, value in result.terms.items():
-        typer.echo(f"  {name:<32} {value:.5g}")
-    typer.echo("Dry run: everything checked, nothing trained, no run folder made.")
+        say(f"  {name:<32} {value:.5g}")
+    say("Dry run: everything checked, nothing trained, no run folder made.")
+    answer("train_dry_run", vars(result))

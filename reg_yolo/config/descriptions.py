@@ -63,14 +63,18 @@ _BESIDE_THE_LOSS = (
 def describe_losses() -> str:
     """Return the text of `reg-yolo config --losses`: every preset with its terms, equations and where they stand."""
     parts = [_SYMBOLS]
-    for name in PRESETS:
-        settings = RegSettings.from_mapping(name)
+    for name, terms in preset_terms().items():
         title = f"{name}   (the default)" if name == DEFAULT_PRESET else name
-        lines = [f"  {label:<9} {text}" for label, text in loss_terms(settings)]
+        lines = [f"  {label:<9} {text}" for label, text in terms.items()]
         parts.append("\n".join([title, *lines]) + "\n")
     parts += [_describe_box_losses(), _describe_beside_the_loss()]
     parts.append("Every value can be overridden: reg.preset=gfl reg.focal.gamma=1.5 reg.box.loss=eiou\n")
     return "\n".join(parts)
+
+
+def preset_terms() -> dict[str, dict[str, str]]:
+    """Return the terms of every preset by label: what it computes, with equations and where they stand."""
+    return {name: dict(loss_terms(RegSettings.from_mapping(name))) for name in PRESETS}
 
 
 def _describe_box_losses() -> str:

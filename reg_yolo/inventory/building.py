@@ -96,12 +96,17 @@ class Inventory:
     unlocated: list[Unlocated] = field(default_factory=list)
 
 
-def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _line: None) -> Inventory:
+def build_inventory(
+    options: BuildOptions,
+    say: Callable[[str], None] = lambda _line: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Inventory:
     """Build an inventory.
 
     Args:
         options: What from.
         say: Called with each line that the user should read.
+        progress: Called with the drives done and to do.
 
     Raises:
         ConfigError: If options do not fit each other.
@@ -124,6 +129,7 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
     stretches: list[Stretch] = []
     unlocated: list[Unlocated] = []
     names: set[str] = set()
+    progress(0, len(drives))
     for number, paths in enumerate(drives):
         looks = read_drive(paths)
         digests += [digest for digest in looks.digests if digest not in digests]
@@ -138,6 +144,7 @@ def build_inventory(options: BuildOptions, say: Callable[[str], None] = lambda _
         for key, value in [*result.counts.items(), *left_out.items()]:
             counts[key] = counts.get(key, 0) + value
         tell(f"{task.name}: {_estimates(result)}")
+        progress(number + 1, len(drives))
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
     tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")

@@ -50,6 +50,7 @@ def build_into(
     route: Path | None = None,
     previous: Path | None = None,
     say: Callable[[str], None] = lambda _line: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Inventory:
     """Build an inventory and write it.
 
@@ -60,12 +61,13 @@ def build_into(
         route: Axis with chainage.
         previous: Earlier inventory, GeoJSON or GeoPackage, whose ids and `reviewed_by` are kept.
         say: Called with each line that the user should read.
+        progress: Called with the drives done and to do.
     """
     outputs = outputs or Outputs()
     mapping = _checked(outputs, say)
     axis = read_route(route) if route else None
     known = read_known(previous) if previous else []
-    inventory = build_inventory(options, say)
+    inventory = build_inventory(options, say, progress)
     if axis is not None:
         add_reference(inventory.assets, inventory.projection, axis, inventory.ways)
         _refer_stretches(inventory, axis)

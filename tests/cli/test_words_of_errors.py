@@ -55,7 +55,7 @@ def test_refusals_of_the_command_have_dashes(
 def test_help_comes_in_panels_and_without_old_names(run_cli: Run) -> None:
     text = run_cli("predict", "--help").out
     panels = re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE)
-    assert panels == ["Arguments", "Input", "Looking", "Output", "Engine", "Many files", "Other"]
+    assert panels == ["Arguments", "Input", "Looking", "Output", "Engine", "Many files", "Printing", "Other"]
     looking = text[text.index("Looking:") : text.index("Output:")]
     assert "--every" in looking and "--tiles" in looking and "--out" not in looking
     assert "--as-one-drive" in text and not re.search(r"--drives?\s", text)

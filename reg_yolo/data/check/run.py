@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.data.check.splits import (
@@ -73,6 +73,19 @@ class CheckReport:
     def count(self, severity: str) -> int:
         """Return the number of findings of a severity: error, warning or note."""
         return sum(finding.severity == severity for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and every finding as plain data for JSON."""
+        names = self.description.class_names
+        return {
+            "data": str(self.description.yaml_path),
+            "images": self.images,
+            "objects": {split: dict(zip(names, counts, strict=True)) for split, counts in self.objects.items()},
+            **{f"{severity}s": self.count(severity) for severity in SEVERITIES},
+            "findings": [
+                {"severity": finding.severity, **vars(finding), "path": str(finding.path)} for finding in self.findings
+            ],
+        }
 
     def as_text(self, examples: int = 3) -> str:
         """Return the findings grouped by code with a few examples each, and a last line that counts them."""

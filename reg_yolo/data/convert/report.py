@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from reg_yolo.data.dataset.dataset_yaml import SPLITS
 from reg_yolo.data.dataset.findings import csv_text
@@ -89,6 +90,23 @@ class ConversionSummary:
             command = f"reg-yolo data split {quote(str(self.result))} --by drive --val 0.2"
             lines += ["", f"There is one split; `{command}` makes another."]
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and every remark as plain data for JSON."""
+        return {
+            "folder": str(self.out),
+            "format": self.format_name,
+            "result": str(self.result),
+            "class_names": self.class_names,
+            "images": dict(self.images),
+            "background": dict(self.background),
+            "unlabelled": self.unlabelled,
+            "images_lost": self.images_lost,
+            "outlines": dict(self.polygons),
+            "boxes_only": dict(self.boxes),
+            "remarks": [asdict(remark) for remark in self.remarks],
+            "notes": self.notes,
+        }
 
     def as_csv(self) -> str:
         """Return every remark as a line: what, file, object, class, reason."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reg_yolo.data.prelabel.uncertain import Picked
 from reg_yolo.text_tables import csv_text, text_table
@@ -55,6 +56,22 @@ class PrelabelSummary:
             lines += ["", "Left out or changed:", *(f"  {count:>6}  {reason}" for reason, count in causes)]
         lines += ["", *(f"Note: {note}" for note in self.notes)] if self.notes else []
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and the names of what was picked as plain data for JSON."""
+        return {
+            "folder": str(self.out),
+            "result": str(self.result),
+            "class_names": self.class_names,
+            "frames": self.frames,
+            "tracks": self.tracks,
+            "objects": dict(self.objects),
+            "outlines": self.outlines,
+            "skipped": dict(self.skipped),
+            "images_lost": self.images_lost,
+            "picked": None if self.picked is None else [pick.frame.name for pick in self.picked.picks],
+            "notes": self.notes,
+        }
 
 
 def picks_text(picked: Picked) -> list[str]:

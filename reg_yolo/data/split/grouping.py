@@ -85,7 +85,10 @@ def group_images(
     notes: list[str] = []
     facts: list[ExifFacts] = []
     if "time" in rules.by or "gps" in rules.by:
-        facts = [read_exif(image) for image in images]
+        for image in images:
+            facts.append(read_exif(image))
+            if progress is not None:
+                progress(len(facts), len(images))
     for rule in rules.by:
         if rule == "drive":
             ties.tie_equal(_drives(names, rules.pattern))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reg_yolo.data.dataset.dataset_yaml import DatasetDescription, label_path_for
@@ -57,8 +57,11 @@ def copy_split(
     group_of: Mapping[Path, str],
     out: Path,
     command: str,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Copy images, labels and mask PNGs into `OUT/images/SPLIT` and its like; OUT is whole or not there.
+
+    `progress` is called with the images done and to do.
 
     Raises:
         ConfigError: If `out` is inside the data set.
@@ -68,6 +71,7 @@ def copy_split(
     masks_dir = description.extra.get("masks_dir")
     with whole_folder(out) as folder:
         rows = []
+        total = sum(map(len, chosen.values()))
         for split, images in chosen.items():
             for image, name in zip(images, unique_names(images, description.root), strict=True):
                 target = folder / "images" / split / name
@@ -84,6 +88,8 @@ def copy_split(
                     label_target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(label, label_target)
                 rows.append((f"images/{split}/{name}", group_of[image], split))
+                if progress is not None:
+                    progress(len(rows), total)
         replace_text(folder / "groups.csv", _group_table(rows))
         sources = {split: f"images/{split}" for split in chosen}
         replace_text(folder / "data.yaml", _yaml_text(description, sources, command))

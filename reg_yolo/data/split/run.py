@@ -81,7 +81,7 @@ def split_dataset(
             groups go beside it under its name.
         copy_to: Write a whole new data set into this folder instead, with copies of images and labels.
         workers: Processes that read images; 0 takes one for each core.
-        progress: Called with the images read and to read (by `burst` only).
+        progress: Called with the images done and to do, in each of several passes over them.
 
     Raises:
         ConfigError: If an argument is out of range.
@@ -109,7 +109,7 @@ def split_dataset(
     if len(members) < len(shares):
         raise DataError(_too_few(len(members), len(images), len(shares), rules))
     counts = np.zeros((len(members), len(description.names) + 1))
-    held = _objects(every, description)
+    held = _objects(every, description, progress)
     for image in images:
         row = counts[members[group_of[image]]]
         row[:-1] += held[image]
@@ -128,7 +128,7 @@ def split_dataset(
     command = f"reg-yolo data split {description.yaml_path.name} --by {','.join(rules.by)} --val {val:g}"
     command += (f" --test {test:g}" if test else "") + f" --seed {seed}"
     if copy_to is not None:
-        written = copy_split(description, chosen, group_of, Path(copy_to), command)
+        written = copy_split(description, chosen, group_of, Path(copy_to), command, progress)
     else:
         target = (
             Path(out) if out is not None else description.yaml_path.with_stem(description.yaml_path.stem + "_split")
@@ -176,13 +176,17 @@ def _too_few(groups: int, images: int, splits: int, rules: GroupingRules) -> str
     return f"By {by}, {found}, too few for {splits} splits. Choose by from {others}{hint}"
 
 
-def _objects(images: Sequence[Path], description: DatasetDescription) -> dict[Path, Counts]:
+def _objects(
+    images: Sequence[Path], description: DatasetDescription, progress: Callable[[int, int], None] | None
+) -> dict[Path, Counts]:
     """Return the objects of every class in every image, and refuse label files that cannot be read in full."""
     classes = len(description.names)
     found: dict[Path, Counts] = {}
     for image, rows in read_sound_labels(images, classes, description.keypoint_columns):
         counted = Counter(row.class_id for row in rows)
         found[image] = np.array([counted[index] for index in range(classes)], dtype=np.float64)
+        if progress is not None:
+            progress(len(found), len(images))
     if not any(counted.any() for counted in found.values()):
         raise DataError(
             f"{description.yaml_path}: none of the {len(images)} images has a labelled object; "

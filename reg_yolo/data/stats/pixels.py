@@ -84,9 +84,9 @@ class PixelStats:
         blocks += [f"{name}: not read, {reason}" for name, reason in self.unread.items()]
         return "\n\n".join(blocks)
 
-    def as_json(self) -> str:
-        """Return everything as JSON text."""
-        content: dict[str, Any] = {
+    def as_mapping(self) -> dict[str, Any]:
+        """Return everything as plain data for JSON."""
+        return {
             "schema": PIXEL_STATS_SCHEMA,
             "data": str(self.data_yaml),
             "class_names": self.class_names,
@@ -95,7 +95,10 @@ class PixelStats:
             "alpha": self.alphas,
             "unread": self.unread,
         }
-        return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+    def as_json(self) -> str:
+        """Return `as_mapping` as JSON text."""
+        return json.dumps(self.as_mapping(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def pixel_stats(data: str | Path, *, progress: Callable[[int, int], None] | None = None) -> PixelStats:

@@ -7,6 +7,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,23 @@ def compare(
     return [*rows, *(_row("new", None, new[j], None) for j in unclaimed)]
 
 
+@dataclass(frozen=True)
+class DiffResult:
+    """What a comparison of two files left.
+
+    Attributes:
+        lines: What to say.
+        counts: Assets by state.
+        table: The CSV.
+        map: The page with the map.
+    """
+
+    lines: list[str]
+    counts: dict[str, int]
+    table: Path
+    map: Path
+
+
 def diff_files(
     old: Path,
     new: Path,
@@ -171,8 +189,8 @@ def diff_files(
     within_m: float,
     columns: Path | None = None,
     surveyed: Path | None = None,
-) -> list[str]:
-    """Compare two files, write the differences as CSV and as a map next to it, and return what to say.
+) -> DiffResult:
+    """Compare two files, and write the differences as CSV and as a map next to it.
 
     Args:
         old, new: Inventories: GeoJSON, GeoPackage, Shapefile, FileGDB or CSV.
@@ -208,7 +226,8 @@ def diff_files(
     summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     page = out.with_suffix(".html")
     write_page(page, _map(rows, [*said, summary], survey))
-    return [*said, summary, f"Differences: {out}, map: {page}"]
+    lines = [*said, summary, f"Differences: {out}, map: {page}"]
+    return DiffResult(lines, {state: counts[state] for state in STATES}, out, page)
 
 
 def _map(rows: Sequence[dict[str, object]], notes: list[str], survey: Survey | None) -> dict[str, object]:

@@ -69,6 +69,27 @@ class Score:
         """Share of the true ones that has exactly one built one."""
         return max(0.0, (self.found - self.double) / max(self.true, 1))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts, rates and errors as plain data for JSON."""
+        known = len(self.errors_m) > 0
+        return {
+            "built": self.built,
+            "true": self.true,
+            "found": self.found,
+            "false": self.false,
+            "double": self.double,
+            "reclassified": self.reclassified,
+            "recall": self.recall,
+            "precision": self.precision,
+            "duplicates_removed": self.duplicates_removed,
+            "strict": self.strict,
+            "error_median_m": float(np.median(self.errors_m)) if known else None,
+            "error_p90_m": float(np.quantile(self.errors_m, 0.9)) if known else None,
+            "within_m": {f"{grade:g}": float((self.errors_m <= grade).mean()) for grade in _GRADES} if known else {},
+            "line_overlap": self.line_overlap if np.isfinite(self.line_overlap) else None,
+            "classes": {name: {"found": found, "true": true} for name, (found, true) in self.by_class.items()},
+        }
+
     def as_text(self) -> str:
         """Return the figures for managers, and below them those for engineers."""
         share = 100 / max(self.true, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ultralytics.utils.plotting import plt_settings
 
@@ -32,11 +33,13 @@ class ComparisonReport:
         page: The Markdown page; tables as CSV and LaTeX and the plots lie beside it.
         text: The tables for a terminal.
         comparison: What they show.
+        data: All of it as plain data, as comparison.json holds it.
     """
 
     page: Path
     text: str
     comparison: Comparison
+    data: dict[str, Any]
 
 
 def report_plan(plan: Plan, out: Path, *, draws: int) -> ComparisonReport:
@@ -68,7 +71,8 @@ def report_plan(plan: Plan, out: Path, *, draws: int) -> ComparisonReport:
     plots = _draw(comparison, out)
     parts = (plan.path.stem, comparison, tables, plots, notes)
     replace_text(out / PAGE, comparison_page(*parts))
-    replace_text(out / DATA, json.dumps(comparison_data(*parts), indent=1, ensure_ascii=False) + "\n")
+    data = comparison_data(*parts)
+    replace_text(out / DATA, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     replace_text(out / PLAN, plan.path.read_text(encoding="utf-8"))
     replace_text(out / "comparison.tex", "\n".join(table.as_latex() for own in tables.values() for table in own))
     for name, content in (("runs", runs_csv), ("differences", differences_csv), ("classes", classes_csv)):
@@ -81,7 +85,7 @@ def report_plan(plan: Plan, out: Path, *, draws: int) -> ComparisonReport:
             *notes,
         ]
     )
-    return ComparisonReport(out / PAGE, text, comparison)
+    return ComparisonReport(out / PAGE, text, comparison, data)
 
 
 def report_settings(plan: Plan, draws: int) -> ReportSettings:

@@ -15,8 +15,10 @@ from ultralytics.utils.torch_utils import select_device
 from reg_yolo.config.problems import did_you_mean
 from reg_yolo.config.shipped import shipped_weights
 from reg_yolo.errors import ConfigError
+from reg_yolo.progress import waiting_line
 from reg_yolo.yolo.engines.export import export_model, export_to
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, measure_change
+from reg_yolo.yolo.engines.payback import usual_build_s
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_own_keys
 from reg_yolo.yolo.upstream.engine_kinds import KINDS, PYTORCH, TENSORRT, EngineKind, engine_kind, require_installed
 from reg_yolo.yolo.weights.detector import Detector
@@ -114,10 +116,11 @@ def export(
         raise ConfigError(f"{sorted(ignored)[0]}: has no effect on an export; leave it out")
     folder = Path(out).expanduser() if out is not None else _folder_of(detector)
     change = None
-    if precision == "int8":
-        path, change = _export_int8(detector, folder, kind, data or own.get("data"), settings)
-    else:
-        path = export_to(detector, folder, kind, precision=precision, **settings)
+    with waiting_line(f"exporting for {kind.title} ({precision})", usual_build_s(detector.path, kind)):
+        if precision == "int8":
+            path, change = _export_int8(detector, folder, kind, data or own.get("data"), settings)
+        else:
+            path = export_to(detector, folder, kind, precision=precision, **settings)
     return ExportResult(path, sidecar_of(path), kind.name, precision, change)
 
 

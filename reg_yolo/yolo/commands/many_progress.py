@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from ultralytics.utils import LOGGER, TQDM
+from ultralytics.utils import LOGGER
 
 from reg_yolo.jobs.manifest import SourceRecord
 from reg_yolo.jobs.work_list import Verdict, WorkSource
+from reg_yolo.progress import StatusLine, Steps, clear_line
 from reg_yolo.text_tables import text_table
 
 STATES = {"done": "done", "failed": "failed", "set_aside": "set aside", "missing": "not done"}
@@ -22,20 +23,18 @@ class ManyProgress:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = set(names)
+        self._names, self._total = set(names), len(names)
         self._waiting = False
-        self._bar: TQDM | None = None
+        self._line = StatusLine(wanted=bool(names))
+        self._steps = Steps("predict", "files", self._line)
 
     def __enter__(self) -> ManyProgress:
-        if self._names:
-            self._bar = TQDM(total=len(self._names), unit="files", desc="predict")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._line.clear()
 
     def finished(self, record: SourceRecord) -> None:
         """Show what became of a source."""
@@ -55,16 +54,13 @@ class ManyProgress:
             self._say(f"Waiting for {len(sources)} sources that other processes work on, {sources[0].name} among them")
 
     def _count(self, name: str) -> None:
-        if name in self._names and self._bar is not None:
+        if name in self._names:
             self._names.discard(name)
-            self._bar.update(1)
+            self._steps(self._total - len(self._names), self._total)
 
     def _say(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.clear()
+        clear_line()
         LOGGER.info(line)
-        if self._bar is not None:
-            self._bar.refresh()
 
 
 def finished_line(record: SourceRecord) -> str:

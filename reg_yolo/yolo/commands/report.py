@@ -181,8 +181,8 @@ def _panel_content(
     among = validation_images(source)
     images = find_images(named, among) if named else among
     predictions = []
-    for run in runs:
-        LOGGER.info(f"{run.label}: predicting {len(images)} images")
+    for number, run in enumerate(runs, 1):
+        LOGGER.info(f"{run.label}, run {number} of {len(runs)}: predicting {len(images)} images")
         predictions.append(predictions_on(run, images, trust=trust))
     return (images if named else choose_hardest(runs, images, predictions, hardest)), predictions
 

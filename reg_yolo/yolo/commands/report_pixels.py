@@ -19,6 +19,7 @@ from reg_yolo.drawing.class_map import ClassMapPainter
 from reg_yolo.drawing.image_grid import resized_image
 from reg_yolo.errors import DataError
 from reg_yolo.evaluation.pixel_tables import PixelRun
+from reg_yolo.progress import counted_line
 from reg_yolo.yolo.prediction.images import read_image
 from reg_yolo.yolo.prediction.pixels import PixelNetwork
 from reg_yolo.yolo.weights.opening import open_detector
@@ -80,11 +81,13 @@ def pixel_panel(
         arguments = {"imgsz": detector.imgsz, "task": "semantic", "mode": "predict", "save": False, "verbose": False}
         networks.append(PixelNetwork(detector, {**arguments, "model": str(detector.path), "rect": True}))
     scored = []
-    for image in images:
-        picture = read_image(image)
-        labelled = truth.class_map(image, (picture.shape[0], picture.shape[1]))
-        found = [network(picture) for network in networks]
-        scored.append((float(np.mean([_mean_iou(each, labelled) for each in found])), image, found, labelled))
+    with counted_line("report", "images") as progress:
+        for image in images:
+            picture = read_image(image)
+            labelled = truth.class_map(image, (picture.shape[0], picture.shape[1]))
+            found = [network(picture) for network in networks]
+            scored.append((float(np.mean([_mean_iou(each, labelled) for each in found])), image, found, labelled))
+            progress(len(scored), len(images))
     chosen = scored if named else sorted(scored, key=lambda entry: (entry[0], str(entry[1])))[:hardest]
     painter = ClassMapPainter(truth.classes.names, truth.classes.background)
     rows = []

@@ -9,11 +9,13 @@ from typing import Any
 from ultralytics.utils import LOGGER
 
 from reg_yolo.errors import WeightsError
+from reg_yolo.progress import waiting_line
 from reg_yolo.yolo.engines.agreement import compare, time_side_by_side
 from reg_yolo.yolo.engines.backend import open_backend, running_precision
 from reg_yolo.yolo.engines.cache import CacheEntry, cache_folder, entry_for, find_entry
 from reg_yolo.yolo.engines.export import export_model
 from reg_yolo.yolo.engines.int8 import calibration_data, measure_change
+from reg_yolo.yolo.engines.payback import usual_build_s
 from reg_yolo.yolo.engines.request import EngineRequest
 from reg_yolo.yolo.upstream.engine_kinds import OPENVINO, EngineKind, precisions_of
 
@@ -28,7 +30,8 @@ def checked_export(request: EngineRequest, kind: EngineKind, precision: str) -> 
     if found is not None:
         return found
     LOGGER.info(f"Exporting {request.detector.path.name} for {kind.title} ({precision}), once for these weights")
-    return entry_for(folder, key, lambda workshop: _build(request, kind, precision, workshop))
+    with waiting_line(f"exporting for {kind.title} ({precision})", usual_build_s(request.detector.path, kind)):
+        return entry_for(folder, key, lambda workshop: _build(request, kind, precision, workshop))
 
 
 def _build(request: EngineRequest, kind: EngineKind, precision: str, workshop: Path) -> tuple[Path, dict[str, Any]]:

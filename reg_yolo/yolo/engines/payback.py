@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+from pathlib import Path
 
 from reg_yolo.yolo.engines.agreement import time_side_by_side
 from reg_yolo.yolo.engines.backend import open_backend
@@ -50,6 +51,11 @@ def too_short(request: EngineRequest, kind: EngineKind, precision: str | None, e
     return (
         f"{kind.title} would gain about {max(gain_s, 0.0):.1f} s over {expected_frames} frames and cost {cost_s:.1f} s"
     )
+
+
+def usual_build_s(weights: Path, kind: EngineKind) -> float:
+    """Return the seconds that exporting weights takes, as far as that is known."""
+    return expected_build_s(kind, [f for f in recorded_facts(cache_folder(weights), kind.name) if f.get("agrees")])
 
 
 def expected_build_s(kind: EngineKind, recorded: list[dict[str, float]]) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ultralytics.utils import LOGGER, TQDM
+from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from reg_yolo import __version__
@@ -23,6 +23,7 @@ from reg_yolo.detections.joins import Join
 from reg_yolo.errors import MediaError
 from reg_yolo.evaluation.calibration import ClassTemperatures
 from reg_yolo.files import file_sha256
+from reg_yolo.progress import counted_line
 from reg_yolo.video.reading import Unreadable, read_source
 from reg_yolo.video.sources import Source
 from reg_yolo.video.tiles import Crop
@@ -182,11 +183,10 @@ def run_job(
     table = CsvWriter(job.folder / "detections.csv")
     pictures = AnnotatedPictures(job.folder, names, media, settings.step_s, job.finders)
     items = read_source(media, read_image, settings.thinning)
-    bar = TQDM(total=total, unit=" frames", desc="predict", disable=None if job.bar else True)
     started = time.perf_counter()
     left_out = job.predictor.suppression.left_out
     with (
-        suppress(_PartlyRead), bar, jsonl, table, pictures,
+        suppress(_PartlyRead), counted_line("predict", "frames", wanted=job.bar) as progress, jsonl, table, pictures,
         closing(predicted_frames(items, job.predictor, names, settings.view, settings.polygons)) as predicted,
     ):  # fmt: skip
         found_items: Iterator[PredictedItem] = predicted
@@ -203,7 +203,7 @@ def run_job(
                     on_frame(found)
                 if job.draw:
                     pictures.write(item)
-                bar.update(1)
+                progress(jsonl.frames, total)
             elif isinstance(item, Unreadable):
                 failed[item.path] = item.reason
                 LOGGER.warning(item.reason)

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from ultralytics.models.yolo.semantic import SemanticSegmentationPredictor
-from ultralytics.utils import LOGGER, TQDM
+from ultralytics.utils import LOGGER
 
 from reg_yolo.drawing.class_map import ClassMapPainter
 from reg_yolo.errors import MediaError
 from reg_yolo.files import make_folder, replace_bytes, replace_text, replacing
+from reg_yolo.progress import counted_line
 from reg_yolo.text_tables import csv_text
 from reg_yolo.video.privacy import ReleasedPicture, release
 from reg_yolo.video.reading import SourceFrame, Unreadable, read_source
@@ -117,7 +118,7 @@ def run_pixels(
     total = media.frame_count if settings.thinning is None or not media.videos else None
     overlays = _Overlays(folder, settings)
     try:
-        with TQDM(total=total, unit=" frames", desc="predict") as bar, overlays:
+        with counted_line("predict", "frames") as progress, overlays:
             for item in read_source(media, read_image, settings.thinning):
                 if isinstance(item, Unreadable):
                     summary.failed[item.path] = item.reason
@@ -136,7 +137,7 @@ def run_pixels(
                     shown = release(item.picture, find_all(finders, item.picture))
                     overlays.write(release(painter.paint(shown.pixels, classes), in_place=True), item, stem)
                 summary.frames += 1
-                bar.update(1)
+                progress(summary.frames, total)
                 if asked_to_stop():
                     raise KeyboardInterrupt
     finally:

@@ -27,6 +27,7 @@ from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset, resolve_dataset
 from reg_yolo.yolo.datasets.transforms import draw_transforms, prove_augmentations, serialised_augmentations
 from reg_yolo.yolo.training.continuing import ContinuedTraining
+from reg_yolo.yolo.training.loggers import LoggedTraining
 from reg_yolo.yolo.training.precision import Bfloat16Training
 from reg_yolo.yolo.training.proximal import ProximalTraining
 from reg_yolo.yolo.training.records import draw_training_sheet, write_class_weights, write_settings
@@ -43,8 +44,9 @@ from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
 
 
 class RegTraining(
-    ContinuedTraining, RareClassSampling, Bfloat16Training, ProximalTraining, SphereTraining, TrainingThreads
-):
+    ContinuedTraining, RareClassSampling, Bfloat16Training, ProximalTraining, SphereTraining, TrainingThreads,
+    LoggedTraining,
+):  # fmt: skip
     """Mix-in for an Ultralytics detection-like trainer that trains with the REG criterion.
 
     Attributes:
@@ -280,11 +282,7 @@ class RegTraining(
             self.save_dir,
             self.task_name,
             {**self.written_arguments(), "model": self.started_from or self.args.model},
-            reg=self.reg.to_dict(),
-            joint=self.joint,
-            albumentations=self.settings.get("albumentations"),
-            sampling=None if self.sampling.is_stock else self.sampling.to_dict(),
-            suppression=None if self.ranking.is_stock else self.ranking.kind,
+            **self.logged_settings(),
         )
         weights = self.criterion.class_weights_list()
         write_class_weights(self.save_dir, self.data["names"], self.class_counts, weights, counted=self.counted)

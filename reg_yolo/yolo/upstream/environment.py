@@ -14,6 +14,9 @@ QUIET_DEFAULTS = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",
     "NO_ALBUMENTATIONS_UPDATE": "1",
+    # Loggers that report how they are used, whatever they log.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
     # Read when the first video is opened; an encoder that is not there is tried, found missing and not used.
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }

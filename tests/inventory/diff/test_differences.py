@@ -120,15 +120,15 @@ def test_the_survey_is_read_from_the_newer_inventory(tmp_path: Path) -> None:
     assert read is not None
     ends = PROJECTION.to_metres(*read.lines[0][[0, -1]].T)
     assert ends == pytest.approx(np.array([[-450.0, 0.0], [450.0, 0.0]]), abs=0.05)
-    said = diff_files(tmp_path / "old.geojson", tmp_path / "new.gpkg", tmp_path / "c.csv", 10.0)
+    said = diff_files(tmp_path / "old.geojson", tmp_path / "new.gpkg", tmp_path / "c.csv", 10.0).lines
     assert "5 same, 1 missing, 1 not surveyed" in said
     rows = list(csv.DictReader((tmp_path / "c.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert {row["old_id"]: row["state"] for row in rows if row["state"] != "same"} == {
         "ป้าย-1": "missing", "pole-900": "not surveyed"
     }  # fmt: skip
     named = (tmp_path / "old.geojson", tmp_path / "new.geojson", tmp_path / "c.csv", 10.0, None)
-    assert "5 same, 1 missing, 1 not surveyed" in diff_files(*named, tmp_path / "new.gpkg")
-    unknown = diff_files(*named)
+    assert "5 same, 1 missing, 1 not surveyed" in diff_files(*named, tmp_path / "new.gpkg").lines
+    unknown = diff_files(*named).lines
     assert unknown[1] == "5 same, 2 missing"
     assert unknown[0].startswith("Where frames looked is not known")
     with pytest.raises(DataError, match="a GeoPackage with a layer surveyed_stretches"):
@@ -142,7 +142,7 @@ def test_dublins_traffic_lights_of_two_years(tmp_path: Path) -> None:
     columns = tmp_path / "columns.yaml"
     columns.write_text("class: traffic_light\ncrs: EPSG:4326\ncolumns: {longitude: lon, latitude: lat}\n")
     paths = [LIGHTS / f"DublinTL_{year}.csv" for year in (2015, 2017)]
-    said = diff_files(*paths, tmp_path / "changes.csv", 5.0, columns)
+    said = diff_files(*paths, tmp_path / "changes.csv", 5.0, columns).lines
     rows = list(csv.DictReader((tmp_path / "changes.csv").read_text(encoding="utf-8-sig").splitlines()))
     states = Counter(row["state"] for row in rows)
     assert states == {"same": 192, "new": 17}

@@ -5,6 +5,7 @@ Each is a function that fails when upstream no longer does what the seam is buil
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 from ultralytics.data.augment import Albumentations
 from ultralytics.engine import model as engine_model
@@ -12,7 +13,7 @@ from ultralytics.engine import trainer as engine_trainer
 from ultralytics.engine import validator as engine_validator
 from ultralytics.models.yolo.detect import DetectionPredictor, DetectionTrainer, DetectionValidator
 from ultralytics.nn.tasks import BaseModel, DetectionModel
-from ultralytics.utils import checks, dist
+from ultralytics.utils import callbacks, checks, dist
 from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
 from ultralytics.utils.tal import TaskAlignedAssigner
 from ultralytics.utils.torch_utils import ModelEMA, strip_optimizer
@@ -149,7 +150,36 @@ def trainer_reads_reused_weights() -> None:
     assert "self.trainer.get_model(weights=weights, cfg=self.model.yaml)" in inspect.getsource(engine_model.Model.train)
 
 
+def loggers_are_modules_of_callbacks() -> None:
+    """Loggers are attached as a trainer is made, before it begins, by the settings; each is a module named here."""
+    source = inspect.getsource(engine_trainer.BaseTrainer.__init__)
+    assert source.index("add_integration_callbacks(self)") < source.index('run_callbacks("on_pretrain_routine_start")')
+    attached = inspect.getsource(callbacks.add_integration_callbacks)
+    assert '"Trainer" in instance.__class__.__name__' in attached and "SETTINGS[key] is True" in attached
+    assert '("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")' in attached
+    # What `training.loggers` reads of each.
+    for name, used in (
+        ("tensorboard", ("WRITER = SummaryWriter(",)),
+        ("mlflow", ("import mlflow", "trainer._mlflow_active = True", "log_params(dict(trainer.args))")),
+        ("wb", ("import wandb as wb", "wb.run.config.setdefaults(vars(trainer.args))")),
+        ("clearml", ("from clearml import Task", "Task.current_task()", "ignore_remote_overrides=True")),
+        ("comet", ("import comet_ml", "comet_ml.get_running_experiment()", 'getenv("COMET_START_ONLINE")')),
+        ("dvc", ("live = dvclive.Live(", "live.log_params(trainer.args)")),
+        ("platform", ('os.getenv("ULTRALYTICS_API_KEY") or SETTINGS.get("api_key")',)),
+    ):
+        text = (Path(callbacks.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+        assert all(part in text for part in (*used, "callbacks = ")), name
+
+
+def loggers_see_the_metrics_after_they_are_saved() -> None:
+    """`save_metrics`, where our terms join the metrics, comes before the callbacks that log them."""
+    source = inspect.getsource(engine_trainer.BaseTrainer._do_train)
+    assert source.index("self.save_metrics(") < source.index('run_callbacks("on_fit_epoch_end")')
+
+
 ASSUMPTIONS: tuple[Callable[[], None], ...] = (
+    loggers_are_modules_of_callbacks,
+    loggers_see_the_metrics_after_they_are_saved,
     model_asks_its_own_criterion,
     class_weights_hook_precedes_the_ema,
     ema_is_a_deep_copy,
