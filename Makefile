@@ -35,7 +35,6 @@ fast: setup
 
 # The documentation site in site/; a warning is an error.
 docs: setup
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
 
 # The wheel, in dist/.

@@ -1,4 +1,4 @@
-"""The pages of the documentation site that are made from the code when it is built: commands, and keys of a settings file."""
+"""Pages of the documentation site that are made from the code when it is built: commands, keys of a settings file."""
 
 from __future__ import annotations
 

@@ -20,7 +20,15 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "losses"
 POINTS = 401
 STYLES = ("-", "--", "-.", ":", "-")
 # REG A.8: pavilion, pedestrian bridge, information sign, single-arm pole, bus stop, warning sign, concrete guardrail.
-COUNTS = {"pavilion": 200, "bridge": 100, "inform.": 700, "pole": 1500, "bus stop": 50, "warning": 800, "guardrail": 300}
+COUNTS = {
+    "pavilion": 200,
+    "bridge": 100,
+    "inform.": 700,
+    "pole": 1500,
+    "bus stop": 50,
+    "warning": 800,
+    "guardrail": 300,
+}
 
 Curves = dict[str, tuple[Tensor, Tensor]]
 
@@ -67,8 +75,10 @@ def value_and_gradient(
 
 
 def over_probability(
-    title: str, functions: dict[str, Callable[[Tensor], Tensor]], limits: Sequence[tuple[float, float] | None] = (None, None)
-) -> list[Panel]:  # fmt: skip
+    title: str,
+    functions: dict[str, Callable[[Tensor], Tensor]],
+    limits: Sequence[tuple[float, float] | None] = (None, None),
+) -> list[Panel]:
     """Return the panels of functions of the logit, over the probability."""
     z = torch.linspace(-5, 5, POINTS, dtype=torch.float64)
     return value_and_gradient(title, "probability p", "the logit", z, functions, z.sigmoid(), limits)
@@ -103,10 +113,10 @@ def class_weights() -> list[Panel]:
     place = torch.arange(len(COUNTS), dtype=torch.float64)
     bars = {f"temper {t:g}": (place, losses.balanced_weights(counts, temper=t)) for t in (0.25, 0.5, 1.0)}
     ratio = torch.logspace(-2, 0, 60, dtype=torch.float64)
-    factors = {
-        f"q = {q:g}": (ratio, torch.stack([losses.mitigation_weights([100.0, 100.0 * float(r)], q)[0, 1] for r in ratio]))
-        for q in (0.25, 0.5, 0.8)
-    }  # fmt: skip
+    factors = {}
+    for q in (0.25, 0.5, 0.8):
+        weights = [losses.mitigation_weights([100.0, 100.0 * float(r)], q)[0, 1] for r in ratio]
+        factors[f"q = {q:g}"] = (ratio, torch.stack(weights))
     return [
         Panel("Balanced weights of the paper's classes", "", "alpha", bars, bars=True),
         Panel("Mitigation: a negative of a rarer class", "objects, rarer over this class", "M", factors),
@@ -270,7 +280,8 @@ def coefficient() -> list[Panel]:
     aside = torch.linspace(0, 4, POINTS, dtype=torch.float64)
     curves = {}
     for name, stretch in {"same shape": 1.0, "1.5 times as wide": 1.5, "3 times as wide": 3.0}.items():
-        pred = torch.stack([aside - 2 * stretch, -2 * torch.ones_like(aside)] + [aside + 2 * stretch, 2 * torch.ones_like(aside)], -1)
+        half, two = 2 * stretch, torch.full_like(aside, 2.0)
+        pred = torch.stack([aside - half, -two, aside + half, two], -1)
         target = torch.tensor([-2.0, -2.0, 2.0, 2.0], dtype=torch.float64).expand_as(pred)
         curves[name] = (aside, losses.dynamic_coefficient(pred, target, "stride", torch.ones_like(aside)))
     z = torch.zeros(POINTS, dtype=torch.float64, requires_grad=True)
@@ -288,8 +299,9 @@ def coefficient() -> list[Panel]:
 
 FIGURES: dict[str, Callable[[], list[Panel]]] = {
     "quality_focal": quality_focal, "focal_family": focal_family, "class_weights": class_weights, "spatial": spatial,
-    "refined": refined, "equalized": equalized, "uncertainty": uncertainty, "free_energy": free_energy, "pixels": pixels,
-    "box_losses": box_losses, "focal_eiou": focal_eiou, "coordinates": coordinates, "coefficient": coefficient,
+    "refined": refined, "equalized": equalized, "uncertainty": uncertainty, "free_energy": free_energy,
+    "pixels": pixels, "box_losses": box_losses, "focal_eiou": focal_eiou, "coordinates": coordinates,
+    "coefficient": coefficient,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from tests.docs.scripts import script
 
 PAGE = (ROOT / "docs/losses_explained.md").read_text(encoding="utf-8")
 PLOTS = script("plot_losses")
-SECTIONS = {title: body for title, body in re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", PAGE, re.MULTILINE)}
+SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", PAGE, re.MULTILINE))
 # A pointer to other pages.
 WITHOUT_LOSS = {"Next to the loss"}
 

@@ -18,7 +18,9 @@ ANSWERS = {
     ),
     "Is this loss better than the stock one on my data?": ("reg-yolo compare", "reference: stock", "inconclusive"),
     "What has it been shown to do, and what not?": ("0.655", "0.660", "indistinguishable"),
-    "What does this loss compute, and when does it help?": ("```math", "**Helps**", "**Does not help**", "images/losses/"),
+    "What does this loss compute, and when does it help?": (
+        "```math", "**Helps**", "**Does not help**", "images/losses/",
+    ),
     "What do mAP, F1, threshold and chainage mean?": ("**mAP50", "**F1.**", "**Threshold.**", "**Chainage.**"),
     "Which key sets this, what values does it take, what is its default?": ("`focal.gamma`", "default", "`stock`"),
     "What is `yolo train`'s argument X here?": ("`epochs`", "`imgsz`", "`resume`"),

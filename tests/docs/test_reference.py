@@ -1,4 +1,4 @@
-"""Pages made from the code: every command, every key with default and range; equations and notebooks as a browser shows them."""
+"""Pages made from the code: every command, every key with default and range; equations and notebooks as pages."""
 
 from __future__ import annotations
 

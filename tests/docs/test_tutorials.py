@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reg_yolo.cli.app import main
 from reg_yolo.config.plan import load_plan
@@ -65,4 +64,4 @@ def test_the_researcher_gets_to_the_trainings(monkeypatch: pytest.MonkeyPatch, w
     assert plan is not None
     (working_directory / "plan.yaml").write_text(plan[1], encoding="utf-8")
     read = load_plan(working_directory / "plan.yaml")
-    assert set(read.arms) == set(yaml.safe_load(plan[1])["arms"]) and list(read.seeds) == [0, 1, 2]
+    assert list(read.settings.arms) == ["stock", "reg"] and read.settings.reference == "stock"
