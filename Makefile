@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fast docs nightly campaign clean
+.PHONY: setup demo test lint fast docs dist wheelhouse dist-check nightly campaign clean
 
 setup: $(BIN)/reg-yolo
 
@@ -35,8 +35,25 @@ fast: setup
 
 # The documentation site in site/; a warning is an error.
 docs: setup
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
+
+# The wheel, in dist/.
+dist: setup
+	rm -rf dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+# The wheel and all that it needs, in dist/wheelhouse: to install where there is no network. 3 GB with CUDA libraries.
+EXTRAS ?= data,inventory,track
+wheelhouse: dist
+	$(BIN)/python -m pip wheel --wheel-dir dist/wheelhouse "$$(ls dist/*.whl)[$(EXTRAS)]"
+
+# Installs from the wheelhouse alone and runs the demo, in an environment of its own and without a network where OFFLINE
+# takes it away: make dist-check OFFLINE='unshare -rn'.
+dist-check:
+	rm -rf dist/check dist/demo
+	$(PYTHON) -m venv dist/check
+	$(OFFLINE) dist/check/bin/python -m pip install --quiet --no-index --find-links dist/wheelhouse 'reg-yolo[$(EXTRAS)]'
+	cd dist && $(OFFLINE) check/bin/reg-yolo demo --short --out demo
 
 # Kills, signals, full disks, mutated and hostile inputs; ends with an error where something was lost. Ten minutes for
 # every night, with other moments each time; the whole campaign takes about an hour of a quiet core.

@@ -117,7 +117,7 @@ def explain(
             hint = did_you_mean(unknown, [*own_keys, *other_keys])
             sentence = with_hint(f"{unknown}: unknown key{where((*prefix, *problem['loc']))}", hint)
         elif problem["type"] == "missing":
-            meaning = str(node.get("description") or _expected(node, schema)).rstrip(".")
+            meaning = str(node.get("description") or expected_values(node, schema)).rstrip(".")
             sentence = f"{key}: missing{where(full_path[:-1])}. Expected: {meaning}"
         elif isinstance(cause, ValueError):
             hint = cause.hint if isinstance(cause, KeyedError) else ""
@@ -125,7 +125,7 @@ def explain(
         else:
             given = problem["input"]
             hint = _hint(given, _choices(node, schema))
-            expected = _expected(node, schema)
+            expected = expected_values(node, schema)
             sentence = with_hint(f"{key}: got {show_value(given)}, expected {expected}{where(full_path)}", hint)
         sentences.setdefault(key if problem["type"] != "extra_forbidden" else sentence, sentence)
     lines = list(sentences.values())
@@ -180,18 +180,18 @@ def _hint(given: Any, choices: list[str]) -> str:
     return did_you_mean(given, choices) if isinstance(given, str) else ""
 
 
-def _expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def expected_values(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Say in words which values a schema node takes."""
     node = _resolve(node, schema)
     if "anyOf" in node:
-        return " or ".join(dict.fromkeys(_expected(option, schema) for option in node["anyOf"]))
+        return " or ".join(dict.fromkeys(expected_values(option, schema) for option in node["anyOf"]))
     if "const" in node:
         return str(node["const"])
     if "enum" in node:
         return "one of " + ", ".join(str(value) for value in node["enum"])
     kind = node.get("type")
     if kind == "array":
-        return "a list, each entry " + _expected(node.get("items", {}), schema)
+        return "a list, each entry " + expected_values(node.get("items", {}), schema)
     words = {
         "boolean": "true or false",
         "number": "a number",

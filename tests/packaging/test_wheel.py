@@ -74,8 +74,11 @@ def test_wheel_holds_what_a_run_needs_and_nothing_else(wheel: Path) -> None:
         assert files and {f"{target}/{path.relative_to(REPOSITORY / kind).as_posix()}" for path in files} <= package
     fonts = "reg_yolo/drawing/fonts"
     assert {"reg_yolo/py.typed", f"{fonts}/Sarabun-SemiBold.ttf", f"{fonts}/OFL.txt"} <= package
-    modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "reg_yolo").rglob("*.py")}
-    assert modules == {name for name in package if name.endswith(".py")}
+    # Modules, and what lies next to them: fonts, the map's script and style, the table of the losses.
+    sources = [path for path in (REPOSITORY / "reg_yolo").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    shipped = {name for name in package if name.startswith("reg_yolo/shipped/")}
+    assert package - shipped == {path.relative_to(REPOSITORY).as_posix() for path in sources}
+    assert "reg_yolo/shipped/weights/highway_yolov8n.pt" in shipped
     rest = names - package
     assert all(".dist-info/" in name for name in rest), sorted(rest)[:5]
     assert any(name.endswith("licenses/LICENSE") for name in rest)
