@@ -50,7 +50,10 @@ def test_the_agency_gets_its_inventory(
     assert (working_directory / "roads/data_split.yaml").is_file()
     assert (working_directory / "inventory/report.html").is_file()
     said = capfd.readouterr().out
-    assert re.search(r"recall 0\.[1-9]", said) and re.search(r"focal \d{3} px", said)
+    # Which engine `auto` takes depends on the machine, and a few detections with it.
+    recall = re.search(r"recall (\d\.\d+)", said)
+    assert recall is not None and float(recall[1]) > 0.1, said[-3000:]
+    assert re.search(r"focal \d{3} px", said), said[-3000:]
 
 
 @pytest.mark.slow

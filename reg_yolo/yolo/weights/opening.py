@@ -31,7 +31,8 @@ def open_detector(weights: str | Path, *, trust: bool = False, pixels: bool = Fa
     """
     check_ultralytics_version()
     path = Path(weights)
-    if not path.exists():
+    # `reg-yolo demo` leaves a folder of that name.
+    if not path.exists() or (path.is_dir() and not is_export(path)):
         path = shipped_weights(path) or path
     if is_export(path):
         export = read_export(path)

@@ -10,6 +10,7 @@ from reg_yolo.config.shipped import SHIPPED_WEIGHTS, shipped_weights
 from reg_yolo.scenes import CLASS_NAMES, write_stills
 from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of, model_of
+from reg_yolo.yolo.weights.opening import open_detector
 
 
 def test_shipped_weights_go_by_name_and_are_small() -> None:
@@ -26,6 +27,12 @@ def test_shipped_weights_open_restricted_and_know_the_seven_classes() -> None:
     arguments = checkpoint["train_args"]
     # They were trained somewhere; where is nobody's business.
     assert not [key for key in ("project", "save_dir", "data") if Path(str(arguments.get(key) or "")).is_absolute()]
+
+
+def test_the_folder_that_the_demo_leaves_does_not_hide_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert open_detector("demo").path == shipped_weights("demo")
 
 
 @pytest.mark.slow
