@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from reg_yolo.cli.app import main
-from reg_yolo.inventory.score.scoring import score_files
+from reg_yolo.errors import DataError
+from reg_yolo.inventory.drive.looks import read_drive
+from reg_yolo.inventory.score.scoring import Score, score_files
 from reg_yolo.scenes import write_drive
 from scripts.bench_inventory import write_detections
 
@@ -53,6 +56,55 @@ def labelled_twice(drive: Path) -> set[str]:
     """Return the assets that two frames or more show."""
     counts = write_detections(drive / "forward" / "frames.jsonl", drive / "detections.jsonl", "T", 0)
     return {name for name, count in counts.items() if count >= 2}
+
+
+def with_weak_boxes(drive: Path, *, thresholds: bool) -> Path:
+    """Return the drive's detections with ten weak boxes in every frame, as `predict --for-inventory` keeps them."""
+    rng = np.random.default_rng(7)
+    records = [json.loads(line) for line in (drive / "detections.jsonl").read_text().splitlines()]
+    names = records[0]["classes"]
+    if thresholds:
+        records[0]["stored_thresholds"] = dict.fromkeys(names, 0.4)
+    for record in records:
+        for _ in range(10 if record["record"] == "frame" else 0):
+            x, y = rng.uniform(0, 560), rng.uniform(60, 200)
+            box = [x, y, x + rng.uniform(12, 60), y + rng.uniform(20, 90)]
+            class_id = int(rng.integers(len(names)))
+            record["detections"].append(
+                {"class": names[class_id], "class_id": class_id, "confidence": float(rng.uniform(0.05, 0.3)),
+                 "xyxy": box, "mask": None, "track": None}
+            )  # fmt: skip
+    path = drive / f"weak_{thresholds}.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_weak_boxes_found_no_assets(drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def scored(file: Path) -> Score:
+        words = ["inventory", "build", str(file), "--gnss", str(drive / "forward" / "track_clean.gpx")]
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--start", START, "--hfov", "62", "--out", str(tmp_path / file.stem)])
+        assert end.value.code in (None, 0)
+        return score_files(tmp_path / file.stem / "inventory.geojson", drive / "assets.geojson")
+
+    strong = scored(drive / "detections.jsonl")
+    weak = scored(with_weak_boxes(drive, thresholds=True))
+    assert weak.recall >= strong.recall - 0.05 and weak.precision >= strong.precision - 0.05
+    focal = [
+        int(line.split("focal ")[1].split()[0]) for line in capsys.readouterr().out.splitlines() if "focal " in line
+    ]
+    # Drives hardly tell the focal length: what is far from what was known is not believed.
+    assert len(focal) == 2 and all(abs(one / 532.5 - 1) < 0.13 for one in focal)
+    # Where nothing says which are weak, all count alike.
+    assert scored(with_weak_boxes(drive, thresholds=False)).precision < weak.precision - 0.1
+
+
+def test_thresholds_that_are_none_are_one_line(drive: Path, tmp_path: Path) -> None:
+    lines = (drive / "detections.jsonl").read_text().splitlines()
+    header = json.loads(lines[0]) | {"stored_thresholds": {"pole": "high"}}
+    (tmp_path / "bad.jsonl").write_text("\n".join([json.dumps(header), *lines[1:]]) + "\n")
+    with pytest.raises(DataError, match="stored_thresholds must give a number for each class"):
+        read_drive([tmp_path / "bad.jsonl"])
 
 
 def test_true_boxes_give_every_asset_once_where_it_stands(drive: Path, built: Path) -> None:

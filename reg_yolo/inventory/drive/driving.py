@@ -30,6 +30,7 @@ _OWN_YAW, _MEASURED_YAW = math.radians(0.25), math.radians(0.1)
 _SCALE_SIGMA = 0.012
 """Share by which distances are unsure because the smoothed way is a little too long or too short."""
 _SLACK_M = 0.12
+_MOST_FOCAL_SIGMAS, _FIXED = 2.5, 1e-6
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,16 @@ def run_drive(task: DriveTask) -> DriveResult:
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
     objects = solve_pass(own, views, task.time_s, frames, options)
+    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _MOST_FOCAL_SIGMAS * options.priors.focal:
+        # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
+        counts["focal lengths not believed"] = 1
+        fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
+        objects = solve_pass(own, views, task.time_s, frames, fixed)
     close = rivals(own, objects)
-    usual = float(np.median(task.looks.confidence)) if len(task.looks) else 0.0
+    usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
     camera = _camera_estimate(task, objects)
-    lines = rays.take(np.flatnonzero(is_line & used[rays.frame]))
+    lines = rays.take(np.flatnonzero(is_line & used[rays.frame] & rays.strong))
     if len(lines):
         finder = LineFinder(task, lines, views, poses, frames, objects.solved)
         sightings += finder.sightings()

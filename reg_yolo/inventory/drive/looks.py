@@ -29,6 +29,7 @@ class DriveLooks:
         of_frame: Row of the frame that each look belongs to, shape (M,), not falling.
         class_id, track: Shape (M,); a track of -1 is none.
         confidence: Shape (M,).
+        strong: Whether it reaches the threshold of its class, where the file holds weak detections as well, shape (M,).
         xyxy: Shape (M, 4) in pixels.
         sigma: Shape (M, 4), stated deviation of each side in pixels; NaN where not stated.
         digests: SHA-256 of the weights that made the files.
@@ -46,6 +47,7 @@ class DriveLooks:
     class_id: IntArray
     track: IntArray
     confidence: FloatArray
+    strong: NDArray[np.bool_]
     xyxy: FloatArray
     sigma: FloatArray
     digests: tuple[str, ...]
@@ -70,6 +72,7 @@ class _Columns:
     class_id: list[int] = field(default_factory=list)
     track: list[int] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
+    strong: list[bool] = field(default_factory=list)
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
@@ -98,6 +101,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
         class_ids = {name: classes.index(name) for name in header.classes}
         if header.weights_sha256 not in digests:
             digests.append(header.weights_sha256)
+        thresholds = _thresholds(path, header.extra.get("stored_thresholds"))
         latest, highest = None, -1
         for frame, record in reader.with_records():
             if size is None:
@@ -122,6 +126,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
                 columns.class_id.append(class_ids[found.class_name])
                 columns.track.append(-1 if found.track is None else found.track + track_offset)
                 columns.confidence.append(found.confidence)
+                columns.strong.append(found.confidence >= thresholds.get(found.class_name, 0.0))
                 columns.xyxy.append(found.box_xyxy)
                 columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
                 highest = max(highest, -1 if found.track is None else found.track)
@@ -152,12 +157,22 @@ def _finished(
         np.array(columns.class_id, np.int64),
         np.array(columns.track, np.int64),
         np.array(columns.confidence, np.float64),
+        np.array(columns.strong, np.bool_),
         np.array(columns.xyxy, np.float64).reshape(-1, 4),
         np.array(columns.sigma, np.float64).reshape(-1, 4),
         tuple(digests),
         holes,
         tuple(str(path) for path in paths),
     )
+
+
+def _thresholds(path: Path, stated: object) -> dict[str, float]:
+    """The thresholds of the weights, which a file with weak detections states."""
+    if stated is None:
+        return {}
+    if not isinstance(stated, dict) or not all(isinstance(value, (int, float)) for value in stated.values()):
+        raise DataError(f"{path}: stored_thresholds must give a number for each class, got {stated!r}")
+    return {str(name): float(value) for name, value in stated.items()}
 
 
 def _row(path: Path, record: dict[str, object], key: str, length: int, missing: tuple[float, ...]) -> Sequence[float]:

@@ -31,6 +31,7 @@ class Rays:
         sigma: Deviation of each side as a tangent, shape (M, 4); NaN where it was not stated.
         track: Tracker's identity or -1, shape (M,).
         look: Row of the look that gave the box, shape (M,).
+        strong: Whether one of its boxes reaches the threshold of its class, shape (M,).
         votes: Confidence by class, shape (M, C): boxes of two classes on one object are one row.
     """
 
@@ -40,6 +41,7 @@ class Rays:
     sigma: FloatArray
     track: IntArray
     look: IntArray
+    strong: NDArray[np.bool_]
     votes: FloatArray
 
     def __len__(self) -> int:
@@ -54,6 +56,7 @@ class Rays:
             self.sigma[rows],
             self.track[rows],
             self.look[rows],
+            self.strong[rows],
             self.votes[rows],
         )
 
@@ -70,6 +73,8 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
     rows = np.flatnonzero(leader == np.arange(len(looks)))
     votes = np.zeros((len(looks), len(looks.classes)))
     np.maximum.at(votes, (leader, looks.class_id), looks.confidence)
+    strong = np.zeros(len(looks), np.bool_)
+    np.logical_or.at(strong, leader, looks.strong)
     boxes = looks.xyxy[rows]
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     # A side's tangent is taken at the middle of the side: with distortion and roll it depends on both.
@@ -92,6 +97,7 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
         looks.sigma[rows] / camera.focal_px,
         looks.track[rows],
         rows,
+        strong[rows],
         votes[rows],
     )
 

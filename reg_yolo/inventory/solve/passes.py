@@ -70,6 +70,8 @@ class PassObjects:
 def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, options: PassOptions) -> PassObjects:
     """Find the objects of a pass (points and spans; lines are found elsewhere).
 
+    Objects are founded by strong looks; weak ones join what is there, where it must appear.
+
     Args:
         rays: What was seen.
         views: The camera at all frames.
@@ -80,15 +82,17 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
     sigma = _sigma(rays, options.sigma_tangent)
     sizes = ClassSizes.unknown(rays.votes.shape[1])
 
-    def found(some: Rays) -> tuple[list[IntArray], FloatArray]:
+    def found(rows: IntArray) -> tuple[list[IntArray], FloatArray]:
+        some = rays.take(rows)
         tracklets = follow(
             some, frames, views.position_m, views.heading_rad, views.track_m, time_s, options.sigma_tangent, sizes
         )
         groups = [tracklet.rows for tracklet in tracklets]
         places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
-        return groups, _first_guesses(some, views, groups, places)
+        return [rows[group] for group in groups], _first_guesses(some, views, groups, places)
 
-    groups, objects = found(rays)
+    strong = np.flatnonzero(rays.strong)
+    groups, objects = found(strong)
     solved: Adjusted | None = None
     for step in range(_ROUNDS + 2):
         if not groups:
@@ -103,7 +107,7 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
         if step == 0:
             # With the classes' heights known, a box tells its distance, and everything is followed from the start.
-            groups, objects = found(rays)
+            groups, objects = found(strong)
             continue
         members = join_fragments(groups, rays.frame, solved.objects, solved.covariance, done.votes)
         leaders = [max(some, key=lambda n: len(groups[n])) for some in members]
@@ -115,9 +119,8 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         groups, objects = [groups[n] for n in kept], objects[kept]
         taken = np.zeros(len(rays), np.bool_)
         taken[np.concatenate([*groups, np.zeros(0, np.int64)])] = True
-        left = np.flatnonzero(~taken)
-        new_groups, new_objects = found(rays.take(left))
-        groups += [left[rows] for rows in new_groups]
+        new_groups, new_objects = found(np.flatnonzero(~taken & rays.strong))
+        groups += new_groups
         objects = np.concatenate([objects, new_objects])
     none = np.zeros(0)
     return PassObjects([], np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), none, None)
