@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reg_yolo.cli.words import config_and_overrides, train_arguments
 from reg_yolo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reg_yolo.yolo.commands.train import TrainingResult
 
 Words = Annotated[
     list[str] | None,
@@ -41,8 +44,7 @@ def train(
         return
     from reg_yolo.yolo.commands.train import train as run
 
-    result = run(config, overrides, trust=trust)
-    typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
+    _show_result(run(config, overrides, trust=trust))
 
 
 def val(
@@ -107,8 +109,14 @@ def _prepare(named: list[str], trust: bool) -> None:
 def _resume(run: Path, config: str | None, overrides: list[str], *, trust: bool) -> None:
     from reg_yolo.yolo.commands.resume import resume_with_overrides
 
-    result = resume_with_overrides(run, config, overrides, trust=trust)
-    typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
+    _show_result(resume_with_overrides(run, config, overrides, trust=trust))
+
+
+def _show_result(result: TrainingResult) -> None:
+    from reg_yolo.parallel import launched_rank
+
+    if launched_rank() == 0:
+        typer.echo(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
 
 
 def _show_dry_run(config: str | None, overrides: list[str], *, trust: bool) -> None:

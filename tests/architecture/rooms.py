@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "text_tables": set(),
     "files": {"errors"},
     "stored": {"errors", "files"},
+    "__main__": {"cli"},
     "losses": set(),
     "nms": set(),
     # Steps of optimizers; torch only.
