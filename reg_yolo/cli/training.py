@@ -32,9 +32,25 @@ def train(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, show one batch's loss, train nothing.")] = False,
     trust: Trust = False,
+    cluster: Annotated[
+        str | None, typer.Option(help="Train by several processes of a Ray cluster: HOST:PORT, auto or local.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--cluster-workers", help="Processes that train together.")] = 2,
+    cpus: Annotated[float, typer.Option("--cluster-cpus", help="Cores for each of them.")] = 1.0,
+    gpus: Annotated[float, typer.Option("--cluster-gpus", help="GPUs for each of them.")] = 0.0,
 ) -> None:
     """Train a model: reg-yolo train detect/yolov8n data=roads.yaml, or train model=yolov8n.pt data=roads.yaml."""
     config, overrides = config_and_overrides(words or [], data)
+    if cluster is not None:
+        if dry_run:
+            raise ConfigError("`dry_run`: is of one process; leave out `cluster`")
+        from reg_yolo.jobs.cluster import Cluster
+        from reg_yolo.yolo.commands.train_cluster import train_on_cluster
+
+        named = [*([] if config is None else [config]), *overrides, *(["--trust"] if trust else [])]
+        named += [] if resume is None else ["--resume", str(resume)]
+        train_on_cluster(named, workers, Cluster(cluster, cpus, gpus))
+        return
     _prepare(overrides, trust)
     if resume is not None:
         _resume(resume, config, overrides, trust=trust)

@@ -1,8 +1,8 @@
 """The processes of one training on several machines: how they find each other, and what they tell each other.
 
-`torchrun` or Ray starts them and says by RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT who
-is who. Rank 0 alone has a run folder; the others work in a temporary one and get what they need of it over the network,
-so that the machines need not share a disk.
+`torchrun` or Ray starts them and says who is who in RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and
+MASTER_PORT. Rank 0 alone has a run folder; the others work in a temporary one and get what they need of it over the
+network, so that the machines need not share a disk.
 """
 
 from __future__ import annotations
@@ -228,9 +228,7 @@ def own_device(given: object) -> str:
         return "cpu"
     indices = named.split(",") if named else [str(index) for index in range(torch.cuda.device_count())]
     if not all(index.isdigit() for index in indices):
-        raise ConfigError(
-            f"device: got {given}, expected cpu or indices of GPUs, since several processes train"
-        )
+        raise ConfigError(f"device: got {given}, expected cpu or indices of GPUs, since several processes train")
     if len(indices) < processes:
         raise ConfigError(
             f"device: {len(indices)} GPU(s) for {processes} processes on this machine; start fewer "

@@ -122,7 +122,6 @@ class RankedTraining(RegTraining):
         arguments = {
             key: value for key, value in sorted(vars(self.args).items()) if key not in _OF_THE_MACHINE and value
         }
-        reg = {f"reg.{section}": value for section, value in self.reg.to_dict().items()}
         return {
             "the version of reg_yolo": reg_yolo.__version__,
             "the version of Ultralytics": ultralytics.__version__,
@@ -131,8 +130,8 @@ class RankedTraining(RegTraining):
             "task": self.task_name,
             "bfloat16": self.bfloat16,
             **arguments,
-            **reg,
-            "sampling": self.sampling.to_dict(),
+            **flattened("reg", self.reg.to_dict()),
+            **flattened("sampling", self.sampling.to_dict()),
             "suppression": self.ranking.kind,
             "albumentations": self.requested_augmentations,
             "mask_classes and lambda_seg": [(self.joint or {}).get(key) for key in ("mask_classes", "lambda_seg")],
@@ -240,6 +239,20 @@ class RankedTraining(RegTraining):
         self.validator.is_final = True
         results: dict[str, Any] = self.validator(trainer=stand_in)
         return results
+
+
+def flattened(name: str, value: Any) -> dict[str, Any]:
+    """Return nested settings by their dotted names.
+
+    Example:
+        >>> flattened("reg", {"focal": {"gamma": 1.5}, "scale": "auto"})
+        {'reg.focal.gamma': 1.5, 'reg.scale': 'auto'}
+    """
+    if not isinstance(value, dict):
+        return {name: value}
+    return {
+        key: each for inner, content in value.items() for key, each in flattened(f"{name}.{inner}", content).items()
+    }
 
 
 def as_rank(trainer: type[RegTraining]) -> type[RegTraining]:
