@@ -179,13 +179,15 @@ class RegSemanticLoss:
         valid = masks.reshape(-1) != IGNORE
         # Ultralytics' own class weights (cls_pw) divide by their sum; alpha has a mean of 1 by itself.
         stock_weight = self.stock.ce.weight
-        count = valid.sum()
+        own_count = valid.sum()
         if self.class_alpha.weights is None and stock_weight is not None:
-            count = stock_weight[masks.reshape(-1)[valid].long()].sum()
+            own_count = stock_weight[masks.reshape(-1)[valid].long()].sum()
+        count = joint_normalizer(own_count, ranks)
+        # What brings upstream's mean over this process's pixels to all ranks' normaliser.
+        share = own_count.clamp_min(1) / count
         if self.settings.is_neutral_on_pixels:
             loss: Tensor = self.stock._ce_loss(logits, masks, valid)
-            return loss if ranks == 1 else loss * (count.clamp_min(1) / joint_normalizer(count, ranks))
-        count = joint_normalizer(count, ranks)
+            return loss if ranks == 1 else loss * share
         with torch.autocast(device_type=logits.device.type, enabled=False):
             logits = logits.float()
             weight = self._spatial_weight(logits, masks)
@@ -195,7 +197,7 @@ class RegSemanticLoss:
             total = each.sum()
             scale = self.stock_scale.factor
             if training:
-                scale = self._scale_on(logits, masks, valid, total.detach() / count)
+                scale = self._scale_on(logits, masks, valid, total.detach() / count, share)
                 self._record(each.detach(), masks, weight, scale / count)
                 if self.class_alpha.dual is not None:
                     # The mean loss of a class, before weights (REG §2.6.2).
@@ -225,11 +227,11 @@ class RegSemanticLoss:
             scope=spatial.scope,
         )
 
-    def _scale_on(self, logits: Tensor, masks: Tensor, valid: Tensor, ours: Tensor) -> float:
+    def _scale_on(self, logits: Tensor, masks: Tensor, valid: Tensor, ours: Tensor, share: Tensor) -> float:
         """Return the factor on the loss of pixels, which the first training batch may have to fix."""
         if self.stock_scale.value is not None:
             return self.stock_scale.value
-        stock = self.stock._ce_loss(logits.detach(), masks, valid)
+        stock = self.stock._ce_loss(logits.detach(), masks, valid) * share
         return self.stock_scale.fix(stock, ours, valid.sum())
 
     def _record(self, each: Tensor, masks: Tensor, weight: Tensor | None, share: Tensor) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
+from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -19,6 +21,7 @@ from reg_yolo.yolo.training.trainers import (
     RegSegmentationTrainer,
     RegSemanticTrainer,
 )
+from reg_yolo.yolo.upstream.models import read_model
 from tests.yolo.runs import FAST
 
 IMAGES = 8
@@ -38,6 +41,14 @@ CASES: dict[str, tuple[type[RegTraining], str, str, Any, dict[str, Any] | None]]
 }  # fmt: skip
 
 
+def write_small_model(name: str, path: Path) -> None:
+    """Write one of the stock models as a YAML of the tests' own, of an eighth of its width."""
+    own = read_model(name)
+    content = dict(own if isinstance(own, dict) else yaml_model_load(name))
+    content["scales"] = {"n": [0.33, 0.03125, 256]}
+    path.write_text(yaml.safe_dump(content))
+
+
 def gradients_of_a_step(case: str, sets: dict[str, Path], work: Path, ranks: int) -> dict[str, Any]:
     """Compute the gradients of a case's fixed batch, and step.
 
@@ -55,8 +66,8 @@ def gradients_of_a_step(case: str, sets: dict[str, Path], work: Path, ranks: int
     """
     trainer_class, data, model_name, reg, joint = CASES[case]
     settings = {
-        **FAST, "model": model_name, "data": str(sets[data]), "save_dir": str(work / f"{case}_{RANK}"), "batch": IMAGES,
-        "optimizer": "SGD", "lr0": 0.01, "weight_decay": 0.0, "imgsz": 96,
+        **FAST, "model": str(work / model_name), "data": str(sets[data]), "batch": IMAGES,
+        "save_dir": str(work / f"{case}_{RANK}"), "optimizer": "SGD", "lr0": 0.01, "weight_decay": 0.0, "imgsz": 96,
     }  # fmt: skip
     joint = {"data": str(sets[data]), **joint} if joint else None
     trainer: Any = as_rank(trainer_class.with_settings(reg, joint=joint))(overrides=settings)

@@ -17,7 +17,7 @@ from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.commands.val import val
 from reg_yolo.yolo.training.rank_group import own_device
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
-from tests.yolo.training.joint_step import CASES, gradients_of_a_step
+from tests.yolo.training.joint_step import CASES, gradients_of_a_step, write_small_model
 from tests.yolo.training.rank_processes import start
 from tests.yolo.training.rank_script import EPOCHS, RANKS
 
@@ -35,6 +35,8 @@ def work(
         "rectangles": rectangles, "even_rectangles": even_rectangles, "polygons": polygons,
         "mixed_rectangles": mixed_rectangles, "detector": detector,
     }  # fmt: skip
+    for name in {model for _, _, model, _, _ in CASES.values()}:
+        write_small_model(name, work / name)
     (work / "sets.json").write_text(json.dumps({name: str(path) for name, path in sets.items()}))
     return work
 
@@ -116,8 +118,8 @@ def test_the_validation_over_ranks_is_that_of_one_process(
 ) -> None:
     measured = val(detector, str(even_rectangles), out=tmp_path / "val", imgsz=128, batch=4, plots=False, device="cpu")
     over_ranks = found[0]["validated"]
-    assert over_ranks["metrics/mAP50(B)"] == pytest.approx(measured.report.mean.map50, abs=1e-4)
-    assert over_ranks["metrics/mAP50(B)"] > 0.5 and found[1]["validated"] == {}
+    assert over_ranks["metrics/mAP50(B)"] == pytest.approx(measured.report.mean.ap50, abs=1e-4)
+    assert over_ranks["metrics/mAP50(B)"] > 0.05 and found[1]["validated"] == {}
 
 
 @pytest.mark.parametrize(
