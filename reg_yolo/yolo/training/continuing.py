@@ -164,8 +164,12 @@ class ContinuedTraining(AtomicCheckpoints):
     def run_callbacks(self, event: str) -> None:
         """Run upstream's callbacks; between two batches, leave when a signal has asked for it."""
         super().run_callbacks(event)
-        if event == "on_train_batch_end" and self.interruption.requested:
+        if event == "on_train_batch_end" and self.asked_to_stop():
             self.stop_now()
+
+    def asked_to_stop(self) -> bool:
+        """Return whether a signal has asked the run to end."""
+        return self.interruption.requested
 
     def stop_now(self) -> None:
         """Save last.pt so that `train --resume` repeats the epoch that was cut short, and leave the run.

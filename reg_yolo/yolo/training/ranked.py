@@ -23,7 +23,7 @@ from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, WORLD_SIZE
 from ultralytics.utils.torch_utils import TORCH_2_13, torch_distributed_zero_first
 
 import reg_yolo
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, TrainingInterrupted
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset
 from reg_yolo.yolo.training.mixin import RegTraining
 from reg_yolo.yolo.training.rank_group import any_rank, hand_out, own_device, require_alike, said_by_first
@@ -57,7 +57,7 @@ class RankedValidation(Host):
         super().init_metrics(model)
 
     def gather_stats(self) -> None:
-        """Gather what upstream does, and the losses, of which Gloo cannot make the mean as upstream asks it to."""
+        """Gather what upstream does; on a CPU also the losses, of which not every PyTorch's Gloo makes the mean itself."""
         super().gather_stats()
         if self.training and self.device.type == "cpu":
             for value in self.loss.values():
@@ -204,12 +204,21 @@ class RankedTraining(RegTraining):
         with self._seeming_alone():
             return super().validate()
 
-    def run_callbacks(self, event: str) -> None:
-        """Run upstream's callbacks; after a training batch the ranks agree on whether one of them was asked to end."""
-        if event == "on_train_batch_end" and any_rank(self.interruption.requested):
-            self.interruption.signal_name = self.interruption.signal_name or "signal in another rank"
-            self.interruption.event.set()
-        super().run_callbacks(event)
+    def asked_to_stop(self) -> bool:
+        """Return whether a signal has asked one of the ranks to end, the same in all of them."""
+        return any_rank(self.interruption.requested)
+
+    def stop_now(self) -> None:
+        """Save in rank 0 and leave the run, in all ranks after the same batch.
+
+        Raises:
+            TrainingInterrupted: Always, with the checkpoint of rank 0.
+        """
+        last = Path(said_by_first(str(self.last)))
+        self.interruption.signal_name = self.interruption.signal_name or "signal in another rank"
+        if RANK == 0:
+            super().stop_now()
+        raise TrainingInterrupted(last, self.interruption.signal_name)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         bad = (self.loss is not None and not bool(self.loss.isfinite())) or (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from ultralytics.utils import RANK, WORLD_SIZE
 from ultralytics.utils.torch_utils import unwrap_model
 
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, TrainingInterrupted
 from reg_yolo.yolo.commands.run_folder import run_folder
 from reg_yolo.yolo.training.rank_group import joined_ranks
 from reg_yolo.yolo.training.ranked import as_rank
@@ -47,6 +48,19 @@ def validation_of(weights: Path, data: Path, folder: Path) -> dict[str, float]:
         shutil.copy(weights, trainer.best)
     trainer.hand_out(trainer.best)
     return dict(trainer.validate_best())
+
+
+def stopped_training(data: Path, work: Path) -> str:
+    """Train until a signal reaches rank 1 alone, and return what the run ends with."""
+    with run_folder(lambda: work / "stopped") as folder:
+        trainer = trainer_of(data, folder, "reg")
+        if RANK == 1:
+            trainer.add_callback("on_train_batch_end", lambda _: signal.raise_signal(signal.SIGTERM))
+        try:
+            trainer.train()
+        except TrainingInterrupted as stop:
+            return str(stop)
+    return ""
 
 
 def short_training(data: Path, work: Path) -> dict[str, Any]:
@@ -96,5 +110,6 @@ def main(work: Path) -> None:
         found["proximal"] = refusal(sets["rectangles"], place, {"proximal": {"enabled": True}})
         found["spheres"] = refusal(sets["rectangles"], place, "reg", optimizer="RiemannianSGD")
         found["validated"] = validation_of(sets["detector"], sets["even_rectangles"], work / f"validated_{RANK}")
+        found["stopped"] = stopped_training(sets["rectangles"], work)
         found["training"] = short_training(sets["rectangles"], work)
     torch.save(found, work / f"rank{RANK}.pt")

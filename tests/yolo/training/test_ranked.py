@@ -113,6 +113,13 @@ def test_rank_0_alone_writes_and_every_epoch_counts_once(work: Path, found: list
     assert not [line for line in said[1].splitlines() if "reducer.cpp" not in line]
 
 
+def test_a_signal_to_one_rank_stops_both_after_the_same_batch(work: Path, found: list[dict[str, Any]]) -> None:
+    last = work / "stopped/weights/last.pt"
+    assert found[0]["stopped"].startswith(f"signal in another rank: saved {last}; continue with")
+    assert found[1]["stopped"].startswith(f"SIGTERM: saved {last}; continue with")
+    assert load_checkpoint_file(last)["epoch"] == -1
+
+
 def test_the_validation_over_ranks_is_that_of_one_process(
     detector: Path, even_rectangles: Path, tmp_path: Path, found: list[dict[str, Any]]
 ) -> None:
