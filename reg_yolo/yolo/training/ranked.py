@@ -19,7 +19,7 @@ import ultralytics
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, WORLD_SIZE
+from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK, WORLD_SIZE
 from ultralytics.utils.torch_utils import TORCH_2_13, torch_distributed_zero_first
 
 import reg_yolo
@@ -57,7 +57,7 @@ class RankedValidation(Host):
         super().init_metrics(model)
 
     def gather_stats(self) -> None:
-        """Gather what upstream does; on a CPU also the losses, of which not every PyTorch's Gloo makes the mean itself."""
+        """Gather what upstream does; on a CPU also the losses, whose mean not every PyTorch's Gloo can make."""
         super().gather_stats()
         if self.training and self.device.type == "cpu":
             for value in self.loss.values():
@@ -70,16 +70,18 @@ class RankedTraining(RegTraining):
 
     _seems_alone: bool = False
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(
+        self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict | None = None
+    ) -> None:
         """Prepare a run; the arguments are upstream's.
 
         Raises:
             ConfigError: If a setting does not go with several processes.
             RanksDifferError: If the ranks were given different settings, data or versions.
         """
-        overrides = dict(named.pop("overrides", None) or {})
+        overrides = dict(overrides or {})
         overrides["device"] = own_device(overrides.get("device"))
-        super().__init__(*arguments, overrides=overrides, **named)
+        super().__init__(cfg, overrides, _callbacks)
         if self.device.type == "cpu" and RANK:
             # Upstream switches it off for a CPU, but in rank 0 alone. That bfloat16 is asked for has been read by now.
             self.args.amp = False
@@ -180,7 +182,10 @@ class RankedTraining(RegTraining):
         if not isinstance(self.model, DistributedDataParallel):
             # As upstream wraps it, without the indices of a GPU.
             compiled = bool(self.args.compile)
-            options = {"forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers": False, "static_graph": compiled}
+            options: dict[str, Any] = {
+                "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers": False,
+                "static_graph": compiled,
+            }
             self.model = DistributedDataParallel(self.model, find_unused_parameters=not compiled, **options)
         super()._build_train_pipeline()
 
