@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import deque
@@ -116,9 +117,10 @@ def _places(ray: Any, ranks: int, cluster: Cluster) -> list[dict[str, Any]]:
 def meeting_point() -> tuple[str, int]:
     """Return the address of the machine that this is called on, and a free port there."""
     import ray.util
-    from ultralytics.utils.dist import find_free_network_port
 
-    return ray.util.get_node_ip_address(), find_free_network_port()
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return ray.util.get_node_ip_address(), int(free.getsockname()[1])
 
 
 def run_rank(words: Sequence[str], environment: Mapping[str, str], folder: Path, said: Any) -> RankEnd:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file
+from tests.yolo.training.joint_step import write_small_model
 from tests.yolo.training.rank_processes import environment_of, start_machines
 
 pytestmark = pytest.mark.slow
@@ -43,9 +44,10 @@ def worker_of(launcher: subprocess.Popen[bytes]) -> int:
 def broken(rectangles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training of which rank 1 was killed in its second epoch; what each machine said lies there."""
     work = tmp_path_factory.mktemp("machines")
+    write_small_model("yolov8n.yaml", work / "yolov8n.yaml")
     words = [
-        "train", "detect/yolov8n", f"data={rectangles}", f"epochs={EPOCHS}", "imgsz=32", "batch=8", "device=cpu",
-        "plots=false", "project=runs", "name=run",
+        "train", "detect/yolov8n", "model=./yolov8n.yaml", f"data={rectangles}", f"epochs={EPOCHS}", "imgsz=32",
+        "batch=8", "device=cpu", "plots=false", "project=runs", "name=run",
     ]  # fmt: skip
     machines = start_machines(words, work)
     deadline = time.monotonic() + 200

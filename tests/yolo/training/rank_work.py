@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -26,8 +27,16 @@ SAMPLING = {"method": "repeat_factor", "threshold": 1.0}
 
 
 def trainer_of(data: Path, folder: Path, reg: Any, **arguments: Any) -> Any:
-    """Return this rank's trainer of a short run."""
-    settings = {**FAST, "data": str(data), "save_dir": str(folder), "imgsz": 32, "epochs": EPOCHS, **arguments}
+    """Return this rank's trainer of a short run; the working directory has a small model."""
+    settings = {
+        **FAST,
+        "model": "./yolov8n.yaml",
+        "data": str(data),
+        "save_dir": str(folder),
+        "imgsz": 32,
+        "epochs": EPOCHS,
+        **arguments,
+    }
     return as_rank(RegDetectionTrainer.with_settings(reg, sampling=SAMPLING))(overrides=settings)
 
 
@@ -98,6 +107,7 @@ def short_training(data: Path, work: Path) -> dict[str, Any]:
 def main(work: Path) -> None:
     """Do everything, in an order that is the same in every rank."""
     torch.set_num_threads(1)
+    os.chdir(work)
     sets = {name: Path(path) for name, path in json.loads((work / "sets.json").read_text(encoding="utf-8")).items()}
     found: dict[str, Any] = {}
     with joined_ranks():
