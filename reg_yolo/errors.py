@@ -42,6 +42,10 @@ class OutputError(RegYoloError):
         self.errno = errno
 
 
+class RankLostError(RegYoloError):
+    """One of several processes that train together has died, or its machine cannot be reached."""
+
+
 class TrainingInterrupted(BaseException):
     """A signal ended the run after it had saved; not an error, and not to be caught as one.
 

@@ -65,6 +65,12 @@ def _share_in(folder: Path) -> Iterator[float]:
         return
 
 
+def launched_rank() -> int:
+    """Return the number of this process among those that `torchrun` or Ray has started together, 0 for one alone."""
+    together = int(os.environ.get("WORLD_SIZE") or 1) > 1
+    return int(os.environ.get("RANK") or 0) if together else 0
+
+
 def parallel_map(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int = 32
 ) -> Iterator[Result]:

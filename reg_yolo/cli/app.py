@@ -6,6 +6,7 @@ to import is imported inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from reg_yolo.cli import compare, configuration, data, exporting, inventory, pre
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 from reg_yolo.cli.speech import print_every_letter, watch_log
+from reg_yolo.errors import RankLostError
 from reg_yolo.signals import terminated_like_interrupted
 
 app = typer.Typer(
@@ -79,6 +81,10 @@ def main(arguments: list[str] | None = None) -> None:
             report_failure(KeyboardInterrupt())
     except BaseException as error:
         code = report_failure(error, debug=debug, options=option_words(app, words))
+        if isinstance(error, RankLostError):
+            # Threads of the broken process group hold up an end in order, for half a minute or more.
+            sys.stdout.flush()
+            os._exit(code)
     sys.exit(code or 0)
 
 

@@ -34,11 +34,28 @@ def train(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, show one batch's loss, train nothing.")] = False,
     trust: Trust = False,
+    cluster: Annotated[
+        str | None, typer.Option(help="Train by several processes of a Ray cluster: HOST:PORT, auto or local.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--cluster-workers", help="Processes that train together.")] = 2,
+    cpus: Annotated[float, typer.Option("--cluster-cpus", help="Cores for each of them.")] = 1.0,
+    gpus: Annotated[float, typer.Option("--cluster-gpus", help="GPUs for each of them.")] = 0.0,
     _json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
     """Train a model: reg-yolo train detect/yolov8n data=roads.yaml, or train model=yolov8n.pt data=roads.yaml."""
     config, overrides = config_and_overrides(words or [], data)
+    if cluster is not None:
+        if dry_run:
+            raise ConfigError("`dry_run`: is of one process; leave out `cluster`")
+        from reg_yolo.jobs.cluster import Cluster
+        from reg_yolo.yolo.commands.train_cluster import train_on_cluster
+
+        named = [*([] if config is None else [config]), *overrides, *(["--trust"] if trust else [])]
+        named += [] if resume is None else ["--resume", str(resume)]
+        train_on_cluster(named, workers, Cluster(cluster, cpus, gpus))
+        answer("train_cluster", {"processes": workers, "arguments": named})
+        return
     _prepare(overrides, trust)
     if resume is not None:
         _resume(resume, config, overrides, trust=trust)
@@ -121,8 +138,12 @@ def _resume(run: Path, config: str | None, overrides: list[str], *, trust: bool)
 
 
 def _show_run(result: TrainingResult) -> None:
-    say(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
-    answer("train", vars(result))
+    from reg_yolo.parallel import launched_rank
+
+    if launched_rank() == 0:
+        say(f"Done. Best weights: {result.best}
+Per-class table:    {result.folder / 'per_class.txt'}")
+        answer("train", vars(result))
 
 
 def _show_dry_run(config: str | None, overrides: list[str], *, trust: bool) -> None:

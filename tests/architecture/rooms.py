@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"text_tables"},
     "files": {"errors"},
     "stored": {"errors", "files"},
+    "__main__": {"cli"},
     "losses": set(),
     "nms": set(),
     # Steps of optimizers; torch only.

@@ -16,7 +16,7 @@ from reg_yolo.config.reg import RegSettings
 from reg_yolo.config.sampling import SamplingSettings
 from reg_yolo.config.schema import RunConfig
 from reg_yolo.errors import ConfigError, WeightsError
-from reg_yolo.yolo.commands.run_folder import removed_on_failure, require_folder
+from reg_yolo.yolo.commands.run_folder import require_folder, run_folder
 from reg_yolo.yolo.commands.train import (
     TRAINERS,
     UPSTREAM_TASKS,
@@ -25,6 +25,8 @@ from reg_yolo.yolo.commands.train import (
     prepare,
     training_result,
 )
+from reg_yolo.yolo.training.rank_group import joined_ranks, own_copy
+from reg_yolo.yolo.training.ranked import as_rank
 from reg_yolo.yolo.training.records import SETTINGS_FILE
 from reg_yolo.yolo.training.resume import (
     epochs_behind,
@@ -58,8 +60,12 @@ def resume(
     Raises:
         RegYoloError: If there is nothing to resume, or the loss differs.
     """
+    with joined_ranks(), own_copy(Path(run)) as named:
+        return _resume(last_checkpoint(named), config, arguments, trust=trust)
+
+
+def _resume(last: Path, config: RunConfig | None, arguments: dict[str, Any], *, trust: bool) -> TrainingResult:
     check_ultralytics_version()
-    last = last_checkpoint(Path(run))
     checkpoint = load_checkpoint_file(last, trust=trust)
     if "epochs" in arguments:
         return _extend(last, checkpoint, config, arguments, trust=trust)
@@ -82,7 +88,7 @@ def resume(
         overrides["save_dir"] = str(folder)
     elif not is_finished(checkpoint):
         _refuse_to_overwrite(last, checkpoint)
-    trainer = trainer_class(overrides=overrides)
+    trainer = as_rank(trainer_class)(overrides=overrides)
     trainer.train()
     return training_result(trainer)
 
@@ -123,16 +129,20 @@ def _extend(
     trainer_class = type(
         trainer_class.__name__, (trainer_class,), {"settings": settings, "__doc__": trainer_class.__doc__}
     )
-    folder = increment_path(run.with_name(f"{run.name}_to_{epochs}"))
-    require_folder(folder)
-    LOGGER.info(
-        f"Extending {run} from {done} to {epochs} epochs in {folder}: weights and criterion go on, the schedule starts "
-        f"again over {epochs - done}"
-    )
-    with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
-        trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
+
+    def new_folder() -> Path:
+        folder = increment_path(run.with_name(f"{run.name}_to_{epochs}"))
+        require_folder(folder)
+        return folder
+
+    with run_folder(new_folder) as folder:
+        LOGGER.info(
+            f"Extending {run} from {done} to {epochs} epochs in {folder}: weights and criterion go on, the schedule "
+            f"starts again over {epochs - done}"
+        )
+        trainer = as_rank(trainer_class)(overrides={**given, "save_dir": str(folder)})
         trainer.train()
-    return training_result(trainer)
+        return training_result(trainer)
 
 
 def resume_with_overrides(
@@ -145,7 +155,11 @@ def resume_with_overrides(
             resume.
         WeightsError: If there is nothing to resume.
     """
-    last = last_checkpoint(Path(run))
+    with joined_ranks(), own_copy(Path(run)) as copy:
+        return _resume_with_overrides(last_checkpoint(copy), config, overrides, trust=trust)
+
+
+def _resume_with_overrides(last: Path, config: str | None, overrides: Sequence[str], *, trust: bool) -> TrainingResult:
     stored = metadata_of(load_checkpoint_file(last, trust=trust))
     named = load_config(config, overrides, train_keys=DEFAULT_CFG_DICT) if config else None
     given, given_sampling = (named.reg, named.sampling) if named else (None, None)
@@ -164,4 +178,4 @@ def resume_with_overrides(
     arguments = dict(values.get("train") or {})
     if "data" in values:
         arguments["data"] = values["data"]
-    return resume(last, trust=trust, **arguments)
+    return _resume(last, None, arguments, trust=trust)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from ultralytics.utils import RANK
 from ultralytics.utils.files import increment_path
 
 from reg_yolo.errors import ConfigError
+from reg_yolo.yolo.training.rank_group import folder_of_rank
 from reg_yolo.yolo.upstream.environment import runs_folder
 
 
@@ -33,6 +35,27 @@ def new_run_folder(arguments: Mapping[str, Any], name: str, out: str | Path | No
         folder = increment_path(parent / str(arguments.get("name") or name), exist_ok=bool(arguments.get("exist_ok")))
     require_folder(folder)
     return folder
+
+
+@contextmanager
+def run_folder(choose: Callable[[], Path]) -> Iterator[Path]:
+    """Yield the folder of a training, which is removed if the training fails before it has a checkpoint.
+
+    Of several ranks the first has it, the others a temporary one.
+
+    Args:
+        choose: Returns the folder; asked by the first rank alone.
+    """
+    if RANK > 0:
+        with folder_of_rank(None) as folder:
+            yield folder
+        return
+    folder = choose()
+    with (
+        removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))),
+        nullcontext() if RANK == -1 else folder_of_rank(folder),
+    ):
+        yield folder
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ultralytics.nn.tasks import DetectionModel, SemanticSegmentationModel, yaml_model_load
-from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from reg_yolo.config.loader import load_config, where_given
@@ -24,9 +24,11 @@ from reg_yolo.data.dataset.joint_sets import read_joint_sets
 from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.evaluation.per_class import DetectionReport
 from reg_yolo.evaluation.per_pixel import PixelReport
-from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
+from reg_yolo.yolo.commands.run_folder import new_run_folder, run_folder
 from reg_yolo.yolo.datasets.resolved import check_joint_split, check_split
 from reg_yolo.yolo.training.mixin import RegTraining
+from reg_yolo.yolo.training.rank_group import joined_ranks
+from reg_yolo.yolo.training.ranked import as_rank
 from reg_yolo.yolo.training.trainers import (
     RegDetectionTrainer,
     RegJointTrainer,
@@ -113,13 +115,13 @@ def train(
         RegYoloError: If the configuration, the data or the weights are wrong; no run directory is left behind.
     """
     words = [*overrides, *(as_override(key, value) for key, value in arguments.items())]
-    with places_named(config, words):
-        trainer_class, given = prepare(resolve_config(config, words, trust=trust), trust=trust)
-    folder = new_run_folder({**given, "task": trainer_class.task_name}, "train")
-    with removed_on_failure(folder, kept=lambda: any((folder / "weights").glob("*.pt"))):
-        trainer = trainer_class(overrides={**given, "save_dir": str(folder)})
-        trainer.train()
-    return training_result(trainer)
+    with joined_ranks():
+        with places_named(config, words):
+            trainer_class, given = prepare(resolve_config(config, words, trust=trust), trust=trust)
+        with run_folder(lambda: new_run_folder({**given, "task": trainer_class.task_name}, "train")) as folder:
+            trainer = as_rank(trainer_class)(overrides={**given, "save_dir": str(folder)})
+            trainer.train()
+            return training_result(trainer)
 
 
 def dry_run(
@@ -132,6 +134,8 @@ def dry_run(
     Raises:
         RegYoloError: As `train`.
     """
+    if RANK != -1:
+        raise ConfigError("dry-run: is of one process; leave out the launcher that starts several")
     with places_named(config, overrides):
         trainer_class, given = prepare(resolve_config(config, overrides, trust=trust), trust=trust)
     with tempfile.TemporaryDirectory(prefix="reg_yolo_dry_run_") as folder:

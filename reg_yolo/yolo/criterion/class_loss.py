@@ -14,7 +14,7 @@ from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.far_entries import distance_to_class
 from reg_yolo.yolo.criterion.head_output import HeadOutput
 from reg_yolo.yolo.criterion.logged_means import EpochTerms
-from reg_yolo.yolo.criterion.targets import Assignment, Positives
+from reg_yolo.yolo.criterion.targets import Assignment, Positives, joint_normalizer
 
 # A learned deviation starts small against the logits' own range, so that training begins close to certain logits.
 INITIAL_DEVIATION = 0.5
@@ -105,7 +105,8 @@ class ClassLossTerms:
         """
         if self.settings.focal.form == "printed":
             count = (assignment.positives.score > 0).sum()
-            return (count if assignment.has_mask is None else count + assignment.has_mask.sum()).clamp(min=1)
+            count = count if assignment.has_mask is None else count + assignment.has_mask.sum()
+            return joint_normalizer(count, assignment.ranks)
         return assignment.normalizer
 
     def entries(

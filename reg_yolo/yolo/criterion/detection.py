@@ -28,7 +28,7 @@ from reg_yolo.yolo.criterion.iac_assigner import assigner_for
 from reg_yolo.yolo.criterion.logged_means import FAR_AFTER, FAR_BEFORE, EpochTerms
 from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
 from reg_yolo.yolo.criterion.stock_scale import StockScale
-from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives, ignored_entries
+from reg_yolo.yolo.criterion.targets import Assignment, GroundTruth, Positives, ignored_entries, joint_normalizer
 
 
 class RegDetectionLoss(v8DetectionLoss):
@@ -39,9 +39,11 @@ class RegDetectionLoss(v8DetectionLoss):
         stock_scale: The factor on the classification loss.
         training_calls: Batches seen with gradients.
         last_batch: The truth of the last of them, where a proximal step needs it.
+        ranks: Processes whose images are normalised together; 1 leaves each to itself, as upstream does.
     """
 
     assigner: SparseTaskAlignedAssigner
+    ranks: int = 1
 
     def __init__(
         self,
@@ -184,9 +186,10 @@ class RegDetectionLoss(v8DetectionLoss):
         targets = self._dense_targets(head, positives)
         annotated = batch.get("annotated")
         ignored = ignored_entries(None if annotated is None else annotated.to(self.device), positives.ignored)
+        ranks = self.ranks if head.is_training else 1
         return Assignment(
-            truth, positives, targets, targets.sum().clamp_(min=1), self._masked_positives(positives, batch),
-            ignored,
+            truth, positives, targets, joint_normalizer(targets.sum(), ranks),
+            self._masked_positives(positives, batch), ignored, ranks,
         )  # fmt: skip
 
     def _dense_targets(self, head: HeadOutput, positives: Positives) -> Tensor:

@@ -14,7 +14,7 @@ from reg_yolo.config.reg import RegSettings
 from reg_yolo.yolo.criterion.class_alpha import ClassAlpha
 from reg_yolo.yolo.criterion.mask_windows import MaskWindow, image_windows, object_windows, summed_mask_loss
 from reg_yolo.yolo.criterion.stock_scale import StockScale
-from reg_yolo.yolo.criterion.targets import Assignment
+from reg_yolo.yolo.criterion.targets import Assignment, joint_normalizer
 
 # Beyond this argument a sigmoid is within 1e-8 of its limit.
 FLAT_SIGMOID = 18.5
@@ -87,6 +87,7 @@ class MaskLossTerms:
         assert assignment.has_mask is not None, "a criterion with masks tells which positives have one"
         positives = assignment.positives
         chosen = assignment.has_mask.nonzero().squeeze(1)
+        count = self._normalizer(assignment, len(chosen))
         if not len(chosen):
             # Several GPUs need every parameter in the graph, and every rank in what they add up.
             if training:
@@ -123,7 +124,6 @@ class MaskLossTerms:
         share = 1.0 / (area.float() * (height * width))
         weight = share if self.alpha is None else share * self.alpha[label]
         total, each = summed_mask_loss(of_positives, prototypes, windows(), weight, self._pixel_loss)
-        count = self._normalizer(assignment, len(chosen))
         scale = self.stock_scale.factor
         if training:
             if self.scale is None:
@@ -133,10 +133,13 @@ class MaskLossTerms:
         loss = total / count
         return loss if scale == 1.0 else loss * scale
 
-    def _normalizer(self, assignment: Assignment, with_mask: int) -> int:
+    def _normalizer(self, assignment: Assignment, with_mask: int) -> int | Tensor:
         if self.settings.focal.form == "printed" and not self.is_stock:
-            return with_mask + int((assignment.positives.score > 0).sum())
-        return with_mask
+            with_mask += int((assignment.positives.score > 0).sum())
+        if assignment.ranks == 1:
+            return with_mask
+        # Also of a rank without a mask.
+        return joint_normalizer(assignment.positives.score.new_tensor(float(with_mask)), assignment.ranks)
 
     def _pixel_loss(self, logits: Tensor, target: Tensor, distance: Tensor | None) -> Tensor:
         """Return abs(y - p)^gamma BCE g of each pixel; printed keeps the object's own pixels alone (REG A.10.2)."""

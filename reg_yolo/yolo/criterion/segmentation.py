@@ -80,7 +80,7 @@ class RegSegmentationLoss(RegDetectionLoss, v8SegmentationLoss):
     def loss(self, preds: dict[str, Tensor], batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the gain-scaled losses (box, seg, cls, dfl, sem) times the batch size, and their items."""
         every_object_has_a_mask = "has_mask" not in batch or bool(batch["has_mask"].all())
-        if self.mask_terms.is_stock and self.lambda_seg == 1.0 and every_object_has_a_mask:
+        if self.mask_terms.is_stock and self.lambda_seg == 1.0 and every_object_has_a_mask and self.ranks == 1:
             # Upstream's own computation around our detection losses, which keeps its bits.
             return super().loss(preds, batch)
         head, assignment, (box, classes, distribution) = self.detection_losses(preds, batch)

@@ -26,6 +26,7 @@ from reg_yolo.yolo.criterion.mask_loss import FLAT_SIGMOID
 from reg_yolo.yolo.criterion.mask_windows import distance_to_mask
 from reg_yolo.yolo.criterion.precision import in_float32, without_bfloat16
 from reg_yolo.yolo.criterion.stock_scale import StockScale
+from reg_yolo.yolo.criterion.targets import joint_normalizer
 
 IGNORE = 255
 
@@ -39,7 +40,10 @@ class RegSemanticLoss:
         class_alpha: Class weights, of pixel counts.
         stock_scale: The factor on the loss of pixels.
         training_calls: Batches seen with gradients.
+        ranks: Processes whose pixels are normalised together; 1 leaves each to itself, as upstream does.
     """
+
+    ranks: int = 1
 
     def __init__(
         self,
@@ -144,7 +148,7 @@ class RegSemanticLoss:
             main = preds[0] if isinstance(preds, tuple) else preds
             training = main.requires_grad
             self.training_calls += training
-            if self.settings.is_stock_on_pixels:
+            if self.settings.is_stock_on_pixels and (self.ranks == 1 or not training):
                 result: tuple[Tensor, dict[str, Tensor]] = self.stock(preds, batch)
                 return result
             return self._loss(main, preds[1] if isinstance(preds, tuple) else None, batch, training)
@@ -154,7 +158,8 @@ class RegSemanticLoss:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         masks = batch["semantic_mask"].to(main.device)
         main = _to_size_of(masks, main)
-        pixels = self._pixel_loss(main, masks, training)
+        ranks = self.ranks if training else 1
+        pixels = self._pixel_loss(main, masks, training, ranks)
         zero = torch.zeros_like(pixels)
         semantic = self.settings.semantic
         dice = self.stock._dice_loss(main, masks, masks.reshape(-1) != IGNORE) if semantic.dice else zero
@@ -164,33 +169,35 @@ class RegSemanticLoss:
             # Also at weight 0: several GPUs need every parameter in the graph.
             at_p4 = auxiliary.float().sum() * 0.0
             if semantic.auxiliary:
-                at_p4 = self._pixel_loss(_to_size_of(masks, auxiliary), masks, False) * semantic.auxiliary
+                at_p4 = self._pixel_loss(_to_size_of(masks, auxiliary), masks, False, ranks) * semantic.auxiliary
             total = total + at_p4
         items = {"ce_loss": pixels.detach(), "dice_loss": dice.detach(), "aux_loss": at_p4.detach()}
         return total * main.shape[0], items
 
-    def _pixel_loss(self, logits: Tensor, masks: Tensor, training: bool) -> Tensor:
+    def _pixel_loss(self, logits: Tensor, masks: Tensor, training: bool, ranks: int) -> Tensor:
         """Return -alpha_c (1 - p_c)^gamma log(p_c) g over the pixels that count; a training batch teaches and logs."""
         valid = masks.reshape(-1) != IGNORE
+        # Ultralytics' own class weights (cls_pw) divide by their sum; alpha has a mean of 1 by itself.
+        stock_weight = self.stock.ce.weight
+        own_count = valid.sum()
+        if self.class_alpha.weights is None and stock_weight is not None:
+            own_count = stock_weight[masks.reshape(-1)[valid].long()].sum()
+        count = joint_normalizer(own_count, ranks)
+        # What brings upstream's mean over this process's pixels to all ranks' normaliser.
+        share = own_count.clamp_min(1) / count
         if self.settings.is_neutral_on_pixels:
             loss: Tensor = self.stock._ce_loss(logits, masks, valid)
-            return loss
+            return loss if ranks == 1 else loss * share
         with torch.autocast(device_type=logits.device.type, enabled=False):
             logits = logits.float()
             weight = self._spatial_weight(logits, masks)
             gamma = self.settings.focal.gamma
-            # Ultralytics' own class weights (cls_pw) divide by their sum; alpha has a mean of 1 by itself.
-            stock_weight = self.stock.ce.weight
             alpha = self.class_alpha.weights if self.class_alpha.weights is not None else stock_weight
             each = losses.refined_pixel_loss(logits, masks, class_weights=alpha, gamma=gamma, spatial_weight=weight)
-            count = valid.sum()
-            if self.class_alpha.weights is None and stock_weight is not None:
-                count = stock_weight[masks.reshape(-1)[valid].long()].sum()
-            count = count.clamp_min(1)
             total = each.sum()
             scale = self.stock_scale.factor
             if training:
-                scale = self._scale_on(logits, masks, valid, total.detach() / count)
+                scale = self._scale_on(logits, masks, valid, total.detach() / count, share)
                 self._record(each.detach(), masks, weight, scale / count)
                 if self.class_alpha.dual is not None:
                     # The mean loss of a class, before weights (REG §2.6.2).
@@ -220,11 +227,11 @@ class RegSemanticLoss:
             scope=spatial.scope,
         )
 
-    def _scale_on(self, logits: Tensor, masks: Tensor, valid: Tensor, ours: Tensor) -> float:
+    def _scale_on(self, logits: Tensor, masks: Tensor, valid: Tensor, ours: Tensor, share: Tensor) -> float:
         """Return the factor on the loss of pixels, which the first training batch may have to fix."""
         if self.stock_scale.value is not None:
             return self.stock_scale.value
-        stock = self.stock._ce_loss(logits.detach(), masks, valid)
+        stock = self.stock._ce_loss(logits.detach(), masks, valid) * share
         return self.stock_scale.fix(stock, ours, valid.sum())
 
     def _record(self, each: Tensor, masks: Tensor, weight: Tensor | None, share: Tensor) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,12 @@ class Assignment:
         truth: The labelled objects.
         positives: The anchor points that answer for one.
         target_scores: Tensor[B, A, C], soft targets in [0, 1].
-        normalizer: Scalar, max(sum of the targets, 1).
+        normalizer: Scalar, max(sum of the targets, 1); over several ranks as `joint_normalizer` has it.
         has_mask: Tensor[P] bool, whether the positive's object has a mask; None in a task without masks.
         ignored: Bool, broadcastable to [B, A, C]: entries of which it is unknown whether the object is there, classes
             that an image's data set does not annotate and points that are neither positive nor background; None where
             there are none.
+        ranks: Processes whose images are normalised together.
     """
 
     truth: GroundTruth
@@ -88,6 +89,7 @@ class Assignment:
     normalizer: Tensor
     has_mask: Tensor | None = None
     ignored: Tensor | None = None
+    ranks: int = 1
 
     @cached_property
     def target_boxes(self) -> Tensor:
@@ -103,6 +105,27 @@ class Assignment:
         boxes = self.truth.boxes.new_zeros(images, anchors, 4)
         boxes[self.positives.image, self.positives.anchor] = self.target_boxes
         return *self.positives.dense_assignment(images, anchors), boxes
+
+
+def joint_normalizer(own: Tensor, ranks: int) -> Tensor:
+    """Return what a rank divides the sum of its losses by, so that all ranks together are as one process; all call it.
+
+    Ranks add up the gradients of their mean losses times their own batch sizes. With n_r the normaliser of rank r's
+    images, the sum of W / (n_1 + ... + n_W) times the ranks' losses is the mean over all images times a rank's batch
+    size, whatever their shares of the objects; upstream divides by n_r.
+
+    Args:
+        own: Scalar, n_r.
+        ranks: W; 1 for a process of its own.
+
+    Returns:
+        max(sum of n_r, 1) / W.
+    """
+    if ranks == 1:
+        return own.clamp(min=1)
+    total = own.detach().float().clone()
+    distributed.all_reduce(total)
+    return total.clamp_(min=1) / ranks
 
 
 def ignored_entries(annotated: Tensor | None, points: Tensor | None) -> Tensor | None:

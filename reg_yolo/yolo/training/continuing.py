@@ -86,8 +86,7 @@ class ContinuedTraining(AtomicCheckpoints):
         """Take the fingerprints of the splits that this run reads; say what has changed since a run was stopped."""
         if RANK not in {-1, 0}:
             return
-        splits = dict.fromkeys(["train", str(self.args.split or "val")])
-        self.data_state = {split: split_fingerprint(resolved.descriptions, split) for split in splits}
+        self.data_state = self.fingerprints(resolved)
         before = self.stored.get("data_state") or {}
         changes = [
             f"{split}: {', '.join(changed)}"
@@ -99,6 +98,11 @@ class ContinuedTraining(AtomicCheckpoints):
                 f"{self.args.data}: the data set has changed since this run was stopped ({'; '.join(changes)}); "
                 "it goes on with what is there now"
             )
+
+    def fingerprints(self, resolved: ResolvedDataset) -> dict[str, dict[str, Any]]:
+        """Return the fingerprint of every split that this run reads, by its name."""
+        splits = dict.fromkeys(["train", str(self.args.split or "val")])
+        return {split: split_fingerprint(resolved.descriptions, split) for split in splits}
 
     # Going on -----------------------------------------------------------------------------------------------------
 
@@ -160,8 +164,12 @@ class ContinuedTraining(AtomicCheckpoints):
     def run_callbacks(self, event: str) -> None:
         """Run upstream's callbacks; between two batches, leave when a signal has asked for it."""
         super().run_callbacks(event)
-        if event == "on_train_batch_end" and self.interruption.requested:
+        if event == "on_train_batch_end" and self.asked_to_stop():
             self.stop_now()
+
+    def asked_to_stop(self) -> bool:
+        """Return whether a signal has asked the run to end."""
+        return self.interruption.requested
 
     def stop_now(self) -> None:
         """Save last.pt so that `train --resume` repeats the epoch that was cut short, and leave the run.

@@ -99,12 +99,13 @@ class AtomicCheckpoints(Host):
             if RANK in {-1, 0}:
                 results = self._strip(self.last, {}).get("train_results")
                 self._strip(self.best, {"train_results": results})
+        self.hand_out(self.best)
         if not self.best.exists():
             return
         LOGGER.info(f"\nValidating {self.best}...")
         self.validator.args.plots = self.args.plots
         self.validator.args.compile = False
-        self.metrics = self.validator(model=self.best)
+        self.metrics = self.validate_best()
         self.metrics.pop("fitness", None)
         if RANK in {-1, 0}:
             self._store_report()
@@ -112,6 +113,14 @@ class AtomicCheckpoints(Host):
         self.epoch += 1
         self.run_callbacks("on_fit_epoch_end")
         self.epoch -= 1
+
+    def hand_out(self, path: Path) -> None:
+        """Give a checkpoint to processes that have no run folder of their own; here there is one folder."""
+
+    def validate_best(self) -> dict[str, Any]:
+        """Return upstream's metrics of best.pt."""
+        metrics: dict[str, Any] = self.validator(model=self.best)
+        return metrics
 
     def _strip(self, path: Path, updates: dict[str, Any]) -> dict[str, Any]:
         if not path.exists():

@@ -8,6 +8,7 @@ from tests.yolo.upstream import (
     assumptions_data,
     assumptions_masks,
     assumptions_optimizer,
+    assumptions_ranks,
     assumptions_tracking,
     assumptions_training,
 )
@@ -15,7 +16,7 @@ from tests.yolo.upstream import (
 ASSUMPTIONS = [
     *assumptions_training.ASSUMPTIONS, *assumptions_masks.ASSUMPTIONS,
     *assumptions_tracking.ASSUMPTIONS, *assumptions_data.DATA_ASSUMPTIONS,
-    *assumptions_optimizer.OPTIMIZER_ASSUMPTIONS,
+    *assumptions_optimizer.OPTIMIZER_ASSUMPTIONS, *assumptions_ranks.RANK_ASSUMPTIONS,
 ]  # fmt: skip
 
 
