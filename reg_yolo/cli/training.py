@@ -62,6 +62,9 @@ def val(
         bool,
         typer.Option("--calibration", help="Also: are confidences honest? Fits a temperature for each class."),
     ] = False,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Also COCO's figures: AP by size of the objects, average recall.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the plots.")] = None,
     trust: Trust = False,
 ) -> None:
@@ -76,7 +79,8 @@ def val(
         from reg_yolo.yolo.commands.val_pixels import val_pixels
 
         for_boxes = {
-            "min_precision": min_precision, "suppression": suppression, "rescore": rescore, "calibration": calibration
+            "min_precision": min_precision, "suppression": suppression, "rescore": rescore, "calibration": calibration,
+            "coco": coco,
         }  # fmt: skip
         given = next((name for name, value in for_boxes.items() if value not in (None, False)), None)
         if given is not None:
@@ -86,11 +90,13 @@ def val(
         return
     result = run(
         weights, named, min_precision=min_precision, suppression=suppression, rescore=rescore, calibration=calibration,
-        out=out, trust=trust, **arguments,
+        coco=coco, out=out, trust=trust, **arguments,
     )  # fmt: skip
     typer.echo(result.report.as_text())
     if result.mask_report is not None:
         typer.echo(result.mask_report.as_text())
+    if result.coco is not None:
+        typer.echo(result.coco.as_text())
     if result.calibration is not None:
         typer.echo(result.calibration.as_text())
     for name, note in result.thresholds.notes.items():

@@ -27,11 +27,12 @@ VALIDATORS: dict[str, type[RegDetectionValidator]] = {
 
 @dataclass(frozen=True)
 class MeasuredData:
-    """A checked data set, or the sets of the joint task."""
+    """A checked data set, or the sets of the joint task; `keypoint_columns` stand behind boxes in its label files."""
 
     name: str
     write: Callable[[Path], Path]
     sets: JointSets | None = None
+    keypoint_columns: int = 0
 
 
 def measured_data(
@@ -45,7 +46,10 @@ def measured_data(
             )
         sets = find_joint_sets(detector, data)
         check_joint_split(sets, split)
-        return MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)
+        keypoints = max(part.description.keypoint_columns for part in sets.parts)
+        return MeasuredData(
+            str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets, keypoints
+        )
     if isinstance(data, Mapping):
         raise ConfigError(
             f"data: two data sets are for weights of the joint task, {detector.path} is of {detector.task}"
@@ -59,7 +63,8 @@ def measured_data(
     if not own.get("single_cls", detector.trained_with.get("single_cls")):
         require_same_classes(detector, description)
     check_split(description, split, detector.task)
-    return MeasuredData(str(description.yaml_path), description.write_for_ultralytics)
+    write = description.write_for_ultralytics
+    return MeasuredData(str(description.yaml_path), write, keypoint_columns=description.keypoint_columns)
 
 
 def find_joint_sets(detector: Detector, data: str | Path | Mapping[str, str] | None) -> JointSets:
