@@ -110,8 +110,9 @@ def _condition(condition: Condition, dearest: float) -> str:
         cells = [_escaped(row.name), str(row.objects), share, str(row.wrong), *map(_points, row.costs)]
         shades = [0.0] * 4 + [cost / dearest if dearest and math.isfinite(cost) else 0.0 for cost in row.costs]
         lines.append(_row(cells, words=(0,), shades=shades))
+    text = condition.text[:1].upper() + condition.text[1:]
     return (
-        f'<h3>By {_escaped(condition.name)}</h3><p class="note">{_escaped(condition.text[:1].upper() + condition.text[1:])}.</p>'
+        f'<h3>By {_escaped(condition.name)}</h3><p class="note">{_escaped(text)}.</p>'
         f'<div class="wide"><table>{head}{"".join(lines)}</table></div>'
     )
 

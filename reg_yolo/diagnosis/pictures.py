@@ -34,8 +34,8 @@ def write_worst_images(
 ) -> list[int]:
     """Write a contact sheet of images with their errors at the thresholds, and return those that can be read.
 
-    Objects that are found have a green box, those that are not an orange one, wrong detections a blue one with class and
-    confidence.
+    Objects that are found have a green box, those that are not an orange one, wrong detections a blue one with class
+    and confidence.
 
     Args:
         path: The JPEG.
@@ -55,7 +55,7 @@ def write_worst_images(
 
 
 def crop_of(path: Path, hint: LabelHint) -> bytes | None:
-    """Return a JPEG of a hint's surroundings: orange what is labelled, blue what the network sees; None without image."""
+    """Return a JPEG of a hint's surroundings, orange what is labelled, blue what is found; None without image."""
     picture = _read(path)
     if picture is None:
         return None

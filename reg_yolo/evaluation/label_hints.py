@@ -25,8 +25,8 @@ MISSING_FROM, FREE_BELOW_IOU = 0.25, 0.3
 _BOX_AGREES_FROM, _BOX_NEAR_FROM, _FOUND_FROM = 0.7, 0.1, 0.25
 # How many labels of all sizes count along with those of a label's own size: few of a size tell little.
 _POOLED = 30
-# What a missing label weighs against a doubtful one of equal ratio, and a rival's ratio in that of a label.
-_MISSING_WEIGHT, _RIVAL_POWER = 0.5, 0.5
+# How much the ratio of a detection that speaks against a label counts on top of the label's own.
+_RIVAL_POWER = 0.5
 
 IntArray = NDArray[np.int64]
 
@@ -66,7 +66,8 @@ class _Evidence:
     """Columns of one image: of its M labels, and of the detections that no label explains and of those that are right.
 
     `support` is confidence times IoU of the best detection of a label's class, `near` that detection; `rival` is the
-    surest unexplained detection of another class that covers the label; -1 where there is none.
+    surest unexplained detection that speaks against the label, as one of another class that covers it, or of its own
+    class next to it where nothing finds it; -1 where there is none.
     """
 
     overlaps: FloatArray
@@ -97,26 +98,23 @@ def label_hints(results: Sequence[ImageResult]) -> list[LabelHint]:
         first += len(result.truth_boxes)
         for row in one.missing:
             box, class_id, confidence = _detection(result, row)
-            score = _MISSING_WEIGHT * precise.ratio(class_id, confidence)
+            score = precise.ratio(class_id, confidence)
             hints.append(LabelHint("missing", index, None, score, class_id, box, class_id, box, confidence))
-    return sorted(hints, key=lambda hint: (-hint.score, hint.image, -1 if hint.label is None else hint.label))
+    return sorted(hints, key=lambda hint: (-hint.score, -(hint.confidence or 0.0), hint.image, hint.label or 0))
 
 
 def _of_label(
     index: int, label: int, result: ImageResult, one: _Evidence, rarity: float, precise: _Precision
 ) -> LabelHint:
-    own, score, kind = int(one.near[label]), rarity, AGREES
+    own, rival, score = int(one.near[label]), int(one.rival[label]), rarity
     shown: int | None = own if own >= 0 else None
-    rival = int(one.rival[label])
+    sure = own >= 0 and result.confidences[own] >= _FOUND_FROM
+    kind = "unfound" if not sure else AGREES if one.overlaps[own, label] >= _BOX_AGREES_FROM else "box"
     if rival >= 0:
         _, class_id, confidence = _detection(result, rival)
         score *= max(1.0, precise.ratio(class_id, confidence)) ** _RIVAL_POWER
-        if confidence > one.support[label]:
+        if class_id != result.truth_classes[label] and confidence > one.support[label]:
             shown, kind = rival, "class"
-    if kind != "class":
-        iou = one.overlaps[own, label] if own >= 0 else 0.0
-        sure = own >= 0 and result.confidences[own] >= _FOUND_FROM
-        kind = AGREES if sure and iou >= _BOX_AGREES_FROM else "box" if sure else "unfound"
     found = (None, None, None) if shown is None else _detection(result, shown)
     overlap = None if shown is None else float(one.overlaps[shown, label])
     box = tuple(result.truth_boxes[label].tolist())
@@ -131,19 +129,22 @@ def _of_image(result: ImageResult) -> _Evidence:
     overlaps = box_overlaps(boxes, result.truth_boxes)
     same = classes[:, None] == result.truth_classes[None]
     own = overlaps * same
-    right, free = np.zeros(count, bool), own.copy()
+    right, found, free = np.zeros(count, bool), np.zeros(labels, bool), own.copy()
     for row in np.flatnonzero(own.max(1, initial=0) >= FOREGROUND_IOU):
         best = int(free[row].argmax())
         if free[row, best] >= FOREGROUND_IOU:
-            right[row] = True
+            right[row] = found[best] = True
             free[:, best] = 0
+    nearest = own.argmax(1) if labels else np.zeros(count, np.int64)
     unexplained = own.max(1, initial=0) < FOREGROUND_IOU
     support, near, rival = np.zeros(labels), np.full(labels, -1), np.full(labels, -1)
     for label in range(labels if count else 0):
         weighed = confidences * own[:, label] * (own[:, label] >= _BOX_NEAR_FROM)
         support[label] = weighed.max()
         near[label] = int(weighed.argmax()) if support[label] > 0 else -1
-        rivals = np.flatnonzero(unexplained & ~same[:, label] & (overlaps[:, label] >= FOREGROUND_IOU))
+        covers = ~same[:, label] & (overlaps[:, label] >= FOREGROUND_IOU)
+        displaced = same[:, label] & (overlaps[:, label] >= _BOX_NEAR_FROM) & (nearest == label) & ~found[label]
+        rivals = np.flatnonzero(unexplained & (covers | displaced))
         # The surest stands first.
         rival[label] = rivals[0] if len(rivals) else -1
     places = _separate(boxes, np.flatnonzero(unexplained))
@@ -177,20 +178,29 @@ def _rarity(support: FloatArray, classes: IntArray, sizes: IntArray) -> FloatArr
 
 
 class _Precision:
-    """For each class, how many right detections there are for each unexplained one, from a confidence on."""
+    """For each class, how many right detections there are for each unexplained one, from a confidence on.
+
+    Where few are left at the top the ratio would fall again; there it stays, so that surer never counts for less.
+    """
 
     def __init__(self, results: Sequence[ImageResult], evidence: Sequence[_Evidence]) -> None:
         pairs = list(zip(results, evidence, strict=True))
-        self._right = _by_class([(r.classes[e.right], r.confidences[e.right]) for r, e in pairs])
-        self._unexplained = _by_class([(r.classes[e.unexplained], r.confidences[e.unexplained]) for r, e in pairs])
+        right = _by_class([(r.classes[e.right], r.confidences[e.right]) for r, e in pairs])
+        self._steps: dict[int, tuple[FloatArray, FloatArray]] = {}
+        for class_id, unexplained in _by_class(
+            [(r.classes[e.unexplained], r.confidences[e.unexplained]) for r, e in pairs]
+        ).items():
+            own = right.get(class_id, np.zeros(0))
+            surer = len(own) - np.searchsorted(own, unexplained)
+            # One unexplained detection more is counted, so that a single one does not make the ratio.
+            ratios = surer / (np.arange(len(unexplained), 0, -1) + 1)
+            self._steps[class_id] = unexplained, np.maximum.accumulate(ratios)
 
     def ratio(self, class_id: int, confidence: float) -> float:
-        """Return the ratio; one unexplained detection more is counted, so that it stays finite."""
-        right, wrong = (
-            len(found) - int(np.searchsorted(found, confidence))
-            for found in (of.get(class_id, np.zeros(0)) for of in (self._right, self._unexplained))
-        )
-        return right / (wrong + 1)
+        """Return the ratio for a detection; 0 for one less sure than every unexplained one of its class."""
+        confidences, ratios = self._steps.get(class_id, (np.zeros(0), np.zeros(0)))
+        below = int(np.searchsorted(confidences, confidence, side="right"))
+        return float(ratios[below - 1]) if below else 0.0
 
 
 def _by_class(parts: Sequence[tuple[IntArray, FloatArray]]) -> dict[int, FloatArray]:
