@@ -1,6 +1,6 @@
 """The example on which error kinds are compared with tidecv's, and what tidecv says of it.
 
-tidecv is no dependency: it has seen no release since 2021 and brings pandas and seaborn. To make tide_example.json
+tidecv is no dependency: it is not kept any more, and brings pandas and seaborn. To make tide_example.json
 again, run this file with a Python that has it: pip install tidecv; python tests/evaluation/tide_example.py
 """
 
