@@ -36,6 +36,14 @@ def test_figures_by_size_and_class() -> None:
     assert lines[0].split() == ["Class", *FIGURES] and lines[2].split()[:3] == ["sign", "45.4", "50.5"]
 
 
+def test_ap75_is_that_at_an_overlap_of_three_quarters() -> None:
+    box = [0.0, 0, 20, 20]
+    found = [([0.0, 0, 20, 15.5], 0.9, 0), ([0.0, 0, 20, 14.5], 0.8, 0)]
+    mean = CocoMetrics.of([image([one], [(box, 0)]) for one in found], ["sign"]).mean
+    assert mean["AP75"] == pytest.approx(51 / 101) and mean["AP50"] == pytest.approx(1.0)
+    assert mean["AP"] == pytest.approx((5 + 51 / 101) / 10)
+
+
 def test_nothing_found_is_zero_and_nothing_labelled_is_unknown() -> None:
     coco = CocoMetrics.of([image([], [([0.0, 0, 9, 9], 1)])], ["sign", "wall"])
     assert coco.mean["AP"] == 0.0 and coco.by_class[1]["AR100"] == 0.0 and math.isnan(coco.by_class[0]["AP"])

@@ -109,6 +109,15 @@ def test_threshold_is_that_of_the_best_f1() -> None:
     assert (analysis.missed_when_shown | ~analysis.missed).all()
 
 
+@pytest.mark.parametrize(("elsewhere", "gain"), [([], 50.0), ([([500, 0, 510, 10], 0.4, 1)], 0.0)])
+def test_a_class_that_is_missed_altogether(elsewhere: list[Any], gain: float) -> None:
+    """As in tidecv: once none is asked for it leaves the mean, but with a wrong detection it stays at 0."""
+    boxes, confidences, classes = zip(([0, 0, 10, 10], 0.9, 0), *elsewhere, strict=True)
+    truth = ([[0, 0, 10, 10], [100, 0, 110, 10]], [0, 1])
+    analysis = ErrorAnalysis.of([ImageResult.of(Path("a.jpg"), (640, 480), (boxes, confidences, classes), truth)], 2)
+    assert analysis.map50 == pytest.approx(50.0) and analysis.costs()[-1] == pytest.approx(gain)
+
+
 def test_images_without_detections_or_objects() -> None:
     empty = ImageResult.of(Path("a.jpg"), (64, 48), ([], [], []), ([], []))
     lonely = ImageResult.of(Path("b.jpg"), (64, 48), ([], [], []), ([[0, 0, 10, 10]], [1]))

@@ -69,6 +69,14 @@ def test_a_class_that_is_hard_to_find_does_not_fill_the_list() -> None:
     assert (hints[0].class_id, hints[0].image) == (0, 40) and hints[0].score > 10 * hints[1].score
 
 
+def test_a_surer_detection_never_counts_for_less() -> None:
+    places = [[300.0, 300, 340, 340], [100.0, 300, 140, 340]]
+    # Surer than everything that is right, and less sure.
+    doubtful = image([(places[0], 0.95, 0), (places[1], 0.85, 0)], [])
+    first, second = (hint for hint in label_hints([doubtful, *good()]) if hint.kind == "missing")
+    assert (first.confidence, second.confidence) == (0.95, 0.85) and first.score >= second.score > 5
+
+
 def test_a_place_gives_one_hint_and_a_weak_detection_none() -> None:
     box = [10.0, 10, 50, 50]
     twice = image([(box, 0.9, 0), ([11.0, 10, 50, 50], 0.6, 1), ([300.0, 300, 340, 340], 0.2, 0)], [])
