@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,10 @@ def measured_data(
     if not own.get("single_cls", detector.trained_with.get("single_cls")):
         require_same_classes(detector, description)
     check_split(description, split, detector.task)
-    write = description.write_for_ultralytics
+    # Upstream refuses a YAML without both, also where it reads neither.
+    known = description.splits
+    whole = replace(description, splits={**dict.fromkeys(("train", "val"), known[split]), **known})
+    write = whole.write_for_ultralytics
     return MeasuredData(str(description.yaml_path), write, keypoint_columns=description.keypoint_columns)
 
 
