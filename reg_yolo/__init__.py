@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reg_yolo.config.reg import RegSettings as RegSettings
     from reg_yolo.detections.files import read_detections as read_detections
     from reg_yolo.jobs.manifest import read_manifest as read_manifest
+    from reg_yolo.yolo.commands.diagnose import diagnose as diagnose
     from reg_yolo.yolo.commands.export import export as export
     from reg_yolo.yolo.commands.predict import predict as predict
     from reg_yolo.yolo.commands.predict_pixels import predict_pixels as predict_pixels
@@ -41,6 +42,7 @@ _HOMES = {
     "val_pixels": "reg_yolo.yolo.commands.val_pixels",
     "predict": "reg_yolo.yolo.commands.predict",
     "predict_pixels": "reg_yolo.yolo.commands.predict_pixels",
+    "diagnose": "reg_yolo.yolo.commands.diagnose",
     "export": "reg_yolo.yolo.commands.export",
     "report": "reg_yolo.yolo.commands.report",
     "load_config": "reg_yolo.config.loader",
@@ -55,8 +57,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "train", "resume", "dry_run", "val", "val_pixels", "predict", "predict_pixels", "export", "report", "load_config",
-    "dump_config", "read_detections", "read_manifest", "RegSettings",
+    "train", "resume", "dry_run", "val", "val_pixels", "predict", "diagnose", "predict_pixels", "export", "report",
+    "load_config", "dump_config", "read_detections", "read_manifest", "RegSettings",
     "RegDetectionTrainer", "RegSegmentationTrainer", "RegJointTrainer", "RegSemanticTrainer",
     "RegYoloError", "ConfigError", "DataError", "MediaError", "OutputError", "WeightsError",
     "losses",

@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import compare, configuration, data, exporting, inventory, prediction, reports, scenes, training
+from reg_yolo.cli import (
+    compare,
+    configuration,
+    data,
+    diagnosing,
+    exporting,
+    inventory,
+    prediction,
+    reports,
+    scenes,
+    training,
+)
 from reg_yolo.cli.command import PanelledCommand, option_words
 from reg_yolo.cli.failures import INTERRUPTED, report_failure
 from reg_yolo.cli.speech import print_every_letter, watch_log
@@ -54,6 +65,7 @@ for command in (
     configuration.config,
     training.train,
     training.val,
+    diagnosing.diagnose,
     compare.compare,
     reports.report,
     exporting.export,

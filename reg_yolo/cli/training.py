@@ -85,6 +85,9 @@ def val(
         bool,
         typer.Option("--calibration", help="Also: are confidences honest? Fits a temperature for each class."),
     ] = False,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Also COCO's figures: AP by size of the objects, average recall.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the table and the plots.")] = None,
     trust: Trust = False,
     _json: Json = False,
@@ -101,7 +104,8 @@ def val(
         from reg_yolo.yolo.commands.val_pixels import val_pixels
 
         for_boxes = {
-            "min_precision": min_precision, "suppression": suppression, "rescore": rescore, "calibration": calibration
+            "min_precision": min_precision, "suppression": suppression, "rescore": rescore, "calibration": calibration,
+            "coco": coco,
         }  # fmt: skip
         given = next((name for name, value in for_boxes.items() if value not in (None, False)), None)
         if given is not None:
@@ -112,11 +116,13 @@ def val(
         return
     result = run(
         weights, named, min_precision=min_precision, suppression=suppression, rescore=rescore, calibration=calibration,
-        out=out, trust=trust, **arguments,
+        coco=coco, out=out, trust=trust, **arguments,
     )  # fmt: skip
     say(result.report.as_text())
     if result.mask_report is not None:
         say(result.mask_report.as_text())
+    if result.coco is not None:
+        say(result.coco.as_text())
     if result.calibration is not None:
         say(result.calibration.as_text())
     for name, note in result.thresholds.notes.items():
@@ -141,8 +147,7 @@ def _show_run(result: TrainingResult) -> None:
     from reg_yolo.parallel import launched_rank
 
     if launched_rank() == 0:
-        say(f"Done. Best weights: {result.best}
-Per-class table:    {result.folder / 'per_class.txt'}")
+        say(f"Done. Best weights: {result.best}\nPer-class table:    {result.folder / 'per_class.txt'}")
         answer("train", vars(result))
 
 

@@ -8,21 +8,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from reg_yolo.drawing.text_tiles import TextTiles
 from reg_yolo.files import replace_bytes
+
+_CAPTION_PX, _MARGIN_PX = 15, 5
 
 
 def contact_sheet(tiles: Sequence[tuple[str, np.ndarray]], path: Path, columns: int = 4) -> None:
-    """Write equally large BGR images with captions as one JPEG."""
+    """Write equally large BGR images with captions as one JPEG; a caption is cut where its image ends."""
     if not tiles:
         return
+    letters = TextTiles(_CAPTION_PX, [caption for caption, _ in tiles])
     height, width = tiles[0][1].shape[:2]
     rows = -(-len(tiles) // columns)
     sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for number, (caption, image) in enumerate(tiles):
         top, left = (number // columns) * height, (number % columns) * width
         captioned = image.copy()
-        cv2.rectangle(captioned, (0, 0), (10 + 11 * len(caption), 24), (0, 0, 0), -1)
-        cv2.putText(captioned, caption, (5, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
+        text = np.pad(letters.render(caption), ((0, 0), (_MARGIN_PX, _MARGIN_PX)))[:height, :width]
+        captioned[: text.shape[0], : text.shape[1]] = text[..., None]
         sheet[top : top + height, left : left + width] = captioned
     encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
     replace_bytes(path, encoded.tobytes())

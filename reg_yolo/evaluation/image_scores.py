@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reg_yolo.evaluation.image_results import box_overlaps
+
 MATCH_IOU = 0.5
 
 
@@ -51,7 +53,7 @@ def score_image(
     """
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
     truth = np.asarray(truth_xyxy, np.float64).reshape(-1, 4)
-    overlaps = _iou(boxes, truth)
+    overlaps = box_overlaps(boxes, truth)
     overlaps[np.array(class_names, object)[:, None] != np.array(truth_names, object)[None]] = 0.0
     found = 0
     for row in np.argsort(-np.asarray(confidences, np.float64).reshape(-1), kind="stable"):
@@ -83,12 +85,3 @@ def hardest_images(scores: Mapping[Path, Sequence[ImageScore]], count: int) -> l
         return round(mean_f1, 9), -sum(s.missed for s in runs), -sum(s.wrong for s in runs), str(path)
 
     return sorted(labelled, key=hardness)[:count]
-
-
-def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of every pair, shape (N, M)."""
-    corners = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - np.maximum(boxes[:, None, :2], others[None, :, :2])
-    shared = np.prod(np.clip(corners, 0, None), axis=2)
-    areas = [np.prod(np.clip(b[:, 2:] - b[:, :2], 0, None), axis=1) for b in (boxes, others)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

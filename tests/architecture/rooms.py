@@ -36,6 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "video": {"detections"},
     "jobs": {"detections", "video"},
     "evaluation": {"config"},
+    # What was found against what is labelled, from a validation or from files.
+    "diagnosis": {"config", *DATA_BASE, "detections", "drawing", "evaluation"},
     # From detections files to assets; no network, no torch.
     "inventory": {"config", "detections", "drawing", "jobs", "video"},
     "data": {"config"},
@@ -73,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
         "yolo.upstream",
     },
     "yolo.commands": {
-        "config", "data", *DATA_BASE, "detections", "drawing", "evaluation", "jobs", "scenes", "video",
+        "config", "data", *DATA_BASE, "detections", "diagnosis", "drawing", "evaluation", "jobs", "scenes", "video",
         "yolo.upstream", "yolo.weights", "yolo.criterion", "yolo.datasets", "yolo.suppression", "yolo.validation",
         "yolo.training", "yolo.engines", "yolo.prediction",
     },
@@ -81,7 +83,8 @@ ALLOWED: dict[str, set[str]] = {
     "yolo": {"yolo.upstream"},
     "cli": {
         "config", "data", *DATA_BASE, "data.convert", "data.check", "data.prelabel", "data.split", "data.tile",
-        "data.stats", "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream", "yolo.commands",
+        "data.stats", "diagnosis", "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream",
+        "yolo.commands",
     },
 }  # fmt: skip
 

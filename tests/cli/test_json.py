@@ -141,6 +141,10 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
         lambda p: [p.detector, f"data={p.even}", "imgsz=64", "plots=false", "workers=0", "--out", p.folder / "val"],
         ("report", "thresholds", "folder"),
     ),
+    "diagnose": (
+        lambda p: [p.detector, f"data={p.even}", "imgsz=64", "workers=0", "--out", p.folder / "why"],
+        ("errors", "conditions", "page"),
+    ),
     "predict": (
         lambda p: [p.detector, p.even.parent / "images/val/000.png", "save=false", "--out", p.folder / "found"],
         ("detections_file", "counts", "thresholds"),

@@ -14,7 +14,7 @@ from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.route.reference import add_reference, chainage_text, read_route
-from tests.inventory.browser import needs_chromium, page_of
+from tests.browser import needs_chromium, page_of
 
 
 def route_file(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ from reg_yolo.config.suppression import SuppressionSettings
 from reg_yolo.data.dataset.coco_ids import ID_FILE
 from reg_yolo.errors import ConfigError, OutputError
 from reg_yolo.evaluation.calibration_report import CalibrationReport
+from reg_yolo.evaluation.coco_metrics import CocoMetrics
+from reg_yolo.evaluation.confusion import ConfusionMatrix
+from reg_yolo.evaluation.error_kinds import ErrorAnalysis
+from reg_yolo.evaluation.metric_files import write_metrics
 from reg_yolo.evaluation.per_class import DetectionReport
+from reg_yolo.evaluation.precision_recall import draw_precision_recall
 from reg_yolo.evaluation.thresholds import ClassThresholds
-from reg_yolo.files import replace_text
+from reg_yolo.files import replace_bytes, replace_text
 from reg_yolo.yolo.commands.run_folder import new_run_folder, removed_on_failure
+from reg_yolo.yolo.commands.validating import PlannedValidation
 from reg_yolo.yolo.suppression.suppression import Suppression
-from reg_yolo.yolo.upstream.arguments import check_arguments, check_class_filter, check_own_keys
-from reg_yolo.yolo.upstream.offline import register_fonts
-from reg_yolo.yolo.validation.data import VALIDATORS, measured_data
-from reg_yolo.yolo.validation.joint import RegJointValidator
-from reg_yolo.yolo.validation.kept_samples import keeping_samples
+from reg_yolo.yolo.upstream.arguments import check_own_keys
 from reg_yolo.yolo.weights.checkpoints import write_calibration, write_thresholds
 from reg_yolo.yolo.weights.detector import require_distributions
 from reg_yolo.yolo.weights.opening import open_detector
@@ -39,6 +41,7 @@ class ValidationResult:
         report: Per-class results of the boxes.
         mask_report: Per-class results of the masks; None for a detection model.
         calibration: Whether confidences and sigma are honest; None where nobody asked.
+        coco: COCO's figures of the boxes; None where nobody asked.
         thresholds: Confidence threshold by class.
         metrics: Upstream's metrics.
         folder: Where the table and the plots lie.
@@ -52,6 +55,7 @@ class ValidationResult:
     thresholds_file: Path
     mask_report: DetectionReport | None = None
     calibration: CalibrationReport | None = None
+    coco: CocoMetrics | None = None
 
 
 def val(
@@ -62,6 +66,7 @@ def val(
     suppression: str | None = None,
     rescore: str | None = None,
     calibration: bool = False,
+    coco: bool = False,
     out: str | Path | None = None,
     trust: bool = False,
     **arguments: Any,
@@ -76,6 +81,7 @@ def val(
         suppression: `stock` (the default), `soft` or `balanced`; see docs/cle.md.
         rescore: What ranks the boxes: `none` (the default), `dfl` or `spread`.
         calibration: Measure whether confidences are honest, and fit a temperature for each class; see docs/cle.md.
+        coco: Measure by pycocotools, too: AP by size of the objects, and average recall.
         out: Folder for the table and the plots; by default a new one under ./runs.
         trust: Load checkpoints that run code of their own.
         arguments: Ultralytics' arguments, such as `split`, `imgsz`, `batch` or `device`.
@@ -93,32 +99,11 @@ def val(
     # Sigma changes no figure; an export does not know it.
     known = detector.exported_precision is None and not own.get("augment")
     ranking = replace(ranking, sigma=calibration and known)
-    split = str(own.get("split", "val"))
-    measured = measured_data(detector, data, split, own)
-    check_class_filter(own.get("classes"), detector.class_names)
-    settings = {
-        "imgsz": detector.imgsz,
-        "rect": True,
-        "single_cls": bool(own.get("single_cls", detector.trained_with.get("single_cls"))),
-        **own,
-        "task": "detect" if detector.task == "detect" else "segment",
-        "mode": "val",
-        "model": str(detector.path),
-        "data": measured.name,
-    }
-    check_arguments(settings)
-    folder = new_run_folder({**settings, "task": detector.task}, "val", out)
+    plan = PlannedValidation.of(detector, data, own)
+    measured = plan.measured
+    folder = new_run_folder(plan.place, "val", out)
     with removed_on_failure(folder):
-        settings["data"] = str(measured.write(folder))
-        register_fonts()
-        kind = VALIDATORS[detector.task]
-        validator = (keeping_samples(kind) if calibration else kind)(save_dir=folder, args=settings)
-        validator.minimum_precision = min_precision
-        validator.ranking = ranking
-        if isinstance(validator, RegJointValidator):
-            assert measured.sets is not None
-            validator.sets = measured.sets
-        metrics = validator(model=str(detector.path))
+        validator, metrics = plan.run(folder, ranking=ranking, minimum_precision=min_precision, samples=calibration)
         if (folder / "predictions.json").is_file():
             names = {str(path): number for path, number in validator.image_ids().items()}
             replace_text(folder / ID_FILE, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
@@ -126,6 +111,7 @@ def val(
         thresholds = validator.class_thresholds()
         file = _keep(write_thresholds, detector.path, thresholds, measured.name, folder, ranking)
         _tell_of_left_out_boxes(validator.suppression)
+        measured_by_coco = _write_figures(folder, validator, reports, thresholds, coco, plan)
         calibrated = None
         if calibration:
             calibrated = CalibrationReport.of(
@@ -135,7 +121,31 @@ def val(
             _keep(write_calibration, detector.path, calibrated.temperatures, measured.name, folder, ranking)
     figures = {key: float(value) for key, value in metrics.items()}
     masks = reports[1] if len(reports) > 1 else None
-    return ValidationResult(reports[0], thresholds, figures, folder, file, masks, calibrated)
+    return ValidationResult(reports[0], thresholds, figures, folder, file, masks, calibrated, measured_by_coco)
+
+
+def _write_figures(
+    folder: Path,
+    validator: Any,
+    reports: Sequence[DetectionReport],
+    thresholds: ClassThresholds,
+    coco: bool,
+    plan: PlannedValidation,
+) -> CocoMetrics | None:
+    """Write curves, the confusion matrix and the table of all figures; return COCO's where they were asked for."""
+    results, names = validator.image_results(), validator.class_names()
+    confusion = ConfusionMatrix.of(results, names, thresholds.values)
+    replace_text(folder / "confusion.csv", confusion.as_csv())
+    if validator.args.plots:
+        analysis = ErrorAnalysis.of(results, len(names))
+        replace_bytes(folder / "precision_recall.png", draw_precision_recall(analysis, names, thresholds.values))
+        replace_bytes(folder / "confusion.png", confusion.draw())
+    measured = CocoMetrics.of(results, names) if coco else None
+    if measured is not None:
+        replace_text(folder / "coco.txt", measured.as_text())
+    facts = {"weights": plan.detector.path.name, "data": plan.measured.name, "split": reports[0].split}
+    write_metrics(folder, reports, measured, facts)
+    return measured
 
 
 def _tell_of_left_out_boxes(suppression: Suppression) -> None:

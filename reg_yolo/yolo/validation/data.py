@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ VALIDATORS: dict[str, type[RegDetectionValidator]] = {
 
 @dataclass(frozen=True)
 class MeasuredData:
-    """A checked data set, or the sets of the joint task."""
+    """A checked data set, or the sets of the joint task; `keypoint_columns` stand behind boxes in its label files."""
 
     name: str
     write: Callable[[Path], Path]
     sets: JointSets | None = None
+    keypoint_columns: int = 0
 
 
 def measured_data(
@@ -45,7 +46,10 @@ def measured_data(
             )
         sets = find_joint_sets(detector, data)
         check_joint_split(sets, split)
-        return MeasuredData(str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets)
+        keypoints = max(part.description.keypoint_columns for part in sets.parts)
+        return MeasuredData(
+            str(sets.to_plain()["data"]), lambda folder: write_joint_yaml(sets, folder), sets, keypoints
+        )
     if isinstance(data, Mapping):
         raise ConfigError(
             f"data: two data sets are for weights of the joint task, {detector.path} is of {detector.task}"
@@ -59,7 +63,11 @@ def measured_data(
     if not own.get("single_cls", detector.trained_with.get("single_cls")):
         require_same_classes(detector, description)
     check_split(description, split, detector.task)
-    return MeasuredData(str(description.yaml_path), description.write_for_ultralytics)
+    # Upstream refuses a YAML without both, also where it reads neither.
+    known = description.splits
+    whole = replace(description, splits={**dict.fromkeys(("train", "val"), known[split]), **known})
+    write = whole.write_for_ultralytics
+    return MeasuredData(str(description.yaml_path), write, keypoint_columns=description.keypoint_columns)
 
 
 def find_joint_sets(detector: Detector, data: str | Path | Mapping[str, str] | None) -> JointSets:

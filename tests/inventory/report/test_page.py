@@ -12,7 +12,7 @@ from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.layers import STRETCH_COLUMNS, UNLOCATED_COLUMNS
 from reg_yolo.inventory.report.labels import column_labels, labels
 from reg_yolo.inventory.report.page import _COLUMNS, write_report
-from tests.inventory.browser import needs_chromium, page_of, show
+from tests.browser import needs_chromium, page_of, show
 from tests.inventory.samples import asset, sample_inventory
 
 
