@@ -42,9 +42,10 @@ def test_ties_go_to_the_lower_index():
     result = soft_nms(boxes, torch.full((9,), 0.5), torch.zeros(9), score_threshold=0.0)
     expected = reference.soft_nms(boxes.tolist(), [0.5] * 9, [0] * 9, "gaussian", 0.5, 0.5, 0.0)
     assert result.indices.tolist() == [i for i, _ in expected]
-    # Along x the boxes stand the other way about.
-    boxes = torch.tensor([[float(x), 0, x + 10, 10] for x in (40, 20, 0)])
-    assert soft_nms(boxes, torch.full((3,), 0.5), torch.zeros(3)).indices.tolist() == [0, 1, 2]
+    # The box farther to the right comes first, and lowers the other.
+    boxes = torch.tensor([[5.0, 0, 15, 10], [0.0, 0, 10, 10]])
+    result = soft_nms(boxes, torch.full((2,), 0.5), torch.zeros(2))
+    assert result.indices.tolist() == [0, 1] and result.scores[0] == 0.5 > result.scores[1]
 
 
 def test_boxes_that_touch_at_all_lower_each_other_far_from_the_origin():
