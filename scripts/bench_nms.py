@@ -41,6 +41,16 @@ def make_scene(count: int, objects: int, classes: int, seed: int = 0) -> tuple[T
     return torch.cat((middle - half, middle + half), 1), torch.rand(count, generator=generator), label[of]
 
 
+def make_strips(count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the slowest case of soft-NMS: strips from side to side that nearly all overlap a little, of one class."""
+    generator = torch.Generator().manual_seed(0)
+    place = torch.rand(2, count // 2, generator=generator) * 600
+    low, high = torch.zeros_like(place[0]), torch.full_like(place[0], 640.0)
+    rows = torch.stack((low, place[0], high, place[0] + 30), 1)
+    columns = torch.stack((place[1], low, place[1] + 30, high), 1)
+    return torch.cat((rows, columns)), torch.rand(2 * (count // 2), generator=generator), torch.zeros(2 * (count // 2))
+
+
 def interleaved(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """Return milliseconds of every call in every repeat; the first two repeats are not counted."""
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -78,11 +88,13 @@ def main() -> None:
             f"| {ratio:.2f} |",
             flush=True,
         )
-    boxes, scores, labels = make_scene(*SOFT_CASE, options.classes)
+    scene, strips = make_scene(*SOFT_CASE, options.classes), make_strips(SOFT_CASE[0])
     times = interleaved(
         {
-            "gaussian": lambda: soft_nms(boxes, scores, labels),
-            "linear": lambda: soft_nms(boxes, scores, labels, method="linear"),
+            "gaussian": lambda: soft_nms(*scene),
+            "linear": lambda: soft_nms(*scene, method="linear"),
+            "gaussian on strips": lambda: soft_nms(*strips),
+            "gaussian on strips, whatever score is left": lambda: soft_nms(*strips, score_threshold=1e-12),
         },
         options.repeats,
     )

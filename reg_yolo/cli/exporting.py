@@ -24,6 +24,9 @@ def export(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to INT8 and say what it costs in mAP.")] = False,
+    distributions: Annotated[
+        bool, typer.Option("--distributions", help="Give out the box distributions too, for --sigma and --rescore.")
+    ] = False,
     data: Annotated[str | None, typer.Option("--data", help="Data-set YAML that INT8 is calibrated on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the export; by default that of the weights.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
@@ -38,7 +41,7 @@ def export(
     named = data or arguments.pop("data", None)
     from reg_yolo.yolo.commands.export import export as run
 
-    result = run(weights, named, int8=int8, out=out, trust=trust, **arguments)
+    result = run(weights, named, int8=int8, distributions=distributions, out=out, trust=trust, **arguments)
     say(f"Exported: {result.path} ({result.engine}, {result.precision})\nSidecar:  {result.sidecar}")
     if result.map_change is not None:
         say(f"INT8:     {result.map_change.sentence()}")

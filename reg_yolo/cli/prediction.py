@@ -85,7 +85,7 @@ def predict(
     ] = None,
     rescore: Annotated[
         str | None,
-        _option(_LOOKING, "--rescore", "Weigh how sure the box is: none (default), dfl or spread. PyTorch only."),
+        _option(_LOOKING, "--rescore", "Weigh how sure the box is: none (default), dfl or spread."),
     ] = None,
     out: Annotated[Path | None, _option(_OUTPUT, "--out", "Folder for the results.")] = None,
     blur: Annotated[
@@ -101,7 +101,7 @@ def predict(
         bool, _option(_OUTPUT, "--polygons", "Write masks as polygons too, next to their run lengths.")
     ] = False,
     sigma: Annotated[
-        bool, _option(_OUTPUT, "--sigma", "Write the standard deviation of each side of a box too. PyTorch only.")
+        bool, _option(_OUTPUT, "--sigma", "Write the standard deviation of each side of a box too.")
     ] = False,
     calibrated: Annotated[
         bool,

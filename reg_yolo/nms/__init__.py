@@ -1,6 +1,7 @@
 """Suppression of overlapping boxes that weighs how well a box is placed: balanced NMS, and soft-NMS next to it.
 
-On torch and torchvision alone; every function takes all images and classes at once.
+Balanced NMS works on torch and torchvision alone, and takes all images and classes at once. Soft-NMS takes one box
+after the other by its nature, on the processor in NumPy.
 """
 
 from reg_yolo.nms.balanced import balanced_nms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, get_args
 
 import torch
@@ -75,45 +74,46 @@ def _kept(given: Candidates, iou_threshold: float, mode: BalancedMode) -> Tensor
     if len(references) == len(boxes):
         return references
     owner = _clusters(given, references, iou_threshold)
-    winners = _winners(_ranks(given, references, owner, mode), owner, len(references))
-    # Greedy NMS sorts by score, and they stand in order already.
-    places = torch.arange(len(winners), 0, -1, dtype=boxes.dtype, device=boxes.device)
-    return winners[greedy_nms(boxes[winners], places, groups[winners], groups_of, iou_threshold)]
+    rank = _ranks(given, references, owner, mode)
+    winners = _winners(rank, owner, len(references))
+    # In the order of their rank already, in which greedy NMS leaves those of equal rank.
+    best, groups = given.corners.index_select(1, winners).t(), groups.index_select(0, winners)
+    return winners.index_select(0, greedy_nms(best, rank.index_select(0, winners), groups, groups_of, iou_threshold))
 
 
 def _clusters(given: Candidates, references: Tensor, iou_threshold: float) -> Tensor:
     """Return the number of each box's reference, Tensor[N], R where it has none."""
     # References stand by descending score: the lowest number is the highest score.
     count, boxes = len(references), len(given.rows)
+    numbers = torch.arange(count, device=references.device)
     if given.group_count <= 1 and count * boxes <= FEW_PAIRS:
         found = iou_matrix(given.corners.index_select(1, references), given.corners) > iou_threshold
-        pairs: Iterable[tuple[Tensor, ...]] = [found.nonzero(as_tuple=True)]
+        # The lowest number as the highest of what is left of `count`.
+        owner = count - (found * (count - numbers).int().unsqueeze(1)).amax(0).long()
     else:
-        pairs = overlapping_pairs(given.corners, given.groups, references, iou_threshold)
-    owner = references.new_full((boxes,), count)
-    for number, box, *_ in pairs:
-        owner.scatter_reduce_(0, box, number, "amin")
+        owner = references.new_full((boxes,), count)
+        for number, box, _ in overlapping_pairs(given.corners, given.groups, references, iou_threshold):
+            owner.scatter_reduce_(0, box, number, "amin")
     # Also at a threshold of 1, which nothing exceeds.
-    return owner.index_copy_(0, references, torch.arange(count, device=owner.device))
+    return owner.index_copy_(0, references, numbers)
 
 
 def _ranks(given: Candidates, references: Tensor, owner: Tensor, mode: BalancedMode) -> Tensor:
     """Return s_nms of each box, Tensor[N]; of no meaning where it belongs to no cluster."""
     # A cluster more for the boxes without one.
     references = torch.cat((references, references[:1]))
-    x1, y1, x2, y2 = given.corners
-    seen = torch.stack((x1 + x2, y1 + y2, given.scores))
-    # Centres as seen from the reference's, in half units, and scores against its score: none is too large for exp.
-    seen -= seen.index_select(1, references).index_select(1, owner)
-    offset, weight = seen[:2], seen[2].exp_()
+    low, high = given.corners.view(2, 2, -1)
+    # Twice the centres, and the scores, as seen from the reference: no number is large, and none too large for exp.
+    seen = torch.cat((low + high, given.scores.unsqueeze(0)))
+    own = given.corners.index_select(1, references)
+    diagonal = torch.hypot(*(own[2:] - own[:2])).clamp_(min=torch.finfo(own.dtype).tiny)
+    own = torch.cat((seen.index_select(1, references), diagonal.mul_(2.0).unsqueeze(0))).index_select(1, owner)
+    seen -= own[:3]
+    offset, weight = seen[:2].div_(own[3]), seen[2].exp_()
     sums = seen.new_zeros(3, len(references))
     sums.index_add_(1, owner, torch.cat((offset * weight, weight.unsqueeze(0))))
-    own = given.corners.index_select(1, references)
-    diagonal = torch.hypot(own[2] - own[0], own[3] - own[1]).clamp_(min=torch.finfo(own.dtype).tiny)
-    sums[:2] /= sums[2]
-    sums[2] = diagonal.mul_(2.0)
-    mean_x, mean_y, unit = sums.index_select(1, owner)
-    distance = torch.hypot(offset[0] - mean_x, offset[1] - mean_y).div_(unit)
+    offset -= (sums[:2] / sums[2]).index_select(1, owner)
+    distance = torch.hypot(offset[0], offset[1])
     rank = given.scores - distance + 1.0 if mode == "closeness" else given.scores + distance
     return rank.round_(decimals=DECIMALS)
 

@@ -17,25 +17,17 @@ def iou_matrix(references: Tensor, corners: Tensor) -> Tensor:
     """Return the IoU of every reference with every box, Tensor[R, N]; 0 for two boxes without area in one place.
 
     Args:
-        references: Tensor[2 D, R]: the lower ends of boxes along D axes, then the upper ends.
-        corners: Tensor[2 D, N], as `references`.
+        references: Tensor[4, R], x1, y1, x2 and y2.
+        corners: Tensor[4, N], as `references`.
     """
-    axes = len(corners) // 2
-    own, other = references.view(2, axes, -1, 1), corners.view(2, axes, 1, -1)
-    sides = torch.minimum(own[1], other[1]).sub_(torch.maximum(own[0], other[0])).clamp_(min=0.0)
-    intersection = _product(sides)
+    left, top, right, bottom = references.unsqueeze(2)
+    x1, y1, x2, y2 = corners
+    intersection = torch.minimum(right, x2).sub_(torch.maximum(left, x1)).clamp_(min=0.0)
+    intersection.mul_(torch.minimum(bottom, y2).sub_(torch.maximum(top, y1)).clamp_(min=0.0))
     # Term by term as torchvision has it, so that both agree on which overlaps are above the threshold.
-    own_area = _product(own[1] - own[0]).clamp_(min=torch.finfo(corners.dtype).tiny)
-    union = (own_area + _product(other[1] - other[0])).sub_(intersection)
+    own_area = (right - left).mul_(bottom - top).clamp_(min=torch.finfo(corners.dtype).tiny)
+    union = (own_area + (x2 - x1).mul_(y2 - y1)).sub_(intersection)
     return intersection.div_(union)
-
-
-def _product(sides: Tensor) -> Tensor:
-    """Return the product over the first dimension, in the memory of its first row."""
-    first, *others = sides
-    for other in others:
-        first.mul_(other)
-    return first
 
 
 def overlapping_pairs(

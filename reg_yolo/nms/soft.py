@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from reg_yolo.nms.pairs import iou_matrix
 from reg_yolo.nms.survivors import Candidates, Survivors
 
 SoftMethod = Literal["gaussian", "linear"]
+Array = NDArray[np.floating[Any]]
+Rows = NDArray[np.intp]
+Factor = Callable[[Array], Array]
 
-# Boxes whose overlaps are computed together.
-LEADING = 128
+# Boxes whose turn has come, or never will, are carried along until they are one in so many.
+CARRIED = 8
 
 
 def soft_nms(
@@ -63,81 +69,94 @@ def soft_nms(
             "sigma must be > 0, score_threshold >= 0 and max_candidates >= 1, "
             f"got {sigma!r}, {score_threshold!r} and {max_candidates!r}"
         )
-    # What is made in inference mode could not meet a gradient later on; the copies are ordinary tensors.
     with torch.inference_mode():
         given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold)
         # They stand by descending score.
         above = int((given.scores > score_threshold).sum())
         # By row from here on, so that ties go to the lower index.
         rows, taken = given.rows[:max_candidates][:above].sort()
-        # Many small steps: a GPU would wait for every one.
-        corners, values, groups = given.corners[:, taken].cpu(), given.scores[taken].cpu(), given.groups[taken].cpu()
-        if given.group_count > 1:
-            # A third axis, along which boxes of different groups only touch.
-            corners = torch.stack((*corners[:2], groups, *corners[2:], groups + 1))
+        # One small step after the other: a GPU would wait for each, and NumPy has less to do before one than torch.
+        corners, values, groups = (
+            x.cpu().numpy() for x in (given.corners[:, taken], given.scores[taken], given.groups[taken])
+        )
         # Half the digits of the scores do for the overlaps, which are most of the work.
-        corners = corners.to(torch.promote_types(boxes_xyxy.dtype, torch.float32))
-        lowered = _lowered(corners, values, method, sigma, iou_threshold, score_threshold)
-        left, best = lowered.sort(descending=True, stable=True)
-        count = int((left > score_threshold).sum())
-        left, kept = left[:count].to(scores), rows[best[:count].to(rows.device)]
-    return Survivors(kept.clone(), left.clone(), given.dropped, max(above - max_candidates, 0))
+        precision = np.float64 if boxes_xyxy.dtype == torch.float64 else np.float32
+        factor = partial(_factor, method, sigma, iou_threshold)
+        lowered = np.zeros_like(values)
+        for group in np.unique(groups):
+            own = (groups == group).nonzero()[0]
+            lowered[own] = _lowered(corners.take(own, 1), values[own], score_threshold, precision, factor)
+        order = np.argsort(-lowered, kind="stable")
+        order = order[lowered[order] > score_threshold]
+        kept = rows[torch.from_numpy(order).to(rows.device)]
+    return Survivors(
+        kept.clone(), torch.from_numpy(lowered[order]).to(scores), given.dropped, max(above - max_candidates, 0)
+    )
 
 
 def _lowered(
-    corners: Tensor, values: Tensor, method: SoftMethod, sigma: float, iou_threshold: float, score_threshold: float
-) -> Tensor:
-    """Return the score of each box when its turn comes, 0 where it has none, Tensor[N].
+    corners: Array, values: Array, score_threshold: float, precision: type[np.floating[Any]], factor: Factor
+) -> Array:
+    """Return the score of each box of one group when its turn comes, 0 where it has none."""
+    lowered = np.zeros_like(values)
+    rows = np.argsort(corners[0] + corners[2], kind="stable")
+    while True:
+        rows = rows[values[rows] > score_threshold]
+        race = _Race(corners.take(rows, 1), values[rows], rows, precision)
+        for _ in range(len(rows) // CARRIED + 1):
+            best = race.best()
+            if best is None or not race.values[best] > score_threshold:
+                return lowered
+            lowered[rows[best]] = race.values[best]
+            race.take(best, factor)
+        values[rows] = race.values
 
-    Scores only fall. So a box that is the best of all it overlaps stays that until its turn, and its score is final.
+
+class _Race:
+    """Boxes of one group in the order of their centres along x, where a box meets one stretch of the others.
+
+    Attributes:
+        values: What is left of the score of each box; 0 for those that were taken.
     """
-    lowered = torch.zeros_like(values)
-    rows = torch.arange(len(values))
-    while True:
-        left = (values > score_threshold).nonzero().squeeze(1)
-        if not len(left):
-            return lowered
-        corners, values, rows = corners.index_select(1, left), values.index_select(0, left), rows.index_select(0, left)
-        # The leading boxes are compared among themselves, as long as no other can come before. Then the others learn of
-        # all that were taken. Rows ascend, so that ties go to the lower index.
-        bound = values.topk(LEADING + 1).values[-1] if len(values) > LEADING else values.new_tensor(score_threshold)
-        leading = (values > bound).nonzero().squeeze(1)
-        if not len(leading):
-            leading = (values == bound).nonzero().squeeze(1)[:LEADING]
-            bound = torch.nextafter(bound, torch.zeros_like(bound))
-        best = corners.index_select(1, leading)
-        overlaps, scores = iou_matrix(best, best), values.index_select(0, leading)
-        final = _final_scores(scores, overlaps, bound, method, sigma, iou_threshold)
-        won = final.nonzero().squeeze(1)
-        winners = leading.index_select(0, won)
-        lowered.index_copy_(0, rows.index_select(0, winners), final.index_select(0, won))
-        values *= _factors(iou_matrix(best.index_select(1, won), corners), method, sigma, iou_threshold)
-        # What is taken leaves the race.
-        values.index_fill_(0, winners, 0.0)
+
+    def __init__(self, corners: Array, values: Array, rows: Rows, precision: type[np.floating[Any]]) -> None:
+        self.values, self._rows = values, rows
+        sides, center = corners[2:] - corners[:2], (corners[0] + corners[2]) * 0.5
+        # Rounding must not cost a neighbour.
+        reach = (sides[0] + sides[0].max(initial=0.0)) * 0.5001
+        self._first = np.searchsorted(center, center - reach).tolist()
+        self._end = np.searchsorted(center, center + reach, side="right").tolist()
+        self._low, self._high = corners[:2].astype(precision), corners[2:].astype(precision)
+        # Boxes without area overlap nothing.
+        self._area = np.maximum(sides[0] * sides[1], np.finfo(precision).tiny).astype(precision)
+
+    def best(self) -> int | None:
+        """Return the place of the highest score, that of the lowest row where several have it; None without boxes."""
+        if not len(self.values):
+            return None
+        best = int(self.values.argmax())
+        same = (self.values == self.values[best]).nonzero()[0]
+        return best if len(same) == 1 else int(same[self._rows[same].argmin()])
+
+    def take(self, best: int, factor: Factor) -> None:
+        """Take a box, and lower the scores of those that it overlaps."""
+        near, own = slice(self._first[best], self._end[best]), slice(best, best + 1)
+        sides = np.minimum(self._high[:, near], self._high[:, own])
+        sides -= np.maximum(self._low[:, near], self._low[:, own])
+        np.maximum(sides, 0.0, out=sides)
+        iou, union = sides
+        iou *= union
+        np.add(self._area[near], self._area[own], out=union)
+        union -= iou
+        iou /= union
+        self.values[near] *= factor(iou)
+        self.values[best] = 0.0
 
 
-def _final_scores(
-    values: Tensor, iou: Tensor, bound: Tensor, method: SoftMethod, sigma: float, iou_threshold: float
-) -> Tensor:
-    """Return the final scores of those of the leading boxes that no other box can come before, 0 for the rest."""
-    final = torch.zeros_like(values)
-    # 1 where one lowers the other.
-    meet = (iou - (iou_threshold if method == "linear" else 0.0)).clamp_(min=0.0).sign_().fill_diagonal_(0.0)
-    places = torch.arange(len(values), 0, -1, dtype=iou.dtype)
-    while True:
-        racing = (values > bound).nonzero().squeeze(1)
-        if not len(racing):
-            return final
-        strength = torch.empty_like(places).index_copy_(0, values.argsort(descending=True, stable=True), places)
-        rival = meet.index_select(0, racing).mul_(strength).amax(1)
-        won = racing.masked_select(strength.index_select(0, racing) > rival)
-        final.index_copy_(0, won, values.index_select(0, won))
-        values = values * _factors(iou.index_select(0, won), method, sigma, iou_threshold)
-        values.index_fill_(0, won, 0.0)
-
-
-def _factors(iou: Tensor, method: SoftMethod, sigma: float, iou_threshold: float) -> Tensor:
-    """Return what overlaps multiply a score with, all of the first dimension together."""
+def _factor(method: SoftMethod, sigma: float, iou_threshold: float, iou: Array) -> Array:
+    """Return what overlaps multiply a score with."""
     if method == "gaussian":
-        return iou.square_().sum(0).div_(-sigma).exp_()
-    return torch.where(iou > iou_threshold, 1.0 - iou, 1.0).prod(0)
+        iou *= iou
+        iou *= -1.0 / sigma
+        return np.exp(iou, out=iou)
+    return np.where(iou > iou_threshold, 1.0 - iou, 1.0)

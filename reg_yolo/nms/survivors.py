@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -70,10 +70,9 @@ class Candidates:
             raise ValueError(f"iou_threshold must be in [0, 1], got {iou_threshold!r}")
         corners = boxes_xyxy.t().to(torch.float64, memory_format=torch.contiguous_format)
         values, order = scores.double().sort(descending=True, stable=True)
-        # NaN fails every comparison, and a sum with what is not finite is not finite.
-        ordered = corners[:2] <= corners[2:]
-        if not (math.isfinite(corners.sum() + values.sum()) and ordered.all()):
-            sound = ordered.all(0) & (corners.sum(0) + scores).isfinite()
+        if count and not _all_sound(corners, values):
+            # NaN fails every comparison, and a sum with what is not finite is not finite.
+            sound = (corners[:2] <= corners[2:]).all(0) & (corners.sum(0) + scores).isfinite()
             keep = sound.index_select(0, order)
             values, order = values[keep], order[keep]
         groups, group_count = _numbered(labels.long().index_select(0, order))
@@ -82,12 +81,18 @@ class Candidates:
     def moved_apart(self) -> Candidates:
         """Return few boxes of many groups as one group, each group moved to a place of its own; others as they are."""
         if self.group_count > 1 and len(self.rows) <= FEW_BOXES:
-            low, high = self.corners.aminmax()
-            span = float(high - low) + 1.0
+            low, high = map(float, self.corners.aminmax())
+            span = high - low + 1.0
             if span * self.group_count <= FARTHEST:
-                corners = self.corners + self.groups * span
-                return replace(self, corners=corners, groups=torch.zeros_like(self.groups), group_count=1)
+                corners, one = self.groups.mul(span).add(self.corners), torch.zeros_like(self.groups)
+                return Candidates(self.rows, corners, self.scores, one, 1, self.dropped)
         return self
+
+
+def _all_sound(corners: Tensor, values: Tensor) -> bool:
+    """Return whether no box is unsound; one that is decides the extremes."""
+    total, shortest = corners.sum().add_(values.sum()), (corners[2:] - corners[:2]).amin()
+    return math.isfinite(total) and float(shortest) >= 0.0
 
 
 def _numbered(labels: Tensor) -> tuple[Tensor, int]:

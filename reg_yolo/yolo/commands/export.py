@@ -20,7 +20,16 @@ from reg_yolo.yolo.engines.export import export_model, export_to
 from reg_yolo.yolo.engines.int8 import MapChange, calibration_data, calibration_source, measure_change
 from reg_yolo.yolo.engines.payback import usual_build_s
 from reg_yolo.yolo.upstream.arguments import check_arguments, check_own_keys
-from reg_yolo.yolo.upstream.engine_kinds import KINDS, PYTORCH, TENSORRT, EngineKind, engine_kind, require_installed
+from reg_yolo.yolo.upstream.engine_kinds import (
+    KINDS,
+    ONNXRUNTIME,
+    OPENVINO,
+    PYTORCH,
+    TENSORRT,
+    EngineKind,
+    engine_kind,
+    require_installed,
+)
 from reg_yolo.yolo.weights.detector import Detector
 from reg_yolo.yolo.weights.export_sidecar import sidecar_of
 from reg_yolo.yolo.weights.opening import open_detector
@@ -59,6 +68,7 @@ def export(
     data: str | Path | None = None,
     *,
     int8: bool = False,
+    distributions: bool = False,
     out: str | Path | None = None,
     trust: bool = False,
     **arguments: Any,
@@ -69,6 +79,8 @@ def export(
         weights: A checkpoint of ours or a stock YOLOv8 one.
         data: What INT8 is calibrated on (train) and measured on (val); by default the data set of the training.
         int8: Quantise to INT8, and measure what it costs.
+        distributions: Give out the box distributions too, which `--sigma` and `--rescore` read (ONNX and OpenVINO, not
+            with INT8).
         out: Folder for the export; by default that of the weights.
         trust: Load checkpoints that run code of their own.
         arguments: Ultralytics' arguments: `format` (onnx, openvino, engine), `imgsz`, `batch`, `dynamic`, `quantize`,
@@ -99,6 +111,8 @@ def export(
         raise ConfigError(
             f"int8: what it costs is measured in mAP, and {detector.path} gives each pixel a class; leave it out"
         )
+    if distributions:
+        _require_distributions(detector, kind, precision)
     require_installed(kind, precision)
     if kind is TENSORRT and not torch.cuda.is_available():
         raise ConfigError("format: TensorRT exports on the NVIDIA GPU that will run the engine; torch finds none here")
@@ -120,7 +134,7 @@ def export(
         if precision == "int8":
             path, change = _export_int8(detector, folder, kind, data or own.get("data"), settings)
         else:
-            path = export_to(detector, folder, kind, precision=precision, **settings)
+            path = export_to(detector, folder, kind, precision=precision, distributions=distributions, **settings)
     return ExportResult(path, sidecar_of(path), kind.name, precision, change)
 
 
@@ -156,6 +170,16 @@ def _export_int8(
             before, path, source, task=detector.task, imgsz=max(settings["imgsz"]), device=str(settings["device"])
         )
     return path, change
+
+
+def _require_distributions(detector: Detector, kind: EngineKind, precision: str) -> None:
+    """Refuse to keep box distributions where there are none, or where nobody has checked what becomes of them."""
+    if detector.task == "semantic":
+        raise ConfigError(f"distributions: {detector.path} gives each pixel a class and has no boxes; leave it out")
+    if kind not in (ONNXRUNTIME, OPENVINO):
+        raise ConfigError(f"distributions: kept by format=onnx and format=openvino, not by {kind.title}; leave it out")
+    if precision == "int8":
+        raise ConfigError("distributions: INT8 would round them, and sigma with them; leave `int8` or this out")
 
 
 def _precision(arguments: Mapping[str, Any], *, int8: bool) -> str:

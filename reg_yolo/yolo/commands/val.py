@@ -96,8 +96,8 @@ def val(
     detector = open_detector(weights, trust=trust)
     if ranking.reads_distributions:
         require_distributions(detector, "rescore")
-    # Sigma changes no figure; an export does not know it.
-    known = detector.exported_precision is None and not own.get("augment")
+    # Sigma changes no figure; not every export knows it.
+    known = detector.gives_distributions and not own.get("augment")
     ranking = replace(ranking, sigma=calibration and known)
     plan = PlannedValidation.of(detector, data, own)
     measured = plan.measured

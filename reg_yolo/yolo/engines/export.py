@@ -16,6 +16,7 @@ from ultralytics.nn.tasks import load_checkpoint
 
 from reg_yolo.errors import ConfigError, WeightsError, first_line
 from reg_yolo.yolo.engines.backend import only_warnings
+from reg_yolo.yolo.engines.distributions import give_out_distributions, name_distributions
 from reg_yolo.yolo.upstream.engine_kinds import ONNXRUNTIME, OPENVINO, PYTORCH, TENSORRT, EngineKind
 from reg_yolo.yolo.upstream.environment import without_usage_data
 from reg_yolo.yolo.weights.detector import Detector
@@ -53,6 +54,7 @@ def export_model(
     dynamic: bool = False,
     device: torch.device | str = "cpu",
     calibration: CalibrationData | None = None,
+    distributions: bool = False,
     stem: str = "model",
     **arguments: Any,
 ) -> Path:
@@ -68,10 +70,12 @@ def export_model(
         dynamic: Let height, width and batch vary.
         device: TensorRT exports on the GPU that will run them.
         calibration: Images for INT8.
+        distributions: Give out the logits of the box distributions too, Tensor[B, 4 R, A], as the last output.
         stem: Name of what is made.
         arguments: Further export arguments of Ultralytics, such as `nms` or `opset`.
 
     Raises:
+        ConfigError: If there are no distributions to give out.
         WeightsError: If Ultralytics cannot export it, with its reason.
     """
     overrides: dict[str, Any] = {
@@ -99,18 +103,30 @@ def export_model(
                 import nncf
 
                 nncf.set_log_level(logging.ERROR)
-            made = Exporter(overrides=overrides)(model)
-    except (KeyboardInterrupt, MemoryError):
+            exporter = Exporter(overrides=overrides)
+            if distributions:
+                give_out_distributions(exporter, model)
+            made = Path(str(exporter(model)).rstrip("/\\"))
+            if distributions:
+                name_distributions(made, kind)
+    except (KeyboardInterrupt, MemoryError, ConfigError):
         raise
     except Exception as error:
         raise WeightsError(
             f"{weights}: Ultralytics cannot export it for {kind.title} ({type(error).__name__}: {first_line(error)})"
         ) from error
-    return Path(str(made).rstrip("/\\"))
+    return made
 
 
 def export_to(
-    detector: Detector, target_folder: Path, kind: EngineKind, *, precision: str, imgsz: tuple[int, int], **options: Any
+    detector: Detector,
+    target_folder: Path,
+    kind: EngineKind,
+    *,
+    precision: str,
+    imgsz: tuple[int, int],
+    distributions: bool = False,
+    **options: Any,
 ) -> Path:
     """Export beside others: built in a temporary folder, given its sidecar, then renamed into `target_folder`.
 
@@ -120,6 +136,7 @@ def export_to(
         kind: The engine.
         precision: What it shall compute with.
         imgsz: Height and width of the network's input.
+        distributions: Give out the box distributions too.
         options: Further arguments of `export_model`.
 
     Raises:
@@ -128,22 +145,21 @@ def export_to(
     """
     if kind is PYTORCH:
         raise ConfigError(f"{detector.path} is in PyTorch's format already")
+    told: dict[str, Any] = {"precision": precision, "imgsz": imgsz, "distributions": distributions}
     try:
         target_folder.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(prefix=".export.", suffix=".part", dir=target_folder))
     except OSError as error:
         raise ConfigError(f"{target_folder}: cannot be written to ({error.strerror}); write `out=FOLDER`") from error
     try:
-        made = export_model(
-            detector.path, workshop, kind, precision=precision, imgsz=imgsz, stem=detector.path.stem, **options
-        )
+        made = export_model(detector.path, workshop, kind, stem=detector.path.stem, **told, **options)
         target = target_folder / made.name
         if made.is_dir():
-            write_sidecar(made, detector, precision=precision, imgsz=imgsz)
+            write_sidecar(made, detector, **told)
             shutil.rmtree(target, ignore_errors=True)
         made.replace(target)
         if target.is_file():
-            write_sidecar(target, detector, precision=precision, imgsz=imgsz)
+            write_sidecar(target, detector, **told)
         return target
     finally:
         shutil.rmtree(workshop, ignore_errors=True)

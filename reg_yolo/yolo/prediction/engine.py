@@ -49,13 +49,17 @@ def engine_for(
     view, engine, precision = settings.view, settings.engine, settings.precision
     precision = "int8" if settings.int8 else precision or ("f16" if arguments.get("quantize") == 16 else None)
     special = [name for name in PYTORCH_ONLY if arguments.get(name)]
-    for option in ("rescore", "sigma"):
-        if getattr(settings, option):
-            require_distributions(detector, option)
-            special.append(option)
-    if special and detector.exported_precision is None:
+    spread = [name for name in ("rescore", "sigma") if getattr(settings, name)]
+    for option in spread:
+        require_distributions(detector, option)
+    if (special or spread) and detector.exported_precision is None:
         if engine not in {"auto", "pytorch"}:
-            raise ConfigError(f"{special[0]}: PyTorch alone does this; leave `engine` out")
+            raise ConfigError(
+                f"{special[0]}: PyTorch alone does this; leave `engine` out"
+                if special
+                else f"{spread[0]}: takes PyTorch, or an export made with `reg-yolo export --distributions` as the "
+                "weights; leave `engine` out"
+            )
         engine = "pytorch"
     square = check_imgsz(arguments.get("imgsz", detector.imgsz), stride=detector.stride, min_dim=2)
     inputs = {

@@ -41,8 +41,9 @@ class RegDetectionPredictor(DetectionPredictor):
     def inference(self, im: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the network; its output gets what `ranking` takes from the box distributions."""
         return widened_output(
-            super().inference(im, *args, **kwargs), self.ranking, len(self.model.names), int(self.model.stride)
-        )
+            super().inference(im, *args, **kwargs), self.ranking, len(self.model.names), int(self.model.stride),
+            im.shape[-2:],
+        )  # fmt: skip
 
     def postprocess(self, preds: Any, img: Tensor, orig_imgs: Any, **kwargs: Any) -> list[Results]:
         """Drop scores below their class's threshold, suppress as `ranking` says, and give the results their sigma.

@@ -108,8 +108,8 @@ class PredictSettings:
         for_inventory: Keep weak detections, from a confidence of 0.05 on, and write records only: what a single frame
             does not show for certain, several together may. `conf` says otherwise.
         suppression: Which of overlapping boxes stay: `stock` (Ultralytics' NMS), `soft` or `balanced`; see docs/cle.md.
-        rescore: Weigh how sure the box is: `none`, `dfl` or `spread`. PyTorch only.
-        sigma: Give the standard deviation of each side of a box too. PyTorch only.
+        rescore: Weigh how sure the box is: `none`, `dfl` or `spread`. On PyTorch, or an export with distributions.
+        sigma: Give the standard deviation of each side of a box too. On PyTorch, or an export with distributions.
         calibrated: Give calibrated confidences, by the temperatures that `val --calibration` has stored; thresholds are
             then calibrated ones too. Which objects are found stays the same.
         engine: What runs the network: `auto` for the fastest installed one where the job is long enough to repay an

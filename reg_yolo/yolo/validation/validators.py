@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class RegDetectionValidator(DetectionValidator):
     ranking: SuppressionSettings = SuppressionSettings()
     suppression: Suppression
     _largest_stride: int = 32
+    _input_size: Sequence[int] = (0, 0)
     _image_ids: dict[Path, int] | None = None
 
     def init_metrics(self, model: nn.Module) -> None:
@@ -51,7 +52,9 @@ class RegDetectionValidator(DetectionValidator):
         """Prepare a batch as upstream does."""
         if self.leave_if_asked is not None:
             self.leave_if_asked()
-        return super().preprocess(batch)
+        batch = super().preprocess(batch)
+        self._input_size = batch["img"].shape[-2:]
+        return batch
 
     def postprocess(self, preds: Any) -> list[dict[str, Tensor]]:
         """Suppress as `ranking` says, without upstream's time limit where the figures are reported.
@@ -86,7 +89,7 @@ class RegDetectionValidator(DetectionValidator):
 
     def widened(self, preds: Any) -> Any:
         """Return the network's output with what `ranking` takes from the box distributions."""
-        return widened_output(preds, self.ranking, self.nc, self._largest_stride)
+        return widened_output(preds, self.ranking, self.nc, self._largest_stride, self._input_size)
 
     def pred_to_json(self, predn: dict[str, Tensor], pbatch: dict[str, Any]) -> None:
         """Add an image's predictions to predictions.json, with the id that `convert --to coco` gives the image."""

@@ -21,6 +21,7 @@ class Detector:
         task: `detect`, `segment`, `joint` (one segmentation head over classes with and without masks) or `semantic`.
         exported_precision: What an exported model was made for (`f32`, `f16`, `int8`); None for a checkpoint.
         stride: Of the network, in pixels; sides of its input are multiples of it.
+        gives_distributions: Whether its box distributions can be had: from a checkpoint, and from an export made so.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Detector:
     task: str = "detect"
     exported_precision: str | None = None
     stride: int = 32
+    gives_distributions: bool = True
 
     @property
     def mask_classes(self) -> list[str]:
@@ -49,10 +51,10 @@ def require_distributions(detector: Detector, option: str) -> None:
     """Refuse an option that reads box distributions for weights that have lost them.
 
     Raises:
-        ConfigError: If the weights are an export.
+        ConfigError: If the weights are an export without them.
     """
-    if detector.exported_precision is not None:
+    if not detector.gives_distributions:
         raise ConfigError(
-            f"`{option}`: needs the box distributions, which an export does not give out; take the .pt weights that "
-            f"{detector.path} was made from"
+            f"`{option}`: needs the box distributions, which {detector.path} does not give out; export the .pt weights "
+            "with `reg-yolo export --distributions`, or take them as they are"
         )

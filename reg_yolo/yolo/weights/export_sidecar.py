@@ -22,6 +22,8 @@ from reg_yolo.yolo.weights.stored_metadata import metadata_fault
 
 SIDECAR_SCHEMA = "reg_yolo.export/1"
 SIDECAR_NAME = "reg_yolo.json"
+# Name of the additional output, and of the key in Ultralytics' description that tells of it.
+DISTRIBUTIONS = "distributions"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class ExportedModel:
         precision: What it was exported for.
         stride: Of the network, in pixels.
         metadata: What reg_yolo stored with the weights behind it; empty without a sidecar.
+        distributions: Whether it gives out the box distributions.
         trained_with: Ultralytics' arguments of their training, with the export's own image size.
     """
 
@@ -45,6 +48,7 @@ class ExportedModel:
     stride: int
     metadata: dict[str, Any]
     trained_with: dict[str, Any]
+    distributions: bool
 
 
 def is_export(path: Path) -> bool:
@@ -83,7 +87,8 @@ def read_export(path: Path) -> ExportedModel:
     precision = {8: "int8", 16: "f16"}.get(arguments.get("quantize") or 0, "f32")
     trained_with = {**(sidecar["trained_with"] if sidecar else {}), "imgsz": [height, width]}
     metadata = dict(sidecar["metadata"]) if sidecar else {}
-    return ExportedModel(class_names, task, (height, width), precision, stride, metadata, trained_with)
+    distributions = values.get(DISTRIBUTIONS) is True
+    return ExportedModel(class_names, task, (height, width), precision, stride, metadata, trained_with, distributions)
 
 
 def _parsed(value: Any) -> Any:
@@ -99,7 +104,9 @@ def sidecar_of(exported: Path) -> Path:
     return exported / SIDECAR_NAME if exported.is_dir() else exported.with_name(f"{exported.name}.{SIDECAR_NAME}")
 
 
-def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: tuple[int, int]) -> Path:
+def write_sidecar(
+    exported: Path, detector: Detector, *, precision: str, imgsz: tuple[int, int], distributions: bool = False
+) -> Path:
     """Write what `predict` and `val` need to know of the weights behind an export, and return the file.
 
     Args:
@@ -107,6 +114,7 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
         detector: The weights that it was made from.
         precision: What it was exported for.
         imgsz: Height and width of its input.
+        distributions: Whether it gives out the box distributions.
     """
     found = read_thresholds(detector.path, detector.metadata)
     metadata = dict(detector.metadata)
@@ -126,6 +134,7 @@ def write_sidecar(exported: Path, detector: Detector, *, precision: str, imgsz: 
         "precision": precision,
         "imgsz": list(imgsz),
         "classes": detector.class_names,
+        "distributions": distributions,
         "metadata": metadata,
         "trained_with": _plain(detector.trained_with),
     }

@@ -39,8 +39,9 @@ def open_detector(weights: str | Path, *, trust: bool = False, pixels: bool = Fa
         task = "joint" if export.metadata.get("task") == "joint" else export.task
         _require_objects(path, task, pixels=pixels)
         return Detector(
-            path, export.class_names, export.metadata, export.trained_with, task, export.precision, export.stride
-        )
+            path, export.class_names, export.metadata, export.trained_with, task, export.precision, export.stride,
+            export.distributions,
+        )  # fmt: skip
     checkpoint = load_checkpoint_file(path, trust=trust)
     model = model_of(checkpoint)
     layers = getattr(model, "model", None)
