@@ -26,6 +26,8 @@ def parsed(words: list[str]) -> tuple[str, dict]:
     while True:
         context = command.make_context(command.name, list(rest), parent=context)
         if not hasattr(command, "commands"):
+            # `--json` diverts what is printed until its context is closed.
+            context.close()
             return str(command.name), context.params
         _, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
 
