@@ -12,6 +12,7 @@ from reg_yolo.nms.pairs import iou_matrix, overlapping_pairs
 from reg_yolo.nms.survivors import Candidates, Survivors
 
 BalancedMode = Literal["closeness", "printed"]
+MODES = get_args(BalancedMode)
 
 # So few pairs are compared faster than sorted out.
 FEW_PAIRS = 1 << 16
@@ -57,13 +58,13 @@ def balanced_nms(
         >>> nms(boxes, scores, 0.5)
         tensor([0])
     """
-    if mode not in get_args(BalancedMode):
-        raise ValueError(f"mode must be one of {', '.join(get_args(BalancedMode))}, got {mode!r}")
-    # What is made in inference mode could not meet a gradient later on; the copy is an ordinary tensor.
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     with torch.inference_mode():
         given = Candidates.of(boxes_xyxy, scores, labels, iou_threshold)
-        kept = given.rows.index_select(0, _kept(given.moved_apart(), iou_threshold, mode))
-    indices = kept.clone()
+        kept = _kept(given.moved_apart(), iou_threshold, mode)
+    # What is made in inference mode could not meet a gradient later on; what is selected here is an ordinary tensor.
+    indices = given.rows.index_select(0, kept)
     return Survivors(indices, scores.detach().index_select(0, indices), given.dropped)
 
 
@@ -88,8 +89,9 @@ def _clusters(given: Candidates, references: Tensor, iou_threshold: float) -> Te
     numbers = torch.arange(count, device=references.device)
     if given.group_count <= 1 and count * boxes <= FEW_PAIRS:
         found = iou_matrix(given.corners.index_select(1, references), given.corners) > iou_threshold
-        # The lowest number as the highest of what is left of `count`.
-        owner = count - (found * (count - numbers).int().unsqueeze(1)).amax(0).long()
+        # Of several the first, which is what torch.max promises.
+        overlaps, owner = found.max(0)
+        owner.masked_fill_(overlaps.logical_not_(), count)
     else:
         owner = references.new_full((boxes,), count)
         for number, box, _ in overlapping_pairs(given.corners, given.groups, references, iou_threshold):

@@ -18,8 +18,8 @@ Array = NDArray[np.floating[Any]]
 Rows = NDArray[np.intp]
 Factor = Callable[[Array], Array]
 
-# Boxes whose turn has come, or never will, are carried along until they are one in so many.
-CARRIED = 8
+# Boxes whose turn has come, or never will, are carried along for this many turns, or one turn for so many boxes.
+CARRIED, CARRIED_SHARE = 32, 8
 
 
 def soft_nms(
@@ -103,7 +103,7 @@ def _lowered(
     while True:
         rows = rows[values[rows] > score_threshold]
         race = _Race(corners.take(rows, 1), values[rows], rows, precision)
-        for _ in range(len(rows) // CARRIED + 1):
+        for _ in range(max(len(rows) // CARRIED_SHARE, CARRIED)):
             best = race.best()
             if best is None or not race.values[best] > score_threshold:
                 return lowered

@@ -17,6 +17,8 @@ from reg_yolo.yolo.weights.export_sidecar import DISTRIBUTIONS
 class _HeadWithDistributions(Detect):
     """Mixed into the class of a head: in an export its output is followed by the logits of its box distributions."""
 
+    export: bool
+
     def forward(self, x: list[Tensor]) -> Any:
         """Return what upstream's head returns, in an export with Tensor[B, 4 R, A] behind it."""
         if self.training or not self.export:
