@@ -127,8 +127,9 @@ def test_a_browser_shows_the_page(folder: Path) -> None:
         assert page.locator("h3").all_inner_texts()[:2] == ["By class", "By size"]
         # Every image is inside the page, and decodes.
         assert page.locator("img").count() == 4
-        page.locator("img").last.scroll_into_view_if_needed()
-        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        for number in range(4):
+            page.locator("img").nth(number).scroll_into_view_if_needed()
+        page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert page.inner_text("#count") == "3 of 3 shown"
         kind = page.locator(".hint").first.get_attribute("data-kind")
         page.uncheck(f"#kinds input[value='{kind}']")
