@@ -30,7 +30,7 @@ _OWN_YAW, _MEASURED_YAW = math.radians(0.25), math.radians(0.1)
 _SCALE_SIGMA = 0.012
 """Share by which distances are unsure because the smoothed way is a little too long or too short."""
 _SLACK_M = 0.12
-_MOST_FOCAL_SIGMAS, _FIXED = 2.5, 1e-6
+_FIXED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run_drive(task: DriveTask) -> DriveResult:
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
     objects = solve_pass(own, views, task.time_s, frames, options)
-    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _MOST_FOCAL_SIGMAS * options.priors.focal:
+    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _most_focal(options.priors.focal):
         # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
         counts["focal lengths not believed"] = 1
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
@@ -100,6 +100,11 @@ def run_drive(task: DriveTask) -> DriveResult:
         camera["clock_sigma_s"],
     )
     return DriveResult(sightings, errors, camera, dict(counts), poses, frames)
+
+
+def _most_focal(sigma: float) -> float:
+    """By what share of it a focal length may be refined: a field of view is often a guess, a stated length is not."""
+    return 2.5 * sigma if sigma < 0.02 else 0.4
 
 
 def _views(task: DriveTask, poses: Poses) -> Views:
