@@ -59,6 +59,7 @@ dist-check:
 # every night, with other moments each time; the whole campaign takes about an hour of a quiet core.
 nightly: setup
 	nice -n 19 $(BIN)/python scripts/campaign.py --minutes 10 --seed $$(date +%j)
+	REG_YOLO_NIGHTLY=1 $(BIN)/python -m pytest -q tests/yolo/commands/test_train_several.py
 
 campaign: setup
 	nice -n 19 $(BIN)/python scripts/campaign.py $(if $(SEED),--seed $(SEED))

@@ -76,6 +76,8 @@ def test_the_rank_that_died_is_named_and_the_run_is_kept(broken: Path) -> None:
     assert len(rows(run)) < EPOCHS and load_checkpoint_file(run / "weights/last.pt")["optimizer"] is not None
 
 
+# Ray's start alone takes a minute where two other suites run, and once it did not come up in 400 s.
+@pytest.mark.skipif("REG_YOLO_NIGHTLY" not in os.environ, reason="of the nightly checks: set REG_YOLO_NIGHTLY=1")
 def test_ranks_that_ray_starts_continue_it(broken: Path) -> None:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed")
