@@ -96,6 +96,51 @@ class Inventory:
     unlocated: list[Unlocated] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Drives:
+    """The drives of a build, their positions read.
+
+    Attributes:
+        options: What from.
+        files: Detections files of each drive.
+        shapes: Geometry of the classes that the user states.
+        fixes: Positions of each drive.
+        projection: Around all of them.
+    """
+
+    options: BuildOptions
+    files: list[tuple[Path, ...]]
+    shapes: dict[str, ClassShape]
+    fixes: list[Fixes]
+    projection: LocalProjection
+
+    def tasks(self, say: Callable[[str], None]) -> Iterator[DriveTask]:
+        """Yield each drive as it goes into its solution; detections are read one drive after the other.
+
+        Raises:
+            ConfigError: If a drive does not fit its camera.
+            DataError: If a file is malformed, or nothing overlaps.
+        """
+        for number, paths in enumerate(self.files):
+            looks = read_drive(paths)
+            yield _task(self.options, number, looks, self.fixes[number], self.projection, self.shapes, say)
+
+
+def open_drives(options: BuildOptions) -> Drives:
+    """Sort out which files are a drive, and read their positions.
+
+    Raises:
+        ConfigError: If options do not fit each other.
+        DataError: If a positions file is malformed, or none is given.
+    """
+    files = _drives(options)
+    shapes = read_shapes(options.classes) if options.classes else {}
+    fixes = [read_positions(path) for path in options.gnss]
+    longitudes, latitudes = ([getattr(one, name) for one in fixes] for name in ("longitude_deg", "latitude_deg"))
+    projection = LocalProjection.around(np.concatenate(longitudes), np.concatenate(latitudes))
+    return Drives(options, files, shapes, fixes, projection)
+
+
 def build_inventory(
     options: BuildOptions,
     say: Callable[[str], None] = lambda _line: None,
@@ -112,10 +157,7 @@ def build_inventory(
         ConfigError: If options do not fit each other.
         DataError: If a file is malformed, or nothing overlaps.
     """
-    drives = _drives(options)
-    stated = read_shapes(options.classes) if options.classes else {}
-    fixes = [read_positions(path) for path in options.gnss]
-    projection = _projection(fixes)
+    drives = open_drives(options)
     notes: list[str] = []
     counts: dict[str, int] = {}
 
@@ -129,13 +171,11 @@ def build_inventory(
     stretches: list[Stretch] = []
     unlocated: list[Unlocated] = []
     names: set[str] = set()
-    progress(0, len(drives))
-    for number, paths in enumerate(drives):
-        looks = read_drive(paths)
-        digests += [digest for digest in looks.digests if digest not in digests]
-        weights.append(looks.digests)
-        names |= set(looks.classes)
-        task = _task(options, number, looks, fixes[number], projection, stated, tell)
+    progress(0, len(drives.files))
+    for task in drives.tasks(tell):
+        digests += [digest for digest in task.looks.digests if digest not in digests]
+        weights.append(task.looks.digests)
+        names |= set(task.looks.classes)
         result = run_drive(task)
         results.append(result)
         stretches += surveyed_stretches(task, result.poses, result.frames)
@@ -144,12 +184,13 @@ def build_inventory(
         for key, value in [*result.counts.items(), *left_out.items()]:
             counts[key] = counts.get(key, 0) + value
         tell(f"{task.name}: {_estimates(result)}")
-        progress(number + 1, len(drives))
+        progress(len(results), len(drives.files))
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
     tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")
     sightings = [sighting for result in results for sighting in result.sightings]
-    shapes = {name: shape_of(name, stated) for name in names}
+    projection = drives.projection
+    shapes = {name: shape_of(name, drives.shapes) for name in names}
     ways = [_pieces(result) for result in results]
     inventory = Inventory(projection, [], ways, notes, counts, tuple(digests), shapes, stretches, [], unlocated)
     if not sightings:
@@ -171,27 +212,6 @@ def build_inventory(
     )
     inventory.assets.extend(assets)
     return inventory
-
-
-def drive_tasks(options: BuildOptions, say: Callable[[str], None]) -> Iterator[DriveTask]:
-    """Yield each drive as it goes into its solution, read one after the other.
-
-    Raises:
-        ConfigError: If options do not fit each other.
-        DataError: If a file is malformed, or nothing overlaps.
-    """
-    drives = _drives(options)
-    stated = read_shapes(options.classes) if options.classes else {}
-    fixes = [read_positions(path) for path in options.gnss]
-    projection = _projection(fixes)
-    for number, paths in enumerate(drives):
-        yield _task(options, number, read_drive(paths), fixes[number], projection, stated, say)
-
-
-def _projection(fixes: Sequence[Fixes]) -> LocalProjection:
-    return LocalProjection.around(
-        np.concatenate([some.longitude_deg for some in fixes]), np.concatenate([some.latitude_deg for some in fixes])
-    )
 
 
 def settings_digest(options: BuildOptions) -> str:

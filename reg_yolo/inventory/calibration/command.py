@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,5 @@ def _mount(path: Path, values: dict[str, Any]) -> dict[str, Any]:
             f"{path} is for frames of {camera.width}x{camera.height}, but the images of the chessboard are "
             f"{values['width']}x{values['height']}"
         )
-    usual = {entry.name: entry.default for entry in fields(Camera)}
-    stated = {key: getattr(camera, key) for key in _MOUNT}
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in stated.items() if value != usual[key]
-    }
+    stated = {key: getattr(camera, key) for key in _MOUNT if getattr(camera, key) != getattr(Camera, key)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in stated.items()}

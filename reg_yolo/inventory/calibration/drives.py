@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.building import BuildOptions, drive_tasks
+from reg_yolo.inventory.building import BuildOptions, open_drives
 from reg_yolo.inventory.calibration.result import Calibration
 from reg_yolo.inventory.camera import Camera
-from reg_yolo.inventory.drive.driving import DriveResult, run_drive, with_camera
+from reg_yolo.inventory.drive.driving import run_drive, with_camera
+from reg_yolo.inventory.drive.task import DriveTask
 
 # What the drives may find whatever a first camera.yaml says: shares of the focal length, degrees.
 _OPEN_FOCAL, _OPEN_DEG = 0.05, 3.0
@@ -43,31 +44,20 @@ def calibrate_from_drives(options: BuildOptions, say: Callable[[str], None] = la
     """
     found: dict[str, list[tuple[float, float]]] = {key: [] for key in _FLOOR}
     lines, first = [], None
-    for task in drive_tasks(options, say):
-        camera = replace(task.camera, focal_sigma=_OPEN_FOCAL, yaw_sigma_deg=_OPEN_DEG, pitch_sigma_deg=_OPEN_DEG)
+    for task in open_drives(options).tasks(say):
         first = first or task.camera
-        if (camera.width, camera.height) != (first.width, first.height):
+        if (task.camera.width, task.camera.height) != (first.width, first.height):
             raise DataError(
-                f"{task.name}: frames of {camera.width}x{camera.height}, those before of {first.width}x{first.height}; "
-                "calibrate one camera at a time"
+                f"{task.name}: frames of {task.camera.width}x{task.camera.height}, those before of "
+                f"{first.width}x{first.height}; calibrate one camera at a time"
             )
-        result: DriveResult | None = None
-        for _ in range(_ROUNDS):
-            result = run_drive(with_camera(task, camera))
-            if "focal_px" not in result.camera:
-                break
-            own = result.camera
-            camera = replace(camera, focal_px=own["focal_px"], yaw_deg=own["yaw_deg"], pitch_deg=own["pitch_deg"])
-        if result is None or "focal_px" not in result.camera:
+        estimate = _estimate(task)
+        if not estimate:
             lines.append(f"{task.name}: nothing to tell the camera by")
             continue
-        for key, floor in _FLOOR.items():
-            sigma_key = key.replace("_", "_sigma_")
-            value = result.camera[key]
-            found[key].append(
-                (value, math.hypot(result.camera[sigma_key], floor * (value if key == "focal_px" else 1)))
-            )
-        stated = (f"{key} {values[-1][0]:.2f} +- {values[-1][1]:.2f}" for key, values in found.items())
+        for key, value in estimate.items():
+            found[key].append(value)
+        stated = (f"{key} {value:.2f} +- {sigma:.2f}" for key, (value, sigma) in estimate.items())
         lines.append(f"{task.name}: {', '.join(stated)}")
     drives = len(found["yaw_deg"])
     if first is None or not drives:
@@ -75,6 +65,19 @@ def calibrate_from_drives(options: BuildOptions, say: Callable[[str], None] = la
     found["focal_px"].append((first.focal_px, first.focal_px * first.focal_sigma))
     combined = {key: weighted_mean(values) for key, values in found.items()}
     return Calibration(_values(first, combined), [*lines, *_said(combined, drives, first)])
+
+
+def _estimate(task: DriveTask) -> dict[str, tuple[float, float]]:
+    """What one drive says, with deviations; nothing where it says nothing."""
+    camera = replace(task.camera, focal_sigma=_OPEN_FOCAL, yaw_sigma_deg=_OPEN_DEG, pitch_sigma_deg=_OPEN_DEG)
+    own: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        own = run_drive(with_camera(task, camera)).camera
+        if "focal_px" not in own:
+            return {}
+        camera = replace(camera, focal_px=own["focal_px"], yaw_deg=own["yaw_deg"], pitch_deg=own["pitch_deg"])
+    floor = {**_FLOOR, "focal_px": _FLOOR["focal_px"] * own["focal_px"]}
+    return {key: (own[key], math.hypot(own[key.replace("_", "_sigma_")], floor[key])) for key in _FLOOR}
 
 
 def weighted_mean(values: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -123,6 +126,6 @@ def _said(combined: dict[str, tuple[float, float]], drives: int, first: Camera) 
             f"the focal length is known to {100 * sigma / focal:.1f} % only, as drives hardly tell it: "
             "take it from images of a chessboard (--board), then run this with that camera.yaml as --camera"
         )
-    if first.height_m == Camera.from_field_of_view(1, 1).height_m:
+    if first.height_m == Camera.height_m:
         lines.append(f"height_m is {first.height_m:g} as assumed: measure it from the road to the lens")
     return lines
