@@ -17,8 +17,8 @@ from reg_yolo.cli.app import main
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.drive.looks import read_drive
 from reg_yolo.inventory.score.scoring import Score, score_files
-from reg_yolo.scenes import write_drive
 from scripts.bench_inventory import write_detections
+from tests.inventory.simulated import write_true_drive
 
 START = "2024-05-01T03:00:00Z"
 
@@ -27,9 +27,7 @@ START = "2024-05-01T03:00:00Z"
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a drive of 300 m with true boxes as detections.jsonl and a calibration as camera.yaml."""
     root = tmp_path_factory.mktemp("drive")
-    write_drive(root, km=0.3, size=(640, 384), seed=2, every_m=5.0, truth_only=True)
-    write_detections(root / "forward" / "frames.jsonl", root / "detections.jsonl", "T", 0)
-    calibration = json.loads((root / "forward" / "calibration_clean.json").read_text())
+    calibration = write_true_drive(root, 0.3)
     values = {key: calibration[key] for key in ("width", "height", "focal_px", "cx", "cy")} | calibration["mount"]
     (root / "camera.yaml").write_text(yaml.safe_dump(values))
     return root

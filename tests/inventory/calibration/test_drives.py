@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ import yaml
 from reg_yolo.cli.app import main
 from reg_yolo.inventory.calibration.drives import weighted_mean
 from reg_yolo.inventory.camera import read_camera
-from reg_yolo.scenes import write_drive
-from scripts.bench_inventory import write_detections
+from tests.inventory.simulated import true_camera, write_true_drive
 
 START = "2024-05-01T03:00:00Z"
 
@@ -21,16 +19,10 @@ START = "2024-05-01T03:00:00Z"
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drive of 1 km with true boxes, and what is known of the camera before: lens and height."""
     root = tmp_path_factory.mktemp("drive")
-    write_drive(root, km=1.0, size=(640, 384), seed=2, every_m=5.0, truth_only=True)
-    write_detections(root / "forward" / "frames.jsonl", root / "detections.jsonl", "T", 0)
-    known = calibration(root)
+    known = write_true_drive(root, 1.0)
     values = {key: known[key] for key in ("width", "height", "focal_px")} | {"height_m": known["mount"]["height_m"]}
     (root / "lens.yaml").write_text(yaml.safe_dump(values))
     return root
-
-
-def calibration(root: Path) -> dict[str, object]:
-    return dict(json.loads((root / "forward" / "calibration_clean.json").read_text()))
 
 
 def calibrate(drive: Path, *words: str) -> int:
@@ -44,12 +36,12 @@ def calibrate(drive: Path, *words: str) -> int:
 
 def test_yaw_and_pitch_are_found_within_their_deviations(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert calibrate(drive, "--camera", str(drive / "lens.yaml")) == 0
-    camera, mount = read_camera(drive / "camera.yaml"), calibration(drive)["mount"]
-    assert isinstance(mount, dict) and abs(mount["yaw_deg"]) > 0.3
+    camera, mount = read_camera(drive / "camera.yaml"), true_camera(drive)["mount"]
+    assert abs(mount["yaw_deg"]) > 0.3
     assert abs(camera.yaw_deg - mount["yaw_deg"]) < 2.5 * camera.yaw_sigma_deg < 0.5
     assert abs(camera.pitch_deg - mount["pitch_deg"]) < 2.5 * camera.pitch_sigma_deg < 0.6
     # The lens was known to 0.4 %: one drive, which knows it to 5.5 %, leaves it.
-    assert camera.focal_px == pytest.approx(calibration(drive)["focal_px"], rel=0.003)
+    assert camera.focal_px == pytest.approx(true_camera(drive)["focal_px"], rel=0.003)
     assert camera.height_m == mount["height_m"]
     said = capsys.readouterr().out
     assert "of 1 drive: focal" in said and "drives hardly tell it" not in said
