@@ -33,6 +33,8 @@ class CvatWriter(DatasetWriter):
 
     def add(self, image: LabelledImage) -> None:
         """Write one image and keep the element of its objects."""
+        refuse_control_characters([image.name], "CVAT's XML", "image")
+        refuse_control_characters([item.note.replace("\n", " ") for item in image.objects], "CVAT's XML", "note")
         self.write_picture(image, self.folder / "images" / image.split)
         width, height = image.size
         attributes = {"name": image.name, "subset": image.split, "width": str(width), "height": str(height)}

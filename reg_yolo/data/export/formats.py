@@ -40,6 +40,16 @@ def dataset_writer(
     return _WRITERS[to](folder, names, link=link, model=model)
 
 
+def _check_name(image: LabelledImage, seen: set[tuple[str, str]]) -> None:
+    """Refuse a name that would write elsewhere, or over the labels of another image."""
+    if image.name in ("", ".", "..") or any(separator in image.name for separator in "/\\"):
+        raise DataError(f"{image.name!r} must be the name of a file, without folders")
+    key = (image.split, image.stem.casefold())
+    if key in seen:
+        raise DataError(f"{image.name}: another image of {image.split} has this name or differs in its suffix alone")
+    seen.add(key)
+
+
 def write_labelled(
     images: Iterable[LabelledImage],
     out: str | Path,
@@ -63,7 +73,8 @@ def write_labelled(
         The file that a user goes on with, or the folder of several.
 
     Raises:
-        DataError: If the format is not known, `out` holds something, or a class name does not fit the format.
+        DataError: If the format is not known, `out` holds something, a class name or note does not fit the format, or
+            two images of a split have one name.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -78,10 +89,12 @@ def write_labelled(
     """
     out = Path(out)
     check_format(to)
+    seen: set[tuple[str, str]] = set()
     with whole_folder(out) as folder:
         writer = dataset_writer(to, folder, names, link=link, model=model)
         try:
             for image in images:
+                _check_name(image, seen)
                 writer.add(image)
             result = writer.finish()
         finally:

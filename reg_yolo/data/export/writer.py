@@ -18,7 +18,7 @@ class LabelledImage:
     """One image as a format writes it.
 
     Attributes:
-        name: File name, unique within its split whatever the case of its letters.
+        name: File name without folders; its stem is unique within its split, whatever the case of its letters.
         size: Width and height of the upright image in pixels.
         objects: Its objects in pixels of the upright image and within it, each with parts or a box.
         split: `train`, `val` or `test`.
@@ -72,16 +72,17 @@ class DatasetWriter(ABC):
             image.picture.write(folder / image.name, link=self.link)
 
 
-def refuse_control_characters(names: Sequence[str], kind: str) -> None:
-    """Raise a DataError for a class name that XML cannot hold.
+def refuse_control_characters(texts: Sequence[str], kind: str, what: str = "class") -> None:
+    """Raise a DataError for a text that XML cannot hold.
 
     Args:
-        names: The class names.
+        texts: Names of classes, or other texts.
         kind: What is written, for the message.
+        what: What they are, likewise.
     """
-    for name in names:
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-            raise DataError(f"the class {name!r} holds a character that {kind} cannot; rename it")
+    for text in texts:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+            raise DataError(f"the {what} {text!r} holds a character that {kind} cannot; rename it")
 
 
 def rounded(values: Sequence[float], digits: int) -> list[float]:

@@ -61,6 +61,7 @@ class DetectedFrames:
         frames: In the order of the files.
         class_names: Classes of all files, in the order in which they come.
         model: Names of the weights.
+        video_stems: By video, its name in a labelling tool, without a suffix.
         frame_counts: By video, how many frames its container announces, where that is known.
         skipped: What was left out, by reason.
         notes: Sentences about the files.
@@ -69,6 +70,7 @@ class DetectedFrames:
     frames: list[DetectedFrame] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
     model: str = ""
+    video_stems: dict[Path, str] = field(default_factory=dict)
     frame_counts: dict[Path, int] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -121,6 +123,7 @@ def read_detected_frames(
     if not result.frames:
         raise DataError(f"{files[0]}: no frame in {'it' if len(files) == 1 else f'any of {len(files)} files'}")
     result.model = " + ".join(models)
+    result.video_stems = names.video_stems
     return result
 
 
@@ -165,24 +168,36 @@ def _find(source: Path, near: Path, images: Path | None, finder: ImageFinder | N
 
 
 class _Names:
-    """File names in a labelling tool: the own ones, with the folder in front where two would be the same."""
+    """File names in a labelling tool: the own ones, with the folder in front where two would be the same.
+
+    Attributes:
+        video_stems: By video, what the names of its frames begin with.
+    """
 
     def __init__(self) -> None:
-        self._taken: dict[str, Path] = {}
-        self._stems: dict[Path, str] = {}
+        self.video_stems: dict[Path, str] = {}
+        self._taken: set[str] = set()
+        self._prefixes: set[str] = set()
 
     def of(self, source: Path, frame: int | None) -> str:
         """Return the name of an image, or of a frame: the video's name and six digits, as CVAT counts frames."""
-        stem = self._stems.get(source) or self._stem(source)
-        return f"{stem}{source.suffix}" if frame is None else f"{stem}_{frame:06d}.jpg"
+        if frame is None:
+            stem, suffix = self._free(source, source.stem, self._taken), source.suffix
+        else:
+            if source not in self.video_stems:
+                self.video_stems[source] = self._free(source, source.stem, self._prefixes)
+            numbered = f"{self.video_stems[source]}_{frame:06d}"
+            stem, suffix = self._free(source, numbered, self._taken), ".jpg"
+        return f"{stem}{suffix}"
 
-    def _stem(self, source: Path) -> str:
-        stem, number = source.stem, 1
-        if stem.casefold() in self._taken and source.parent.name:
-            stem = f"{source.parent.name}__{source.stem}"
-        base = stem
-        while stem.casefold() in self._taken:
+    @staticmethod
+    def _free(source: Path, stem: str, taken: set[str]) -> str:
+        """Return a stem that is not taken, and take it."""
+        if stem.casefold() in taken and source.parent.name:
+            stem = f"{source.parent.name}__{stem}"
+        base, number = stem, 1
+        while stem.casefold() in taken:
             number += 1
             stem = f"{base}_{number}"
-        self._taken[stem.casefold()], self._stems[source] = source, stem
+        taken.add(stem.casefold())
         return stem

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, label_path_for, read_dataset_yaml
-from reg_yolo.data.dataset.label_rows import read_label_file
+from reg_yolo.data.dataset.dataset_yaml import find_dataset_yaml, read_dataset_yaml
+from reg_yolo.data.dataset.label_scan import read_sound_labels
 from reg_yolo.data.export.cvat import LABELS_FILE, write_labels, write_xml
 from reg_yolo.data.export.formats import check_format, dataset_writer
 from reg_yolo.data.export.writer import LabelledImage
@@ -51,6 +51,11 @@ class PrelabelSettings:
         check_format(self.to)
         if not 0 <= self.keyframe_px < 1000:
             raise DataError(f"`keyframe_px`: got {self.keyframe_px:g}, expected pixels from 0 on")
+        if self.annotations_only and self.to == "label-studio":
+            raise DataError(
+                "`annotations_only`: Label Studio makes a new task of each image that its file names, so that they "
+                "must be there; leave it out"
+            )
 
 
 def prelabel_detections(
@@ -198,8 +203,7 @@ def _labelled(yaml_path: Path) -> tuple[Counter[str], list[Path]]:
     description = read_dataset_yaml(find_dataset_yaml(yaml_path), required=())
     counts: Counter[str] = Counter()
     images = [image for split in description.present_splits for image in description.images(split)]
-    for image in images:
-        rows = read_label_file(label_path_for(image), len(description.names), description.keypoint_columns).rows
+    for _, rows in read_sound_labels(images, len(description.names), description.keypoint_columns):
         counts.update(description.names[row.class_id] for row in rows)
     return counts, images
 
@@ -251,7 +255,7 @@ def _write_videos(
         looked_at = sorted(found)
         tracks = track_elements(looked_at, found, settings.keyframe_px, summary.skipped)
         summary.tracks += len(tracks)
-        stem = members[0].name.rpartition("_")[0]
+        stem = read.video_stems[source]
         meta = _video_meta(source, looked_at, members[0].size, read.frame_counts)
         write_xml(folder / f"{stem}.xml", meta, read.class_names, tracks)
     write_labels(folder / LABELS_FILE, read.class_names)

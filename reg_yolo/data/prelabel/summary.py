@@ -67,7 +67,7 @@ class PrelabelSummary:
             "tracks": self.tracks,
             "objects": dict(self.objects),
             "outlines": self.outlines,
-            "skipped": dict(self.skipped),
+            "skipped": {reason: count for reason, count in self.skipped.items() if count},
             "images_lost": self.images_lost,
             "picked": None if self.picked is None else [pick.frame.name for pick in self.picked.picks],
             "notes": self.notes,
@@ -93,7 +93,8 @@ def picks_text(picked: Picked) -> list[str]:
         text_table(["class", "known objects", "picked for"], by_class),
         "",
         f"Picked {len(picked.picks)} of {picked.candidates} frames with detections, from {len(drives)} drives or "
-        f"places, at most {most} of one; {picked.near} left out because they look like one that is labelled or picked",
+        f"places, at most {most} of one; {picked.near} left out because they look like one that is labelled or picked, "
+        f"{picked.labelled} because they are labelled",
         "",
     ]
 

@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.data.dataset.frame_names import natural_order
+from reg_yolo.data.images.similarity import Similarity
 from reg_yolo.data.prelabel.frames import DetectedFrame
 
-# Bits of 256 in which the hashes of images of one view differ at most; see `data.images.similarity`.
-NEAR_BITS = 64
+# Bits in which the hashes of images of one view differ at most.
+NEAR_BITS = Similarity().any_bits
 _BYTES = 32
 # Frames of a video nearer in time show the same, whatever their hashes say.
 NEAR_S = 1.0
@@ -149,10 +150,11 @@ def _next(queue: list[Pick], apart: _Apart, of_drive: Counter[str], quota: int) 
     place = 0
     while place < len(queue):
         pick = queue[place]
-        if apart.is_taken(pick.frame) or apart.is_near(pick.frame):
-            del queue[place]
-        elif of_drive[pick.frame.drive] >= quota:
+        # Comparing images takes longest, so it comes last.
+        if of_drive[pick.frame.drive] >= quota:
             place += 1
+        elif apart.is_taken(pick.frame) or apart.is_near(pick.frame):
+            del queue[place]
         else:
             return queue.pop(place)
     return None

@@ -84,7 +84,8 @@ class SharingONNXBackend(ONNXBackend):
 
     def load_model(self, weight: str | Path) -> None:
         """Load as upstream does, with as many threads for a call as are left for each."""
-        if self.format == "onnx" and torch.device(self.device).type == "cpu":
+        on_processor = not isinstance(self.device, torch.device) or self.device.type == "cpu"
+        if self.format == "onnx" and on_processor:
             import onnxruntime
 
             threads = int(self.properties.get("INFERENCE_NUM_THREADS") or available_cores())

@@ -41,7 +41,7 @@ def too_short(request: EngineRequest, kind: EngineKind, precision: str | None, e
     if found is not None:
         gain_ms, cost_s = found.facts["pytorch_ms"] - found.facts["engine_ms"], LOADING_S
     else:
-        recorded = [facts for facts in recorded_facts(folder, kind.name) if facts.get("agrees")]
+        recorded = _agreeing(folder, kind)
         cost_s = LOADING_S + expected_build_s(kind, recorded)
         share = statistics.median([f["engine_ms"] / f["pytorch_ms"] for f in recorded]) if recorded else FIRST_SHARE
         gain_ms = pytorch_ms(request) * (1.0 - share)
@@ -55,7 +55,12 @@ def too_short(request: EngineRequest, kind: EngineKind, precision: str | None, e
 
 def usual_build_s(weights: Path, kind: EngineKind) -> float:
     """Return the seconds that exporting weights takes, as far as that is known."""
-    return expected_build_s(kind, [f for f in recorded_facts(cache_folder(weights), kind.name) if f.get("agrees")])
+    return expected_build_s(kind, _agreeing(cache_folder(weights), kind))
+
+
+def _agreeing(folder: Path, kind: EngineKind) -> list[dict[str, float]]:
+    """Return what was recorded of exports that agree with their weights."""
+    return [facts for facts in recorded_facts(folder, kind.name) if facts.get("agrees")]
 
 
 def expected_build_s(kind: EngineKind, recorded: list[dict[str, float]]) -> float:

@@ -175,9 +175,9 @@ def folder_of_rank(run: Path | None) -> Iterator[Path]:
         assert run is not None, "rank 0 names the run folder"
         yield run
         return
-    with tempfile.TemporaryDirectory(prefix="reg_yolo_rank_") as folder:
+    with _temporary() as folder:
         # Of the same name, which some of upstream's messages show.
-        yield Path(folder) / Path(named).name
+        yield folder / Path(named).name
 
 
 @contextmanager
@@ -199,10 +199,19 @@ def own_copy(run: Path) -> Iterator[Path]:
         _hand_out_run(source, last)
         yield run
         return
-    with tempfile.TemporaryDirectory(prefix="reg_yolo_rank_") as folder:
-        copy = Path(folder) / "run"
+    with _temporary() as folder:
+        copy = folder / "run"
         _hand_out_run(copy, copy / "weights" / "last.pt")
         yield copy
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    """Yield a temporary folder, which the watch removes where it ends the process."""
+    with tempfile.TemporaryDirectory(prefix="reg_yolo_rank_") as name:
+        if _watch is not None:
+            _watch.temporary.append(Path(name))
+        yield Path(name)
 
 
 def _hand_out_run(folder: Path, last: Path) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
 from reg_yolo.errors import RankLostError
@@ -42,12 +44,14 @@ class RankWatch:
     Attributes:
         rank, ranks: This process's number, and how many there are.
         verdict: Which rank was lost, in words; empty until one is.
+        temporary: Folders of this rank, which are removed also where the process is ended from outside its work.
     """
 
     def __init__(self, store: Store, rank: int, ranks: int) -> None:
         """Prepare; `store` must be a connection that nothing else uses."""
         self.rank, self.ranks = rank, ranks
         self.verdict = ""
+        self.temporary: list[Path] = []
         self._store = store
         self._found = threading.Event()
         self._over = threading.Event()
@@ -157,6 +161,8 @@ class RankWatch:
                 print(f"error: {self._sentence()}", file=sys.stderr, flush=True)
                 if not self._store_is_gone:
                     self._leave_note("")
+                for folder in self.temporary:
+                    shutil.rmtree(folder, ignore_errors=True)
                 os._exit(2)
 
     def _find(self, verdict: str) -> None:

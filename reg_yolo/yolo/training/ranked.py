@@ -23,6 +23,7 @@ from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, LOGGER, RANK, WORLD_SIZE
 from ultralytics.utils.torch_utils import TORCH_2_13, torch_distributed_zero_first
 
 import reg_yolo
+from reg_yolo.config.merging import flattened
 from reg_yolo.errors import ConfigError, TrainingInterrupted
 from reg_yolo.yolo.datasets.resolved import ResolvedDataset
 from reg_yolo.yolo.training.mixin import RegTraining
@@ -69,6 +70,7 @@ class RankedTraining(RegTraining):
     """Mix-in that stands before one of our trainers, in a process that is one rank of several."""
 
     _seems_alone: bool = False
+    epochs: int
 
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict | None = None
@@ -106,6 +108,12 @@ class RankedTraining(RegTraining):
         finally:
             self._seems_alone = False
 
+    def _setup_scheduler(self) -> None:
+        """Set up upstream's; with `time` each process reckons its epochs from a clock of its own, so rank 0's count."""
+        if self.args.time:
+            self.epochs = self.args.epochs = said_by_first(self.epochs)
+        super()._setup_scheduler()
+
     # Alike on all ranks -------------------------------------------------------------------------------------------
 
     def _require_fitting_arguments(self) -> None:
@@ -132,8 +140,8 @@ class RankedTraining(RegTraining):
             "task": self.task_name,
             "bfloat16": self.bfloat16,
             **arguments,
-            **flattened("reg", self.reg.to_dict()),
-            **flattened("sampling", self.sampling.to_dict()),
+            **flattened(self.reg.to_dict(), "reg."),
+            **flattened(self.sampling.to_dict(), "sampling."),
             "suppression": self.ranking.kind,
             "albumentations": self.requested_augmentations,
             "mask_classes and lambda_seg": [(self.joint or {}).get(key) for key in ("mask_classes", "lambda_seg")],
@@ -253,20 +261,6 @@ class RankedTraining(RegTraining):
         self.validator.is_final = True
         results: dict[str, Any] = self.validator(trainer=stand_in)
         return results
-
-
-def flattened(name: str, value: Any) -> dict[str, Any]:
-    """Return nested settings by their dotted names.
-
-    Example:
-        >>> flattened("reg", {"focal": {"gamma": 1.5}, "scale": "auto"})
-        {'reg.focal.gamma': 1.5, 'reg.scale': 'auto'}
-    """
-    if not isinstance(value, dict):
-        return {name: value}
-    return {
-        key: each for inner, content in value.items() for key, each in flattened(f"{name}.{inner}", content).items()
-    }
 
 
 def as_rank(trainer: type[RegTraining]) -> type[RegTraining]:

@@ -124,3 +124,23 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`to`: got 'labelstudio', expected"):
         write_labelled([], tmp_path / "out", NAMES, to="labelstudio")
     assert not list(tmp_path.iterdir())
+
+
+def test_names_that_write_elsewhere_or_over_one_another_are_refused(tmp_path: Path) -> None:
+    for name in ("../x.jpg", "a/b.jpg", r"a\b.jpg", ".."):
+        with pytest.raises(DataError, match="must be the name of a file"):
+            write_labelled([LabelledImage(name, (80, 60))], tmp_path / "out", NAMES, to="labelme")
+    twins = [LabelledImage("a.jpg", (80, 60)), LabelledImage("A.png", (80, 60))]
+    with pytest.raises(DataError, match=r"A\.png: another image of train"):
+        write_labelled(twins, tmp_path / "out", NAMES, to="yolo")
+    assert not list(tmp_path.iterdir())
+    apart = [LabelledImage("a.jpg", (80, 60)), LabelledImage("a.png", (80, 60), split="val")]
+    assert write_labelled(apart, tmp_path / "out", NAMES, to="yolo").exists()
+
+
+def test_a_note_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:
+    sign = ObjectAnnotation(NAMES[0], "", box=(1.0, 2.0, 3.0, 4.0), note="two\nlines")
+    assert write_labelled([LabelledImage("a.jpg", (80, 60), [sign])], tmp_path / "good", NAMES, to="cvat").exists()
+    sign.note = "a\x01"
+    with pytest.raises(DataError, match=r"the note 'a\\x01' holds a character"):
+        write_labelled([LabelledImage("a.jpg", (80, 60), [sign])], tmp_path / "bad", NAMES, to="cvat")

@@ -232,3 +232,26 @@ def test_a_file_that_breaks_off_is_taken_as_far_as_it_goes(stills: Path, tmp_pat
     stills.write_bytes(b"".join(lines[:2]))
     summary = prelabel_detections(stills, tmp_path / "out", to="coco")
     assert summary.frames == 1 and "is not complete" in summary.notes[0]
+
+
+def test_a_frame_and_an_image_of_one_name_stay_two(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    video = write_video(tmp_path / "a" / "drive.avi", [scene(number) for number in range(3)])
+    still = write_image(tmp_path / "b" / "drive_000002.jpg", 7)
+    frames = [video_frame(video, 2, found("sign", 0.9)), image(still, found("pole", 0.9))]
+    summary = prelabel_detections(write(tmp_path / "d.jsonl", frames), tmp_path / "out", to="yolo")
+    assert summary.frames == 2
+    names = {path.name for path in (tmp_path / "out").rglob("*.jpg")}
+    assert names == {"drive_000002.jpg", "b__drive_000002.jpg"}
+
+
+def test_label_studio_needs_the_images(stills: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`annotations_only`: Label Studio makes a new task"):
+        prelabel_detections(stills, tmp_path / "out", to="label-studio", annotations_only=True)
+
+
+def test_a_broken_label_of_what_is_labelled_is_said(stills: Path, tmp_path: Path) -> None:
+    prelabel_detections(stills, tmp_path / "set", to="yolo", threshold=0.5)
+    next((tmp_path / "set").rglob("*.txt")).write_text("broken\n")
+    with pytest.raises(DataError, match=r"\.txt:1: "):
+        prelabel_detections(stills, tmp_path / "out", uncertain=1, labelled=tmp_path / "set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -118,12 +119,15 @@ def test_a_rank_that_never_comes_is_named(store: SharedStore) -> None:
 
 
 def test_a_process_that_nobody_can_reach_is_ended(
-    store: SharedStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: SharedStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(rank_watch, "LEAVE_WITHIN_S", 0.05)
     watch = RankWatch(store, 0, 2)
+    (tmp_path / "temporary/run").mkdir(parents=True)
+    watch.temporary.append(tmp_path / "temporary")
     monkeypatch.setattr("os._exit", lambda code: (ended.append(code), watch.end()))
     watch.start()
     until(lambda: ended)
     assert ended == [2] and capsys.readouterr().err.startswith("error: rank 1 of 2 has not started")
+    assert not (tmp_path / "temporary").exists()

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from ultralytics.utils.dist import find_free_network_port
 
 from reg_yolo.errors import ConfigError
 from reg_yolo.yolo.commands.val import val
+from reg_yolo.yolo.training import ranked
 from reg_yolo.yolo.training.rank_group import own_device
+from reg_yolo.yolo.training.ranked import RankedTraining
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 from tests.yolo.training.joint_step import CASES, gradients_of_a_step, write_small_model
 from tests.yolo.training.rank_processes import start
@@ -159,3 +162,19 @@ def test_each_process_of_a_machine_has_a_device_of_its_own(monkeypatch: pytest.M
         own_device("0")
     with pytest.raises(ConfigError, match="expected cpu or indices of GPUs"):
         own_device("mps")
+
+
+@pytest.mark.parametrize(("time", "epochs"), [(0.5, 5), (None, 7)])
+def test_with_a_time_limit_all_ranks_count_the_epochs_of_rank_0(
+    time: float | None, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Upstream:
+        def _setup_scheduler(self) -> None:
+            self.scheduled = self.epochs  # type: ignore[attr-defined]
+
+    trainer = type("Trainer", (RankedTraining, Upstream), {})
+    one = trainer.__new__(trainer)
+    one.args, one.epochs = SimpleNamespace(time=time, epochs=7), 7
+    monkeypatch.setattr(ranked, "said_by_first", lambda value: value - 2)
+    one._setup_scheduler()
+    assert one.scheduled == one.epochs == one.args.epochs == epochs
