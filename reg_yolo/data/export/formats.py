@@ -60,7 +60,7 @@ def write_labelled(
         model: Name of the model where the objects are predictions for a person to correct.
 
     Returns:
-        The file that a user goes on with, or the folder of several.
+        The file that a user continues with, or the folder of several.
 
     Raises:
         DataError: If the format is not known, `out` holds something, or a class name does not fit the format.
