@@ -2,8 +2,8 @@
 
 A model is trained on the labels that there are (`--initial`) and run on a pool of images without labels. Of a share
 of the pool, drawn again for each seed, as many images are picked in both ways; their labels are added, and training
-continues from that model over the old and the new images. Both arms of a seed start alike and see as many images. The start
-must not have seen the pool; the shipped weights have seen many such scenes and leave nothing to learn.
+continues from that model over the old and the new images. Both arms of a seed start alike and see as many images. The
+start must not have seen the pool; the shipped weights have seen many such scenes and leave nothing to learn.
 
     python scripts/compare_picks.py runs/picks          # a smoke test on its own scenes: a minute, no evidence
     python scripts/compare_picks.py runs/picks --initial warm/data.yaml --pool train/data.yaml \
