@@ -92,7 +92,7 @@ class Steps:
         self._last = 0
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Show that `done` of `total`, or of nobody knows how many, are done; called after each."""
+        """Show that `done` of `total`, or of an unknown total, are done; called after each."""
         now = time.monotonic()
         if self._first is None or done < self._last:
             # The pace of this pass is measured from here: what comes before the first is starting up.
@@ -119,7 +119,7 @@ def waiting_line(label: str, expected_s: float | None = None) -> Iterator[None]:
 
     Args:
         label: What is done.
-        expected_s: Seconds that it takes as a rule; None if nobody knows.
+        expected_s: Seconds that it usually takes; None if unknown.
     """
     started, over = time.monotonic(), threading.Event()
 

@@ -1,15 +1,15 @@
 """Compare frames picked by `data prelabel --uncertain` with random ones: trained on as many images, over paired seeds.
 
-A model is trained on the labels that there are (`--initial`) and looks at a pool of images without labels. Of a share
-of the pool, drawn anew for each seed, as many images are picked in both ways; their labels are added, and training goes
-on from that model over the old and the new images. Both arms of a seed start alike and see as many images. The start
-must not have seen the pool; the shipped weights have seen many such scenes and leave nothing to learn.
+A model is trained on the labels that there are (`--initial`) and run on a pool of images without labels. Of a share
+of the pool, drawn again for each seed, as many images are picked in both ways; their labels are added, and training
+continues from that model over the old and the new images. Both arms of a seed start alike and see as many images. The
+start must not have seen the pool; the shipped weights have seen many such scenes and leave nothing to learn.
 
-    python scripts/compare_picks.py runs/picks          # a smoke run on scenes of its own: a minute, says nothing
+    python scripts/compare_picks.py runs/picks          # a smoke test on its own scenes: a minute, no evidence
     python scripts/compare_picks.py runs/picks --initial warm/data.yaml --pool train/data.yaml \
         --validation screen.yaml --start warm.pt --add 90 --pool-images 420 --epochs 3 --imgsz 256
 
-What is done is kept: the same command goes on. OUT/comparison.md has the table, OUT/seedN/ARM.json each run.
+What is done is kept: the same command continues. OUT/comparison.md has the table, OUT/seedN/ARM.json each run.
 """
 
 from __future__ import annotations

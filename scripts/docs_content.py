@@ -1,6 +1,6 @@
 """What the documentation site makes of things that a browser does not show by itself: equations and notebooks.
 
-Both are written so that they are also readable in the repository. No script and no font is fetched: equations become
+Both are written so that they are also readable in the repository. No script and no font is loaded: equations become
 MathML, which browsers draw themselves.
 """
 

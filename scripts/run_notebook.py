@@ -1,4 +1,4 @@
-"""Run the documentation's notebook and store what it puts out, after a change of its cells or of what they call.
+"""Run the documentation's notebook and store its output, after a change of its cells or of what they call.
 
 python scripts/run_notebook.py
 """

@@ -51,7 +51,7 @@ def diagnose(
 def _stored(
     file: Path, data: str | None, split: str, hints: int, worst: int, out: Path | None, words: list[str]
 ) -> None:
-    """Diagnose detections that are stored already; no network runs."""
+    """Diagnose stored detections; no network runs."""
     given = dict(word.partition("=")[::2] for word in words)
     named = data or given.pop("data", None)
     if given:

@@ -1,7 +1,7 @@
 """Label hints as files: a table for people, JSON Lines for programs, and COCO for a labelling tool.
 
 The COCO file holds the images of the first hints with all their labels; attributes mark the doubtful ones, and missing
-labels stand in it as further objects. CVAT reads attributes of COCO files; other tools get the objects.
+labels are added as further objects. CVAT reads attributes of COCO files; other tools get the objects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`diagnosis.html`: errors, groups, the worst images and label hints in one file that needs no network."""
+"""`diagnosis.html`: errors, groups, the worst images and label hints in one file that works offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MEANING = {
     "classification": "right place (IoU from 0.5), wrong class",
     "localisation": "right class, but the box is off (IoU 0.1 to 0.5)",
     "both": "wrong class and the box is off",
-    "duplicate": "the object is found already by a surer detection",
+    "duplicate": "the object is already found by a more confident detection",
     "background": "nothing labelled there (IoU up to 0.1)",
     "missed": "no detection is about the object",
 }
@@ -96,8 +96,8 @@ def _kinds(diagnosis: Diagnosis) -> list[str]:
     return [
         "<h2>Kinds of error</h2>",
         f'<div class="wide"><table id="errors">{head}{"".join(lines)}</table></div>',
-        '<p class="note">The six kinds of TIDE (Bolya et al., 2020). A cost is how far mAP50 rises where errors of '
-        "that kind alone are put right; the costs do not add up. In all: every detection that counts for mAP50, "
+        '<p class="note">The six kinds of TIDE (Bolya et al., 2020). A cost is how much mAP50 rises when only errors '
+        "of that kind are corrected; the costs do not add up. In all: every detection that counts for mAP50, "
         "however weak.</p>",
     ]
 
@@ -134,7 +134,7 @@ def _label_hints(diagnosis: Diagnosis, hints: Sequence[LabelHint]) -> list[str]:
     )
     cards = [_card(diagnosis, rank, hint) for rank, hint in enumerate(hints[:MOST_CROPS], start=1)]
     return [
-        "<h2>Labels to look at again</h2>",
+        "<h2>Labels to review</h2>",
         f'<p class="note">{_swatch(NOT_FOUND)}labelled {_swatch(WRONG)}found. The most doubtful first; the files '
         "label_hints.csv (all), label_hints.jsonl and label_hints.coco.json next to this page hold more. A hint is no "
         "proof: the network may be wrong, and it judges labels badly that it was trained on.</p>",

@@ -1,4 +1,4 @@
-"""A diagnosis: the errors of a split, where they happen, its worst images, and which labels to look at again."""
+"""A diagnosis: the errors of a split, where they happen, its worst images, and which labels to review."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detections that are stored already, with the labels of their images: a diagnosis without a network."""
+"""Detections that are stored already, with the labels of their images: a diagnosis that runs no network."""
 
 from __future__ import annotations
 

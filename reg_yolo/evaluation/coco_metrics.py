@@ -1,8 +1,8 @@
 """COCO's own figures of boxes by pycocotools: AP over all and by size of the objects, and average recall.
 
-They are not upstream's: COCO looks at the 100 surest boxes of an image, lets the surest box choose its object first,
-and takes precision at 101 recalls as it stands; upstream takes up to 300, lets the best overlaps go first, and joins
-precision by straight lines.
+They are not upstream's: COCO uses the 100 most confident boxes of an image, lets the most confident box choose its
+object first, and samples precision at 101 recalls as it stands; upstream takes up to 300, matches the best overlaps
+first, and interpolates precision linearly.
 """
 
 from __future__ import annotations

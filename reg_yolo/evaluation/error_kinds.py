@@ -1,9 +1,9 @@
 """Why detections are wrong and objects not found: TIDE's six kinds of error, and the mAP that each costs.
 
 Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors, ECCV 2020. What an error costs is how far
-mAP50 rises where errors of its kind alone are put right: a detection of a wrong class or place becomes right, or goes
-where its object is found by a surer one; duplicates and detections of background go; missed objects are not asked for.
-Costs of different kinds do not add up to what is missing to 100.
+mAP50 rises when only errors of its kind are corrected: a detection of a wrong class or place becomes right, or goes
+where a surer one finds its object; duplicates and detections of background go; missed objects are not required.
+Costs of different kinds do not add up to the gap to 100.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class ErrorAnalysis:
         kind: Index into `KINDS`, or `RIGHT`, shape (D,).
         target: The object that a right detection finds, or that one of a wrong class or place is about, else -1,
             shape (D,).
-        repairs: Whether the detection, put right, is the one that finds its object, shape (D,).
+        repairs: Whether the detection, corrected, is the one that finds its object, shape (D,).
         object_image: Index of each object's image, shape (M,).
         found: Whether an object is found at all, shape (M,).
-        missed: Whether no detection, put right, would find it, shape (M,).
+        missed: Whether no detection, corrected, would find it, shape (M,).
     """
 
     results: tuple[ImageResult, ...]
@@ -167,8 +167,8 @@ class ErrorAnalysis:
         """Return for each kind how many points of mAP50 its errors cost, in the order of `KINDS`.
 
         Args:
-            detections: The wrong ones that are put right, shape (D,); by default all.
-            objects: The missed ones that are put right, shape (M,); by default all.
+            detections: The wrong ones that are corrected, shape (D,); by default all.
+            objects: The missed ones that are corrected, shape (M,); by default all.
 
         Returns:
             Points of percent, not below 0; NaN where no class has an object.
@@ -278,7 +278,7 @@ def _of_image(result: ImageResult, first: int) -> tuple[NDArray[np.generic], ...
     for row in np.flatnonzero(displaced | confused):
         about = target[row]
         if not found[about]:
-            # The surest one about an object finds it once it is put right; the others go.
+            # The surest one about an object finds it once it is corrected; the others go.
             repairs[row], usable[about] = not usable[about], True
     target[target >= 0] += first
     return kind, target, repairs, found, ~found & ~usable

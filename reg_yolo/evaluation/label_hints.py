@@ -1,8 +1,8 @@
-"""Which labels to look at again: where a network and the labels disagree, the least likely coincidence first.
+"""Which labels to review: where a network and the labels disagree, the least likely coincidence first.
 
 Every label and every place where only the network sees something is one entry of the list. What makes a label doubtful
 is that labels of its class and size are hardly ever found as badly; what makes a detection worth a label is that
-detections of its class as sure as it are mostly right. Both are ratios of counts on the images at hand, so that a class
+detections of its class as sure as it are mostly right. Both are ratios of counts on the same images, so that a class
 that is hard to find does not fill the list. A network must not have been trained on the labels that it judges.
 """
 
@@ -23,9 +23,9 @@ AGREES = "agrees"
 LEAST_CONFIDENCE = 0.01
 MISSING_FROM, FREE_BELOW_IOU = 0.25, 0.3
 _BOX_AGREES_FROM, _BOX_NEAR_FROM, _FOUND_FROM = 0.7, 0.1, 0.25
-# How many labels of all sizes count along with those of a label's own size: few of a size tell little.
+# How many labels of all sizes count along with those of a label's own size: few of a size say little.
 _POOLED = 30
-# How much the ratio of a detection that speaks against a label counts on top of the label's own.
+# How much the ratio of a detection that contradicts a label counts on top of the label's own.
 _RIVAL_POWER = 0.5
 
 IntArray = NDArray[np.int64]
@@ -36,8 +36,8 @@ class LabelHint:
     """One entry of the list.
 
     Attributes:
-        kind: `missing` (a detection without a label), `unfound` (a label that nobody finds), `box` (its box and the
-            network's disagree), `class` (the network sees another class) or `agrees`.
+        kind: `missing` (a detection without a label), `unfound` (a label that no detection finds), `box` (its box and
+            the network's disagree), `class` (the network sees another class) or `agrees`.
         image: Index of the image.
         label: Index of the label among the image's objects; None for `missing`.
         score: How many times rarer than usual it is; comparable within one list, the highest first.

@@ -70,7 +70,7 @@ def write_labelled(
         model: Name of the model where the objects are predictions for a person to correct.
 
     Returns:
-        The file that a user goes on with, or the folder of several.
+        The file that a user continues with, or the folder of several.
 
     Raises:
         DataError: If the format is not known, `out` holds something, a class name or note does not fit the format, or

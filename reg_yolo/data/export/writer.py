@@ -60,7 +60,7 @@ class DatasetWriter(ABC):
 
     @abstractmethod
     def finish(self) -> Path:
-        """Complete the files; return the one that a user goes on with, or the folder of several."""
+        """Complete the files; return the one that a user continues with, or the folder of several."""
 
     def close(self) -> None:  # noqa: B027  (most formats leave nothing open between two images)
         """Close what is open after a failure."""

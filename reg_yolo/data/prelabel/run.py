@@ -140,7 +140,7 @@ def _leave_out_missing(read: DetectedFrames, summary: PrelabelSummary) -> None:
 
 
 def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progress: Progress = None) -> Picked:
-    """Pick the frames that are worth labelling next, compared by their pixels where these are at hand.
+    """Pick the frames that are worth labelling next, compared by their pixels where these are available.
 
     Args:
         read: The frames of some detections files.
@@ -153,7 +153,7 @@ def pick_frames(read: DetectedFrames, count: int, labelled: Path | None, progres
     """
     counts, paths = _labelled(labelled) if labelled is not None else (None, [])
     stems = {path.stem for path in paths}
-    # Frames of a video are told by their names; of images these may be of another drive, and their pixels tell.
+    # Frames of a video are identified by their names; names of images may be of another drive, so pixels decide.
     known = [
         frame for frame in read.frames if frame.name_stem in stems and (frame.frame is not None or not frame.found)
     ]

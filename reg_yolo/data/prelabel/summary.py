@@ -21,7 +21,7 @@ class PrelabelSummary:
 
     Attributes:
         out: The folder that was made.
-        result: What a user goes on with.
+        result: The file or folder that a user continues with.
         class_names: Classes in the order of their indices.
         frames: Frames written, those without objects included.
         tracks: Tracks written, where the format has them.

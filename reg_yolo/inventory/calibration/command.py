@@ -14,7 +14,7 @@ from reg_yolo.inventory.calibration.drives import calibrate_from_drives
 from reg_yolo.inventory.calibration.result import Calibration, write_camera
 from reg_yolo.inventory.camera import Camera, read_camera
 
-# What a chessboard says nothing of.
+# What a chessboard cannot determine.
 _MOUNT = ("height_m", "pitch_deg", "roll_deg", "yaw_deg", "lever_arm_m")
 
 
@@ -31,7 +31,7 @@ def calibrate_into(
 
     Raises:
         ConfigError: If options do not fit each other.
-        DataError: If images or drives do not tell the camera.
+        DataError: If images or drives do not determine the camera.
     """
     if len(options.cameras) > 1:
         raise ConfigError(f"--camera: got {len(options.cameras)}; calibrate one camera at a time")

@@ -1,8 +1,8 @@
 """Yaw, pitch and, far less surely, focal length that make static objects agree over whole drives.
 
 Along a straight road an object twice as far to the side through a lens of half the focal length looks the same: only
-bends tell the focal length. Over six simulated drives of 2 km a drive's own estimate was off by 2.6 % (true boxes and
-positions) and 5.5 % (noisy ones), whatever the solution's covariance states; yaw and pitch are as sure as it says.
+bends constrain the focal length. Over six simulated drives of 2 km a drive's own estimate was off by 2.6 % (true boxes
+and positions) and 5.5 % (noisy ones), whatever the solution's covariance states; yaw and pitch are as sure as it says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reg_yolo.inventory.drive.task import DriveTask
 _OPEN_FOCAL, _OPEN_DEG = 0.05, 3.0
 # Solutions are linearised around the start; a second round starts from the first one's result.
 _ROUNDS = 2
-# Deviation below which a drive is not believed: of the focal length a share.
+# Least deviation that a drive is credited with; for the focal length a share of it.
 _FLOOR = {"focal_px": 0.055, "yaw_deg": 0.05, "pitch_deg": 0.1}
 # Above this share a chessboard is worth the walk.
 _UNSURE_FOCAL = 0.01
@@ -40,7 +40,7 @@ def calibrate_from_drives(options: BuildOptions, say: Callable[[str], None] = la
 
     Raises:
         ConfigError: If options do not fit each other.
-        DataError: If nothing along the drives tells the camera, or frames differ in size.
+        DataError: If nothing along the drives determines the camera, or frames differ in size.
     """
     found: dict[str, list[tuple[float, float]]] = {key: [] for key in _FLOOR}
     lines, first = [], None
@@ -53,7 +53,7 @@ def calibrate_from_drives(options: BuildOptions, say: Callable[[str], None] = la
             )
         estimate = _estimate(task)
         if not estimate:
-            lines.append(f"{task.name}: nothing to tell the camera by")
+            lines.append(f"{task.name}: nothing determines the camera")
             continue
         for key, value in estimate.items():
             found[key].append(value)
@@ -61,7 +61,7 @@ def calibrate_from_drives(options: BuildOptions, say: Callable[[str], None] = la
         lines.append(f"{task.name}: {', '.join(stated)}")
     drives = len(found["yaw_deg"])
     if first is None or not drives:
-        raise DataError("no drive tells the camera: static objects must be seen in several frames each")
+        raise DataError("no drive determines the camera: static objects must be seen in several frames each")
     found["focal_px"].append((first.focal_px, first.focal_px * first.focal_sigma))
     combined = {key: weighted_mean(values) for key, values in found.items()}
     return Calibration(_values(first, combined), [*lines, *_said(combined, drives, first)])
@@ -123,7 +123,7 @@ def _said(combined: dict[str, tuple[float, float]], drives: int, first: Camera) 
     ]
     if sigma / focal > _UNSURE_FOCAL:
         lines.append(
-            f"the focal length is known to {100 * sigma / focal:.1f} % only, as drives hardly tell it: "
+            f"the focal length is known to {100 * sigma / focal:.1f} % only, as drives hardly constrain it: "
             "take it from images of a chessboard (--board), then run this with that camera.yaml as --camera"
         )
     if first.height_m == Camera.height_m:

@@ -106,7 +106,7 @@ def _places(ray: Any, ranks: int, cluster: Cluster) -> list[dict[str, Any]]:
         {
             "num_cpus": cluster.cpus,
             "num_gpus": cluster.gpus,
-            # A rank that is started once more would find the others gone.
+            # A rank that is started again would find the others gone.
             "max_retries": 0,
             "scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
         }

@@ -95,7 +95,7 @@ def _connect() -> tuple[distributed.Store, RankWatch]:
             f"rank {RANK} of {WORLD_SIZE}: the ranks do not meet at {host}:{port} (MASTER_ADDR, MASTER_PORT) within "
             f"{COME_WITHIN_S:g} s: {first_line(error)}"
         ) from error
-    # A launcher that starts the ranks once more keeps its store.
+    # A launcher that starts the ranks again keeps its store.
     attempt = f"reg_yolo/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     watch = RankWatch(distributed.PrefixStore(f"{attempt}/watch", own), RANK, WORLD_SIZE)
     return distributed.PrefixStore(f"{attempt}/group", store), watch

@@ -92,7 +92,7 @@ class RankWatch:
         last.join(2 * BEAT_S)
 
     def explain(self, error: BaseException) -> BaseException:
-        """Return what to raise in the place of an error of a collective operation.
+        """Return what to raise in place of an error of a collective operation.
 
         Waits for a few seconds, in which a rank that has died misses its beats.
 

@@ -44,7 +44,7 @@ def test_yaw_and_pitch_are_found_within_their_deviations(drive: Path, capsys: py
     assert camera.focal_px == pytest.approx(true_camera(drive)["focal_px"], rel=0.003)
     assert camera.height_m == mount["height_m"]
     said = capsys.readouterr().out
-    assert "of 1 drive: focal" in said and "drives hardly tell it" not in said
+    assert "of 1 drive: focal" in said and "drives hardly constrain it" not in said
 
 
 def test_a_lens_known_by_its_field_of_view_is_said_to_be_unsure(
@@ -52,7 +52,7 @@ def test_a_lens_known_by_its_field_of_view_is_said_to_be_unsure(
 ) -> None:
     assert calibrate(drive, "--hfov", "60") == 0
     said = capsys.readouterr().out
-    assert "drives hardly tell it" in said and "height_m is 1.6 as assumed" in said
+    assert "drives hardly constrain it" in said and "height_m is 1.6 as assumed" in said
     assert read_camera(drive / "camera.yaml").focal_sigma > 0.03
 
 
