@@ -107,9 +107,9 @@ class Steps:
 
 
 @contextmanager
-def counted_line(label: str, unit: str = "", *, wanted: bool = True) -> Iterator[Steps]:
+def counted_line(label: str, unit: str = "") -> Iterator[Steps]:
     """Yield a function that shows how many are done of how many."""
-    with StatusLine(wanted=wanted) as line:
+    with StatusLine() as line:
         yield Steps(label, unit, line)
 
 

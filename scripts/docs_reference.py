@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from reg_yolo.config.merging import flattened
 from reg_yolo.config.presets import PRESETS
 from reg_yolo.config.problems import expected_values, show_value
 from reg_yolo.config.schema import RunConfig
@@ -55,7 +56,7 @@ def settings_keys() -> str:
         "| preset | sets |", "|---|---|",
     ]  # fmt: skip
     for name, values in PRESETS.items():
-        pairs = ", ".join(f"`{key}: {show_value(value).strip(chr(34))}`" for key, value in _flat(values))
+        pairs = ", ".join(f"`{key}: {show_value(value).strip(chr(34))}`" for key, value in flattened(values).items())
         lines.append(f"| `{name}` | {pairs or 'nothing'} |")
     return "\n".join([*lines, ""])
 
@@ -83,14 +84,6 @@ def _sections(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
         values = _cell(expected_values(schema["properties"][name], schema))
         lines.append(f"| `{key}` | {default} | {values} | {meaning} |")
     return [*lines, "", *inner]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _cell(text: str) -> str:

@@ -27,11 +27,12 @@ class ProgressLine:
 
     def __enter__(self) -> ProgressLine:
         """Return the line."""
+        self._line.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Clear the line."""
-        self._line.clear()
+        self._line.__exit__()
 
     def begun(self, run: PlannedRun, number: int, count: int) -> None:
         """Show which run starts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,13 +29,13 @@ def diagnose(
     _quiet: Quiet = False,
 ) -> None:
     """Say why weights miss: kinds of error and what each costs, where they happen, and doubtful labels."""
-    if weights.suffix.lower() == ".jsonl":
-        _stored(weights, data, split or "val", hints, worst, out, words or [])
-        return
     arguments = train_arguments(words or [])
     named = data or arguments.pop("data", None)
     if split is not None:
         arguments["split"] = split
+    if weights.suffix.lower() == ".jsonl":
+        _stored(weights, named, arguments, hints, worst, out)
+        return
     from reg_yolo.yolo.upstream.environment import prepare_environment
 
     prepare_environment([str(weights), str(named)], trust=trust)
@@ -48,14 +48,11 @@ def diagnose(
     _show(result.diagnosis, result.page)
 
 
-def _stored(
-    file: Path, data: str | None, split: str, hints: int, worst: int, out: Path | None, words: list[str]
-) -> None:
-    """Diagnose stored detections; no network runs."""
-    given = dict(word.partition("=")[::2] for word in words)
-    named = data or given.pop("data", None)
-    if given:
-        raise ConfigError(f"{next(iter(given))}: belongs to a network, and {file} holds detections already")
+def _stored(file: Path, named: str | None, arguments: dict[str, Any], hints: int, worst: int, out: Path | None) -> None:
+    """Diagnose detections that are stored already; no network runs."""
+    split = arguments.pop("split", "val")
+    if arguments:
+        raise ConfigError(f"{next(iter(arguments))}: belongs to a network, and {file} holds detections already")
     if named is None:
         raise ConfigError(f"`data`: name the data set whose labels {file} is held against")
     from reg_yolo.diagnosis.stored import diagnose_detections

@@ -7,7 +7,9 @@ labels are added as further objects. CVAT reads attributes of COCO files; other 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from reg_yolo.data.dataset.coco_ids import image_ids
@@ -69,6 +71,7 @@ def hints_coco(diagnosis: Diagnosis, hints: Sequence[LabelHint]) -> str:
     """
     results, names = diagnosis.analysis.results, diagnosis.class_names
     number = image_ids([result.path for result in results])
+    above = os.path.commonpath([result.path.parent for result in results]) if results else ""
     of_label = {(hint.image, hint.label): (rank, hint) for rank, hint in enumerate(hints, 1) if hint.label is not None}
     chosen = sorted({hint.image for hint in hints})
     annotations: list[dict[str, Any]] = []
@@ -105,7 +108,7 @@ def hints_coco(diagnosis: Diagnosis, hints: Sequence[LabelHint]) -> str:
     images = [
         {
             "id": number[results[image].path],
-            "file_name": results[image].path.name,
+            "file_name": Path(os.path.relpath(results[image].path, above)).as_posix(),
             "width": results[image].width,
             "height": results[image].height,
         }

@@ -66,7 +66,7 @@ def write_page(path: Path, diagnosis: Diagnosis, hints: Sequence[LabelHint], she
 def _head(diagnosis: Diagnosis) -> list[str]:
     analysis = diagnosis.analysis
     objects, found = len(analysis.object_class), int(analysis.found_when_shown.sum())
-    wrong = sum(row.wrong for row in diagnosis.conditions[0].rows)
+    wrong = int(analysis.wrong_when_shown.sum())
     return [
         f"<p>Split {_escaped(diagnosis.split)} of {_escaped(diagnosis.data)}: {len(analysis.results)} images, "
         f"{objects} objects. mAP50 {analysis.map50:.1f} %. At the thresholds of the best F1 {found} objects are found, "

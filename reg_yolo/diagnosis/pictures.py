@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reg_yolo.data.images.pixels import read_pixels
 from reg_yolo.drawing.contact_sheet import contact_sheet
 from reg_yolo.drawing.text_tiles import TextTiles
-from reg_yolo.evaluation.error_kinds import RIGHT, ErrorAnalysis
+from reg_yolo.evaluation.error_kinds import ErrorAnalysis
 from reg_yolo.evaluation.label_hints import LabelHint
 from reg_yolo.files import open_regular
 
@@ -95,7 +95,7 @@ def _whole(analysis: ErrorAnalysis, class_names: Sequence[str], image: int, lett
     objects = analysis.object_image == image
     for box, found in zip(analysis.object_boxes[objects], analysis.found_when_shown[objects], strict=True):
         _draw(tile, box * factor + shift, FOUND if found else NOT_FOUND, 1 if found else 2)
-    for row in np.flatnonzero((analysis.image == image) & analysis.shown & (analysis.kind != RIGHT)):
+    for row in np.flatnonzero((analysis.image == image) & analysis.wrong_when_shown):
         box = analysis.boxes[row] * factor + shift
         _draw(tile, box, WRONG)
         text = f"{class_names[analysis.detection_class[row]]} {analysis.confidence[row]:.2f}"

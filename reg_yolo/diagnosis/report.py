@@ -12,7 +12,7 @@ from reg_yolo.data.dataset.dataset_yaml import label_path_for
 from reg_yolo.data.dataset.label_rows import read_label_file
 from reg_yolo.diagnosis.conditions import Condition, conditions_of, light_of
 from reg_yolo.errors import DataError
-from reg_yolo.evaluation.error_kinds import KINDS, RIGHT, ErrorAnalysis
+from reg_yolo.evaluation.error_kinds import KINDS, ErrorAnalysis
 from reg_yolo.evaluation.image_results import ImageResult
 from reg_yolo.evaluation.label_hints import AGREES, LabelHint, label_hints
 from reg_yolo.evaluation.per_class import RARE_BELOW
@@ -144,7 +144,7 @@ class Diagnosis:
         ]
         images, objects = len(analysis.results), len(analysis.object_class)
         found = int(analysis.found_when_shown.sum())
-        wrong = int((analysis.kind[analysis.shown] != RIGHT).sum())
+        wrong = int(analysis.wrong_when_shown.sum())
         return "\n".join(
             [
                 f"{self.title} on {self.split} of {self.data}: {images} images, {objects} objects",
@@ -164,7 +164,7 @@ class Diagnosis:
 def _worst(analysis: ErrorAnalysis) -> list[ImageErrors]:
     images = len(analysis.results)
     missed = np.bincount(analysis.object_image[~analysis.found_when_shown], minlength=images)
-    wrong = np.bincount(analysis.image[analysis.shown & (analysis.kind != RIGHT)], minlength=images)
+    wrong = np.bincount(analysis.image[analysis.wrong_when_shown], minlength=images)
     order = np.lexsort((np.arange(images), -missed, -(missed + wrong)))
     return [ImageErrors(int(i), int(missed[i]), int(wrong[i])) for i in order if missed[i] + wrong[i]]
 

@@ -52,7 +52,7 @@ def error_rows(diagnosis: Diagnosis) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = [("by", "group", "objects", "found", "wrong", "error", "count", "cost_map50")]
     analysis = diagnosis.analysis
     whole = (len(analysis.object_class), int(analysis.found_when_shown.sum()))
-    wrong = sum(row.wrong for row in diagnosis.conditions[0].rows)
+    wrong = int(diagnosis.analysis.wrong_when_shown.sum())
     rows += [
         ("all", "all", *whole, wrong, name, count, _known(cost)) for name, count, _, cost in diagnosis.summary_rows()
     ]

@@ -53,22 +53,16 @@ class CocoMetrics:
         truth.dataset = _truth(results, class_names)
         with contextlib.redirect_stdout(io.StringIO()):
             truth.createIndex()
-            found = _found(results)
-            if not found or not truth.dataset["annotations"]:
-                # pycocotools takes neither an empty list nor a split without objects.
-                return cls._without_detections(truth.dataset["annotations"], class_names)
-            evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+            # Not by `loadRes`, which takes no empty list.
+            found = COCO()
+            found.dataset = {**truth.dataset, "annotations": _found(results)}
+            found.createIndex()
+            evaluation = COCOeval(truth, found, "bbox")
             evaluation.evaluate()
             evaluation.accumulate()
         precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
         by_class = tuple(_figures(precision[:, :, [k]], recall[:, [k]]) for k in range(len(class_names)))
         return cls(tuple(class_names), _figures(precision, recall), by_class)
-
-    @classmethod
-    def _without_detections(cls, objects: Sequence[dict[str, Any]], class_names: Sequence[str]) -> CocoMetrics:
-        present = {entry["category_id"] for entry in objects}
-        nothing = [dict.fromkeys(FIGURES, 0.0 if k in present else math.nan) for k in range(len(class_names))]
-        return cls(tuple(class_names), dict.fromkeys(FIGURES, 0.0 if present else math.nan), tuple(nothing))
 
     def as_text(self) -> str:
         """Return a table in percent for a terminal."""
@@ -110,13 +104,14 @@ def _truth(results: Sequence[ImageResult], class_names: Sequence[str]) -> dict[s
 
 
 def _found(results: Sequence[ImageResult]) -> list[dict[str, Any]]:
-    return [
-        {"image_id": number, "category_id": class_id, "bbox": box, "score": confidence}
-        for number, result in enumerate(results)
+    annotations: list[dict[str, Any]] = []
+    for number, result in enumerate(results):
         for box, class_id, confidence in zip(
             _xywh(result.boxes), result.classes.tolist(), result.confidences.tolist(), strict=True
-        )
-    ]
+        ):
+            entry = {"id": len(annotations) + 1, "image_id": number, "category_id": class_id, "iscrowd": 0}
+            annotations.append({**entry, "bbox": box, "area": box[2] * box[3], "score": confidence})
+    return annotations
 
 
 def _xywh(boxes: np.ndarray) -> list[list[float]]:

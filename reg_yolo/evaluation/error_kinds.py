@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.evaluation.image_results import FloatArray, ImageResult, box_overlaps
+from reg_yolo.evaluation.image_results import FloatArray, ImageResult, box_overlaps, greedy_matches
 from reg_yolo.evaluation.thresholds import FALLBACK_THRESHOLD
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
@@ -139,6 +139,11 @@ class ErrorAnalysis:
         return np.asarray(self.confidence >= self.thresholds[self.detection_class])
 
     @cached_property
+    def wrong_when_shown(self) -> BoolArray:
+        """Whether a detection reaches the threshold of its class and is wrong, shape (D,)."""
+        return self.shown & (self.kind != RIGHT)
+
+    @cached_property
     def found_when_shown(self) -> BoolArray:
         """Whether a detection that reaches its threshold finds the object, shape (M,)."""
         found = np.zeros(len(self.object_class), bool)
@@ -258,13 +263,9 @@ def _of_image(result: ImageResult, first: int) -> tuple[NDArray[np.generic], ...
     own, other = overlaps * same, overlaps * ~same
     rows = np.arange(detections)
     near, crossed = own.argmax(1), other.argmax(1)
-    # Objects that a surer detection has found are not free for others.
-    free = own.copy()
-    for row in np.flatnonzero(own.max(1) >= FOREGROUND_IOU):
-        best = int(free[row].argmax())
-        if free[row, best] >= FOREGROUND_IOU:
-            kind[row], target[row], found[best] = RIGHT, best, True
-            free[:, best] = 0
+    matches = greedy_matches(own, FOREGROUND_IOU)
+    right = matches >= 0
+    kind[right], target[right], found[matches[right]] = RIGHT, matches[right], True
     wrong = kind != RIGHT
     at_own, at_other = own[rows, near], other[rows, crossed]
     displaced = wrong & (at_own >= BACKGROUND_IOU) & (at_own <= FOREGROUND_IOU)

@@ -86,6 +86,30 @@ def box_overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
+def greedy_matches(overlaps: FloatArray, least: float) -> NDArray[np.int64]:
+    """Return the object that each detection finds, or -1: each takes the free one that it overlaps most.
+
+    Args:
+        overlaps: Of detections, the surest first, with objects, 0 where these are not to be matched: shape (N, M).
+        least: Least overlap of a match.
+
+    Returns:
+        Shape (N,).
+
+    Example:
+        >>> greedy_matches(np.array([[0.6, 0.9], [0.7, 0.8], [0.1, 0.2]]), 0.5).tolist()
+        [1, 0, -1]
+    """
+    free = overlaps.copy()
+    matches = np.full(len(overlaps), -1)
+    for row in np.flatnonzero(overlaps.max(1, initial=0) >= least):
+        best = int(free[row].argmax())
+        if free[row, best] >= least:
+            matches[row] = best
+            free[:, best] = 0
+    return matches
+
+
 def box_areas(boxes: FloatArray) -> FloatArray:
     """Return the areas of boxes, xyxy: shape (N, 4) gives (N,); an inverted box has none."""
     return np.asarray(np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1))

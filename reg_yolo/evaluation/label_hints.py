@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reg_yolo.evaluation.coco_sizes import size_of
 from reg_yolo.evaluation.error_kinds import FOREGROUND_IOU, MOST_DETECTIONS
-from reg_yolo.evaluation.image_results import FloatArray, ImageResult, box_areas, box_overlaps
+from reg_yolo.evaluation.image_results import FloatArray, ImageResult, box_areas, box_overlaps, greedy_matches
 
 HINT_KINDS = ("missing", "unfound", "box", "class")
 AGREES = "agrees"
@@ -129,12 +129,9 @@ def _of_image(result: ImageResult) -> _Evidence:
     overlaps = box_overlaps(boxes, result.truth_boxes)
     same = classes[:, None] == result.truth_classes[None]
     own = overlaps * same
-    right, found, free = np.zeros(count, bool), np.zeros(labels, bool), own.copy()
-    for row in np.flatnonzero(own.max(1, initial=0) >= FOREGROUND_IOU):
-        best = int(free[row].argmax())
-        if free[row, best] >= FOREGROUND_IOU:
-            right[row] = found[best] = True
-            free[:, best] = 0
+    matches = greedy_matches(own, FOREGROUND_IOU)
+    right, found = matches >= 0, np.zeros(labels, bool)
+    found[matches[right]] = True
     nearest = own.argmax(1) if labels else np.zeros(count, np.int64)
     unexplained = own.max(1, initial=0) < FOREGROUND_IOU
     support, near, rival = np.zeros(labels), np.full(labels, -1), np.full(labels, -1)

@@ -42,7 +42,7 @@ def check_settings(command: str, parameters: dict) -> None:
         # Files of the reader are not here; a word in capitals stands for one of several values.
         kept = [word for word in given if re.split(r"[.=]", word)[0] not in FILES and not word.split("=")[1].isupper()]
         load_config("detect/yolov8n", kept, train_keys=DEFAULT_CFG_DICT)
-    elif command in ("val", "predict", "export"):
+    elif command in ("val", "diagnose", "predict", "export"):
         for word in given:
             assert word.partition("=")[0] in {*DEFAULT_CFG_DICT, "data"}, f"{word} names no argument"
 
@@ -79,6 +79,7 @@ def test_commands_in_pages_are_found() -> None:
         ("reg-yolo trian detect/yolov8n", "trian"),
         ("reg-yolo val best.pt --dta x", "--dta"),
         ("reg-yolo predict best.pt a.mp4 imgz=3", "imgz=3"),
+        ("reg-yolo diagnose best.pt imgz=3", "imgz=3"),
         ("reg-yolo train detect/yolov8n reg.focal.gama=2", "reg.focal.gama"),
         ("reg-yolo train detect/yolov8n epocs=2", "epocs"),
         ("reg-yolo train detect/yolov8q", "yolov8q"),

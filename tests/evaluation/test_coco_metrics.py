@@ -47,5 +47,7 @@ def test_ap75_is_that_at_an_overlap_of_three_quarters() -> None:
 def test_nothing_found_is_zero_and_nothing_labelled_is_unknown() -> None:
     coco = CocoMetrics.of([image([], [([0.0, 0, 9, 9], 1)])], ["sign", "wall"])
     assert coco.mean["AP"] == 0.0 and coco.by_class[1]["AR100"] == 0.0 and math.isnan(coco.by_class[0]["AP"])
+    # One small object says nothing of large ones, whether anything was found or not.
+    assert coco.by_class[1]["APs"] == 0.0 and math.isnan(coco.by_class[1]["APl"]) and math.isnan(coco.mean["ARm"])
     coco = CocoMetrics.of([image([([0.0, 0, 9, 9], 0.5, 0)], [])], ["sign"])
     assert math.isnan(coco.mean["AP"]) and coco.as_text().splitlines()[1].split()[1] == "-"

@@ -29,12 +29,13 @@ class ManyProgress:
         self._steps = Steps("predict", "files", self._line)
 
     def __enter__(self) -> ManyProgress:
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._line.clear()
+        self._line.__exit__()
 
     def finished(self, record: SourceRecord) -> None:
         """Show what became of a source."""

@@ -145,7 +145,7 @@ class ProcessOne:
         media = _media_of(source)
         draw = bool(self.prediction.settings.draw)
         choice = self.prediction.choose(media, long=True)
-        summary = run_job(self.prediction.job(media, out, choice, draw=draw, bar=False), None, self.stop)
+        summary = run_job(self.prediction.job(media, out, choice, draw=draw), None, self.stop)
         holes = [hole.to_record() for hole in summary.holes]
         known = {hole["source"] for hole in holes if hole["reason"] == "unreadable"}
         holes += [

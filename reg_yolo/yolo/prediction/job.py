@@ -93,7 +93,6 @@ class PredictionJob:
         finders: What finds faces and plates.
         tracker: Gives objects their identities; None for none.
         temperatures: What confidences are calibrated with; None for the network's own.
-        bar: Whether progress is shown.
     """
 
     media: Source
@@ -107,7 +106,6 @@ class PredictionJob:
     finders: list[PrivateFinder]
     tracker: DriveTracker | None = None
     temperatures: ClassTemperatures | None = None
-    bar: bool = True
 
 
 def network_input(predictor: Any, part: Crop) -> tuple[int, int]:
@@ -186,7 +184,7 @@ def run_job(
     started = time.perf_counter()
     left_out = job.predictor.suppression.left_out
     with (
-        suppress(_PartlyRead), counted_line("predict", "frames", wanted=job.bar) as progress, jsonl, table, pictures,
+        suppress(_PartlyRead), counted_line("predict", "frames") as progress, jsonl, table, pictures,
         closing(predicted_frames(items, job.predictor, names, settings.view, settings.polygons)) as predicted,
     ):  # fmt: skip
         found_items: Iterator[PredictedItem] = predicted

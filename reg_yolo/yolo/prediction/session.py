@@ -116,7 +116,7 @@ class Prediction:
                 self._choices[media.frame_sizes] = choice
         return choice
 
-    def job(self, media: Source, folder: Path, choice: EngineChoice, *, draw: bool, bar: bool = True) -> PredictionJob:
+    def job(self, media: Source, folder: Path, choice: EngineChoice, *, draw: bool) -> PredictionJob:
         """Return what `run_job` runs, with the model open.
 
         Args:
@@ -124,7 +124,6 @@ class Prediction:
             folder: Where the results go.
             choice: From `choose`.
             draw: Whether annotated images are stored.
-            bar: Whether progress is shown.
 
         Raises:
             RegYoloError: If a model cannot be opened.
@@ -144,7 +143,6 @@ class Prediction:
             finders=(self._finders or []) if draw else [],
             tracker=DriveTracker(tracker, str(self._device or "cpu")) if tracker else None,
             temperatures=self.temperatures,
-            bar=bar,
         )
 
     def _predictor(self, choice: EngineChoice) -> Any:
