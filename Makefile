@@ -15,7 +15,7 @@ $(BIN)/reg-yolo: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Scenes, training, measuring, prediction: about eight minutes on two cores. `make demo SHORT=1` takes one.
+# Scenes, training, measuring, prediction: eight to twenty minutes on two cores. `make demo SHORT=1` takes one or two.
 demo: setup
 	$(BIN)/reg-yolo demo $(if $(SHORT),--short) $(if $(OUT),--out $(OUT))
 

@@ -109,6 +109,18 @@ def detector(even_rectangles: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return write_detector(tmp_path_factory.mktemp("detector") / "rectangles.pt", NAMES, images)
 
 
+@pytest.fixture(autouse=True)
+def nothing_beside_the_detector(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves a file next to the weights that all tests share: thresholds, for instance."""
+    yield
+    if "detector" in request.fixturenames:
+        weights: Path = request.getfixturevalue("detector")
+        strays = [path for path in weights.parent.iterdir() if path.is_file() and path != weights]
+        for path in strays:
+            path.unlink()
+        assert not strays
+
+
 @pytest.fixture
 def own_rectangles(tmp_path: Path) -> Path:
     """A small data set of the test's own, to be broken at will; its YAML."""

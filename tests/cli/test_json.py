@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -183,7 +184,8 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
 def place(
     tmp_path: Path, own_rectangles: Path, even_rectangles: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    return Place(tmp_path, own_rectangles, even_rectangles, detector, monkeypatch)
+    weights = Path(shutil.copy(detector, tmp_path))
+    return Place(tmp_path, own_rectangles, even_rectangles, weights, monkeypatch)
 
 
 @pytest.mark.parametrize("words", list(COMMANDS))

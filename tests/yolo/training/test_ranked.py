@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,7 +127,8 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_batch(work: Path, found:
 def test_the_validation_over_ranks_is_that_of_one_process(
     detector: Path, even_rectangles: Path, tmp_path: Path, found: list[dict[str, Any]]
 ) -> None:
-    measured = val(detector, str(even_rectangles), out=tmp_path / "val", imgsz=128, batch=4, plots=False, device="cpu")
+    weights = shutil.copy(detector, tmp_path)
+    measured = val(weights, str(even_rectangles), out=tmp_path / "val", imgsz=128, batch=4, plots=False, device="cpu")
     over_ranks = found[0]["validated"]
     assert over_ranks["metrics/mAP50(B)"] == pytest.approx(measured.report.mean.ap50, abs=1e-4)
     assert over_ranks["metrics/mAP50(B)"] > 0.05 and found[1]["validated"] == {}
