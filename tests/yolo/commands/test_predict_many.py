@@ -210,17 +210,17 @@ def test_two_processes_on_one_folder_of_which_one_is_killed(long_drives: Path, d
     words = command("predict", detector, long_drives, "device=cpu", "--engine", "pytorch", "--out", out)
     workers = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     manifest, deadline = out / "manifest.jsonl", time.monotonic() + 120
-    # Until the first one is in the middle of a source, with something done already.
-    while time.monotonic() < deadline:
-        lines = manifest.read_text() if manifest.is_file() else ""
-        if '"state":"done"' in lines and any(
-            begun["worker"].endswith(f":{workers[0].pid}") for begun in read_manifest(out).begun.values()
-        ):
-            break
+    # Until one is in the middle of a source, with something done already: the other may not even have started.
+    busy: list[int] = []
+    while not busy and time.monotonic() < deadline:
+        if manifest.is_file() and '"state":"done"' in manifest.read_text():
+            begun = [entry["worker"] for entry in read_manifest(out).begun.values()]
+            busy = [n for n, worker in enumerate(workers) if any(name.endswith(f":{worker.pid}") for name in begun)]
         time.sleep(0.005)
-    os.kill(workers[0].pid, signal.SIGKILL)
-    outputs = [worker.communicate(timeout=200)[0].decode() for worker in workers]
-    assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0], outputs
+    killed, other = (workers[n] for n in (busy[0], 1 - busy[0]))
+    os.kill(killed.pid, signal.SIGKILL)
+    outputs = [worker.communicate(timeout=200)[0].decode() for worker in (killed, other)]
+    assert [killed.returncode, other.returncode] == [-signal.SIGKILL, 0], outputs
     read = read_manifest(out)
     assert {name: (record.state, record.frames) for name, record in read.records.items()} == {
         f"{number}.mp4": ("done", 60) for number in range(8)
