@@ -22,9 +22,11 @@ from reg_yolo.yolo.commands import train as train_run
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
 from reg_yolo.yolo.training import records
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
+from tests.yolo.runs import TINY_MODEL
 
 FAST: dict[str, Any] = {
-    "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu", "workers": 0, "plots": False, "verbose": False,
+    "model": TINY_MODEL, "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu", "workers": 0, "plots": False,
+    "verbose": False,
 }  # fmt: skip
 REG = {"preset": "reg", "focal": {"gamma": 2.0}, "alpha": {"scheme": "inverse_frequency"}}
 
@@ -72,7 +74,7 @@ def test_table_names_the_split_and_marks_rare_classes(finished: Any, rectangles:
 def test_settings_of_the_run_repeat_it(finished: Any, rectangles: Path) -> None:
     file = finished.folder / "reg.yaml"
     again = load_config(file, train_keys=train_run.DEFAULT_CFG_DICT)
-    assert (again.task, again.model, again.data) == ("detect", "yolov8n.yaml", str(rectangles))
+    assert (again.task, again.model, again.data) == ("detect", TINY_MODEL, str(rectangles))
     assert again.reg.to_dict() == metadata_of(load_checkpoint_file(finished.best))["reg"]
     assert (again.reg.focal.gamma, again.reg.alpha.scheme) == (2.0, "inverse_frequency")
     assert {key: again.train[key] for key in ("epochs", "imgsz", "batch")} == {"epochs": 1, "imgsz": 64, "batch": 8}
@@ -149,7 +151,7 @@ def test_project_that_is_a_file_is_refused(own_rectangles: Path) -> None:
 
 def test_dry_run_computes_one_batch_and_makes_no_folder(own_rectangles: Path, working_directory: Path) -> None:
     words = [f"{key}={json.dumps(value)}" for key, value in FAST.items()]
-    result = reg_yolo.dry_run("detect/yolov8n", [f"data={own_rectangles}", *words])
+    result = reg_yolo.dry_run("detect/yolov8n", [f"data={own_rectangles}", *words, "model=yolov8n.yaml"])
     assert not any(working_directory.iterdir())
     assert set(result.losses) == {"box_loss", "cls_loss", "dfl_loss"}
     assert all(math.isfinite(value) and value > 0 for value in result.losses.values())

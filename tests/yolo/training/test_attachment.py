@@ -13,7 +13,7 @@ from ultralytics.utils.torch_utils import ModelEMA
 
 from reg_yolo.errors import ConfigError, DataError, RegYoloError
 from reg_yolo.yolo.criterion.detection import RegDetectionLoss
-from tests.yolo.runs import trainer_for
+from tests.yolo.runs import TINY_MODEL, trainer_for
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_ema_made_anew_on_resume_shares_it_too(prepared) -> None:
 def test_criterion_is_a_plain_object_without_hooks_that_upstream_calls(prepared) -> None:
     assert not isinstance(prepared.criterion, torch.nn.Module)
     assert not hasattr(prepared.criterion, "update")
-    stock_keys = DetectionModel("yolov8n.yaml", nc=3, verbose=False).state_dict().keys()
+    stock_keys = DetectionModel(TINY_MODEL, nc=3, verbose=False).state_dict().keys()
     assert prepared.model.state_dict().keys() == stock_keys
 
 

@@ -20,7 +20,7 @@ from reg_yolo.yolo.training import saving
 from reg_yolo.yolo.training.resume import epochs_behind, run_folder_of
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 from tests.cli.conftest import contents
-from tests.yolo.runs import trainer_for
+from tests.yolo.runs import TINY_MODEL, trainer_for
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +103,7 @@ def test_resuming_a_copy_writes_into_the_copy(stopped: Path, tmp_path: Path) -> 
     require_finished(copied)
     assert contents(stopped) == before
     # The settings still name the model that the run began with, not its own checkpoint.
-    assert load_config(copied / "reg.yaml", []).model == "yolov8n.yaml"
+    assert load_config(copied / "reg.yaml", []).model == TINY_MODEL
 
 
 def test_a_row_without_its_checkpoint_is_not_doubled(rectangles: Path, tmp_path: Path) -> None:

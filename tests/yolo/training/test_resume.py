@@ -19,7 +19,7 @@ from reg_yolo.yolo.commands.resume import resume_with_overrides
 from reg_yolo.yolo.training.resume import last_checkpoint, stored_settings
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of, set_metadata
-from tests.yolo.runs import trainer_for
+from tests.yolo.runs import TINY_MODEL, trainer_for
 
 REG = {"preset": "reg", "alpha": {"scheme": "dual"}, "uncertainty": {"mode": "logit_normal", "deviation": "learned"}}
 
@@ -164,7 +164,8 @@ def test_a_copied_run_is_resumed_where_it_was_named_and_extended_next_to_it(inte
 def test_signal_saves_and_exits_with_130(rectangles: Path, tmp_path: Path, number: signal.Signals) -> None:
     log = (tmp_path / "log").open("w")
     words = [
-        "train", "detect/yolov8n", f"data={rectangles}", "epochs=500", "imgsz=64", "batch=8", "device=cpu",
+        "train", "detect/yolov8n", f"model={TINY_MODEL}", f"data={rectangles}", "epochs=500", "imgsz=64", "batch=8",
+        "device=cpu",
         "plots=false", "val=false", "albumentations=none", f"project={tmp_path}", "name=run",
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -114,7 +114,7 @@ def test_groups_keep_their_names_and_every_parameter_is_in_one(rectangles: Path,
 
 @pytest.mark.parametrize("optimizer", ["RiemannianAdamW", "riemanniansgd"])
 def test_norms_hold_to_a_millionth_and_directions_are_learned(optimizer: str, rectangles: Path, tmp_path: Path) -> None:
-    trainer = prepared(rectangles, tmp_path / "run", optimizer)
+    trainer = prepared(rectangles, tmp_path / "run", optimizer, model="yolov8n.yaml")
     start = [weight.detach().clone() for weight in trainer.spheres.weights]
     set_learning_rates(trainer, 0.01)
     for _ in range(4):
