@@ -58,7 +58,7 @@ def build(
     _quiet: Quiet = False,
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""
-    from reg_yolo.inventory.building import BuildOptions, files_of
+    from reg_yolo.inventory.opening import BuildOptions, files_of
     from reg_yolo.inventory.command import Outputs, build_into
 
     options = BuildOptions(
@@ -103,7 +103,7 @@ def calibrate(
     _quiet: Quiet = False,
 ) -> None:
     """Calibrate a camera: from images of a chessboard, or from drives whose positions are known."""
-    from reg_yolo.inventory.building import BuildOptions, files_of
+    from reg_yolo.inventory.opening import BuildOptions, files_of
     from reg_yolo.inventory.calibration.command import calibrate_into
 
     options = BuildOptions(

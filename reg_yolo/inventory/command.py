@@ -11,11 +11,12 @@ import numpy as np
 from reg_yolo.errors import ConfigError
 from reg_yolo.files import make_folder
 from reg_yolo.inventory.assets import Asset, mark_supports, name_assets
-from reg_yolo.inventory.building import BuildOptions, Inventory, build_inventory
+from reg_yolo.inventory.building import Inventory, build_inventory
 from reg_yolo.inventory.classes import POINT
 from reg_yolo.inventory.datum import WGS84, conversion
 from reg_yolo.inventory.diff.differences import match_known
 from reg_yolo.inventory.diff.known import Known, read_known
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.outputs.exchange import check_formats, write_filegdb, write_shapefiles
 from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
 from reg_yolo.inventory.outputs.geopackage import write_geopackage

@@ -13,7 +13,7 @@ import pyogrio
 import pytest
 
 from reg_yolo.cli.app import main
-from reg_yolo.inventory.building import BuildOptions, settings_digest
+from reg_yolo.inventory.opening import BuildOptions, settings_digest
 from reg_yolo.inventory.score.scoring import score_files
 from tests.inventory import test_building as base
 
