@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
-from reg_yolo.inventory.classes import ClassShape, shape_of
+from reg_yolo.inventory.classes import LINE, ClassShape, shape_of
+from reg_yolo.inventory.decisions.applying import Decisions, counted, follow
+from reg_yolo.inventory.decisions.decision import NotApplied
+from reg_yolo.inventory.decisions.matching import Sources
 from reg_yolo.inventory.drive.driving import DriveResult, run_drive
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
+from reg_yolo.inventory.network.shifts import fit_drives
 from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
 from reg_yolo.inventory.projection import LocalProjection
 
@@ -38,6 +42,10 @@ class Inventory:
         stretches: Where frames looked.
         stretch_chainages: Chainage as text at both ends of each stretch; empty without a route.
         unlocated: What was seen where no position is known.
+        rejected: Assets that reviewers have rejected; None where no decisions were given.
+        not_applied: Decisions that are not followed; None likewise.
+        blurred_by: Names of the weights that the images of the detections' own runs were blurred by.
+        frame_counts: Frames that the container of a video announced, by source; only where it is known.
     """
 
     projection: LocalProjection
@@ -50,6 +58,10 @@ class Inventory:
     stretches: list[Stretch] = field(default_factory=list)
     stretch_chainages: list[tuple[str | None, str | None]] = field(default_factory=list)
     unlocated: list[Unlocated] = field(default_factory=list)
+    rejected: list[Asset] | None = None
+    not_applied: list[NotApplied] | None = None
+    blurred_by: tuple[str, ...] = ()
+    frame_counts: dict[str, int] = field(default_factory=dict)
 
 
 def build_inventory(
@@ -69,6 +81,8 @@ def build_inventory(
         DataError: If a file is malformed, or nothing overlaps.
     """
     drives = open_drives(options)
+    decisions = Decisions.of_files(options.decisions)
+    regrouping = decisions.regrouping
     notes: list[str] = []
     counts: dict[str, int] = {}
 
@@ -82,12 +96,19 @@ def build_inventory(
     stretches: list[Stretch] = []
     unlocated: list[Unlocated] = []
     names: set[str] = set()
+    sources: set[str] = set()
+    blurred_by: dict[str, None] = {}
+    frame_counts: dict[str, int] = {}
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
-        digests += [digest for digest in task.looks.digests if digest not in digests]
-        weights.append(task.looks.digests)
-        names |= set(task.looks.classes)
-        result = run_drive(task)
+        looks = task.looks
+        digests += [digest for digest in looks.digests if digest not in digests]
+        weights.append(looks.digests)
+        names |= set(looks.classes)
+        sources |= set(looks.sources) if decisions.files else set()
+        blurred_by |= dict.fromkeys(looks.blurred_by)
+        frame_counts |= looks.frame_counts
+        result = run_drive(task, regrouping.of_rays)
         results.append(result)
         stretches += surveyed_stretches(task, result.poses, result.frames)
         lost, left_out = unlocated_objects(task, result.poses)
@@ -99,30 +120,52 @@ def build_inventory(
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
     tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")
-    sightings = [sighting for result in results for sighting in result.sightings]
     projection = drives.projection
     shapes = {name: shape_of(name, drives.shapes) for name in names}
-    ways = [_pieces(result) for result in results]
-    inventory = Inventory(projection, [], ways, notes, counts, tuple(digests), shapes, stretches, [], unlocated)
-    if not sightings:
-        return inventory
-    groups, shifted = match_drives([result.errors for result in results], sightings)
-    everything = assemble(sightings, groups, shifted, projection, shapes)
+    sightings = [sighting for result in results for sighting in result.sightings]
+    errors = [result.errors for result in results]
+    groups, shifted = match_drives(errors, sightings) if sightings else ([], None)
+    regrouped = regrouping.of_sightings(sightings, groups, Sources(sources))
+    if regrouped is not groups:
+        groups, shifted = regrouped, fit_drives(errors, sightings, regrouped)
+    rulings, not_applied = decisions.rule(
+        sightings, groups, sources, lambda name: shape_of(name, drives.shapes).geometry == LINE
+    )
+    called = {number: ruling.class_name for number, ruling in rulings.items() if ruling.class_name}
+    shapes |= {name: shape_of(name, drives.shapes) for name in called.values()}
+    everything = [] if shifted is None else assemble(sightings, groups, shifted, projection, shapes, called)
     settings = settings_digest(options)
-    for asset, members in zip(everything, groups, strict=True):
+    for number, (asset, members) in enumerate(zip(everything, groups, strict=True)):
         makers = dict.fromkeys(digest for n in members for digest in weights[sightings[n].drive])
         asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
         asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
-    assets = [asset for asset in everything if asset.probability >= options.min_probability]
-    counts["objects below the probability"] = len(everything) - len(assets)
-    assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
-    name_assets(assets, projection, {})
+        if number in rulings:
+            follow(rulings[number], asset, projection)
+    rejected = [everything[n] for n, ruling in rulings.items() if not ruling.exists]
+    left = [asset for asset in everything if all(asset is not one for one in rejected)]
+    assets = [asset for asset in left if asset.probability >= options.min_probability]
+    for some in (assets, rejected):
+        some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
+    name_assets([*assets, *rejected], projection, {})
     mark_supports(assets, shapes)
-    tell(
-        f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
-    )
-    inventory.assets.extend(assets)
-    return inventory
+    if everything:
+        counts["objects below the probability"] = len(left) - len(assets)
+        tell(f"{len(assets)} assets; {len(left) - len(assets)} less probable than {options.min_probability:g} left out")
+    if decisions.files:
+        counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
+        counts["assets rejected"], counts["decisions not applied"] = len(rejected), len(not_applied)
+        reviewed = f"{counts['assets reviewed']} assets reviewed, {len(rejected)} rejected"
+        tell(f"{len(decisions.standing)} decisions: {reviewed}")
+        new = sorted(set(called.values()) - names)
+        if new:
+            tell(f"classes that only decisions name: {', '.join(new)}")
+        if not_applied:
+            tell(counted(not_applied))
+    return Inventory(
+        projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes, stretches,
+        [], unlocated, rejected if decisions.files else None, not_applied if decisions.files else None,
+        tuple(blurred_by), frame_counts,
+    )  # fmt: skip
 
 
 def _estimates(result: DriveResult) -> str:

@@ -42,6 +42,7 @@ class BuildOptions:
         min_probability: Assets less probable than this are left out and counted.
         position_sigma_m: Deviation of the receivers' drift on each axis.
         side_sigma_px: Deviation of a box's side where the detections do not state it.
+        decisions: Files of reviewers' decisions.
     """
 
     detections: tuple[Path, ...]
@@ -55,6 +56,7 @@ class BuildOptions:
     min_probability: float = 0.4
     position_sigma_m: float = 2.5
     side_sigma_px: float = 2.0
+    decisions: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,13 @@ def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
 def settings_digest(options: BuildOptions) -> str:
     """Return a SHA-256 of all that decides how assets are built from detections and positions.
 
-    Calibrations and classes count by what their files hold; names and places of files do not count.
+    Calibrations and classes count by what their files hold; names and places of files do not count, nor what reviewers
+    decided.
     """
     content: dict[str, object] = {"reg_yolo": __version__}
     for entry in fields(options):
         value = getattr(options, entry.name)
-        if entry.name not in ("detections", "gnss"):
+        if entry.name not in ("detections", "gnss", "decisions"):
             some = value if isinstance(value, tuple) else (value,)
             content[entry.name] = [file_sha256(one) if isinstance(one, Path) else one for one in some]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import DataError
 
@@ -26,6 +27,8 @@ class DriveLooks:
         sources: File of each frame, shape (F,).
         frame: Index of each frame in its file, shape (F,).
         time_s: Time of each frame on the video's clock, shape (F,); NaN for images.
+        file_frame: Index of each frame within its own file, shape (F,): `frame` counts over the chapters of a drive.
+        file_time_s: Time of each frame within its own file, shape (F,); NaN for images.
         of_frame: Row of the frame that each look belongs to, shape (M,), not falling.
         class_id, track: Shape (M,); a track of -1 is none.
         confidence: Shape (M,).
@@ -35,6 +38,8 @@ class DriveLooks:
         digests: SHA-256 of the weights that made the files.
         holes: How many stretches without sound frames the sources have.
         files: The detections files.
+        blurred_by: Names of the weights that the files' own images were blurred by.
+        frame_counts: Frames that the container of a video announced, by source; only where it is known.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +48,8 @@ class DriveLooks:
     sources: tuple[str, ...]
     frame: IntArray
     time_s: FloatArray
+    file_frame: IntArray
+    file_time_s: FloatArray
     of_frame: IntArray
     class_id: IntArray
     track: IntArray
@@ -53,6 +60,8 @@ class DriveLooks:
     digests: tuple[str, ...]
     holes: int
     files: tuple[str, ...]
+    blurred_by: tuple[str, ...] = ()
+    frame_counts: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.class_id)
@@ -68,6 +77,8 @@ class _Columns:
     sources: list[str] = field(default_factory=list)
     frame: list[int] = field(default_factory=list)
     time_s: list[float] = field(default_factory=list)
+    file_frame: list[int] = field(default_factory=list)
+    file_time_s: list[float] = field(default_factory=list)
     of_frame: list[int] = field(default_factory=list)
     class_id: list[int] = field(default_factory=list)
     track: list[int] = field(default_factory=list)
@@ -76,6 +87,8 @@ class _Columns:
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
+    blurred_by: dict[str, None] = field(default_factory=dict)
+    frame_counts: dict[str, int] = field(default_factory=dict)
 
 
 _NO_SIGMA = (float("nan"),) * 4
@@ -102,7 +115,9 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
         if header.weights_sha256 not in digests:
             digests.append(header.weights_sha256)
         thresholds = _thresholds(path, header.extra.get("stored_thresholds"))
+        columns.blurred_by.update(dict.fromkeys(_names(path, header.extra.get("blur"))))
         latest, highest = None, -1
+        chapter: Chapter | None = None
         for frame, record in reader.with_records():
             if size is None:
                 size = (frame.width, frame.height)
@@ -118,6 +133,13 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             if frame.time_s is not None:
                 latest = frame.time_s
             row = len(columns.frame)
+            if reader.chapters:
+                chapter = reader.chapters[-1]
+            elif header.frame_count is not None:
+                columns.frame_counts[frame.source] = header.frame_count
+            first, start_s = (0, 0.0) if chapter is None else (chapter.frame, chapter.start_s)
+            columns.file_frame.append(frame.frame - first)
+            columns.file_time_s.append(float("nan") if frame.time_s is None else frame.time_s - start_s)
             columns.sources.append(frame.source)
             columns.frame.append(frame.frame)
             columns.time_s.append(float("nan") if frame.time_s is None else frame.time_s + offset)
@@ -153,6 +175,8 @@ def _finished(
         tuple(columns.sources),
         np.array(columns.frame, np.int64),
         np.array(columns.time_s, np.float64),
+        np.array(columns.file_frame, np.int64),
+        np.array(columns.file_time_s, np.float64),
         np.array(columns.of_frame, np.int64),
         np.array(columns.class_id, np.int64),
         np.array(columns.track, np.int64),
@@ -163,7 +187,18 @@ def _finished(
         tuple(digests),
         holes,
         tuple(str(path) for path in paths),
+        tuple(columns.blurred_by),
+        columns.frame_counts,
     )
+
+
+def _names(path: Path, stated: object) -> list[str]:
+    """Names of the weights that blurred a run's images."""
+    if stated is None:
+        return []
+    if not isinstance(stated, list):
+        raise DataError(f"{path}: blur must list names of weights, got {stated!r}")
+    return [str(name) for name in stated]
 
 
 def _thresholds(path: Path, stated: object) -> dict[str, float]:

@@ -27,6 +27,7 @@ STYLES = {
     "lines": _LINE.format(colour="255,127,14", width="0.9"),
     "spans": _LINE.format(colour="148,103,189", width="1.2"),
     "drive": _LINE.format(colour="120,120,120", width="0.3"),
+    "rejected": _POINT.format(colour="150,150,150"),
     "surveyed_stretches": _LINE.format(colour="44,160,44", width="0.6"),
 }
 """QML by layer."""
