@@ -14,6 +14,7 @@ from reg_yolo.inventory.decisions.applying import Decisions, counted, follow
 from reg_yolo.inventory.decisions.decision import NotApplied
 from reg_yolo.inventory.decisions.matching import Sources
 from reg_yolo.inventory.drive.driving import DriveResult, run_drive
+from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
@@ -44,8 +45,7 @@ class Inventory:
         unlocated: What was seen where no position is known.
         rejected: Assets that reviewers have rejected; None where no decisions were given.
         not_applied: Decisions that are not followed; None likewise.
-        blurred_by: Names of the weights that the images of the detections' own runs were blurred by.
-        frame_counts: Frames that the container of a video announced, by source; only where it is known.
+        media: What the detections files say of their sources.
     """
 
     projection: LocalProjection
@@ -60,8 +60,12 @@ class Inventory:
     unlocated: list[Unlocated] = field(default_factory=list)
     rejected: list[Asset] | None = None
     not_applied: list[NotApplied] | None = None
-    blurred_by: tuple[str, ...] = ()
-    frame_counts: dict[str, int] = field(default_factory=dict)
+    media: MediaFacts = field(default_factory=MediaFacts)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether decisions are not applied, or thumbnails are missing."""
+        return bool(self.not_applied) or bool(self.counts.get("assets without a thumbnail"))
 
 
 def build_inventory(
@@ -97,8 +101,7 @@ def build_inventory(
     unlocated: list[Unlocated] = []
     names: set[str] = set()
     sources: set[str] = set()
-    blurred_by: dict[str, None] = {}
-    frame_counts: dict[str, int] = {}
+    media = MediaFacts()
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
         looks = task.looks
@@ -106,8 +109,7 @@ def build_inventory(
         weights.append(looks.digests)
         names |= set(looks.classes)
         sources |= set(looks.sources) if decisions.files else set()
-        blurred_by |= dict.fromkeys(looks.blurred_by)
-        frame_counts |= looks.frame_counts
+        media.add(looks.media)
         result = run_drive(task, regrouping.of_rays)
         results.append(result)
         stretches += surveyed_stretches(task, result.poses, result.frames)
@@ -164,7 +166,7 @@ def build_inventory(
     return Inventory(
         projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes, stretches,
         [], unlocated, rejected if decisions.files else None, not_applied if decisions.files else None,
-        tuple(blurred_by), frame_counts,
+        media,
     )  # fmt: skip
 
 

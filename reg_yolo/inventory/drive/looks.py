@@ -18,6 +18,24 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class MediaFacts:
+    """What detections files say of their sources.
+
+    Attributes:
+        frame_counts: Frames that the container of a video announced, by source; only where it is known.
+        disturbed: Sources with damage, or of parts with clocks of their own.
+    """
+
+    frame_counts: dict[str, int] = field(default_factory=dict)
+    disturbed: set[str] = field(default_factory=set)
+
+    def add(self, other: MediaFacts) -> None:
+        """Add what is known of further sources."""
+        self.frame_counts.update(other.frame_counts)
+        self.disturbed.update(other.disturbed)
+
+
+@dataclass(frozen=True)
 class DriveLooks:
     """All frames of a drive and all boxes in them.
 
@@ -38,8 +56,7 @@ class DriveLooks:
         digests: SHA-256 of the weights that made the files.
         holes: How many stretches without sound frames the sources have.
         files: The detections files.
-        blurred_by: Names of the weights that the files' own images were blurred by.
-        frame_counts: Frames that the container of a video announced, by source; only where it is known.
+        media: What is known of the sources themselves.
     """
 
     classes: tuple[str, ...]
@@ -60,8 +77,7 @@ class DriveLooks:
     digests: tuple[str, ...]
     holes: int
     files: tuple[str, ...]
-    blurred_by: tuple[str, ...] = ()
-    frame_counts: dict[str, int] = field(default_factory=dict)
+    media: MediaFacts = field(default_factory=MediaFacts)
 
     def __len__(self) -> int:
         return len(self.class_id)
@@ -87,8 +103,7 @@ class _Columns:
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
-    blurred_by: dict[str, None] = field(default_factory=dict)
-    frame_counts: dict[str, int] = field(default_factory=dict)
+    media: MediaFacts = field(default_factory=MediaFacts)
 
 
 _NO_SIGMA = (float("nan"),) * 4
@@ -115,7 +130,6 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
         if header.weights_sha256 not in digests:
             digests.append(header.weights_sha256)
         thresholds = _thresholds(path, header.extra.get("stored_thresholds"))
-        columns.blurred_by.update(dict.fromkeys(_names(path, header.extra.get("blur"))))
         latest, highest = None, -1
         chapter: Chapter | None = None
         for frame, record in reader.with_records():
@@ -136,7 +150,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             if reader.chapters:
                 chapter = reader.chapters[-1]
             elif header.frame_count is not None:
-                columns.frame_counts[frame.source] = header.frame_count
+                columns.media.frame_counts[frame.source] = header.frame_count
             first, start_s = (0, 0.0) if chapter is None else (chapter.frame, chapter.start_s)
             columns.file_frame.append(frame.frame - first)
             columns.file_time_s.append(float("nan") if frame.time_s is None else frame.time_s - start_s)
@@ -153,6 +167,8 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
                 columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
                 highest = max(highest, -1 if found.track is None else found.track)
         holes += len(reader.holes)
+        columns.media.disturbed.update(hole.source for hole in reader.holes)
+        columns.media.disturbed.update(join.source for join in reader.joins)
         if latest is not None:
             offset += latest + 1 / (header.fps or 25.0)
         track_offset += highest + 1
@@ -187,18 +203,8 @@ def _finished(
         tuple(digests),
         holes,
         tuple(str(path) for path in paths),
-        tuple(columns.blurred_by),
-        columns.frame_counts,
+        columns.media,
     )
-
-
-def _names(path: Path, stated: object) -> list[str]:
-    """Names of the weights that blurred a run's images."""
-    if stated is None:
-        return []
-    if not isinstance(stated, list):
-        raise DataError(f"{path}: blur must list names of weights, got {stated!r}")
-    return [str(name) for name in stated]
 
 
 def _thresholds(path: Path, stated: object) -> dict[str, float]:
