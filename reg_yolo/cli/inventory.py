@@ -12,6 +12,7 @@ from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
+from reg_yolo.errors import ConfigError
 
 if TYPE_CHECKING:
     from reg_yolo.inventory.thumbnails.cutting import PrivateBoxes

@@ -27,8 +27,8 @@ from reg_yolo.inventory.report.template import write_page
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
-    "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes", "chainage",
-    "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
+    "thumbnail", "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
+    "chainage", "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
     "best_frame", "first_seen", "last_seen", "class_votes", "reviewed_by", "decisions",
 )  # fmt: skip
 _CHI_95 = 2.4477
