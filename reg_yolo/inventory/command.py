@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,13 +88,15 @@ def build_into(
         _refer_stretches(inventory, axis)
     if known:
         kept = _kept(inventory, known)
+        everything = [*inventory.assets, *(inventory.rejected or [])]
         ids = {n: one.asset_id for n, one in kept.items() if one.asset_id}
-        name_assets([*inventory.assets, *(inventory.rejected or [])], inventory.projection, ids)
+        name_assets(everything, inventory.projection, ids)
         for number, one in kept.items():
             # What is decided now counts more than what an earlier inventory was told.
-            inventory.assets[number].values.setdefault("reviewed_by", one.reviewed_by or None)
+            everything[number].values.setdefault("reviewed_by", one.reviewed_by or None)
         mark_supports(inventory.assets, inventory.shapes)
-        say(f"{len(ids)} of {len(inventory.assets)} assets keep the id of {previous}")
+        same = sum(number < len(inventory.assets) for number in ids)
+        say(f"{same} of {len(inventory.assets)} assets keep the id of {previous}")
     make_folder(out)
     if outputs.thumbnails is None:
         _write(out, inventory, outputs, mapping, say)
@@ -156,22 +158,28 @@ def _refer_stretches(inventory: Inventory, axis: Route) -> None:
         inventory.stretch_chainages.append((ends[0].values["chainage"], ends[1].values["chainage"]))
 
 
-def _kept(inventory: Inventory, known: list[Known]) -> dict[int, Known]:
-    """What the earlier inventory knew, for the assets that stand where one of its class stood.
+def _kept(inventory: Inventory, known: Sequence[Known]) -> dict[int, Known]:
+    """What the earlier inventory knew, for the assets, then the rejected ones, that stand where one of its class stood.
 
-    Where a reviewer has moved or reclassified an asset, what it was before may be what the earlier inventory holds.
+    Where a reviewer has moved or reclassified an asset, what it was before may be what the earlier inventory holds. What
+    is rejected comes last, so that it takes no other asset's id.
     """
-    new = [_as_known(asset, inventory.projection, asset.class_name, asset.middle_m) for asset in inventory.assets]
-    kept = {j: known[i] for i, j in match_known(known, new, 10.0).items()}
-    taken = {id(one) for one in kept.values()}
-    changed = {
-        number: _as_known(asset, inventory.projection, *asset.found_as)
-        for number, asset in enumerate(inventory.assets)
-        if asset.found_as is not None and number not in kept
-    }
-    left = [one for one in known if id(one) not in taken]
-    pairs = match_known(left, list(changed.values()), 10.0)
-    return kept | {list(changed)[j]: left[i] for i, j in pairs.items()}
+    everything = [*inventory.assets, *(inventory.rejected or [])]
+    listed = range(len(inventory.assets))
+    rounds = [
+        {n: (everything[n].class_name, everything[n].middle_m) for n in listed},
+        {n: found for n in listed if (found := everything[n].found_as) is not None},
+        {n: (one.class_name, one.middle_m) for n, one in enumerate(everything) if n not in listed},
+    ]
+    kept: dict[int, Known] = {}
+    left = list(known)
+    for places in rounds:
+        numbers = [n for n in places if n not in kept]
+        new = [_as_known(everything[n], inventory.projection, *places[n]) for n in numbers]
+        pairs = match_known(left, new, 10.0)
+        kept |= {numbers[j]: left[i] for i, j in pairs.items()}
+        left = [one for i, one in enumerate(left) if i not in pairs]
+    return kept
 
 
 def _as_known(asset: Asset, projection: LocalProjection, class_name: str, middle_m: FloatArray) -> Known:

@@ -50,9 +50,8 @@ def read_decisions(paths: Sequence[Path]) -> tuple[list[Decision], list[NotAppli
             decision = _decision(record, place)
             earlier = decisions.setdefault(decision.decision_id, decision)
             if earlier != decision:
-                raise DataError(
-                    f"{place}: the id {decision.decision_id} is that of another decision, {earlier.read_from}"
-                )
+                same = f"{earlier.read_from}, which has the same id {decision.decision_id}"
+                raise DataError(f"{place} is another decision than {same}; ids must differ")
     return list(decisions.values()), torn
 
 
