@@ -161,8 +161,8 @@ def _refer_stretches(inventory: Inventory, axis: Route) -> None:
 def _kept(inventory: Inventory, known: Sequence[Known]) -> dict[int, Known]:
     """What the earlier inventory knew, for the assets, then the rejected ones, that stand where one of its class stood.
 
-    Where a reviewer has moved or reclassified an asset, what it was before may be what the earlier inventory holds. What
-    is rejected comes last, so that it takes no other asset's id.
+    Where a reviewer has moved or reclassified an asset, the earlier inventory may hold what it was before. What is
+    rejected comes last, so that it takes no other asset's id.
     """
     everything = [*inventory.assets, *(inventory.rejected or [])]
     listed = range(len(inventory.assets))

@@ -10,6 +10,7 @@ from ultralytics import YOLO
 
 from reg_yolo.detections.files import read_detections
 from reg_yolo.video.privacy import MARGIN
+from reg_yolo.yolo.commands.private_boxes import private_boxes
 from reg_yolo.yolo.prediction.blurring import BLUR_CONFIDENCE
 from tests.cli.conftest import Run
 from tests.detector import IMGSZ
@@ -41,3 +42,12 @@ def test_what_the_weights_find_is_blurred_through_the_whole_command(
     headers = [read_detections(f"{name}/detections.jsonl").header for name in ("plain", "blurred")]
     assert headers[1].extra["blur"] == [detector.name] and "blur" not in headers[0].extra
     assert Path("plain/detections.csv").read_text() == Path("blurred/detections.csv").read_text()
+
+
+def test_thumbnails_of_an_inventory_are_blurred_by_the_same_boxes(even_rectangles: Path, detector: Path) -> None:
+    picture = cv2.imread(str(sorted((even_rectangles.parent / "images/val").glob("*.png"))[0]))
+    arguments = {"conf": BLUR_CONFIDENCE, "imgsz": IMGSZ, "device": "cpu", "verbose": False}
+    expected = YOLO(detector).predict(picture, classes=[0], **arguments)[0].boxes.xyxy.tolist()
+    find, names = private_boxes([f"{detector}:red"], device="cpu")
+    assert names == (detector.name,)
+    assert expected and np.allclose(find(picture), expected, atol=0.01)

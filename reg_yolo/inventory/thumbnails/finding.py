@@ -34,7 +34,7 @@ class SourceFiles:
         parts = re.split(r"[\\/]", source)
         alike = self._by_name.get(parts[-1], [])
         ends = [_common_end(parts, path) for path in alike]
-        best = [path for path, length in zip(alike, ends, strict=True) if length == max(ends)]
+        best = sorted(path for path, length in zip(alike, ends, strict=True) if length == max(ends))
         if len(best) > 1:
             raise MediaError(f"{source}: {best[0]} and {best[1]} may both be meant")
         if best:

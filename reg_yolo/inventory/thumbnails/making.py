@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reg_yolo.detections.files import read_detections
-from reg_yolo.errors import ConfigError, MediaError, RegYoloError, first_line
+from reg_yolo.errors import ConfigError, MediaError, RegYoloError
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.observations import View
@@ -111,7 +111,7 @@ def make_thumbnails(
                     (folder / names[asset.asset_id]).write_bytes(encode_jpeg(crop))
                     asset.values["thumbnail"] = f"{FOLDER}/{names[asset.asset_id]}"
         except RegYoloError as error:
-            reason = first_line(error)
+            reason = str(error).split("\n", 1)[0]
         done += sum(map(len, places.values()))
         progress(done, len(assets))
         missing = sum("thumbnail" not in asset.values for some in places.values() for asset, _ in some)
