@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,10 +17,11 @@ from reg_yolo.inventory.decisions.matching import Sources
 from reg_yolo.inventory.drive.driving import DriveResult, run_drive
 from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
+from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import fit_drives
-from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
+from reg_yolo.inventory.opening import BuildOptions, Drives, open_drives, settings_digest
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
@@ -68,6 +70,62 @@ class Inventory:
         return bool(self.not_applied) or bool(self.counts.get("assets without a thumbnail"))
 
 
+@dataclass
+class _Driven:
+    """What came of all drives, one after the other.
+
+    Attributes:
+        results: Of each.
+        weights: Digests of the weights that made the detections of each.
+        names: Classes.
+        sources: Of all frames.
+    """
+
+    results: list[DriveResult] = field(default_factory=list)
+    weights: list[tuple[str, ...]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    stretches: list[Stretch] = field(default_factory=list)
+    unlocated: list[Unlocated] = field(default_factory=list)
+    media: MediaFacts = field(default_factory=MediaFacts)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, task: DriveTask, result: DriveResult) -> None:
+        """Add one."""
+        self.results.append(result)
+        self.weights.append(task.looks.digests)
+        self.names |= set(task.looks.classes)
+        self.sources |= set(task.looks.sources)
+        self.media.add(task.looks.media)
+        self.stretches += surveyed_stretches(task, result.poses, result.frames)
+        lost, left_out = unlocated_objects(task, result.poses)
+        self.unlocated += lost
+        self.counts.update(result.counts)
+        self.counts.update(left_out)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of the weights of all drives."""
+        return tuple(dict.fromkeys(digest for some in self.weights for digest in some))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The assets of all drives, whatever their probability.
+
+    Attributes:
+        assets: Those that stand.
+        rejected: Those that reviewers have rejected.
+        not_applied: Decisions that are not followed.
+        shapes: Geometry of the classes.
+    """
+
+    assets: list[Asset]
+    rejected: list[Asset]
+    not_applied: list[NotApplied]
+    shapes: dict[str, ClassShape]
+
+
 def build_inventory(
     options: BuildOptions,
     say: Callable[[str], None] = lambda _line: None,
@@ -82,92 +140,80 @@ def build_inventory(
 
     Raises:
         ConfigError: If options do not fit each other.
-        DataError: If a file is malformed, or nothing overlaps.
+        DataError: If a file is malformed, nothing overlaps, or decisions are for another drive.
     """
     drives = open_drives(options)
     decisions = Decisions.of_files(options.decisions)
-    regrouping = decisions.regrouping
     notes: list[str] = []
-    counts: dict[str, int] = {}
 
     def tell(line: str) -> None:
         notes.append(line)
         say(line)
 
-    results: list[DriveResult] = []
-    digests: list[str] = []
-    weights: list[tuple[str, ...]] = []
-    stretches: list[Stretch] = []
-    unlocated: list[Unlocated] = []
-    names: set[str] = set()
-    sources: set[str] = set()
-    media = MediaFacts()
+    driven = _Driven()
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
-        looks = task.looks
-        digests += [digest for digest in looks.digests if digest not in digests]
-        weights.append(looks.digests)
-        names |= set(looks.classes)
-        sources |= set(looks.sources) if decisions.files else set()
-        media.add(looks.media)
-        result = run_drive(task, regrouping.of_rays)
-        results.append(result)
-        stretches += surveyed_stretches(task, result.poses, result.frames)
-        lost, left_out = unlocated_objects(task, result.poses)
-        unlocated += lost
-        for key, value in [*result.counts.items(), *left_out.items()]:
-            counts[key] = counts.get(key, 0) + value
+        result = run_drive(task, decisions.regrouping.of_rays)
+        driven.add(task, result)
         tell(f"{task.name}: {_estimates(result)}")
-        progress(len(results), len(drives.files))
-    counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
+        progress(len(driven.results), len(drives.files))
+    counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
+    counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
-    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")
-    projection = drives.projection
-    shapes = {name: shape_of(name, drives.shapes) for name in names}
-    sightings = [sighting for result in results for sighting in result.sightings]
-    errors = [result.errors for result in results]
-    groups, shifted = match_drives(errors, sightings) if sightings else ([], None)
-    regrouped = regrouping.of_sightings(sightings, groups, Sources(sources))
-    if regrouped is not groups:
-        groups, shifted = regrouped, fit_drives(errors, sightings, regrouped)
-    rulings, not_applied = decisions.rule(
-        sightings, groups, sources, lambda name: shape_of(name, drives.shapes).geometry == LINE
-    )
-    called = {number: ruling.class_name for number, ruling in rulings.items() if ruling.class_name}
-    shapes |= {name: shape_of(name, drives.shapes) for name in called.values()}
-    everything = [] if shifted is None else assemble(sightings, groups, shifted, projection, shapes, called)
-    settings = settings_digest(options)
-    for number, (asset, members) in enumerate(zip(everything, groups, strict=True)):
-        makers = dict.fromkeys(digest for n in members for digest in weights[sightings[n].drive])
-        asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
-        asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
-        if number in rulings:
-            follow(rulings[number], asset, projection)
-    rejected = [everything[n] for n, ruling in rulings.items() if not ruling.exists]
-    left = [asset for asset in everything if all(asset is not one for one in rejected)]
-    assets = [asset for asset in left if asset.probability >= options.min_probability]
-    for some in (assets, rejected):
+    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(lost)} objects without a position")
+    found = _found(driven, drives, decisions)
+    assets = [asset for asset in found.assets if asset.probability >= options.min_probability]
+    for some in (assets, found.rejected):
         some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
-    name_assets([*assets, *rejected], projection, {})
-    mark_supports(assets, shapes)
-    if everything:
-        counts["objects below the probability"] = len(left) - len(assets)
-        tell(f"{len(assets)} assets; {len(left) - len(assets)} less probable than {options.min_probability:g} left out")
+    name_assets([*assets, *found.rejected], drives.projection, {})
+    mark_supports(assets, found.shapes)
+    if any(result.sightings for result in driven.results):
+        weak = counts["objects below the probability"] = len(found.assets) - len(assets)
+        tell(f"{len(assets)} assets; {weak} less probable than {options.min_probability:g} left out")
     if decisions.files:
-        counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
-        counts["assets rejected"], counts["decisions not applied"] = len(rejected), len(not_applied)
-        reviewed = f"{counts['assets reviewed']} assets reviewed, {len(rejected)} rejected"
-        tell(f"{len(decisions.standing)} decisions: {reviewed}")
-        new = sorted(set(called.values()) - names)
+        reviewed = counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
+        counts["assets rejected"], counts["decisions not applied"] = len(found.rejected), len(found.not_applied)
+        tell(f"{len(decisions.read)} decisions: {reviewed} assets reviewed, {len(found.rejected)} rejected")
+        new = sorted(set(found.shapes) - driven.names)
         if new:
             tell(f"classes that only decisions name: {', '.join(new)}")
-        if not_applied:
-            tell(counted(not_applied))
+        if found.not_applied:
+            tell(counted(found.not_applied))
     return Inventory(
-        projection, assets, [_pieces(result) for result in results], notes, counts, tuple(digests), shapes, stretches,
-        [], unlocated, rejected if decisions.files else None, not_applied if decisions.files else None,
-        media,
+        drives.projection, assets, [_pieces(result) for result in driven.results], notes, dict(counts), driven.digests,
+        found.shapes, stretches, [], lost, found.rejected if decisions.files else None,
+        found.not_applied if decisions.files else None, driven.media,
     )  # fmt: skip
+
+
+def _found(driven: _Driven, drives: Drives, decisions: Decisions) -> _Found:
+    """Match the drives to each other, and make assets of what they saw and of what reviewers say of it."""
+
+    def shape(name: str) -> ClassShape:
+        return shape_of(name, drives.shapes)
+
+    sightings = [sighting for result in driven.results for sighting in result.sightings]
+    errors = [result.errors for result in driven.results]
+    groups, shifted = match_drives(errors, sightings) if sightings else ([], None)
+    regrouped = decisions.regrouping.of_sightings(sightings, groups, Sources(driven.sources))
+    if regrouped is not groups:
+        groups, shifted = regrouped, fit_drives(errors, sightings, regrouped)
+    rulings, not_applied = decisions.rule(sightings, groups, driven.sources, lambda name: shape(name).geometry == LINE)
+    called = {number: ruling.class_name for number, ruling in rulings.items() if ruling.class_name}
+    shapes = {name: shape(name) for name in driven.names | set(called.values())}
+    if shifted is None:
+        return _Found([], [], not_applied, shapes)
+    everything = assemble(sightings, groups, shifted, drives.projection, shapes, called)
+    settings = settings_digest(drives.options)
+    for asset, members in zip(everything, groups, strict=True):
+        makers = dict.fromkeys(digest for n in members for digest in driven.weights[sightings[n].drive])
+        asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
+        asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
+    for number, ruling in rulings.items():
+        follow(ruling, everything[number], drives.projection)
+    rejected = {number for number, ruling in rulings.items() if not ruling.exists}
+    left = [asset for number, asset in enumerate(everything) if number not in rejected]
+    return _Found(left, [everything[number] for number in sorted(rejected)], not_applied, shapes)
 
 
 def _estimates(result: DriveResult) -> str:

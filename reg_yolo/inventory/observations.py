@@ -21,6 +21,7 @@ class Observations:
     Attributes:
         sources: File of each, shape (N,).
         frame: Index of the frame as the detections file counts it, shape (N,).
+        file_time_s: Its time in its own file, shape (N,); NaN for an image.
         xyxy: Pixels, shape (N, 4).
         confidence: Shape (N,).
         class_names: What the detector called each, shape (N,).
@@ -28,6 +29,7 @@ class Observations:
 
     sources: tuple[str, ...]
     frame: NDArray[np.int32]
+    file_time_s: NDArray[np.float64]
     xyxy: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_names: tuple[str, ...]
@@ -39,7 +41,7 @@ class Observations:
     def none(cls) -> Observations:
         """Return those of an object that nothing is known of."""
         empty = np.zeros(0, np.float32)
-        return cls((), np.zeros(0, np.int32), empty.reshape(0, 4), empty, ())
+        return cls((), np.zeros(0, np.int32), np.zeros(0), empty.reshape(0, 4), empty, ())
 
     @classmethod
     def of_looks(cls, looks: DriveLooks, rows: IntArray) -> Observations:
@@ -48,6 +50,7 @@ class Observations:
         return cls(
             tuple(looks.sources[frame] for frame in frames),
             looks.frame[frames].astype(np.int32),
+            looks.file_time_s[frames],
             looks.xyxy[rows].astype(np.float32),
             looks.confidence[rows].astype(np.float32),
             tuple(looks.classes[class_id] for class_id in looks.class_id[rows]),
@@ -61,6 +64,7 @@ class Observations:
         return cls(
             tuple(source for one in some for source in one.sources),
             np.concatenate([one.frame for one in some]),
+            np.concatenate([one.file_time_s for one in some]),
             np.concatenate([one.xyxy for one in some]),
             np.concatenate([one.confidence for one in some]),
             tuple(name for one in some for name in one.class_names),
@@ -72,6 +76,7 @@ class Observations:
             {
                 "source": self.sources[n],
                 "frame": int(self.frame[n]),
+                "time_s": round(float(self.file_time_s[n]), 6) if np.isfinite(self.file_time_s[n]) else None,
                 "xyxy": [round(float(side), 2) for side in self.xyxy[n]],
                 "confidence": round(float(self.confidence[n]), 5),
                 "class": self.class_names[n],

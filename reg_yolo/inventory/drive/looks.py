@@ -24,15 +24,18 @@ class MediaFacts:
     Attributes:
         frame_counts: Frames that the container of a video announced, by source; only where it is known.
         disturbed: Sources with damage, or of parts with clocks of their own.
+        chapters: Index of the first frame of each source that is a chapter of a drive.
     """
 
     frame_counts: dict[str, int] = field(default_factory=dict)
     disturbed: set[str] = field(default_factory=set)
+    chapters: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: MediaFacts) -> None:
         """Add what is known of further sources."""
         self.frame_counts.update(other.frame_counts)
         self.disturbed.update(other.disturbed)
+        self.chapters.update(other.chapters)
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
                 columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
                 highest = max(highest, -1 if found.track is None else found.track)
         holes += len(reader.holes)
+        columns.media.chapters.update((str(one.path), one.frame) for one in reader.chapters)
         columns.media.disturbed.update(hole.source for hole in reader.holes)
         columns.media.disturbed.update(join.source for join in reader.joins)
         if latest is not None:

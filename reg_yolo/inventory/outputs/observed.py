@@ -15,12 +15,16 @@ SCHEMA = "reg_yolo.observations/1"
 def write_observations(path: Path, inventory: Inventory) -> None:
     """Write a header, then a JSON object for each asset, in the order of the inventory, and for each rejected one.
 
+    The header's `chapters` hold the index of the first frame of each file of a drive; other files start at 0.
+
     Raises:
         OutputError: If it cannot be written.
     """
     rejected = inventory.rejected or []
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(_line({"record": "header", "schema": SCHEMA, "assets": len(inventory.assets) + len(rejected)}))
+        count = len(inventory.assets) + len(rejected)
+        header = {"record": "header", "schema": SCHEMA, "assets": count, "chapters": inventory.media.chapters}
+        stream.write(_line(header))
         for status, some in (("listed", inventory.assets), ("rejected", rejected)):
             for asset in some:
                 best = None if asset.view is None else {"source": asset.view.source, "frame": asset.view.frame}

@@ -13,6 +13,7 @@ import pytest
 from reg_yolo.inventory.building import build_inventory
 from reg_yolo.inventory.decisions.decision import Decision, Place, Seen
 from reg_yolo.inventory.decisions.files import DecisionLog
+from reg_yolo.inventory.diff.known import read_known
 from reg_yolo.inventory.opening import BuildOptions
 from tests.inventory.simulated import START, build_of
 
@@ -56,7 +57,9 @@ def test_an_inventory_says_what_each_asset_was_seen_by(drive: Path, built: Path)
         if record["record"] == "frame"
         for found in record["detections"]
     }
-    assert all((one["frame"], tuple(one["xyxy"]), one["class"]) in boxes for some in known.values() for one in some)
+    seen = [one for some in known.values() for one in some]
+    assert all((one["frame"], tuple(one["xyxy"]), one["class"]) in boxes for one in seen)
+    assert all(one["time_s"] == one["frame"] * 0.25 for one in seen)
 
 
 def test_decisions_are_followed_by_another_build(
@@ -85,6 +88,9 @@ def test_decisions_are_followed_by_another_build(
     out = tmp_path / "out"
     # Later, with another calibration of the clock, and with the earlier inventory's ids.
     more = ["--decisions", str(tmp_path / "decisions.jsonl"), "--previous", str(built / "inventory.geojson")]
+    # What nobody has confirmed would be left out with this.
+    more += ["--min-probability", "0.97"]
+    assert before[rail]["probability"] < 0.97
     assert build_of(drive, out, *more, start="2024-05-01T03:00:00.2Z") == 3
     after = properties(out)
     assert set(before) - set(after) == {poles[1]}
@@ -106,11 +112,13 @@ def test_decisions_are_followed_by_another_build(
         left = connection.execute("SELECT reason, source, frame, box_px FROM decisions_not_applied").fetchall()
     assert rejected == [(poles[1], "somchai")]
     assert left == [
-        ("the line is cut off or damaged, and is skipped", "", None, ""),
+        ("the line is cut off or damaged, and is skipped", None, None, None),
         ("no asset has its observations", "truth", 5, "1 1 5 5"),
     ]
+    # What was rejected is no asset to those who read the file.
+    assert {one.asset_id for one in read_known(out / "inventory.gpkg")} == set(after)
     said = capsys.readouterr()
-    assert "6 decisions: 4 assets reviewed, 1 rejected" in said.out
+    assert "8 decisions: 4 assets reviewed, 1 rejected" in said.out
     assert f"2 decisions not applied: {tmp_path / 'decisions.jsonl'}:9 (the line is cut off" in said.out
     assert "Partly done" in said.err
     assert "Decisions that are not applied: 2" in (out / "report.html").read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ def sighting(asset: int, frames: tuple[int, ...] = (1, 2, 3)) -> Sighting:
     """Return an object that stands `asset` metres down the road."""
     boxes = [seen(asset, frame) for frame in frames]
     observed = Observations(
-        tuple(box.source for box in boxes), np.array(frames, np.int32),
+        tuple(box.source for box in boxes), np.array(frames, np.int32), np.array(frames) * 0.1,
         np.array([box.xyxy for box in boxes], np.float32), np.full(len(frames), 0.9, np.float32),
         ("pole",) * len(frames),
     )  # fmt: skip

@@ -171,7 +171,7 @@ def test_frames_of_a_chapter_are_those_of_its_own_file(tmp_path: Path, drive: Pa
     looks = read_drive([tmp_path / "drive.jsonl"])
     assert looks.file_frame.tolist() == [*range(20)] * 2
     assert looks.file_time_s[20:].tolist() == pytest.approx([n * 0.04 for n in range(20)])
-    assert looks.media.frame_counts == {}
+    assert (looks.media.frame_counts, looks.media.chapters) == ({}, {str(clips[0]): 0, str(clips[1]): 20})
     view = View(str(clips[1]), 27, int(looks.file_frame[27]), float(looks.file_time_s[27]), (0, 0, 40, 96), (160, 96))
     made(tmp_path / "out", [asset := seen_in(view)])
     # The left of each frame tells its number.
