@@ -145,8 +145,18 @@ def test_what_is_one_asset_is_a_reviewers_word(drive: Path, built: Path, tmp_pat
     # Of the halves only some observations are named; the others go to the part that is nearest.
     parts = tuple(tuple(map(Seen.from_record, half[:4])) for half in halves)
     split = Decision("a", "split", parts)
-    inventory = build_inventory(options(split, Decision("a", "merge", parts_of(known, *merged))))
+    pavilion, sign = (of_class(known, name)[0] for name in ("pavilion", "warning_sign"))
+    inventory = build_inventory(
+        options(
+            split,
+            Decision("a", "merge", parts_of(known, *merged)),
+            Decision("a", "reclassify", parts_of(known, pavilion), class_name="bus_stop"),
+            Decision("a", "move", parts_of(known, sign), place=Place(*before[sign]["at"] + 3e-4, 0.4)),
+        )
+    )
     assert inventory.not_applied == []
+    # Whoever was told of an asset finds it again.
+    assert {pavilion, sign} <= {asset.asset_id for asset in inventory.assets}
     counts = sorted(len(asset.observations) for asset in inventory.assets if asset.class_name == "single_arm_pole")
     kept = [len(known[asset_id]) for asset_id in poles if asset_id not in (longest, *merged)]
     united = sum(len(known[asset_id]) for asset_id in merged)

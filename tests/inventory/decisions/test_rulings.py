@@ -110,6 +110,15 @@ def test_what_two_people_decide_differently_is_not_followed() -> None:
     assert {n: (ruling.actions, ruling.class_name) for n, ruling in rulings.items()} == {1: ("accept", None)}
 
 
+def test_what_somebody_has_thought_better_of_is_in_no_conflict() -> None:
+    rulings, dropped = ruled(
+        decide("reject", 0), decide("accept", 0, minute=1), decide("reject", 0, who="b", minute=2),
+        decide("reject", 0, who="b", minute=3),
+    )  # fmt: skip
+    assert rulings == {}
+    assert set(dropped) == {"accept-a-1", "reject-b-3"}
+
+
 def test_two_who_agree_are_both_named() -> None:
     near = Place(100.00001, 14.0, 1.0)
     rulings, dropped = ruled(

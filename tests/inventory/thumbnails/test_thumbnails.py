@@ -25,10 +25,11 @@ from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
 from reg_yolo.inventory.observations import View
 from reg_yolo.inventory.report.page import write_report
+from reg_yolo.inventory.thumbnails import making
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
 from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, make_thumbnails, said
 from reg_yolo.video.decoding import VideoFrame, read_frames
-from reg_yolo.video.picking import read_picture
+from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
 from reg_yolo.video.privacy import release
 from reg_yolo.video.writer import encode_jpeg
 from tests.browser import needs_chromium, page_of
@@ -141,6 +142,23 @@ def test_another_recording_under_the_same_name_is_not_taken(tmp_path: Path) -> N
     late = made(tmp_path / "3", [seen_in(replace(view, file_time_s=0.413)), seen_in(view, 1)])
     assert late[0] == f"thumbnails: {clip} has not the frames of the detections (1 assets)"
     assert late[1] == "1 of 2 assets have a thumbnail"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_nothing_is_sought_in_a_file_with_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", 30)
+    view = View(str(clip), 10, 10, 0.4, (20.0, 20.0, 60.0, 60.0), (160, 96))
+    asked = []
+
+    def picked(path: Path, places: list[FramePlace], *, seek: bool) -> Iterator[tuple[FramePlace, Picture]]:
+        asked.append(seek)
+        yield from pick_frames(path, places, seek=seek)
+
+    monkeypatch.setattr(making, "pick_frames", picked)
+    made(tmp_path / "out", [seen_in(view)], MediaFacts(disturbed={str(clip)} if damaged else set()))
+    assert asked == [not damaged]
 
 
 def test_moved_sources_are_found_by_the_ends_of_their_names(tmp_path: Path) -> None:
