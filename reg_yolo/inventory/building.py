@@ -78,7 +78,7 @@ class _Driven:
         results: Of each.
         weights: Digests of the weights that made the detections of each.
         names: Classes.
-        sources: Of all frames.
+        sources: Of all frames, where decisions are given.
     """
 
     results: list[DriveResult] = field(default_factory=list)
@@ -90,12 +90,13 @@ class _Driven:
     media: MediaFacts = field(default_factory=MediaFacts)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, task: DriveTask, result: DriveResult) -> None:
-        """Add one."""
+    def add(self, task: DriveTask, result: DriveResult, *, with_sources: bool) -> None:
+        """Add one; a month of images has many sources, which only decisions need."""
         self.results.append(result)
         self.weights.append(task.looks.digests)
         self.names |= set(task.looks.classes)
-        self.sources |= set(task.looks.sources)
+        if with_sources:
+            self.sources |= set(task.looks.sources)
         self.media.add(task.looks.media)
         self.stretches += surveyed_stretches(task, result.poses, result.frames)
         lost, left_out = unlocated_objects(task, result.poses)
@@ -154,7 +155,7 @@ def build_inventory(
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
         result = run_drive(task, decisions.regrouping.of_rays)
-        driven.add(task, result)
+        driven.add(task, result, with_sources=bool(decisions.files))
         tell(f"{task.name}: {_estimates(result)}")
         progress(len(driven.results), len(drives.files))
     counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from ultralytics import YOLO
 
+from reg_yolo.cli.inventory import _private
 from reg_yolo.detections.files import read_detections
 from reg_yolo.video.privacy import MARGIN
-from reg_yolo.yolo.commands.private_boxes import private_boxes
 from reg_yolo.yolo.prediction.blurring import BLUR_CONFIDENCE
 from tests.cli.conftest import Run
 from tests.detector import IMGSZ
@@ -48,6 +48,6 @@ def test_thumbnails_of_an_inventory_are_blurred_by_the_same_boxes(even_rectangle
     picture = cv2.imread(str(sorted((even_rectangles.parent / "images/val").glob("*.png"))[0]))
     arguments = {"conf": BLUR_CONFIDENCE, "imgsz": IMGSZ, "device": "cpu", "verbose": False}
     expected = YOLO(detector).predict(picture, classes=[0], **arguments)[0].boxes.xyxy.tolist()
-    find, names = private_boxes([f"{detector}:red"], device="cpu")
+    find, names = _private([f"{detector}:red"], trust=False)
     assert names == (detector.name,)
     assert expected and np.allclose(find(picture), expected, atol=0.01)

@@ -98,20 +98,38 @@ class DecisionLog:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}", error.errno) from None
         try:
-            if fcntl is not None:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._lock(number)
+            size = os.lseek(number, 0, os.SEEK_END)
+            if size:
+                os.lseek(number, size - 1, os.SEEK_SET)
+                if os.read(number, 1) != b"\n":
+                    self._write(number, b"\n")
+        except BaseException:
             os.close(number)
+            raise
+        self._number = number
+        return self
+
+    def _lock(self, number: int) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise OutputError(
                 f"{self.path} is written by another process; give each reviewer a file of their own"
             ) from None
-        size = os.lseek(number, 0, os.SEEK_END)
-        if size:
-            os.lseek(number, size - 1, os.SEEK_SET)
-            if os.read(number, 1) != b"\n":
-                self._write(number, b"\n")
-        self._number = number
-        return self
+        except OSError:
+            # A share without locks.
+            pass
+        # A new file is lost with all of its lines where the disk does not know its name.
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        except OSError:
+            pass
+        finally:
+            os.close(folder)
 
     def append(self, decision: Decision) -> None:
         """Append one decision and wait until the disk has it.

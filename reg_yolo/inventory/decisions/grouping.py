@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -71,21 +72,23 @@ class Regrouping:
         self, groups: Sequence[Sequence[int]], index: BoxIndex[int], apart: Callable[[int, int], Any]
     ) -> list[list[int]]:
         current = {number: list(rows) for number, rows in enumerate(groups)}
+        owner = {item: number for number, rows in current.items() for item in rows}
+        unused = itertools.count(len(current))
         for decision in self._decisions:
             parts = [index.find(part) for part in decision.parts]
-            owner = {item: number for number, rows in current.items() for item in rows}
             if decision.action == MERGE:
-                leaders = [main_of([owner[item] for item in part]) for part in parts]
-                some = list(dict.fromkeys(leader for leader in leaders if leader is not None))
+                leaders = dict.fromkeys(main_of([owner[item] for item in part]) for part in parts)
+                some = [leader for leader in leaders if leader is not None]
                 for other in some[1:]:
-                    current[some[0]] += current.pop(other)
-                continue
-            for number in {owner[item] for part in parts for item in part}:
-                pieces = _pieces(current[number], parts, apart)
-                if len(pieces) > 1:
-                    current[number] = pieces[0]
-                    for piece in pieces[1:]:
-                        current[max(current) + 1] = piece
+                    current[some[0]] = current[some[0]] + current.pop(other)
+                changed = {number: current[number] for number in some[:1]}
+            else:
+                changed = {}
+                for number in {owner[item] for part in parts for item in part}:
+                    first_piece, *pieces = _pieces(current[number], parts, apart)
+                    changed |= {number: first_piece} | {next(unused): piece for piece in pieces}
+            current |= changed
+            owner |= {item: number for number, rows in changed.items() for item in rows}
         return list(current.values())
 
 

@@ -35,6 +35,7 @@ class Sources:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
         self._by_end: dict[str, list[str]] = {}
+        self._moved: dict[str, str | None] = {}
         for name in sorted(self._names):
             self._by_end.setdefault(_parts(name)[-1], []).append(name)
 
@@ -45,6 +46,11 @@ class Sources:
         """
         if source in self._names:
             return source
+        if source not in self._moved:
+            self._moved[source] = self._named_alike(source)
+        return self._moved[source]
+
+    def _named_alike(self, source: str) -> str | None:
         alike = [(_common_end(source, name), name) for name in self._by_end.get(_parts(source)[-1], [])]
         longest = max((length for length, _ in alike), default=0)
         best = [name for length, name in alike if length == longest]

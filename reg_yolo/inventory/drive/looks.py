@@ -106,6 +106,7 @@ class _Columns:
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
     media: MediaFacts = field(default_factory=MediaFacts)
 
 
@@ -157,7 +158,8 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             first, start_s = (0, 0.0) if chapter is None else (chapter.frame, chapter.start_s)
             columns.file_frame.append(frame.frame - first)
             columns.file_time_s.append(float("nan") if frame.time_s is None else frame.time_s - start_s)
-            columns.sources.append(frame.source)
+            # One text for all frames of a file: observations keep it.
+            columns.sources.append(columns.names.setdefault(frame.source, frame.source))
             columns.frame.append(frame.frame)
             columns.time_s.append(float("nan") if frame.time_s is None else frame.time_s + offset)
             for found, stored in zip(frame.detections, record["detections"], strict=True):
