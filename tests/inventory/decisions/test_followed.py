@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,41 @@ def test_what_is_one_asset_is_a_reviewers_word(drive: Path, built: Path, tmp_pat
     # A merge of what two frames show at once is what the reviewer says, wherever that is.
     both = next(asset for asset in inventory.assets if asset.values.get("decisions") == "merge")
     assert len(both.observations) == united
+
+
+def test_what_drives_saw_is_put_together_and_taken_apart(drive: Path, built: Path, tmp_path: Path) -> None:
+    known = observed(built)
+    near = sorted(of_class(known, "single_arm_pole"), key=lambda asset_id: known[asset_id][0]["frame"])
+    text = (drive / "detections.jsonl").read_text()
+    (tmp_path / "again.jsonl").write_text(text.replace('"source":"truth"', '"source":"again"'))
+
+    def again(part: tuple[Seen, ...]) -> tuple[Seen, ...]:
+        return tuple(replace(seen, source="again") for seen in part)
+
+    parts = parts_of(known, *near)
+    with DecisionLog(tmp_path / "decisions.jsonl") as log:
+        log.append(Decision("a", "split", (parts[0], again(parts[0]))))
+        log.append(Decision("a", "merge", (parts[1], again(parts[2]))))
+    track = drive / "forward" / "track_clean.gpx"
+    inventory = build_inventory(
+        BuildOptions(
+            (drive / "detections.jsonl", tmp_path / "again.jsonl"), (track, track), (drive / "camera.yaml",),
+            (START, "2024-05-01T03:00:00Z"), decisions=(tmp_path / "decisions.jsonl",),
+        )
+    )  # fmt: skip
+    assert inventory.not_applied == []
+    made = sorted(
+        (asset.values["decisions"], asset.values["passes"], sorted(set(asset.observations.sources)),
+         len(asset.observations))
+        for asset in inventory.assets if asset.values.get("decisions")
+    )  # fmt: skip
+    both = 2 * (len(parts[1]) + len(parts[2]))
+    assert made == [
+        ("merge", 2, ["again", "truth"], both), ("split", 1, ["again"], len(parts[0])),
+        ("split", 1, ["truth"], len(parts[0])),
+    ]  # fmt: skip
+    others = [asset.values["passes"] for asset in inventory.assets if not asset.values.get("decisions")]
+    assert others and set(others) == {2}
 
 
 def test_decisions_of_another_drive_are_one_line(
