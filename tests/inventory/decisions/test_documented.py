@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from reg_yolo.inventory.decisions.decision import ACTIONS, SCHEMA, Decision
 from reg_yolo.inventory.decisions.files import read_decisions
 from reg_yolo.inventory.outputs import observed
@@ -29,11 +27,3 @@ def test_the_lines_of_the_page_are_decisions_of_every_action(tmp_path: Path) -> 
     assert [one.to_record() for one in decisions] == [json.loads(line) for line in block("jsonl").splitlines()]
     assert Decision.from_record(decisions[3].to_record()) == decisions[3]
     assert SCHEMA in PAGE and observed.SCHEMA in PAGE
-
-
-def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, list[Decision]] = {}
-    exec(block("python"), names)
-    assert [(one.who, one.why) for one in names["decisions"]] == [("somchai", "on a lorry")]
-    assert names["cut_off"] == []
