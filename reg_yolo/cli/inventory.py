@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reg_yolo.cli.command import Json, Quiet
+from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
+from reg_yolo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reg_yolo.inventory.thumbnails.cutting import PrivateBoxes
 
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
@@ -54,13 +59,32 @@ def build(
     language: Annotated[
         str, typer.Option(help="Of the report: en, or th for Thai labels and Buddhist-era dates.")
     ] = "en",
+    decisions: Annotated[
+        list[Path] | None, typer.Option(help="decisions.jsonl of reviewers, one each; several times.")
+    ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="Store a crop of each asset, from the source of its best frame.")
+    ] = False,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder where the sources lie now, for --thumbnails; several times."),
+    ] = None,
+    blur: Annotated[
+        list[str] | None,
+        typer.Option(help="Blur what these weights find in thumbnails; repeatable.", metavar="WEIGHTS[:CLASS]"),
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
     _json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
-    """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv and report.html."""
-    from reg_yolo.inventory.building import BuildOptions, files_of
+    """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv, observations.jsonl and report.html."""
     from reg_yolo.inventory.command import Outputs, build_into
+    from reg_yolo.inventory.opening import BuildOptions, files_of
+    from reg_yolo.inventory.thumbnails.making import ThumbnailOptions
 
+    if not thumbnails and (sources or blur):
+        raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
+    private, names = _private(blur, trust) if blur else (None, ())
     options = BuildOptions(
         files_of(detections),
         tuple(gnss or ()),
@@ -73,12 +97,27 @@ def build(
         min_probability,
         position_sigma,
         side_sigma,
+        tuple(decisions or ()),
     )
-    outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language)
+    cutting = ThumbnailOptions(tuple(sources or ()), private, names) if thumbnails else None
+    outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting)
     with progress_bar("inventory build") as progress:
         built = build_into(options, out, outputs=outputs, route=route, previous=previous, say=say, progress=progress)
     classes_found = Counter(asset.class_name for asset in built.assets)
     answer("inventory_build", {"folder": out, "assets": classes_found, "counts": built.counts, "notes": built.notes})
+    if built.is_partial:
+        say("Partly done: the lines above name what is missing", err=True)
+        raise typer.Exit(PARTLY_DONE)
+
+
+def _private(blur: list[str], trust: bool) -> tuple[PrivateBoxes, tuple[str, ...]]:
+    """Open the weights that find what is private; only this needs torch."""
+    from reg_yolo.yolo.upstream.environment import prepare_environment
+
+    prepare_environment(blur, trust=trust)
+    from reg_yolo.yolo.commands.private_boxes import private_boxes
+
+    return private_boxes(blur, trust=trust)
 
 
 @app.command()
@@ -103,8 +142,8 @@ def calibrate(
     _quiet: Quiet = False,
 ) -> None:
     """Calibrate a camera: from images of a chessboard, or from drives whose positions are known."""
-    from reg_yolo.inventory.building import BuildOptions, files_of
     from reg_yolo.inventory.calibration.command import calibrate_into
+    from reg_yolo.inventory.opening import BuildOptions, files_of
 
     options = BuildOptions(
         files_of(sources) if gnss and board is None else tuple(sources),

@@ -20,6 +20,7 @@ from reg_yolo.inventory.classes import LINE, POINT, SPAN, ClassShape, shape_of
 from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.shifts import Shifted
 from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.observations import Observations, View
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +31,7 @@ COLUMNS = (
     "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "track_m",
     "route", "chainage_m", "chainage", "offset_m", "side", "support_id", "source", "best_frame",
     "camera_longitude", "camera_latitude", "method", "class_votes", "weights_digest", "settings_digest", "reviewed_by",
+    "decisions", "thumbnail",
 )  # fmt: skip
 """Columns of every output, in their order."""
 
@@ -46,6 +48,10 @@ class Asset:
         probability: That it exists.
         values: The other columns.
         asset_id: Its name; given at the end.
+        observations: The boxes that it was seen by.
+        view: The frame that shows it best.
+        found_as: Class and middle before reviewers changed them; None where they have not. Its name comes from them, so
+            that it stays what it was.
     """
 
     class_name: str
@@ -55,6 +61,9 @@ class Asset:
     probability: float
     values: dict[str, Any] = field(default_factory=dict)
     asset_id: str = ""
+    observations: Observations = field(default_factory=Observations.none)
+    view: View | None = None
+    found_as: tuple[str, FloatArray] | None = None
 
     @property
     def middle_m(self) -> FloatArray:
@@ -79,13 +88,16 @@ def assemble(
     shifted: Shifted,
     projection: LocalProjection,
     shapes: Mapping[str, ClassShape],
+    names: Mapping[int, str] | None = None,
 ) -> list[Asset]:
-    """Make assets of what the network of drives found."""
+    """Make assets of what the network of drives found; `names` holds classes by group where the votes do not count."""
     assets = []
     for number, members in enumerate(groups):
         some = [sightings[n] for n in members]
         moved = [shifted.moved_m[n] for n in members]
-        assets.append(_asset(some, moved, shifted.places_m[number], shifted.covariances[number], projection, shapes))
+        place, covariance = shifted.places_m[number], shifted.covariances[number]
+        name = (names or {}).get(number)
+        assets.append(_asset(some, moved, place, covariance, projection, shapes, name))
     return assets
 
 
@@ -96,11 +108,13 @@ def _asset(
     covariance: FloatArray,
     projection: LocalProjection,
     shapes: Mapping[str, ClassShape],
+    stated: str | None,
 ) -> Asset:
     votes: Counter[str] = Counter()
     for one in some:
         votes.update(one.votes)
-    name = votes.most_common(1)[0][0]
+    voted = votes.most_common(1)[0][0]
+    name = stated or voted
     best = max(some, key=lambda one: one.frames)
     shape = shape_of(name, dict(shapes))
     weights = np.array([one.frames for one in some], float)
@@ -134,14 +148,24 @@ def _asset(
         "length_m": round(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()), 2) if kind == LINE else None,
         "facing_deg": round((math.degrees(math.atan2(way[0], way[1])) + 180) % 360, 1) if shape.is_sign else None,
         "track_m": round(best.details["track_m"], 1),
-        "source": best.details["source"],
-        "best_frame": best.details["frame"],
+        "source": best.view.source if best.view else None,
+        "best_frame": best.view.frame if best.view else None,
         "camera_longitude": round(float(camera[0]), 7),
         "camera_latitude": round(float(camera[1]), 7),
         "method": best.details["method"],
         "class_votes": ", ".join(f"{key} {value:.1f}" for key, value in votes.most_common()),
     }
-    return Asset(name, kind, points, covariance, probability([one.features for one in some]), values)
+    return Asset(
+        name,
+        kind,
+        points,
+        covariance,
+        probability([one.features for one in some]),
+        values,
+        observations=Observations.joined([one.observations for one in some]),
+        view=best.view,
+        found_as=None if name == voted else (voted, (points[0] + points[-1]) / 2),
+    )
 
 
 def mark_supports(assets: Sequence[Asset], shapes: Mapping[str, ClassShape]) -> None:
@@ -172,20 +196,22 @@ def name_assets(assets: Sequence[Asset], projection: LocalProjection, kept: Mapp
         kept: Ids from an earlier inventory, by position in `assets`.
     """
     taken = set(kept.values())
-    middles = projection.to_degrees(np.array([asset.middle_m for asset in assets]).reshape(-1, 2))
+    found = [asset.found_as or (asset.class_name, asset.middle_m) for asset in assets]
+    middles = projection.to_degrees(np.array([middle for _, middle in found]).reshape(-1, 2))
     for number, asset in enumerate(assets):
         if number in kept:
             asset.asset_id = kept[number]
             continue
         longitude, latitude = middles[number]
-        text = f"{asset.class_name} {longitude:.5f} {latitude:.5f}"
+        name = found[number][0]
+        text = f"{name} {longitude:.5f} {latitude:.5f}"
         digest, length = hashlib.sha256(text.encode()).hexdigest(), 8
-        while (name := f"{asset.class_name}-{digest[:length]}") in taken:
+        while (asset_id := f"{name}-{digest[:length]}") in taken:
             length += 1
             if length > 60:
                 digest, length = hashlib.sha256(digest.encode()).hexdigest(), 8
-        asset.asset_id = name
-        taken.add(name)
+        asset.asset_id = asset_id
+        taken.add(asset_id)
 
 
 def utc_text(time_s: float) -> str:

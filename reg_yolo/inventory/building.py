@@ -2,69 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo import __version__
-from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.files import file_sha256
 from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
-from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
-from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
-from reg_yolo.inventory.drive.driving import DriveResult, DriveTask, run_drive
-from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
+from reg_yolo.inventory.classes import LINE, ClassShape, shape_of
+from reg_yolo.inventory.decisions.applying import Decisions, counted, follow
+from reg_yolo.inventory.decisions.decision import NotApplied
+from reg_yolo.inventory.decisions.matching import Sources
+from reg_yolo.inventory.drive.driving import DriveResult, run_drive
+from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
+from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
 from reg_yolo.inventory.network.matching import match_drives
-from reg_yolo.inventory.panorama import refuse_panorama
-from reg_yolo.inventory.positions.fixes import Fixes
-from reg_yolo.inventory.positions.reading import read_positions
-from reg_yolo.inventory.positions.smoothing import Drift
-from reg_yolo.inventory.positions.trajectory import build_trajectory
+from reg_yolo.inventory.network.shifts import fit_drives
+from reg_yolo.inventory.opening import BuildOptions, Drives, open_drives, settings_digest
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.inventory.timing import Start, check_overlap, find_start
 
 FloatArray = NDArray[np.float64]
 
 DIGEST_DIGITS = 12
 """Of a SHA-256, in the columns of provenance."""
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What is built from what.
-
-    Attributes:
-        detections: Detections files.
-        gnss: One positions file for all of them (then they are chapters of one drive), or one each.
-        cameras: None, one for all, or one a drive.
-        starts: When the drives' clocks were zero: none, or one a drive.
-        syncs: Times of single moments, for one drive.
-        time_base: Of starts and syncs without an offset.
-        hfov_deg: Horizontal field of view where no camera is given.
-        classes: YAML file of the classes' geometry.
-        min_probability: Assets less probable than this are left out and counted.
-        position_sigma_m: Deviation of the receivers' drift on each axis.
-        side_sigma_px: Deviation of a box's side where the detections do not state it.
-    """
-
-    detections: tuple[Path, ...]
-    gnss: tuple[Path, ...]
-    cameras: tuple[Path, ...] = ()
-    starts: tuple[str, ...] = ()
-    syncs: tuple[str, ...] = ()
-    time_base: str = "utc"
-    hfov_deg: float = DEFAULT_HFOV_DEG
-    classes: Path | None = None
-    min_probability: float = 0.4
-    position_sigma_m: float = 2.5
-    side_sigma_px: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +45,9 @@ class Inventory:
         stretches: Where frames looked.
         stretch_chainages: Chainage as text at both ends of each stretch; empty without a route.
         unlocated: What was seen where no position is known.
+        rejected: Assets that reviewers have rejected; None where no decisions were given.
+        not_applied: Decisions that are not followed; None likewise.
+        media: What the detections files say of their sources.
     """
 
     projection: LocalProjection
@@ -94,51 +60,71 @@ class Inventory:
     stretches: list[Stretch] = field(default_factory=list)
     stretch_chainages: list[tuple[str | None, str | None]] = field(default_factory=list)
     unlocated: list[Unlocated] = field(default_factory=list)
+    rejected: list[Asset] | None = None
+    not_applied: list[NotApplied] | None = None
+    media: MediaFacts = field(default_factory=MediaFacts)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether decisions are not applied, or thumbnails are missing."""
+        return bool(self.not_applied) or bool(self.counts.get("assets without a thumbnail"))
+
+
+@dataclass
+class _Driven:
+    """What came of all drives, one after the other.
+
+    Attributes:
+        results: Of each.
+        weights: Digests of the weights that made the detections of each.
+        names: Classes.
+        sources: Of all frames, where decisions are given.
+    """
+
+    results: list[DriveResult] = field(default_factory=list)
+    weights: list[tuple[str, ...]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    stretches: list[Stretch] = field(default_factory=list)
+    unlocated: list[Unlocated] = field(default_factory=list)
+    media: MediaFacts = field(default_factory=MediaFacts)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, task: DriveTask, result: DriveResult, *, with_sources: bool) -> None:
+        """Add one; a month of images has many sources, which only decisions need."""
+        self.results.append(result)
+        self.weights.append(task.looks.digests)
+        self.names |= set(task.looks.classes)
+        if with_sources:
+            self.sources |= set(task.looks.sources)
+        self.media.add(task.looks.media)
+        self.stretches += surveyed_stretches(task, result.poses, result.frames)
+        lost, left_out = unlocated_objects(task, result.poses)
+        self.unlocated += lost
+        self.counts.update(result.counts)
+        self.counts.update(left_out)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of the weights of all drives."""
+        return tuple(dict.fromkeys(digest for some in self.weights for digest in some))
 
 
 @dataclass(frozen=True)
-class Drives:
-    """The drives of a build, their positions read.
+class _Found:
+    """The assets of all drives, whatever their probability.
 
     Attributes:
-        options: What from.
-        files: Detections files of each drive.
-        shapes: Geometry of the classes that the user states.
-        fixes: Positions of each drive.
-        projection: Around all of them.
+        assets: Those that stand.
+        rejected: Those that reviewers have rejected.
+        not_applied: Decisions that are not followed.
+        shapes: Geometry of the classes.
     """
 
-    options: BuildOptions
-    files: list[tuple[Path, ...]]
+    assets: list[Asset]
+    rejected: list[Asset]
+    not_applied: list[NotApplied]
     shapes: dict[str, ClassShape]
-    fixes: list[Fixes]
-    projection: LocalProjection
-
-    def tasks(self, say: Callable[[str], None]) -> Iterator[DriveTask]:
-        """Yield each drive as it goes into its solution; detections are read one drive after the other.
-
-        Raises:
-            ConfigError: If a drive does not fit its camera.
-            DataError: If a file is malformed, or nothing overlaps.
-        """
-        for number, paths in enumerate(self.files):
-            looks = read_drive(paths)
-            yield _task(self.options, number, looks, self.fixes[number], self.projection, self.shapes, say)
-
-
-def open_drives(options: BuildOptions) -> Drives:
-    """Sort out which files are a drive, and read their positions.
-
-    Raises:
-        ConfigError: If options do not fit each other.
-        DataError: If a positions file is malformed, or none is given.
-    """
-    files = _drives(options)
-    shapes = read_shapes(options.classes) if options.classes else {}
-    fixes = [read_positions(path) for path in options.gnss]
-    longitudes, latitudes = ([getattr(one, name) for one in fixes] for name in ("longitude_deg", "latitude_deg"))
-    projection = LocalProjection.around(np.concatenate(longitudes), np.concatenate(latitudes))
-    return Drives(options, files, shapes, fixes, projection)
 
 
 def build_inventory(
@@ -155,163 +141,80 @@ def build_inventory(
 
     Raises:
         ConfigError: If options do not fit each other.
-        DataError: If a file is malformed, or nothing overlaps.
+        DataError: If a file is malformed, nothing overlaps, or decisions are for another drive.
     """
     drives = open_drives(options)
+    decisions = Decisions.of_files(options.decisions)
     notes: list[str] = []
-    counts: dict[str, int] = {}
 
     def tell(line: str) -> None:
         notes.append(line)
         say(line)
 
-    results: list[DriveResult] = []
-    digests: list[str] = []
-    weights: list[tuple[str, ...]] = []
-    stretches: list[Stretch] = []
-    unlocated: list[Unlocated] = []
-    names: set[str] = set()
+    driven = _Driven()
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
-        digests += [digest for digest in task.looks.digests if digest not in digests]
-        weights.append(task.looks.digests)
-        names |= set(task.looks.classes)
-        result = run_drive(task)
-        results.append(result)
-        stretches += surveyed_stretches(task, result.poses, result.frames)
-        lost, left_out = unlocated_objects(task, result.poses)
-        unlocated += lost
-        for key, value in [*result.counts.items(), *left_out.items()]:
-            counts[key] = counts.get(key, 0) + value
+        result = run_drive(task, decisions.regrouping.of_rays)
+        driven.add(task, result, with_sources=bool(decisions.files))
         tell(f"{task.name}: {_estimates(result)}")
-        progress(len(results), len(drives.files))
-    counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(unlocated)
+        progress(len(driven.results), len(drives.files))
+    counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
+    counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
-    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(unlocated)} objects without a position")
-    sightings = [sighting for result in results for sighting in result.sightings]
-    projection = drives.projection
-    shapes = {name: shape_of(name, drives.shapes) for name in names}
-    ways = [_pieces(result) for result in results]
-    inventory = Inventory(projection, [], ways, notes, counts, tuple(digests), shapes, stretches, [], unlocated)
-    if not sightings:
-        return inventory
-    groups, shifted = match_drives([result.errors for result in results], sightings)
-    everything = assemble(sightings, groups, shifted, projection, shapes)
-    settings = settings_digest(options)
+    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(lost)} objects without a position")
+    found = _found(driven, drives, decisions)
+    assets = [asset for asset in found.assets if asset.probability >= options.min_probability]
+    for some in (assets, found.rejected):
+        some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
+    name_assets([*assets, *found.rejected], drives.projection, {})
+    mark_supports(assets, found.shapes)
+    if any(result.sightings for result in driven.results):
+        weak = counts["objects below the probability"] = len(found.assets) - len(assets)
+        tell(f"{len(assets)} assets; {weak} less probable than {options.min_probability:g} left out")
+    if decisions.files:
+        reviewed = counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
+        counts["assets rejected"], counts["decisions not applied"] = len(found.rejected), len(found.not_applied)
+        tell(f"{len(decisions.read)} decisions: {reviewed} assets reviewed, {len(found.rejected)} rejected")
+        new = sorted(set(found.shapes) - driven.names)
+        if new:
+            tell(f"classes that only decisions name: {', '.join(new)}")
+        if found.not_applied:
+            tell(counted(found.not_applied))
+    return Inventory(
+        drives.projection, assets, [_pieces(result) for result in driven.results], notes, dict(counts), driven.digests,
+        found.shapes, stretches, [], lost, found.rejected if decisions.files else None,
+        found.not_applied if decisions.files else None, driven.media,
+    )  # fmt: skip
+
+
+def _found(driven: _Driven, drives: Drives, decisions: Decisions) -> _Found:
+    """Match the drives to each other, and make assets of what they saw and of what reviewers say of it."""
+
+    def shape(name: str) -> ClassShape:
+        return shape_of(name, drives.shapes)
+
+    sightings = [sighting for result in driven.results for sighting in result.sightings]
+    errors = [result.errors for result in driven.results]
+    groups, shifted = match_drives(errors, sightings) if sightings else ([], None)
+    regrouped = decisions.regrouping.of_sightings(sightings, groups, Sources(driven.sources))
+    if regrouped is not groups:
+        groups, shifted = regrouped, fit_drives(errors, sightings, regrouped)
+    rulings, not_applied = decisions.rule(sightings, groups, driven.sources, lambda name: shape(name).geometry == LINE)
+    called = {number: ruling.class_name for number, ruling in rulings.items() if ruling.class_name}
+    shapes = {name: shape(name) for name in driven.names | set(called.values())}
+    if shifted is None:
+        return _Found([], [], not_applied, shapes)
+    everything = assemble(sightings, groups, shifted, drives.projection, shapes, called)
+    settings = settings_digest(drives.options)
     for asset, members in zip(everything, groups, strict=True):
-        makers = dict.fromkeys(digest for n in members for digest in weights[sightings[n].drive])
+        makers = dict.fromkeys(digest for n in members for digest in driven.weights[sightings[n].drive])
         asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
         asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
-    assets = [asset for asset in everything if asset.probability >= options.min_probability]
-    counts["objects below the probability"] = len(everything) - len(assets)
-    assets.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
-    name_assets(assets, projection, {})
-    mark_supports(assets, shapes)
-    tell(
-        f"{len(assets)} assets; {len(everything) - len(assets)} less probable than {options.min_probability:g} left out"
-    )
-    inventory.assets.extend(assets)
-    return inventory
-
-
-def settings_digest(options: BuildOptions) -> str:
-    """Return a SHA-256 of all that decides how assets are built from detections and positions.
-
-    Calibrations and classes count by what their files hold; names and places of files do not count.
-    """
-    content: dict[str, object] = {"reg_yolo": __version__}
-    for entry in fields(options):
-        value = getattr(options, entry.name)
-        if entry.name not in ("detections", "gnss"):
-            some = value if isinstance(value, tuple) else (value,)
-            content[entry.name] = [file_sha256(one) if isinstance(one, Path) else one for one in some]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:
-    """Files of each drive: one track makes all files chapters of one drive, several tracks make a drive of each."""
-    files, tracks = list(dict.fromkeys(options.detections)), options.gnss
-    if not tracks:
-        raise DataError("no track: give the drive's positions with --gnss")
-    if len(tracks) == 1:
-        drives = [tuple(files)]
-    elif len(tracks) == len(files):
-        drives = [(path,) for path in files]
-    else:
-        raise ConfigError(
-            f"--gnss: got {len(tracks)} tracks for {len(files)} detections files; give one for all (chapters of one "
-            "drive) or one each"
-        )
-    for what, given in (("--camera", options.cameras), ("--start", options.starts)):
-        if len(given) not in (0, 1, len(drives)) or (what == "--start" and len(given) == 1 < len(drives)):
-            raise ConfigError(f"{what}: got {len(given)} for {len(drives)} drives; give one each")
-    return drives
-
-
-def _task(
-    options: BuildOptions,
-    number: int,
-    looks: DriveLooks,
-    fixes: Fixes,
-    projection: LocalProjection,
-    stated: dict[str, ClassShape],
-    tell: Callable[[str], None],
-) -> DriveTask:
-    name = Path(looks.files[0]).name
-    refuse_panorama(looks.sources[0], looks.width, looks.height, bool(options.cameras))
-    if options.cameras:
-        path = options.cameras[number if len(options.cameras) > 1 else 0]
-        camera = read_camera(path, options.hfov_deg)
-        if (camera.width, camera.height) != (looks.width, looks.height):
-            raise ConfigError(
-                f"{path} is for frames of {camera.width}x{camera.height}, but those of {name} are "
-                f"{looks.width}x{looks.height}"
-            )
-    else:
-        camera = Camera.from_field_of_view(looks.width, looks.height, options.hfov_deg)
-        tell(f"{name}: no --camera; a horizontal field of view of {options.hfov_deg:g} degrees is assumed and refined")
-    for reason, count in fixes.dropped.items():
-        tell(f"{fixes.source}: {count} fixes dropped: {reason}")
-    if fixes.names:
-        fixes, looks, start = _by_names(fixes, looks)
-    else:
-        start = find_start(
-            looks.sources[0],
-            (options.starts or (None,) * (number + 1))[number],
-            options.syncs,
-            options.time_base,
-            fixes.starts.get(Path(looks.sources[0]).name),
-        )
-    tell(f"{name}: time from {start.source}")
-    trajectory = build_trajectory(fixes, projection, Drift(sigma_m=options.position_sigma_m))
-    for note in trajectory.attitude.notes():
-        tell(f"{fixes.source}: {note}")
-    times = start.times(looks.time_s)
-    check_overlap(times, trajectory.start_s, trajectory.end_s, name)
-    shapes = tuple(shape_of(class_name, stated) for class_name in looks.classes)
-    return DriveTask(number, name, looks, times, trajectory, camera, shapes, start.sigma_s, options.side_sigma_px)
-
-
-def _by_names(fixes: Fixes, looks: DriveLooks) -> tuple[Fixes, DriveLooks, Start]:
-    """Give images the positions that are listed under their names.
-
-    Without times, or with those of whole seconds that several share, their clock is a vehicle's of 10 m/s.
-    """
-    if np.isfinite(fixes.time_s).all():
-        fixes = fixes.take(np.argsort(fixes.time_s, kind="stable"))
-    time_s = fixes.time_s
-    if not (np.diff(time_s) > 0).all():
-        scale = np.array([np.cos(np.radians(fixes.latitude_deg.mean())), 1.0]) * 111_320.0
-        steps = np.diff(np.stack([fixes.longitude_deg, fixes.latitude_deg], 1), axis=0) * scale
-        time_s = np.concatenate(([0.0], np.cumsum(np.maximum(np.linalg.norm(steps, axis=1), 1e-3) / 10.0)))
-    place = {Path(name).name: time for name, time in zip(fixes.names, time_s.tolist(), strict=True)}
-    times = np.array([place.get(Path(source).name, float("nan")) for source in looks.sources])
-    if not np.isfinite(times).any():
-        raise DataError(
-            f"{fixes.source} names no image of {looks.files[0]}; its first is {Path(looks.sources[0]).name}"
-        )
-    ordered = replace(fixes, time_s=time_s, names=())
-    return ordered, replace(looks, time_s=times), Start(0.0, 1e-3, f"the file names in {fixes.source}")
+    for number, ruling in rulings.items():
+        follow(ruling, everything[number], drives.projection)
+    rejected = {number for number, ruling in rulings.items() if not ruling.exists}
+    left = [asset for number, asset in enumerate(everything) if number not in rejected]
+    return _Found(left, [everything[number] for number in sorted(rejected)], not_applied, shapes)
 
 
 def _estimates(result: DriveResult) -> str:
@@ -334,13 +237,3 @@ def _pieces(result: DriveResult) -> list[FloatArray]:
         return []
     far = np.flatnonzero(np.linalg.norm(np.diff(points, axis=0), axis=1) > 200) + 1
     return [piece for piece in np.split(points, far) if len(piece) > 1]
-
-
-def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return detections files: those named, and those of folders in the order of their names."""
-    found: list[Path] = []
-    for path in paths:
-        found += sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    if not found:
-        raise DataError(f"{', '.join(map(str, paths))}: no detections file (*.jsonl)")
-    return tuple(found)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reg_yolo.errors import ConfigError
 from reg_yolo.files import make_folder
 from reg_yolo.inventory.assets import Asset, mark_supports, name_assets
-from reg_yolo.inventory.building import BuildOptions, Inventory, build_inventory
+from reg_yolo.inventory.building import Inventory, build_inventory
 from reg_yolo.inventory.classes import POINT
 from reg_yolo.inventory.datum import WGS84, conversion
 from reg_yolo.inventory.diff.differences import match_known
 from reg_yolo.inventory.diff.known import Known, read_known
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.outputs.exchange import check_formats, write_filegdb, write_shapefiles
 from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
+from reg_yolo.inventory.outputs.folders import new_folder
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
+from reg_yolo.inventory.outputs.observed import write_observations
 from reg_yolo.inventory.outputs.text import write_csv, write_geojson
+from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import LANGUAGES
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.route.reference import Route, add_reference, read_route
+from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,14 @@ class Outputs:
         fields: YAML file that renames and chooses columns of GeoPackage, CSV, Shapefile and FileGDB.
         formats: `shapefile`, `filegdb`.
         language: Of the report: `en` or `th`.
+        thumbnails: How thumbnails are made; None for none.
     """
 
     crs: str = WGS84
     fields: Path | None = None
     formats: tuple[str, ...] = ()
     language: str = "en"
+    thumbnails: ThumbnailOptions | None = None
 
 
 def build_into(
@@ -61,10 +71,15 @@ def build_into(
         route: Axis with chainage.
         previous: Earlier inventory, GeoJSON or GeoPackage, whose ids and `reviewed_by` are kept.
         say: Called with each line that the user should read.
-        progress: Called with the drives done and to do.
+        progress: Called with the drives done and to do, then with the thumbnails.
+
+    Returns:
+        The inventory; `is_partial` where decisions are not applied or thumbnails are missing.
     """
     outputs = outputs or Outputs()
     mapping = _checked(outputs, say)
+    if outputs.thumbnails is not None:
+        check_thumbnails(outputs.thumbnails, options.detections)
     axis = read_route(route) if route else None
     known = read_known(previous) if previous else []
     inventory = build_inventory(options, say, progress)
@@ -73,13 +88,30 @@ def build_into(
         _refer_stretches(inventory, axis)
     if known:
         kept = _kept(inventory, known)
+        everything = [*inventory.assets, *(inventory.rejected or [])]
         ids = {n: one.asset_id for n, one in kept.items() if one.asset_id}
-        name_assets(inventory.assets, inventory.projection, ids)
+        name_assets(everything, inventory.projection, ids)
         for number, one in kept.items():
-            inventory.assets[number].values["reviewed_by"] = one.reviewed_by or None
+            # What is decided now counts more than what an earlier inventory was told.
+            everything[number].values.setdefault("reviewed_by", one.reviewed_by or None)
         mark_supports(inventory.assets, inventory.shapes)
-        say(f"{len(ids)} of {len(inventory.assets)} assets keep the id of {previous}")
+        same = sum(number < len(inventory.assets) for number in ids)
+        say(f"{same} of {len(inventory.assets)} assets keep the id of {previous}")
     make_folder(out)
+    if outputs.thumbnails is None:
+        _write(out, inventory, outputs, mapping, say)
+    else:
+        # The folder is put in place with the rest, or not at all.
+        with new_folder(out / FOLDER) as part:
+            _add_thumbnails(part, inventory, outputs.thumbnails, say, progress)
+            _write(out, inventory, outputs, mapping, say)
+    say(f"Inventory: {out}")
+    return inventory
+
+
+def _write(
+    out: Path, inventory: Inventory, outputs: Outputs, mapping: FieldMapping, say: Callable[[str], None]
+) -> None:
     write_geopackage(out / "inventory.gpkg", inventory, outputs.crs, mapping)
     if "shapefile" in outputs.formats:
         for line in write_shapefiles(out / "shapefile", inventory, outputs.crs, mapping):
@@ -88,9 +120,23 @@ def build_into(
         write_filegdb(out / "inventory.gdb", inventory, outputs.crs, mapping)
     write_geojson(out / "inventory.geojson", inventory)
     write_csv(out / "inventory.csv", inventory, mapping)
+    write_observations(out / "observations.jsonl", inventory)
     write_report(out / "report.html", inventory, language=outputs.language)
-    say(f"Inventory: {out}")
-    return inventory
+
+
+def _add_thumbnails(
+    folder: Path,
+    inventory: Inventory,
+    options: ThumbnailOptions,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> None:
+    failed = make_thumbnails(folder, inventory.assets, inventory.media, options, progress)
+    blurred = f"blurred by {', '.join(options.blurred_by)}" if options.private else "not blurred; --blur does that"
+    for line in [*said(failed, len(inventory.assets)), f"thumbnails are {blurred}"]:
+        inventory.notes.append(line)
+        say(line)
+    inventory.counts["assets without a thumbnail"] = sum(one.assets for one in failed)
 
 
 def _checked(outputs: Outputs, say: Callable[[str], None]) -> FieldMapping:
@@ -112,14 +158,31 @@ def _refer_stretches(inventory: Inventory, axis: Route) -> None:
         inventory.stretch_chainages.append((ends[0].values["chainage"], ends[1].values["chainage"]))
 
 
-def _kept(inventory: Inventory, known: list[Known]) -> dict[int, Known]:
-    """What the earlier inventory knew, for the assets that stand where one of its class stood."""
-    degrees = [inventory.projection.to_degrees(asset.middle_m)[0] for asset in inventory.assets]
-    new = [
-        Known(
-            "", asset.class_name, float(place[0]), float(place[1]), asset.values["sigma_along_m"],
-            asset.values["sigma_across_m"],
-        )
-        for asset, place in zip(inventory.assets, degrees, strict=True)
-    ]  # fmt: skip
-    return {j: known[i] for i, j in match_known(known, new, 10.0).items()}
+def _kept(inventory: Inventory, known: Sequence[Known]) -> dict[int, Known]:
+    """What the earlier inventory knew, for the assets, then the rejected ones, that stand where one of its class stood.
+
+    Where a reviewer has moved or reclassified an asset, the earlier inventory may hold what it was before. What is
+    rejected comes last, so that it takes no other asset's id.
+    """
+    everything = [*inventory.assets, *(inventory.rejected or [])]
+    listed = range(len(inventory.assets))
+    rounds = [
+        {n: (everything[n].class_name, everything[n].middle_m) for n in listed},
+        {n: found for n in listed if (found := everything[n].found_as) is not None},
+        {n: (one.class_name, one.middle_m) for n, one in enumerate(everything) if n not in listed},
+    ]
+    kept: dict[int, Known] = {}
+    left = list(known)
+    for places in rounds:
+        numbers = [n for n in places if n not in kept]
+        new = [_as_known(everything[n], inventory.projection, *places[n]) for n in numbers]
+        pairs = match_known(left, new, 10.0)
+        kept |= {numbers[j]: left[i] for i, j in pairs.items()}
+        left = [one for i, one in enumerate(left) if i not in pairs]
+    return kept
+
+
+def _as_known(asset: Asset, projection: LocalProjection, class_name: str, middle_m: FloatArray) -> Known:
+    longitude, latitude = projection.to_degrees(middle_m)[0]
+    sigmas = asset.values["sigma_along_m"], asset.values["sigma_across_m"]
+    return Known("", class_name, float(longitude), float(latitude), *sigmas)

@@ -130,7 +130,7 @@ def read_frames(path: Path, wanted: Callable[[int, float], bool] | None = None) 
             events, index, time_s = track.place(frame)
             yield from events
             if index is not None:
-                picture = _picture(frame, converter) if wanted is None or wanted(index, time_s) else None
+                picture = to_picture(frame, converter) if wanted is None or wanted(index, time_s) else None
                 yield VideoFrame(index, time_s, picture)
             del frame
         hole = track.end(has_more=has_another_part(path, container.format.name, track.read_up_to))
@@ -325,7 +325,7 @@ def _readable(container: Any, stream: Any) -> list[Any]:
     return [stream, *container.streams.audio]
 
 
-def _picture(frame: Any, converter: VideoReformatter) -> Picture:
+def to_picture(frame: Any, converter: VideoReformatter) -> Picture:
     """Return a decoded frame as BGR, turned as the container says, bit for bit as OpenCV decodes it."""
     turned = round(frame.rotation) % 360
     converted = converter.reformat(frame, format="bgr24", interpolation="BICUBIC")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from ultralytics import YOLO
 
+from reg_yolo.cli.inventory import _private
 from reg_yolo.detections.files import read_detections
 from reg_yolo.video.privacy import MARGIN
 from reg_yolo.yolo.prediction.blurring import BLUR_CONFIDENCE
@@ -41,3 +42,12 @@ def test_what_the_weights_find_is_blurred_through_the_whole_command(
     headers = [read_detections(f"{name}/detections.jsonl").header for name in ("plain", "blurred")]
     assert headers[1].extra["blur"] == [detector.name] and "blur" not in headers[0].extra
     assert Path("plain/detections.csv").read_text() == Path("blurred/detections.csv").read_text()
+
+
+def test_thumbnails_of_an_inventory_are_blurred_by_the_same_boxes(even_rectangles: Path, detector: Path) -> None:
+    picture = cv2.imread(str(sorted((even_rectangles.parent / "images/val").glob("*.png"))[0]))
+    arguments = {"conf": BLUR_CONFIDENCE, "imgsz": IMGSZ, "device": "cpu", "verbose": False}
+    expected = YOLO(detector).predict(picture, classes=[0], **arguments)[0].boxes.xyxy.tolist()
+    find, names = _private([f"{detector}:red"], trust=False)
+    assert names == (detector.name,)
+    assert expected and np.allclose(find(picture), expected, atol=0.01)

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.building import BuildOptions, build_inventory
+from reg_yolo.inventory.building import build_inventory
 from reg_yolo.inventory.camera import Camera
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.positions.attitude import measured_attitude
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.reading import read_positions

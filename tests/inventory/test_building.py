@@ -11,43 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from reg_yolo.cli.app import main
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.drive.looks import read_drive
 from reg_yolo.inventory.score.scoring import Score, score_files
 from scripts.bench_inventory import write_detections
-from tests.inventory.simulated import write_true_drive
-
-START = "2024-05-01T03:00:00Z"
-
-
-@pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a drive of 300 m with true boxes as detections.jsonl and a calibration as camera.yaml."""
-    root = tmp_path_factory.mktemp("drive")
-    calibration = write_true_drive(root, 0.3)
-    values = {key: calibration[key] for key in ("width", "height", "focal_px", "cx", "cy")} | calibration["mount"]
-    (root / "camera.yaml").write_text(yaml.safe_dump(values))
-    return root
-
-
-def build(drive: Path, out: Path, *more: str) -> int:
-    """Run `inventory build` and return its exit code."""
-    words = ["inventory", "build", str(drive / "detections.jsonl"), "--camera", str(drive / "camera.yaml")]
-    words += ["--gnss", str(drive / "forward" / "track_clean.gpx"), "--out", str(out), *more]
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    return int(end.value.code or 0)
-
-
-@pytest.fixture(scope="module")
-def built(drive: Path) -> Path:
-    """Return the folder of an inventory of the drive."""
-    out = drive / "out"
-    assert build(drive, out, "--start", START, "--route", str(drive / "route.geojson"), "--crs", "EPSG:32647") == 0
-    return out
+from tests.inventory.simulated import START, build_of
 
 
 def labelled_twice(drive: Path) -> set[str]:
@@ -133,7 +103,7 @@ def test_the_files_hold_the_same_assets(built: Path) -> None:
 
 def test_ids_survive_a_rebuild_and_a_file_given_twice_changes_nothing(drive: Path, built: Path, tmp_path: Path) -> None:
     previous = str(built / "inventory.geojson")
-    code = build(drive, tmp_path, str(drive / "detections.jsonl"), "--start", START, "--previous", previous)
+    code = build_of(drive, tmp_path, str(drive / "detections.jsonl"), "--previous", previous)
     assert code == 0
     ids = [
         {feature["id"] for feature in json.loads(path.read_text(encoding="utf-8"))["features"]}
@@ -143,7 +113,7 @@ def test_ids_survive_a_rebuild_and_a_file_given_twice_changes_nothing(drive: Pat
 
 
 def test_no_overlap_names_the_offset(drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert build(drive, tmp_path / "out", "--start", "2024-05-01T10:00:00Z") == 2
+    assert build_of(drive, tmp_path / "out", start="2024-05-01T10:00:00Z") == 2
     assert "-25200.0 s would make both start together, which is -7 h" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -10,8 +10,9 @@ from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.inventory.building import BuildOptions, build_inventory
+from reg_yolo.inventory.building import build_inventory
 from reg_yolo.inventory.camera import read_camera
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.panorama import refuse_panorama
 from tests.inventory.gopro_video import box
 

@@ -12,7 +12,8 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.building import BuildOptions, build_inventory
+from reg_yolo.inventory.building import build_inventory
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.positions.reading import read_positions
 from reg_yolo.inventory.positions.table import read_table
 from reg_yolo.scenes import write_drive

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from reg_yolo.errors import ConfigError
-from reg_yolo.inventory.building import BuildOptions
 from reg_yolo.inventory.calibration.board import Board, calibrate_from_board, image_files
 from reg_yolo.inventory.calibration.drives import calibrate_from_drives
 from reg_yolo.inventory.calibration.result import Calibration, write_camera
 from reg_yolo.inventory.camera import Camera, read_camera
+from reg_yolo.inventory.opening import BuildOptions
 
 # What a chessboard cannot determine.
 _MOUNT = ("height_m", "pitch_deg", "roll_deg", "yaw_deg", "lever_arm_m")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from reg_yolo.errors import DataError
-from reg_yolo.inventory.building import BuildOptions, open_drives
 from reg_yolo.inventory.calibration.result import Calibration
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.drive.driving import run_drive, with_camera
 from reg_yolo.inventory.drive.task import DriveTask
+from reg_yolo.inventory.opening import BuildOptions, open_drives
 
 # What the drives may find whatever a first camera.yaml says: shares of the focal length, degrees.
 _OPEN_FOCAL, _OPEN_DEG = 0.05, 3.0

@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 Say = Callable[[str], None]
 
 UNSTATED_SIGMA_M = 2.0
-NO_ASSETS = ("drive", "surveyed_stretches", "unlocated", "layer_styles")
+NO_ASSETS = ("drive", "surveyed_stretches", "unlocated", "rejected", "decisions_not_applied", "layer_styles")
 """Layers of an inventory that hold no assets with a place."""
 _GEOJSON, _TABLES, _VECTOR = (".geojson", ".json"), (".csv", ".txt", ".tsv"), (".gpkg", ".shp", ".gdb")
 _PLACES = (("longitude", "latitude"), ("easting", "northing"))

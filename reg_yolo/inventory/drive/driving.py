@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from reg_yolo.inventory.drive.task import DriveTask as DriveTask
 from reg_yolo.inventory.existence import pass_features, rivals
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.observations import Observations, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.lines import LineFinder
 from reg_yolo.inventory.solve.passes import PassObjects, PassOptions, solve_pass
@@ -54,8 +57,17 @@ class DriveResult:
     frames: IntArray
 
 
-def run_drive(task: DriveTask) -> DriveResult:
-    """Find what stands along a drive."""
+Regroup = Callable[[DriveLooks, Rays, list[IntArray]], list[IntArray]]
+"""Takes a drive's looks, rays, and for each object the rows of its rays, and returns the groups of rows that count."""
+
+
+def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
+    """Find what stands along a drive.
+
+    Args:
+        task: The drive.
+        regroup: Says what rays are of one object where somebody knows better than the association.
+    """
     poses = task.trajectory.at(task.time_s)
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
@@ -77,12 +89,13 @@ def run_drive(task: DriveTask) -> DriveResult:
     )
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
-    objects = solve_pass(own, views, task.time_s, frames, options)
+    known = None if regroup is None else partial(regroup, task.looks, own)
+    objects = solve_pass(own, views, task.time_s, frames, options, known)
     if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _most_focal(options.priors.focal):
         # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
         counts["focal lengths not believed"] = 1
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
-        objects = solve_pass(own, views, task.time_s, frames, fixed)
+        objects = solve_pass(own, views, task.time_s, frames, fixed, known)
     close = rivals(own, objects)
     usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
@@ -90,7 +103,7 @@ def run_drive(task: DriveTask) -> DriveResult:
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame] & rays.strong))
     if len(lines):
         finder = LineFinder(task, lines, views, poses, frames, objects.solved)
-        sightings += finder.sightings()
+        sightings += finder.sightings(None if regroup is None else partial(regroup, task.looks, lines))
     errors = DriveErrors(
         task.trajectory.start_s,
         task.trajectory.end_s,
@@ -187,14 +200,12 @@ def _sighting(
         len(np.unique(seen_in)),
         pass_features(rays, rows, objects, n, views, frames, distance, float(rival), usual),
         details={
-            "source": task.looks.sources[int(rays.frame[best])],
-            "frame": int(task.looks.frame[rays.frame[best]]),
-            "row": int(rays.frame[best]),
-            "xyxy": task.looks.xyxy[rays.look[best]].tolist(),
             "camera_m": views.position_m[rays.frame[best]].tolist(),
             "track_m": float(views.track_m[nearest]),
             "method": "rays" if len(rows) > 1 else "one look",
         },
+        observations=Observations.of_looks(task.looks, rays.look[rows]),
+        view=View.of_look(task.looks, int(rays.look[best])),
     )
 
 

@@ -9,11 +9,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """What detections files say of their sources.
+
+    Attributes:
+        frame_counts: Frames that the container of a video announced, by source; only where it is known.
+        disturbed: Sources with damage, or of parts with clocks of their own.
+        chapters: Index of the first frame of each source that is a chapter of a drive.
+    """
+
+    frame_counts: dict[str, int] = field(default_factory=dict)
+    disturbed: set[str] = field(default_factory=set)
+    chapters: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: MediaFacts) -> None:
+        """Add what is known of further sources."""
+        self.frame_counts.update(other.frame_counts)
+        self.disturbed.update(other.disturbed)
+        self.chapters.update(other.chapters)
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,8 @@ class DriveLooks:
         sources: File of each frame, shape (F,).
         frame: Index of each frame in its file, shape (F,).
         time_s: Time of each frame on the video's clock, shape (F,); NaN for images.
+        file_frame: Index of each frame within its own file, shape (F,): `frame` counts over the chapters of a drive.
+        file_time_s: Time of each frame within its own file, shape (F,); NaN for images.
         of_frame: Row of the frame that each look belongs to, shape (M,), not falling.
         class_id, track: Shape (M,); a track of -1 is none.
         confidence: Shape (M,).
@@ -35,6 +59,7 @@ class DriveLooks:
         digests: SHA-256 of the weights that made the files.
         holes: How many stretches without sound frames the sources have.
         files: The detections files.
+        media: What is known of the sources themselves.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +68,8 @@ class DriveLooks:
     sources: tuple[str, ...]
     frame: IntArray
     time_s: FloatArray
+    file_frame: IntArray
+    file_time_s: FloatArray
     of_frame: IntArray
     class_id: IntArray
     track: IntArray
@@ -53,6 +80,7 @@ class DriveLooks:
     digests: tuple[str, ...]
     holes: int
     files: tuple[str, ...]
+    media: MediaFacts = field(default_factory=MediaFacts)
 
     def __len__(self) -> int:
         return len(self.class_id)
@@ -68,6 +96,8 @@ class _Columns:
     sources: list[str] = field(default_factory=list)
     frame: list[int] = field(default_factory=list)
     time_s: list[float] = field(default_factory=list)
+    file_frame: list[int] = field(default_factory=list)
+    file_time_s: list[float] = field(default_factory=list)
     of_frame: list[int] = field(default_factory=list)
     class_id: list[int] = field(default_factory=list)
     track: list[int] = field(default_factory=list)
@@ -76,6 +106,8 @@ class _Columns:
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    media: MediaFacts = field(default_factory=MediaFacts)
 
 
 _NO_SIGMA = (float("nan"),) * 4
@@ -103,6 +135,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             digests.append(header.weights_sha256)
         thresholds = _thresholds(path, header.extra.get("stored_thresholds"))
         latest, highest = None, -1
+        chapter: Chapter | None = None
         for frame, record in reader.with_records():
             if size is None:
                 size = (frame.width, frame.height)
@@ -118,7 +151,15 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
             if frame.time_s is not None:
                 latest = frame.time_s
             row = len(columns.frame)
-            columns.sources.append(frame.source)
+            if reader.chapters:
+                chapter = reader.chapters[-1]
+            elif header.frame_count is not None:
+                columns.media.frame_counts[frame.source] = header.frame_count
+            first, start_s = (0, 0.0) if chapter is None else (chapter.frame, chapter.start_s)
+            columns.file_frame.append(frame.frame - first)
+            columns.file_time_s.append(float("nan") if frame.time_s is None else frame.time_s - start_s)
+            # One text for all frames of a file: observations keep it.
+            columns.sources.append(columns.names.setdefault(frame.source, frame.source))
             columns.frame.append(frame.frame)
             columns.time_s.append(float("nan") if frame.time_s is None else frame.time_s + offset)
             for found, stored in zip(frame.detections, record["detections"], strict=True):
@@ -131,6 +172,9 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
                 columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
                 highest = max(highest, -1 if found.track is None else found.track)
         holes += len(reader.holes)
+        columns.media.chapters.update((str(one.path), one.frame) for one in reader.chapters)
+        columns.media.disturbed.update(hole.source for hole in reader.holes)
+        columns.media.disturbed.update(join.source for join in reader.joins)
         if latest is not None:
             offset += latest + 1 / (header.fps or 25.0)
         track_offset += highest + 1
@@ -153,6 +197,8 @@ def _finished(
         tuple(columns.sources),
         np.array(columns.frame, np.int64),
         np.array(columns.time_s, np.float64),
+        np.array(columns.file_frame, np.int64),
+        np.array(columns.file_time_s, np.float64),
         np.array(columns.of_frame, np.int64),
         np.array(columns.class_id, np.int64),
         np.array(columns.track, np.int64),
@@ -163,6 +209,7 @@ def _finished(
         tuple(digests),
         holes,
         tuple(str(path) for path in paths),
+        columns.media,
     )
 
 

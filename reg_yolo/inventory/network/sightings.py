@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.inventory.observations import Observations, View
+
 FloatArray = NDArray[np.float64]
 
 
@@ -29,7 +31,9 @@ class Sighting:
         frames: Frames in which it was seen.
         features: What its existence is judged by; see existence.py.
         ends_m: Two ends of a line or span, shape (2, 2), else None.
-        details: What is handed on to the outputs: best frame, camera position, method.
+        details: What is handed on to the outputs: camera position, method.
+        observations: The boxes that it was seen by.
+        view: The frame that shows it best.
     """
 
     drive: int
@@ -48,6 +52,8 @@ class Sighting:
     features: dict[str, float]
     ends_m: FloatArray | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    observations: Observations = field(default_factory=Observations.none)
+    view: View | None = None
 
     @property
     def class_name(self) -> str:

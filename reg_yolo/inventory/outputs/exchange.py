@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import replace_bytes
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
+from reg_yolo.inventory.outputs.folders import new_folder
 from reg_yolo.inventory.outputs.layers import Layer, layers_of
 from reg_yolo.inventory.outputs.vector import import_pyogrio, write_layer
 
@@ -88,27 +87,15 @@ def write_filegdb(folder: Path, inventory: Inventory, crs: str, mapping: FieldMa
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a place for a new folder of the same ending that replaces `folder` once it is whole."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} cannot be written: a file of this name is there")
-    part = folder.with_name(f".{folder.stem}.{secrets.token_hex(4)}{folder.suffix}")
-    old = folder.with_name(f".{folder.stem}.{secrets.token_hex(4)}.old")
+    """Yield a place for a new folder of GDAL's that replaces `folder` once it is whole."""
     pyogrio = import_pyogrio()
     try:
-        if not folder.suffix:
-            part.mkdir()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), new_folder(folder) as part:
             # GDAL warns of names that a reader of columns.csv knows of.
             warnings.simplefilter("ignore", RuntimeWarning)
             yield part
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-    except (OSError, pyogrio.errors.DataSourceError) as error:
+    except pyogrio.errors.DataSourceError as error:
         raise DataError(f"{folder} cannot be written: {str(error).splitlines()[0]}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _short_names(names: Sequence[str]) -> list[str]:

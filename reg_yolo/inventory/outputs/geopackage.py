@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
-from reg_yolo.inventory.outputs.layers import layers_of
-from reg_yolo.inventory.outputs.styles import STYLES
+from reg_yolo.inventory.outputs.layers import Layer, layers_of
+from reg_yolo.inventory.outputs.styles import style_of
 from reg_yolo.inventory.outputs.vector import write_layer
 
 
@@ -27,7 +27,7 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldM
         layers = layers_of(inventory, mapping)
         for number, layer in enumerate(layers):
             write_layer(temporary, layer, crs, "GPKG", append=number > 0)
-        _add_styles(temporary, [layer.name for layer in layers if layer.geometry])
+        _add_styles(temporary, {layer.name: _photo_column(layer) for layer in layers if layer.geometry})
         _refuse_where_open(path)
         temporary.replace(path)
     except OSError as error:
@@ -53,8 +53,15 @@ def _refuse_where_open(path: Path) -> None:
         connection.close()
 
 
-def _add_styles(path: Path, layers: Sequence[str]) -> None:
-    """Store a default QGIS style for each layer in the table that QGIS looks for."""
+def _photo_column(layer: Layer) -> str | None:
+    """Name of the column that leads to images, where there are some."""
+    if not any(row.get("thumbnail") for row in layer.rows):
+        return None
+    return layer.written.get("thumbnail")
+
+
+def _add_styles(path: Path, layers: Mapping[str, str | None]) -> None:
+    """Store a default QGIS style for each layer in the table that QGIS looks for; each with its column of images."""
     connection = sqlite3.connect(path)
     try:
         connection.execute(
@@ -67,12 +74,12 @@ def _add_styles(path: Path, layers: Sequence[str]) -> None:
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change) "
             "VALUES ('layer_styles', 'attributes', 'layer_styles', '', strftime('%Y-%m-%dT%H:%M:%fZ','now'))"
         )
-        for layer in layers:
+        for layer, photo_column in layers.items():
             connection.execute(
                 "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
                 "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
                 "VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '')",
-                (layer, layer, STYLES[layer]),
+                (layer, layer, style_of(layer, photo_column)),
             )
         connection.commit()
     finally:

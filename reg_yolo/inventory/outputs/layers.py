@@ -12,6 +12,7 @@ import shapely
 from reg_yolo.inventory.assets import COLUMNS, Asset, utc_text
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.classes import LINE, POINT, SPAN
+from reg_yolo.inventory.decisions.decision import NotApplied
 from reg_yolo.inventory.drive.unlocated import Unlocated
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.projection import LocalProjection
@@ -24,6 +25,12 @@ STRETCH_COLUMNS = (
 UNLOCATED_COLUMNS = (
     "class", "drive", "source", "first_frame", "last_frame", "first_seen", "last_seen", "observations", "confidence",
     "box_px", "class_votes", "last_longitude", "last_latitude",
+)  # fmt: skip
+REJECTED_COLUMNS = (
+    "asset_id", "class", "geometry_kind", "observations", "source", "best_frame", "class_votes", "reviewed_by",
+)  # fmt: skip
+NOT_APPLIED_COLUMNS = (
+    "reason", "action", "who", "when", "why", "source", "frame", "box_px", "class", "decision", "read_from",
 )  # fmt: skip
 
 
@@ -51,6 +58,8 @@ class Layer:
 def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list[Layer]:
     """Return points, lines, spans, the drive, the stretches that were surveyed, and what has no position.
 
+    Where decisions were given, also what reviewers rejected, and the decisions that are not followed.
+
     Args:
         inventory: What is written.
         mapping: Columns of the assets' layers.
@@ -72,6 +81,11 @@ def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list
     lines = [shapely.LineString(projection.to_degrees(stretch.points_m)) for stretch in inventory.stretches]
     layers.append(Layer("surveyed_stretches", "LineString", STRETCH_COLUMNS, lines, stretch_rows(inventory)))
     layers.append(Layer("unlocated", None, UNLOCATED_COLUMNS, [], unlocated_rows(inventory)))
+    if inventory.rejected is not None:
+        middles = [projection.to_degrees(asset.middle_m)[0] for asset in inventory.rejected]
+        places = [shapely.Point(middle) for middle in middles]
+        layers.append(Layer("rejected", "Point", REJECTED_COLUMNS, places, rejected_rows(inventory)))
+        layers.append(Layer("decisions_not_applied", None, NOT_APPLIED_COLUMNS, [], not_applied_rows(inventory)))
     return layers
 
 
@@ -107,6 +121,30 @@ def stretch_rows(inventory: Inventory, date: Callable[[float], str] = utc_text) 
 def unlocated_rows(inventory: Inventory, date: Callable[[float], str] = utc_text) -> list[dict[str, Any]]:
     """Return the columns of what has no position; `date` writes POSIX times."""
     return [_unlocated_row(one, inventory.projection, date) for one in inventory.unlocated]
+
+
+def rejected_rows(inventory: Inventory) -> list[dict[str, Any]]:
+    """Return the columns of the assets that reviewers rejected."""
+    rows = [asset.row() for asset in inventory.rejected or []]
+    return [{name: row[name] for name in REJECTED_COLUMNS} for row in rows]
+
+
+def not_applied_rows(inventory: Inventory) -> list[dict[str, Any]]:
+    """Return the columns of the decisions that are not followed; of their observations the first one."""
+    return [_not_applied_row(one) for one in inventory.not_applied or []]
+
+
+def _not_applied_row(one: NotApplied) -> dict[str, Any]:
+    decision = one.decision
+    row: dict[str, Any] = dict.fromkeys(NOT_APPLIED_COLUMNS) | {"reason": one.reason, "read_from": one.read_from}
+    if decision is None:
+        return row
+    row |= {"action": decision.action, "who": decision.who, "when": decision.when, "why": decision.why or None}
+    row |= {"class": decision.class_name, "decision": decision.decision_id}
+    if decision.parts:
+        seen = decision.parts[0][0]
+        row |= {"source": seen.source, "frame": seen.frame, "box_px": " ".join(f"{side:.0f}" for side in seen.xyxy)}
+    return row
 
 
 def _unlocated_row(one: Unlocated, projection: LocalProjection, date: Callable[[float], str]) -> dict[str, Any]:

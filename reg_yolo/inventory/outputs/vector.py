@@ -14,11 +14,11 @@ from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.datum import WGS84, conversion, parse_crs
 from reg_yolo.inventory.outputs.layers import Layer
 
-_INTEGERS = {"observations", "passes", "best_frame", "drive", "frames", "first_frame", "last_frame"}
+_INTEGERS = {"observations", "passes", "best_frame", "drive", "frames", "first_frame", "last_frame", "frame"}
 _TEXTS = {
     "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
     "source", "method", "class_votes", "chainage_from", "chainage_to", "box_px", "weights_digest", "settings_digest",
-    "reviewed_by",
+    "reviewed_by", "decisions", "thumbnail", "reason", "action", "who", "when", "why", "decision", "read_from",
 }  # fmt: skip
 
 

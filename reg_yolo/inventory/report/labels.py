@@ -19,6 +19,8 @@ _ENGLISH = {
     "kilometre": "km",
     "stretches": "Surveyed stretches",
     "unlocated": "Seen without a position",
+    "rejected": "Rejected by reviewers",
+    "not_applied": "Decisions that are not applied",
 }
 _THAI = {
     "title": "บัญชีทรัพย์สินทาง",
@@ -31,6 +33,8 @@ _THAI = {
     "kilometre": "กม.",
     "stretches": "ช่วงที่สำรวจแล้ว",
     "unlocated": "พบแต่ไม่ทราบตำแหน่ง",
+    "rejected": "รายการที่ผู้ตรวจสอบตัดออก",
+    "not_applied": "ผลการตรวจสอบที่ไม่ได้นำมาใช้",
 }
 _THAI_COLUMNS = {
     "asset_id": "รหัสทรัพย์สิน",
@@ -56,6 +60,17 @@ _THAI_COLUMNS = {
     "best_frame": "เฟรมที่เห็นชัดที่สุด",
     "class_votes": "คะแนนของแต่ละประเภท",
     "reviewed_by": "ผู้ตรวจสอบ",
+    "decisions": "ผลการตรวจสอบ",
+    "thumbnail": "ภาพ",
+    "geometry_kind": "ชนิดรูปทรง",
+    "reason": "เหตุที่ไม่ได้นำมาใช้",
+    "action": "การตัดสิน",
+    "who": "ผู้ตัดสิน",
+    "when": "เวลาที่ตัดสิน (UTC)",
+    "why": "เหตุผล",
+    "frame": "เฟรม",
+    "decision": "รหัสผลการตรวจสอบ",
+    "read_from": "อ่านจาก",
     "drive": "เที่ยวสำรวจ",
     "frames": "จำนวนเฟรม",
     "track_from_m": "จากระยะ (ม.)",

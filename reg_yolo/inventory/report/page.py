@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.building import Inventory
-from reg_yolo.inventory.outputs.layers import shape_in_degrees, stretch_rows, unlocated_rows
+from reg_yolo.inventory.outputs.layers import (
+    not_applied_rows,
+    rejected_rows,
+    shape_in_degrees,
+    stretch_rows,
+    unlocated_rows,
+)
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import column_labels, labels, shown_date, shown_side
 from reg_yolo.inventory.report.template import write_page
@@ -21,9 +27,9 @@ from reg_yolo.inventory.report.template import write_page
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
-    "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes", "chainage",
-    "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
-    "best_frame", "first_seen", "last_seen", "class_votes", "reviewed_by",
+    "thumbnail", "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
+    "chainage", "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
+    "best_frame", "first_seen", "last_seen", "class_votes", "reviewed_by", "decisions",
 )  # fmt: skip
 _CHI_95 = 2.4477
 _CORNERS = 24
@@ -53,6 +59,8 @@ def _content(inventory: Inventory, tiles: str | None, language: str) -> dict[str
     tables = [
         _table(words["stretches"], stretch_rows(inventory, date)),
         _table(words["unlocated"], unlocated_rows(inventory, date)),
+        _table(words["rejected"], rejected_rows(inventory)),
+        _table(words["not_applied"], not_applied_rows(inventory)),
     ]
     return {
         "by": "class",

@@ -9,6 +9,7 @@ cover. Each line's distance to the side and its two ends are then a robust least
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.observations import Observations, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.adjustment import Adjusted
 from reg_yolo.inventory.solve.problem import FOCAL, KNOT_M, PITCH, YAW, Views
@@ -69,11 +71,12 @@ class LineFinder:
         self.task, self.rays, self.views, self.poses, self.frames = task, rays, views, poses, frames
         self.solved = solved
 
-    def sightings(self) -> list[Sighting]:
-        """Return one sighting a line."""
+    def sightings(self, regroup: Callable[[list[IntArray]], list[IntArray]] | None = None) -> list[Sighting]:
+        """Return one sighting a line; `regroup` says which rows are of one line where somebody knows better."""
         ends = self._ends()
         found = []
-        for rows in self._stretches(ends):
+        groups = self._stretches(ends)
+        for rows in groups if regroup is None else regroup(groups):
             if len(rows) >= _ENOUGH:
                 sighting = self._sighting(rows, ends)
                 if sighting is not None:
@@ -240,14 +243,12 @@ class LineFinder:
             },
             ends_m=points,
             details={
-                "source": self.task.looks.sources[frame],
-                "frame": int(self.task.looks.frame[frame]),
-                "row": frame,
-                "xyxy": self.task.looks.xyxy[self.rays.look[middle]].tolist(),
                 "camera_m": self.views.position_m[frame].tolist(),
                 "track_m": start,
                 "method": "side of the road",
             },
+            observations=Observations.of_looks(self.task.looks, self.rays.look[rows]),
+            view=View.of_look(self.task.looks, int(self.rays.look[middle])),
         )
 
     def _points(self, track_m: FloatArray, offset: float) -> FloatArray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +69,14 @@ class PassObjects:
         return len(self.rows)
 
 
-def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, options: PassOptions) -> PassObjects:
+def solve_pass(
+    rays: Rays,
+    views: Views,
+    time_s: FloatArray,
+    frames: IntArray,
+    options: PassOptions,
+    regroup: Callable[[list[IntArray]], list[IntArray]] | None = None,
+) -> PassObjects:
     """Find the objects of a pass (points and spans; lines are found elsewhere).
 
     Objects are founded by strong looks; weak ones join what is there, where it must appear.
@@ -78,6 +87,7 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         time_s: Of all frames.
         frames: Rows of the frames to go through, in the order of time: located, and not standing still.
         options: How.
+        regroup: Says in the end which rows are of one object where somebody knows better; all is solved once more then.
     """
     sigma = _sigma(rays, options.sigma_tangent)
     sizes = ClassSizes.unknown(rays.votes.shape[1])
@@ -102,7 +112,13 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         solved = adjust(problem, objects, None if solved is None else start_of(solved))
         done = _finished(rays, groups, solved)
         if step == _ROUNDS + 1:
-            return done
+            known = groups if regroup is None else regroup(groups)
+            if known is groups:
+                return done
+            objects = _objects_of(known, groups, solved.objects)
+            anchors = _anchors(rays, views, known, objects, options.shapes, sizes)
+            problem = Problem(views, _sights(rays, sigma, known, options.shapes), anchors, options.priors)
+            return _finished(rays, known, adjust(problem, objects, start_of(solved)))
         looks = np.array([len(rows) for rows in groups])
         sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
         if step == 0:
@@ -124,6 +140,12 @@ def solve_pass(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, o
         objects = np.concatenate([objects, new_objects])
     none = np.zeros(0)
     return PassObjects([], np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), none, None)
+
+
+def _objects_of(groups: list[IntArray], earlier: list[IntArray], objects: FloatArray) -> FloatArray:
+    """First guesses of regrouped objects: the values of the one that most of the rows belonged to."""
+    owner = {int(row): n for n, rows in enumerate(earlier) for row in rows}
+    return objects[[Counter(owner[int(row)] for row in rows).most_common(1)[0][0] for rows in groups]]
 
 
 def _sigma(rays: Rays, sigma_tangent: float) -> FloatArray:

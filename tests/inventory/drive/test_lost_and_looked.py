@@ -24,9 +24,9 @@ def drive(place_m: list[float], looks: tuple[Look, ...] = ()) -> tuple[DriveTask
     of_frame, class_id, track = (column.astype(np.int64) for column in (of_frame, class_id, track))
     boxes = np.stack([left + 100, np.full(len(left), 100), left + 140, np.full(len(left), 180)], 1).astype(float)
     found = DriveLooks(
-        ("pole", "sign"), 640, 384, ("a.mp4",) * count, np.arange(count), np.arange(count) * 1.0, of_frame, class_id,
-        track, confidence, np.ones(len(left), bool), boxes, np.full((len(left), 4), np.nan), ("0" * 64,), 0,
-        ("a.jsonl",),
+        ("pole", "sign"), 640, 384, ("a.mp4",) * count, np.arange(count), np.arange(count) * 1.0, np.arange(count),
+        np.arange(count) * 1.0, of_frame, class_id, track, confidence, np.ones(len(left), bool), boxes,
+        np.full((len(left), 4), np.nan), ("0" * 64,), 0, ("a.jsonl",),
     )  # fmt: skip
     east = np.array(place_m)
     position = np.stack([east, east * 0], 1)

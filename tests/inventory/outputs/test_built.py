@@ -13,11 +13,9 @@ import pyogrio
 import pytest
 
 from reg_yolo.cli.app import main
-from reg_yolo.inventory.building import BuildOptions, settings_digest
+from reg_yolo.inventory.opening import BuildOptions, settings_digest
 from reg_yolo.inventory.score.scoring import score_files
-from tests.inventory import test_building as base
-
-drive, built = base.drive, base.built
+from tests.inventory.simulated import START, build_of
 
 
 def build(drive: Path, track: str, out: Path, *more: str) -> int:
@@ -25,7 +23,7 @@ def build(drive: Path, track: str, out: Path, *more: str) -> int:
     path = out.with_suffix(".gpx")
     path.write_text(track)
     words = ["inventory", "build", str(drive / "detections.jsonl"), "--camera", str(drive / "camera.yaml")]
-    words += ["--gnss", str(path), "--start", base.START, "--out", str(out), *more]
+    words += ["--gnss", str(path), "--start", START, "--out", str(out), *more]
     with pytest.raises(SystemExit) as end:
         main(words)
     return int(end.value.code or 0)
@@ -99,7 +97,7 @@ def test_every_asset_says_what_made_it_and_a_review_survives_a_rebuild(
             connection.execute(f'DROP TRIGGER "{trigger}"')
         connection.execute("UPDATE points SET reviewed_by = 'สมชาย' WHERE asset_id = ?", (reviewed,))
     out = tmp_path / "out"
-    assert base.build(drive, out, "--start", base.START, "--previous", str(earlier)) == 0
+    assert build_of(drive, out, "--previous", str(earlier)) == 0
     again = {one["properties"]["asset_id"]: one["properties"]["reviewed_by"] for one in json.loads(
         (out / "inventory.geojson").read_text(encoding="utf-8"))["features"]}  # fmt: skip
     assert set(again) == {one["asset_id"] for one in values}
@@ -124,11 +122,12 @@ def test_the_command_writes_what_is_asked_for(drive: Path, tmp_path: Path, capsy
     fields = tmp_path / "fields.yaml"
     fields.write_text("columns: {class: TYPE, chainage: KM}\nothers: drop\n")
     out = tmp_path / "out"
-    words = ["--start", base.START, "--route", str(drive / "route.geojson"), "--fields", str(fields)]
+    words = ["--route", str(drive / "route.geojson"), "--fields", str(fields)]
     words += ["--format", "shapefile", "--format", "filegdb", "--language", "th", "--crs", "EPSG:24047"]
-    assert base.build(drive, out, *words) == 0
+    assert build_of(drive, out, *words) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "inventory.csv", "inventory.gdb", "inventory.geojson", "inventory.gpkg", "report.html", "shapefile"
+        "inventory.csv", "inventory.gdb", "inventory.geojson", "inventory.gpkg", "observations.jsonl", "report.html",
+        "shapefile",
     ]  # fmt: skip
     for path in (out / "inventory.gdb", out / "inventory.gpkg", out / "shapefile" / "points.shp"):
         assert pyogrio.read_info(path, layer="points")["fields"].tolist() == ["TYPE", "KM"]
@@ -156,7 +155,7 @@ def test_a_wrong_option_is_refused_before_anything_is_read(
     drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     (drive / "forward" / "track_clean.gpx").stat()
-    assert base.build(drive, tmp_path / "out", *words) == 2
+    assert build_of(drive, tmp_path / "out", *words) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""

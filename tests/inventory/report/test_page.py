@@ -9,7 +9,12 @@ from typing import Any
 
 from reg_yolo.inventory.diff.differences import diff_files
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
-from reg_yolo.inventory.outputs.layers import STRETCH_COLUMNS, UNLOCATED_COLUMNS
+from reg_yolo.inventory.outputs.layers import (
+    NOT_APPLIED_COLUMNS,
+    REJECTED_COLUMNS,
+    STRETCH_COLUMNS,
+    UNLOCATED_COLUMNS,
+)
 from reg_yolo.inventory.report.labels import column_labels, labels
 from reg_yolo.inventory.report.page import _COLUMNS, write_report
 from tests.browser import needs_chromium, page_of, show
@@ -44,7 +49,13 @@ def test_thai_words_dates_and_sides(tmp_path: Path) -> None:
 
 def test_every_word_has_a_thai_one() -> None:
     assert set(labels("en")) == set(labels("th"))
-    assert set(column_labels("th")) >= {*_COLUMNS, *STRETCH_COLUMNS, *UNLOCATED_COLUMNS}
+    assert set(column_labels("th")) >= {
+        *_COLUMNS,
+        *STRETCH_COLUMNS,
+        *UNLOCATED_COLUMNS,
+        *REJECTED_COLUMNS,
+        *NOT_APPLIED_COLUMNS,
+    }
     assert len(set(column_labels("th").values())) >= len(column_labels("th")) - 1
 
 

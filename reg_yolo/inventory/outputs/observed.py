@@ -1,0 +1,36 @@
+"""`observations.jsonl`: what each asset was seen by, for those who review it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reg_yolo.files import replacing
+from reg_yolo.inventory.building import Inventory
+
+SCHEMA = "reg_yolo.observations/1"
+
+
+def write_observations(path: Path, inventory: Inventory) -> None:
+    """Write a header, then a JSON object for each asset, in the order of the inventory, and for each rejected one.
+
+    The header's `chapters` hold the index of the first frame of each file of a drive; other files start at 0.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    rejected = inventory.rejected or []
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        count = len(inventory.assets) + len(rejected)
+        header = {"record": "header", "schema": SCHEMA, "assets": count, "chapters": inventory.media.chapters}
+        stream.write(_line(header))
+        for status, some in (("listed", inventory.assets), ("rejected", rejected)):
+            for asset in some:
+                best = None if asset.view is None else {"source": asset.view.source, "frame": asset.view.frame}
+                record = {"record": "asset", "asset_id": asset.asset_id, "class": asset.class_name, "status": status}
+                stream.write(_line({**record, "best": best, "observations": asset.observations.records()}))
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
