@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from reg_yolo.cli import auditing
 from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
@@ -15,6 +16,7 @@ from reg_yolo.cli.speech import answer, say
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
 )
+app.add_typer(auditing.app, name="audit")
 
 
 @app.command()
