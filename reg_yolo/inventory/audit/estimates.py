@@ -14,7 +14,8 @@ Graubard, Survey Methodology 24, 1998).
   share), with mid-P limits; hypergeometric within one class.
 - Stretches: what was listed in one stretch is not independent. n is divided by the design effect, 1 at least: that of
   the misses by stretch (ratio estimator, linearised), or the planned 1 + (m - 1) rho where that is more, and shrunk by
-  Student's t for few stretches. For the interval it grows by 1 / (1 - f), where a part f of all stretches was checked.
+  Student's t for few stretches. For the interval it grows by 1 / (1 - f), where a part f of all stretches was checked,
+  up to twice its size.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from reg_yolo.inventory.audit.intervals import Limits, binomial_limits, finite_l
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough"
 _CLOSE = 1e-9
+_MOST_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,6 @@ def stretch_share(listed: ArrayLike, missed: ArrayLike, part: float, clustering:
         right = 1 - share
         return Estimate(int(total), int(faults), total, right, right, right, right, right, census=True)
     planned = design_effect(stands, clustering)
-    seen = stands > 0
-    count = int(seen.sum())
     effect = planned
     if 0 < share < 1 and len(stands) > 1:
         residual = lacks - share * stands
@@ -176,9 +176,9 @@ def stretch_share(listed: ArrayLike, missed: ArrayLike, part: float, clustering:
 
     effective = shrunk(1 - confidence)
     bound = binomial_limits(effective * share, effective, 1 - confidence)
-    size_shown = shrunk((1 - confidence) / 2) / (1 - part)
+    size_shown = shrunk((1 - confidence) / 2) / (1 - min(part, _MOST_PART))
     interval = binomial_limits(size_shown * share, size_shown, (1 - confidence) / 2, mid_p=True)
-    return _complement(int(total), int(faults), effective if count else 0.0, share, interval, bound)
+    return _complement(int(total), int(faults), effective, share, interval, bound)
 
 
 def design_effect(counts: ArrayLike, clustering: float) -> float:

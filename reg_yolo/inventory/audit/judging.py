@@ -272,7 +272,7 @@ def _notes(judgement: Judgement) -> list[str]:
     for what, agreement in (("assets", judgement.assets_agreement), ("lists", judgement.lists_agreement)):
         if agreement.kappa is not None and agreement.kappa < 0.6:
             said.append(
-                f"{what}: kappa {agreement.kappa:.2f} is low; settle what counts as right before the verdict is used"
+                f"{what}: kappa {agreement.kappa:.2f} is low, as it is where nearly all is right; look at the disputed"
             )
     if not judgement.passes:
         said.append("no completeness from opposite passes: the inventory's columns do not tell which drive saw what")

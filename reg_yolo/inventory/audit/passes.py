@@ -1,8 +1,9 @@
 """Which of two opposite passes saw an asset, as far as the columns of an inventory tell.
 
 The inventory counts the drives that saw an asset (`passes`) and keeps where the camera of the best view stood. Where
-exactly two drives looked at a place, in opposite directions, that is enough: two passes are both, and one is the drive
-in whose direction of travel the asset lay before the camera.
+exactly two drives came by, in opposite directions, that is enough: two passes are both, and one is the drive in whose
+direction of travel the asset lay before the camera. What faces one way, as signs do, cannot be seen from both sides and
+is left out, and so is what is long.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.audit.assets import Listed
 from reg_yolo.inventory.audit.stretches import Surveyed
-from reg_yolo.inventory.diff.known import Known
-from reg_yolo.inventory.diff.surveyed import Survey
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
@@ -29,8 +28,8 @@ BOTH, FIRST, SECOND = "both", "first", "second"
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """Two drives that looked at one place in opposite directions, and the first one's heading there in degrees."""
+class Pair:
+    """Two drives that came by a place in opposite directions, and the first one's heading there in degrees."""
 
     first: int
     second: int
@@ -38,66 +37,56 @@ class _Pair:
 
 
 class Opposite:
-    """Where two drives, and no more, looked in opposite directions."""
+    """Where two drives, and no more, came by in opposite directions."""
 
     def __init__(self, surveyed: Sequence[Surveyed], projection: LocalProjection) -> None:
         """Prepare.
 
         Args:
-            surveyed: Where cameras looked.
+            surveyed: Where cameras looked; a drive came by where its way lies within its range.
             projection: Around all of them.
         """
-        self.drives = sorted({way.drive for way in surveyed})
-        self._surveys = {
-            drive: Survey(
-                tuple(way.line for way in own),
-                *(np.array([getattr(way, key) for way in own]) for key in ("hfov_deg", "yaw_deg", "range_m")),
-            )
-            for drive in self.drives
-            if (own := [way for way in surveyed if way.drive == drive])
-        }
         self._projection = projection
-        self._trees: dict[int, tuple[shapely.STRtree, FloatArray]] = {}
-        for drive in self.drives:
-            parts, headings = [], []
+        self._ways: dict[int, tuple[shapely.STRtree, FloatArray, FloatArray]] = {}
+        for drive in sorted({way.drive for way in surveyed}):
+            parts, headings, ranges = [], [], []
             for way in surveyed:
                 if way.drive == drive:
                     for start, end in itertools.pairwise(projection.to_metres(way.line[:, 0], way.line[:, 1])):
                         parts.append(shapely.LineString([start, end]))
                         headings.append(math.degrees(math.atan2(*(end - start))))
-            self._trees[drive] = (shapely.STRtree(parts), np.array(headings))
+                        ranges.append(way.range_m)
+            self._ways[drive] = (shapely.STRtree(parts), np.array(headings), np.array(ranges))
 
-    def pairs(self, places: Sequence[tuple[float, float, float | None]]) -> list[_Pair | None]:
-        """Return the two drives of each place (longitude, latitude, facing), None where there are not just two."""
-        if len(self.drives) < 2 or not places:
-            return [None] * len(places)
-        known = [Known("", "", lon, lat, facing_deg=facing) for lon, lat, facing in places]
-        looked = np.stack([self._surveys[drive].looked_at(known) for drive in self.drives])
-        degrees = np.array([place[:2] for place in places])
+    def pairs(self, places_deg: Sequence[tuple[float, float]]) -> list[Pair | None]:
+        """Return the two drives of each place (longitude, latitude), None where there are not just two."""
+        if len(self._ways) < 2 or not places_deg:
+            return [None] * len(places_deg)
+        degrees = np.array(places_deg)
         points = shapely.points(self._projection.to_metres(degrees[:, 0], degrees[:, 1]))
-        headings = []
-        for drive in self.drives:
-            tree, own = self._trees[drive]
-            headings.append(own[tree.nearest(points)])
-        found: list[_Pair | None] = []
-        for n in range(len(places)):
-            some = np.flatnonzero(looked[:, n])
-            if len(some) != 2:
-                found.append(None)
-                continue
-            one, other = (float(headings[k][n]) for k in some)
-            opposite = abs((one - other + 180) % 360 - 180) > _OPPOSITE_DEG
-            found.append(_Pair(self.drives[some[0]], self.drives[some[1]], one) if opposite else None)
-        return found
+        near: list[list[tuple[int, float]]] = [[] for _ in places_deg]
+        for drive, (tree, headings, ranges) in self._ways.items():
+            nearest = tree.nearest(points)
+            apart = shapely.distance(points, tree.geometries[nearest])
+            for n in np.flatnonzero(apart <= ranges[nearest]).tolist():
+                near[n].append((drive, float(headings[nearest[n]])))
+        return [_opposite(some) for some in near]
 
     def seen(self, assets: Sequence[Listed]) -> list[str | None]:
         """Return `both`, `first` or `second` for each asset; None where the columns cannot tell."""
-        pairs = self.pairs([(*asset.place_deg, asset.facing_deg) for asset in assets])
+        pairs = self.pairs([asset.place_deg for asset in assets])
         return [_seen(asset, pair) for asset, pair in zip(assets, pairs, strict=True)]
 
 
-def _seen(asset: Listed, pair: _Pair | None) -> str | None:
-    if pair is None or asset.passes is None or asset.is_line:
+def _opposite(near: Sequence[tuple[int, float]]) -> Pair | None:
+    if len(near) != 2:
+        return None
+    (first, one), (second, other) = near
+    return Pair(first, second, one) if abs((one - other + 180) % 360 - 180) > _OPPOSITE_DEG else None
+
+
+def _seen(asset: Listed, pair: Pair | None) -> str | None:
+    if pair is None or asset.passes is None or asset.is_line or asset.facing_deg is not None:
         return None
     if asset.passes >= 2:
         return BOTH

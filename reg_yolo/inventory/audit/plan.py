@@ -75,7 +75,7 @@ class SampledStretch:
     Attributes:
         stretch_id, road, length_m, chainage_from, chainage_to: As of the stretch.
         line: Longitude and latitude.
-        opposite: Whether two drives, and no more, looked along it, in opposite directions.
+        opposite: Whether two drives, and no more, came by, in opposite directions.
     """
 
     stretch_id: str

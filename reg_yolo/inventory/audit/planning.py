@@ -269,7 +269,7 @@ def _sampled_asset(asset: Listed, road: str) -> SampledAsset:
 def _sampled_stretch(piece: Piece, projection: LocalProjection, passes: Opposite) -> SampledStretch:
     degrees = projection.to_degrees(piece.points_m)
     marks = shapely.get_coordinates(shapely.line_interpolate_point(piece.line, (0.1, 0.5, 0.9), normalized=True))
-    looked = passes.pairs([(float(x), float(y), None) for x, y in projection.to_degrees(marks)])
+    looked = passes.pairs([(float(x), float(y)) for x, y in projection.to_degrees(marks)])
     return SampledStretch(
         piece.stretch_id,
         piece.road,

@@ -54,7 +54,7 @@ def facts(judgement: Judgement) -> list[tuple[str, str]]:
         ("Planned", f"{plan.planned_at}, seed {terms.seed}"),
         (
             "Sample",
-            f"{len(plan.assets)} assets; {len(plan.stretches)} of {sum(plan.stretches_in_all.values())} stretches",
+            f"{len(plan.assets)} assets; {len(plan.stretches)} of {stretches} stretches",
         ),
         ("Confidence", f"{terms.confidence:.0%}"),
     ]
@@ -197,9 +197,7 @@ def write_disputed(
     for kind, rows in ((ASSETS, asset_rows(plan, DECIDER, assets)), (DISPUTED, things)):
         path = folder / f"form_{DECIDER}_{kind}.csv"
         if path.exists() and file_sha256(path) not in known and _begun(path, kind):
-            say(
-                f"{path} is filled and not recorded, so it stays; record it: reg-yolo inventory audit record DIR {path}"
-            )
+            say(f"{path} is filled and not recorded, so it stays; record it first")
             continue
         if rows:
             write_table(path, KIND[kind], rows)

@@ -26,8 +26,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 0.08, 0.92, 0.94, 0.075
 _LINE = 0.0165
 _COLOURS = {PASS: "#1a7f37", FAIL: "#b42318", NOT_ENOUGH: "#9a6700"}
 # Left edges of the columns of limits, as shares of the text's width; numbers end where the next column begins.
-_COLUMNS = (0.0, 0.125, 0.36, 0.425, 0.505, 0.575, 0.65, 0.79, 0.92)
-_LONGEST_CLASS = 26
+_COLUMNS = (0.0, 0.115, 0.335, 0.395, 0.475, 0.545, 0.615, 0.755, 0.885)
+_LONGEST_CLASS = 24
+_THAI = "reg_yolo Thai"
 _SIGNERS = ("Auditor A", "Auditor B", "For the contractor", "For the agency")
 
 
@@ -43,12 +44,14 @@ def write_pdf(path: Path, judgement: Judgement) -> None:
 
 
 def _fonts() -> dict[str, object]:
-    known = {Path(font.fname).resolve() for font in font_manager.fontManager.ttflist}
-    if FONT_PATH.resolve() not in known:
-        font_manager.fontManager.addfont(str(FONT_PATH))
-    family = font_manager.get_font(str(FONT_PATH)).family_name
+    """Settings under which letters that the main font lacks are set in the font that ships with the package."""
+    if not any(font.name == _THAI for font in font_manager.fontManager.ttflist):
+        for weight in (400, 700):
+            # One weight serves as both; a name of its own keeps it apart from fonts of the machine.
+            entry = font_manager.FontEntry(fname=str(FONT_PATH), name=_THAI, weight=weight, size="scalable")
+            font_manager.fontManager.ttflist.append(entry)
     # Type 42 keeps letters as letters, so that the text can be searched and copied.
-    return {"font.family": ["DejaVu Sans", family], "pdf.fonttype": 42, "text.usetex": False}
+    return {"font.family": ["DejaVu Sans", _THAI], "pdf.fonttype": 42, "text.usetex": False}
 
 
 class _Pages:
@@ -119,9 +122,9 @@ def _first_page(pages: _Pages, judgement: Judgement) -> None:
     pages.figures[-1].add_artist(
         Rectangle((_LEFT, pages.y - height), _RIGHT - _LEFT, height, facecolor=colour, edgecolor="none", alpha=0.12)
     )
-    pages.step(0.55)
+    pages.step(0.75)
     pages.put(0.02, f"Verdict: {judgement.verdict.upper()}", size=15, weight="bold", colour=colour)
-    pages.step(3.0)
+    pages.step(2.8)
     _table(pages, judgement, judgement.over_all())
     for row in judgement.over_all():
         if row.why:
