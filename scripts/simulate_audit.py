@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,12 @@ def simulate_inventory(
     )
 
 
+@lru_cache
+def needed(limit: float, expected: float) -> int:
+    """Return the size of a sample."""
+    return sample_size(limit, expected, CONFIDENCE).checked
+
+
 def audit_assets(world: Simulated, size: int, each_class: int, rng: np.random.Generator) -> tuple[Estimate, float]:
     """Return what an audit says of the share of right ones, and what is true."""
     rows = draw_assets(world.classes, world.roads, size, each_class, rng)
@@ -116,7 +123,7 @@ def audit_stretches(
 ) -> tuple[Estimate, float]:
     """Return what an audit says of recall, and what is true."""
     stands, missed = world.stands.sum(axis=1), world.missed.sum(axis=1)
-    size = sample_size(limit, expected, CONFIDENCE).checked * design_effect(stands, RHO)
+    size = needed(limit, expected) * design_effect(stands, RHO)
     count = min(int(np.ceil(size / stands.mean())), len(stands))
     rows = draw_stratified(world.stretch_roads, count, rng)
     found = stretch_share(stands[rows], missed[rows], count / len(stands), RHO, CONFIDENCE)
@@ -166,7 +173,7 @@ def run(inventories: int, audits: int, seed: int = 0, scale: float = 1.0) -> lis
         Tally("precision, one rate"), Tally("precision, rare classes more often"), Tally("precision of single classes"),
         Tally("recall, misses independent"), Tally("recall, misses in clusters"),
     ]  # fmt: skip
-    size = sample_size(0.95, 0.975, CONFIDENCE).checked
+    size = needed(0.95, 0.975)
     for _ in range(inventories):
         # From good ones to bad ones, many near the limit.
         faults, misses = rng.uniform(0.01, 0.08), rng.uniform(0.02, 0.16)
@@ -188,7 +195,7 @@ def worst_case(audits: int, seed: int = 0) -> list[Tally]:
     tallies = [
         Tally("precision 0.9495"), Tally("precision 0.9495, faults in the rarest class"), Tally("recall just below 0.9")
     ]  # fmt: skip
-    size = sample_size(0.95, 0.975, CONFIDENCE).checked
+    size = needed(0.95, 0.975)
     world = simulate_inventory(rng, 0.05, 0.1, 0.05)
     total = len(world.classes)
     bad = int(np.ceil(total * 0.0505))

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import betainc, betaincinv, gammaln, ndtri, stdtrit
 
 _CLOSE = 1e-9
@@ -68,11 +69,7 @@ def _binomial(faults: float, checked: float, alpha: float, mid_p: bool) -> tuple
 
 def _root(rising: Callable[[float], float]) -> float:
     """Where a rising function crosses zero between 0 and 1."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
-    return (low + high) / 2
+    return float(brentq(rising, 0.0, 1.0, xtol=1e-12))
 
 
 def finite_limits(faults: int, checked: int, population: int, alpha: float, *, mid_p: bool = False) -> Limits:
@@ -121,12 +118,10 @@ def _hypergeometric(seen: int, population: int, total: int, checked: int) -> tup
     counts = np.arange(least, min(seen, total, checked) + 1)
     if not len(counts):
         return 0.0, 0.0
-    logs = (
-        _log_choose(total, counts)
-        + _log_choose(population - total, checked - counts)
-        - _log_choose(population, np.asarray(checked))
-    )
-    each = np.exp(logs)
+    logs = _log_factorials(population)
+    chosen = logs[total] - logs[counts] - logs[total - counts]
+    others = logs[population - total] - logs[checked - counts] - logs[population - total - checked + counts]
+    each = np.exp(chosen + others - (logs[population] - logs[checked] - logs[population - checked]))
     if counts[-1] < seen:
         return min(float(each.sum()), 1.0), 0.0
     return min(float(each[:-1].sum()), 1.0), float(each[-1])
@@ -137,8 +132,9 @@ def at_most_hypergeometric(seen: int, population: int, total: int, checked: int)
     return min(sum(_hypergeometric(seen, population, total, checked)), 1.0)
 
 
-def _log_choose(of: int, some: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(gammaln(of + 1) - gammaln(some + 1) - gammaln(of - some + 1))
+@lru_cache(maxsize=8)
+def _log_factorials(most: int) -> NDArray[np.float64]:
+    return np.asarray(gammaln(np.arange(most + 1) + 1.0))
 
 
 def _first(condition: Callable[[int], bool], low: int, high: int) -> int:
