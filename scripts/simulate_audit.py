@@ -10,6 +10,7 @@ share of audits whose interval holds the truth, and that of inventories just bel
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,28 +95,25 @@ def needed(limit: float, expected: float) -> int:
     return sample_size(limit, expected, CONFIDENCE).checked
 
 
-def audit_assets(world: Simulated, size: int, each_class: int, rng: np.random.Generator) -> tuple[Estimate, float]:
+def drawn(world: Simulated, size: int, each_class: int, rng: np.random.Generator) -> dict[str, Group]:
+    """Return the classes of a sample of assets."""
+    rows = draw_assets(world.classes, world.roads, size, each_class, rng)
+    totals, checked = Counter(world.classes), Counter(world.classes[row] for row in rows)
+    wrong = Counter(world.classes[row] for row in rows[world.wrong[rows]])
+    return {name: Group(total, checked[name], wrong[name]) for name, total in sorted(totals.items())}
+
+
+def audit_assets(world: Simulated, groups: dict[str, Group]) -> tuple[Estimate, float]:
     """Return what an audit says of the share of right ones, and what is true."""
-    rows = draw_assets(world.classes, world.roads, size, each_class, rng)
-    classes = np.array(world.classes)
-    groups = []
-    for name in sorted(set(world.classes)):
-        own = rows[classes[rows] == name]
-        groups.append(Group(int((classes == name).sum()), len(own), int(world.wrong[own].sum())))
-    return asset_share(groups, CONFIDENCE), 1 - float(world.wrong.mean())
+    return asset_share(list(groups.values()), CONFIDENCE), 1 - float(world.wrong.mean())
 
 
-def audit_classes(
-    world: Simulated, size: int, each_class: int, rng: np.random.Generator
-) -> Iterator[tuple[Estimate, float]]:
-    """Yield what an audit says of each class that it checked, and what is true."""
-    rows = draw_assets(world.classes, world.roads, size, each_class, rng)
-    classes = np.array(world.classes)
-    for name in sorted(set(world.classes)):
-        all_, own = classes == name, rows[classes[rows] == name]
-        if len(own) and len(own) < all_.sum():
-            group = Group(int(all_.sum()), len(own), int(world.wrong[own].sum()))
-            yield asset_share([group], CONFIDENCE), 1 - float(world.wrong[all_].mean())
+def audit_classes(world: Simulated, groups: dict[str, Group]) -> Iterator[tuple[Estimate, float]]:
+    """Yield what an audit says of each class of which it checked a part, and what is true."""
+    faults = Counter(world.classes[row] for row in np.flatnonzero(world.wrong))
+    for name, group in groups.items():
+        if 0 < group.checked < group.population:
+            yield asset_share([group], CONFIDENCE), 1 - faults[name] / group.population
 
 
 def audit_stretches(
@@ -180,9 +178,10 @@ def run(inventories: int, audits: int, seed: int = 0, scale: float = 1.0) -> lis
         alone = simulate_inventory(rng, faults, misses, 0.0, scale)
         clustered = simulate_inventory(rng, faults, misses, 0.1, scale)
         for _ in range(audits):
-            tallies[0].add(*audit_assets(clustered, size, 0, rng), 0.95)
-            tallies[1].add(*audit_assets(clustered, size, 40, rng), 0.95)
-            for found, truth in audit_classes(clustered, size, 40, rng):
+            tallies[0].add(*audit_assets(clustered, drawn(clustered, size, 0, rng)), 0.95)
+            groups = drawn(clustered, size, 40, rng)
+            tallies[1].add(*audit_assets(clustered, groups), 0.95)
+            for found, truth in audit_classes(clustered, groups):
                 tallies[2].add(found, truth, 0.95)
             tallies[3].add(*audit_stretches(alone, 0.9, 0.95, rng), 0.9)
             tallies[4].add(*audit_stretches(clustered, 0.9, 0.95, rng), 0.9)
@@ -199,7 +198,7 @@ def worst_case(audits: int, seed: int = 0) -> list[Tally]:
     world = simulate_inventory(rng, 0.05, 0.1, 0.05)
     total = len(world.classes)
     bad = int(np.ceil(total * 0.0505))
-    counts = {name: world.classes.count(name) for name in set(world.classes)}
+    counts = Counter(world.classes)
     rarest_first = sorted(range(total), key=lambda n: counts[world.classes[n]])
     for tally, rows in (
         (tallies[0], rng.choice(total, bad, replace=False)),
@@ -209,7 +208,7 @@ def worst_case(audits: int, seed: int = 0) -> list[Tally]:
         wrong[rows] = True
         own = Simulated(world.classes, world.roads, wrong, world.stands, world.missed, world.stretch_roads)
         for _ in range(audits):
-            tally.add(*audit_assets(own, size, 40, rng), 0.95)
+            tally.add(*audit_assets(own, drawn(own, size, 40, rng)), 0.95)
     stands = world.stands.sum(axis=1)
     missed = rng.binomial(stands, rng.beta(0.1 * 19, 0.9 * 19, len(stands)))
     while missed.sum() <= 0.1 * stands.sum():

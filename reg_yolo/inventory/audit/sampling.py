@@ -35,12 +35,10 @@ def draw_stratified(strata: Sequence[Hashable], count: int, rng: np.random.Gener
     number = {name: n for n, name in enumerate(names)}
     owner = np.array([number[name] for name in strata], np.int64)
     sizes = np.bincount(owner, minlength=len(names))
-    drawn = [
-        rng.choice(np.flatnonzero(owner == n), size=int(some), replace=False)
-        for n, some in enumerate(_rounded(sizes * (count / total), rng))
-        if some
-    ]
-    return np.sort(np.concatenate(drawn)) if drawn else np.zeros(0, np.int64)
+    members = np.split(np.argsort(owner, kind="stable"), np.cumsum(sizes)[:-1])
+    shares = _rounded(sizes * (count / total), rng)
+    drawn = [rng.choice(own, size=int(some), replace=False) for own, some in zip(members, shares, strict=True)]
+    return np.sort(np.concatenate(drawn))
 
 
 def _rounded(shares: FloatArray, rng: np.random.Generator) -> IntArray:

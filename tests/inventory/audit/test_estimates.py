@@ -66,15 +66,15 @@ def test_misses_that_come_together_tell_less() -> None:
 def test_all_of_a_stratified_sample_have_one_probability() -> None:
     strata = ["a"] * 50 + ["b"] * 7 + ["c"] * 3 + ["d"]
     drawn = Counter[int]()
-    for seed in range(3000):
+    for seed in range(1500):
         rows = draw_stratified(strata, 12, np.random.default_rng(seed))
         assert len(rows) == len(set(rows.tolist())) == 12
         parts = Counter(strata[row] for row in rows)
         assert 9 <= parts["a"] <= 10 and 1 <= parts["b"] <= 2 and parts["c"] <= 1
         drawn.update(rows.tolist())
     chance = 12 / 61
-    spread = 4.5 * np.sqrt(chance * (1 - chance) / 3000)
-    assert max(abs(drawn[row] / 3000 - chance) for row in range(61)) < spread
+    spread = 4.5 * np.sqrt(chance * (1 - chance) / 1500)
+    assert max(abs(drawn[row] / 1500 - chance) for row in range(61)) < spread
 
 
 def test_rare_classes_get_what_is_asked_for() -> None:
