@@ -231,7 +231,7 @@ def _judged(row: TypedRow, column: str) -> bool | None:
     raise DataError(f"{row.where}: {column}: expected yes, no or unsure, got {row.text(column)!r}")
 
 
-def _signed(row: TypedRow) -> dict[str, str]:
+def _signed(row: TypedRow) -> dict[str, Any]:
     return {name: row.text(name) for name in ("auditor", "checked_on", "remark")}
 
 

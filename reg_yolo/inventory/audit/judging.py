@@ -229,9 +229,9 @@ def _passes(plan: Plan) -> dict[str, Recapture]:
     counts = plan.passes.counts
     if not counts:
         return {}
-    together = tuple(sum(column) for column in zip(*counts.values(), strict=True))
-    found = {ALL: together, **counts}
-    made = {name: chapman(*values, plan.terms.confidence) for name, values in found.items()}
+    first, second, both = (sum(own[n] for own in counts.values()) for n in range(3))
+    found = {ALL: (first, second, both), **counts}
+    made = {name: chapman(*values, confidence=plan.terms.confidence) for name, values in found.items()}
     return {name: one for name, one in made.items() if one is not None}
 
 

@@ -8,20 +8,16 @@ is left out, and so is what is long.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from reg_yolo.inventory.audit.assets import Listed
 from reg_yolo.inventory.audit.stretches import Surveyed
 from reg_yolo.inventory.projection import LocalProjection
-
-FloatArray = NDArray[np.float64]
 
 _OPPOSITE_DEG = 120.0
 BOTH, FIRST, SECOND = "both", "first", "second"
@@ -47,30 +43,33 @@ class Opposite:
             projection: Around all of them.
         """
         self._projection = projection
-        self._ways: dict[int, tuple[shapely.STRtree, FloatArray, FloatArray]] = {}
-        for drive in sorted({way.drive for way in surveyed}):
-            parts, headings, ranges = [], [], []
-            for way in surveyed:
-                if way.drive == drive:
-                    for start, end in itertools.pairwise(projection.to_metres(way.line[:, 0], way.line[:, 1])):
-                        parts.append(shapely.LineString([start, end]))
-                        headings.append(math.degrees(math.atan2(*(end - start))))
-                        ranges.append(way.range_m)
-            self._ways[drive] = (shapely.STRtree(parts), np.array(headings), np.array(ranges))
+        self._drives = len({way.drive for way in surveyed})
+        parts, headings, drives, ranges = [], [], [], []
+        for way in surveyed:
+            points = projection.to_metres(way.line[:, 0], way.line[:, 1])
+            steps = np.diff(points, axis=0)
+            parts.append(np.stack([points[:-1], points[1:]], axis=1))
+            headings.append(np.degrees(np.arctan2(steps[:, 0], steps[:, 1])))
+            drives.append(np.full(len(steps), way.drive))
+            ranges.append(np.full(len(steps), way.range_m))
+        if parts:
+            self._tree = shapely.STRtree(shapely.linestrings(np.concatenate(parts)))
+            self._headings, self._owners, self._ranges = map(np.concatenate, (headings, drives, ranges))
 
     def pairs(self, places_deg: Sequence[tuple[float, float]]) -> list[Pair | None]:
         """Return the two drives of each place (longitude, latitude), None where there are not just two."""
-        if len(self._ways) < 2 or not places_deg:
+        if self._drives < 2 or not places_deg:
             return [None] * len(places_deg)
         degrees = np.array(places_deg)
         points = shapely.points(self._projection.to_metres(degrees[:, 0], degrees[:, 1]))
-        near: list[list[tuple[int, float]]] = [[] for _ in places_deg]
-        for drive, (tree, headings, ranges) in self._ways.items():
-            nearest = tree.nearest(points)
-            apart = shapely.distance(points, tree.geometries[nearest])
-            for n in np.flatnonzero(apart <= ranges[nearest]).tolist():
-                near[n].append((drive, float(headings[nearest[n]])))
-        return [_opposite(some) for some in near]
+        row, part = self._tree.query(points, predicate="dwithin", distance=float(self._ranges.max()))
+        apart = shapely.distance(points[row], self._tree.geometries[part])
+        near: list[dict[int, float]] = [{} for _ in places_deg]
+        # The nearest piece of a drive's way says where it headed.
+        for k in np.argsort(apart, kind="stable").tolist():
+            if apart[k] <= self._ranges[part[k]]:
+                near[row[k]].setdefault(int(self._owners[part[k]]), float(self._headings[part[k]]))
+        return [_opposite(sorted(some.items())) for some in near]
 
     def seen(self, assets: Sequence[Listed]) -> list[str | None]:
         """Return `both`, `first` or `second` for each asset; None where the columns cannot tell."""

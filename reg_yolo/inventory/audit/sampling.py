@@ -36,7 +36,7 @@ def draw_stratified(strata: Sequence[Hashable], count: int, rng: np.random.Gener
     owner = np.array([number[name] for name in strata], np.int64)
     sizes = np.bincount(owner, minlength=len(names))
     members = np.split(np.argsort(owner, kind="stable"), np.cumsum(sizes)[:-1])
-    shares = _rounded(sizes * (count / total), rng)
+    shares = _rounded(np.asarray(sizes * (count / total), np.float64), rng)
     drawn = [rng.choice(own, size=int(some), replace=False) for own, some in zip(members, shares, strict=True)]
     return np.sort(np.concatenate(drawn))
 

@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib import font_manager
@@ -43,7 +44,7 @@ def write_pdf(path: Path, judgement: Judgement) -> None:
         replace_bytes(path, pages.content())
 
 
-def _fonts() -> dict[str, object]:
+def _fonts() -> dict[Any, Any]:
     """Settings under which letters that the main font lacks are set in the font that ships with the package."""
     if not any(font.name == _THAI for font in font_manager.fontManager.ttflist):
         for weight in (400, 700):

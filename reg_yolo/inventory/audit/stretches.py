@@ -156,7 +156,8 @@ def cut_route(
         [shapely.LineString(projection.to_metres(way.line[:, 0], way.line[:, 1])) for way in surveyed]
     )
     name = route.name or Path(route.source).stem
-    pieces, left_out = [], 0
+    pieces: list[Piece] = []
+    left_out = 0
     for first, last in itertools.pairwise(ends):
         at = sorted(float(np.interp(value, chainage, rising)) for value in (first, last))
         part = substring(line, *at)
