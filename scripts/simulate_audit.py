@@ -58,7 +58,7 @@ def simulate_inventory(
         rng: Source of chance.
         faults, misses: Mean share of wrong ones in it, and of those that it lacks.
         clustering: Correlation of misses within a stretch.
-        scale: Of its size; 1 is some 1,500 to 6,000 assets.
+        scale: Of its size; 1 is some 1,400 to 4,800 assets.
     """
     count = int(rng.integers(3, 8))
     names = [f"class {n}" for n in range(count)]

@@ -284,10 +284,10 @@ def _sampled_stretch(piece: Piece, projection: LocalProjection, passes: Opposite
 def _nearby(frame: _Frame, rows: IntArray, seen: Sequence[str | None], terms: Terms) -> tuple[Nearby, ...]:
     """Assets that something listed at the sampled stretches may be."""
     reach = terms.reach_m + 2 * terms.within_m
-    shapes = [
-        shapely.transform(asset.shape, lambda points: frame.projection.to_metres(points[:, 0], points[:, 1]))
-        for asset in frame.assets
-    ]
+    shapes = shapely.transform(
+        np.array([asset.shape for asset in frame.assets], dtype=object),
+        lambda points: frame.projection.to_metres(points[:, 0], points[:, 1]),
+    )
     lines = [frame.pieces[row].line for row in rows.tolist()]
     near = shapely.STRtree(shapes).query(lines, predicate="dwithin", distance=reach)
     found = []

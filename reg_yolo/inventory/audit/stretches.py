@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.ops import substring
 
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.datum import WGS84, conversion
@@ -117,8 +116,9 @@ def cut_surveyed(
     left_out = 0
     first = {way.drive: way.road for way in reversed(surveyed)}
     for way in surveyed:
-        line = shapely.LineString(projection.to_metres(way.line[:, 0], way.line[:, 1]))
-        for part in _cut(line, np.linspace(0, line.length, max(round(line.length / length_m), 1) + 1)):
+        points = projection.to_metres(way.line[:, 0], way.line[:, 1])
+        length = float(_along(points)[-1])
+        for part in _cut(points, np.linspace(0, length, max(round(length / length_m), 1) + 1)):
             if places.is_near(part.interpolate(0.5, normalized=True)):
                 left_out += 1
                 continue
@@ -144,8 +144,7 @@ def cut_route(
         The pieces, and how many were not surveyed.
     """
     points = projection.to_metres(route.degrees[:, 0], route.degrees[:, 1])
-    line = shapely.LineString(points)
-    along = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))))
+    along = _along(points)
     chainage, rising = route.chainage_m, along
     if chainage[-1] < chainage[0]:
         chainage, rising = chainage[::-1], along[::-1]
@@ -160,7 +159,7 @@ def cut_route(
     left_out = 0
     for first, last in itertools.pairwise(ends):
         at = sorted(float(np.interp(value, chainage, rising)) for value in (first, last))
-        part = substring(line, *at)
+        part = next(_cut(points, np.array(at)))
         middle = part.interpolate(0.5, normalized=True)
         if surveyed and not len(ways.query(middle, predicate="dwithin", distance=reach_m)):
             left_out += 1
@@ -172,9 +171,18 @@ def cut_route(
     return pieces, left_out
 
 
-def _cut(line: Any, ends: FloatArray) -> Iterator[Any]:
-    for start, end in itertools.pairwise(ends):
-        yield substring(line, float(start), float(end))
+def _along(points: FloatArray) -> FloatArray:
+    """Metres from the beginning of a line to each of its points, shape (N,)."""
+    return np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))))
+
+
+def _cut(points: FloatArray, ends: FloatArray) -> Iterator[Any]:
+    """Yield the pieces of a line between places along it; vertices between both ends stay."""
+    along = _along(points)
+    corners = np.stack([np.interp(ends, along, points[:, axis]) for axis in (0, 1)], axis=1)
+    for n, (start, end) in enumerate(itertools.pairwise(ends)):
+        inner = points[np.searchsorted(along, start, side="right") : np.searchsorted(along, end, side="left")]
+        yield shapely.LineString(np.concatenate([corners[n : n + 1], inner, corners[n + 1 : n + 2]]))
 
 
 class _Places:

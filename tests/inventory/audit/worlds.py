@@ -40,7 +40,7 @@ def world() -> Inventory:
     poles = []
     for n in range(40):
         x = 20.0 + 50 * n
-        camera = degrees(x - 15 if n % 20 == 0 else x + 15, 0.0)
+        camera = degrees(x + 15 if n == 20 else x - 15, 0.0)
         one = {"passes": 1 if n % 10 == 0 else 2, "camera_longitude": camera[0], "camera_latitude": camera[1]}
         poles.append(_asset(POLE, "point", [[x, 6.0]], **one))
     signs = [_asset(SIGN, "point", [[45.0 + 100 * n, -6.0]], passes=1, facing_deg=90.0) for n in range(20)]
