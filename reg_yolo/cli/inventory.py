@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reg_yolo.cli import auditing
 from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
 )
+app.add_typer(auditing.app, name="audit")
 
 
 @app.command()

@@ -20,7 +20,10 @@ from reg_yolo.cli import speech
 from reg_yolo.cli.app import app
 from reg_yolo.config.plan import load_plan
 from reg_yolo.data.prelabel.summary import PrelabelSummary
+from reg_yolo.inventory.audit.command import plan_into
+from reg_yolo.inventory.audit.plan import Terms
 from reg_yolo.inventory.calibration.result import Calibration
+from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.text import write_geojson
 from reg_yolo.scenes.stills.writing import StillsSummary
 from reg_yolo.yolo.commands.compare_planning import planned_runs
@@ -130,6 +133,22 @@ def _prelabel(place: Place) -> list[object]:
     return [place.folder / "a.jsonl", place.folder / "out"]
 
 
+def _planned(place: Place) -> Path:
+    write_geopackage(place.folder / "a.gpkg", sample_inventory(), "EPSG:4326")
+    plan_into(place.folder / "a.gpkg", place.folder / "audit", Terms())
+    return place.folder / "audit"
+
+
+def _audit_plan(place: Place) -> list[object]:
+    write_geopackage(place.folder / "a.gpkg", sample_inventory(), "EPSG:4326")
+    return [place.folder / "a.gpkg", "--out", place.folder / "audit", "--position", "5m"]
+
+
+def _audit_record(place: Place) -> list[object]:
+    folder = _planned(place)
+    return [folder, folder / "form_a_assets.csv"]
+
+
 # For each command the words behind it, and keys of its answer.
 CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "init": (lambda p: [p.folder / "mine"], ("folder", "files")),
@@ -177,6 +196,9 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],
         ("counts", "table", "map"),
     ),
+    "inventory audit plan": (_audit_plan, ("folder", "audit", "assets", "stretches", "notes")),
+    "inventory audit record": (_audit_record, ("forms", "rows", "empty")),
+    "inventory audit report": (lambda p: [_planned(p)], ("verdict", "limits", "files")),
 }  # fmt: skip
 
 

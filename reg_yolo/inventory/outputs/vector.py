@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,15 @@ def import_pyogrio() -> Any:
     return pyogrio
 
 
-def write_layer(path: Path, layer: Layer, crs: str, driver: str, append: bool = False, **options: Any) -> None:
+def write_layer(
+    path: Path,
+    layer: Layer,
+    crs: str,
+    driver: str,
+    append: bool = False,
+    texts: Collection[str] = (),
+    **options: Any,
+) -> None:
     """Write or append one layer.
 
     Args:
@@ -44,6 +52,7 @@ def write_layer(path: Path, layer: Layer, crs: str, driver: str, append: bool = 
         crs: Of the coordinates in the file.
         driver: GDAL's name of the format.
         append: Whether the file has layers already.
+        texts: Columns of text, besides those that an inventory has.
         options: GDAL's options of the format.
 
     Raises:
@@ -55,7 +64,7 @@ def write_layer(path: Path, layer: Layer, crs: str, driver: str, append: bool = 
     for name in layer.columns:
         values = [row.get(name) for row in layer.rows]
         masks.append(np.array([value is None for value in values], np.bool_))
-        data.append(_column(name, values))
+        data.append(_column(name, values, texts))
     geometry = None
     if layer.geometry is not None:
         geometry = np.array(shapely.to_wkb(np.array(_projected(layer.shapes, crs), dtype=object)), dtype=object)
@@ -74,10 +83,10 @@ def write_layer(path: Path, layer: Layer, crs: str, driver: str, append: bool = 
     )
 
 
-def _column(name: str, values: Sequence[Any]) -> NDArray[Any]:
+def _column(name: str, values: Sequence[Any], texts: Collection[str]) -> NDArray[Any]:
     if name in _INTEGERS:
         return np.array([0 if value is None else value for value in values], np.int64)
-    if name in _TEXTS:
+    if name in _TEXTS or name in texts:
         return np.array(["" if value is None else str(value) for value in values], dtype=object)
     return np.array([np.nan if value is None else float(value) for value in values], np.float64)
 

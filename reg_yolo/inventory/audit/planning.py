@@ -1,0 +1,325 @@
+"""`inventory audit plan`: from an inventory and a contract's limits to a sample."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from reg_yolo.errors import ConfigError, DataError
+from reg_yolo.files import file_sha256
+from reg_yolo.inventory.audit.assets import GEOJSON, GEOPACKAGE, Listed, read_assets
+from reg_yolo.inventory.audit.estimates import design_effect
+from reg_yolo.inventory.audit.passes import BOTH, FIRST, SECOND, Opposite
+from reg_yolo.inventory.audit.plan import Nearby, Passes, Plan, SampledAsset, SampledStretch, Terms, named
+from reg_yolo.inventory.audit.sampling import draw_assets, draw_stratified
+from reg_yolo.inventory.audit.sizes import SampleSize, sample_size
+from reg_yolo.inventory.audit.stretches import Piece, Surveyed, cut_route, cut_surveyed, read_surveyed
+from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.route.reference import read_route
+
+IntArray = NDArray[np.int64]
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+ELSEWHERE = "elsewhere"
+_FAR_M = 200.0
+_STEPS = 5
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What is sampled from.
+
+    Attributes:
+        assets, pieces: All of both.
+        projection: Around the assets.
+        roads: Of each asset.
+        counts: Assets of the inventory at each piece, shape (P,).
+    """
+
+    assets: list[Listed]
+    pieces: list[Piece]
+    projection: LocalProjection
+    roads: list[str]
+    counts: IntArray
+
+
+def plan_audit(
+    inventory: Path,
+    terms: Terms,
+    routes: Sequence[Path] = (),
+    say: Say = lambda _line: None,
+    progress: Progress = lambda _done, _total: None,
+) -> Plan:
+    """Plan an audit.
+
+    Args:
+        inventory: inventory.gpkg, inventory.geojson, or the folder with both.
+        terms: What the contract asks for.
+        routes: Axes with chainage; the stretches are cut along them instead of along the drives.
+        say: Called with each line that the user should read.
+        progress: Called with the steps done and to do.
+
+    Raises:
+        ConfigError: If terms do not fit each other.
+        DataError: If the inventory cannot be read, or does not say where it was surveyed and no route does.
+    """
+    check_terms(terms)
+    path, ways = _files(inventory)
+    progress(0, _STEPS)
+    assets = read_assets(path)
+    surveyed = read_surveyed(ways) if ways else []
+    progress(1, _STEPS)
+    notes: list[str] = []
+
+    def tell(line: str) -> None:
+        notes.append(line)
+        say(line)
+
+    places = np.array([asset.place_deg for asset in assets])
+    projection = LocalProjection.around(places[:, 0], places[:, 1])
+    pieces = _pieces(path, surveyed, routes, projection, terms, tell)
+    progress(2, _STEPS)
+    frame = _frame(assets, pieces, projection, terms)
+    rng = np.random.default_rng(terms.seed)
+    asset_size, asset_rows = _sample_assets(frame, terms, rng, tell)
+    stretch_size, stretch_rows = _sample_stretches(frame, terms, rng, tell)
+    progress(3, _STEPS)
+    passes = Opposite(surveyed, projection)
+    seen = passes.seen(assets)
+    stretches = [_sampled_stretch(pieces[row], projection, passes) for row in stretch_rows.tolist()]
+    progress(4, _STEPS)
+    plan = Plan(
+        terms,
+        path.name,
+        file_sha256(path),
+        datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        asset_size,
+        stretch_size,
+        dict(sorted(Counter(asset.class_name for asset in assets).items())),
+        dict(sorted(Counter(piece.road for piece in pieces).items())),
+        tuple(_sampled_asset(assets[row], frame.roads[row]) for row in _travelled(frame, asset_rows)),
+        tuple(stretches),
+        _nearby(frame, stretch_rows, seen, terms),
+        _passes(assets, seen),
+        tuple(notes),
+    )
+    progress(_STEPS, _STEPS)
+    return replace(plan, audit=named(json.loads(json.dumps(plan.to_dict()))))
+
+
+def check_terms(terms: Terms) -> None:
+    """Refuse terms that do not fit each other.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    for name in ("recall", "precision", "position_share", "confidence", "power"):
+        value = getattr(terms, name)
+        if not 0 < value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')}: expected a share between 0 and 1, got {value:g}")
+    for name in ("recall", "precision"):
+        if not getattr(terms, name) < getattr(terms, f"expected_{name}") <= 1:
+            raise ConfigError(
+                f"--expected-{name}: expected a share above --{name} {getattr(terms, name):g} and at most 1, "
+                f"got {getattr(terms, f'expected_{name}'):g}"
+            )
+    if not terms.position_share < terms.expected_position <= 1:
+        raise ConfigError(
+            f"--expected-position: expected a share above --position-share {terms.position_share:g} and at most 1, "
+            f"got {terms.expected_position:g}"
+        )
+    for name in ("position_m", "stretch_m", "reach_m", "within_m"):
+        if not 0 < getattr(terms, name) < math.inf:
+            raise ConfigError(f"--{name[:-2]}: expected metres above 0, got {getattr(terms, name):g}")
+    if terms.reach_m * 2 >= terms.stretch_m:
+        raise ConfigError(
+            f"--reach {terms.reach_m:g}: expected less than half of a stretch of {terms.stretch_m:g} m (--stretch)"
+        )
+    if not 0 <= terms.clustering < 1:
+        raise ConfigError(f"--clustering: expected a correlation from 0 to below 1, got {terms.clustering:g}")
+    if terms.each_class < 0:
+        raise ConfigError(f"--each-class: expected 0 or more, got {terms.each_class}")
+
+
+def _files(inventory: Path) -> tuple[Path, Path | None]:
+    """The file with the assets, and the one that says where was surveyed."""
+    if inventory.is_dir():
+        found = [inventory / name for name in ("inventory.geojson", "inventory.gpkg")]
+        there = [path for path in found if path.is_file()]
+        if not there:
+            raise DataError(f"{inventory}: expected inventory.geojson or inventory.gpkg in it")
+        return there[0], found[1] if found[1].is_file() else None
+    if inventory.suffix.lower() in GEOPACKAGE:
+        return inventory, inventory if inventory.is_file() else None
+    sibling = inventory.with_suffix(GEOPACKAGE[0])
+    return inventory, sibling if inventory.suffix.lower() in GEOJSON and sibling.is_file() else None
+
+
+def _pieces(
+    path: Path, surveyed: list[Surveyed], routes: Sequence[Path], projection: LocalProjection, terms: Terms, tell: Say
+) -> list[Piece]:
+    pieces: list[Piece] = []
+    for file in routes:
+        some, left_out = cut_route(
+            read_route(file), surveyed, projection, terms.stretch_m, terms.reach_m, len(pieces)
+        )  # fmt: skip
+        pieces += some
+        if left_out:
+            tell(f"{file}: {left_out} stretches left out, no drive came within {terms.reach_m:g} m of their middle")
+    if not routes:
+        if not surveyed:
+            raise DataError(
+                f"{path}: no surveyed stretches in it or next to it; give inventory.gpkg, or the axis with --route"
+            )
+        pieces, left_out = cut_surveyed(surveyed, projection, terms.stretch_m, terms.reach_m)
+        if left_out:
+            tell(f"{left_out} stretches left out: driven before, within {terms.reach_m:g} m")
+    if not pieces:
+        raise DataError(f"{path}: no drive came within {terms.reach_m:g} m of the routes; nothing to draw from")
+    return pieces
+
+
+def _frame(assets: list[Listed], pieces: list[Piece], projection: LocalProjection, terms: Terms) -> _Frame:
+    degrees = np.array([asset.place_deg for asset in assets])
+    points = shapely.points(projection.to_metres(degrees[:, 0], degrees[:, 1]))
+    tree = shapely.STRtree([piece.line for piece in pieces])
+    nearest = tree.nearest(points)
+    lines = np.array([piece.line for piece in pieces], dtype=object)
+    apart = shapely.distance(points, lines[nearest])
+    roads = [
+        pieces[piece].road if distance <= _FAR_M else ELSEWHERE
+        for piece, distance in zip(nearest.tolist(), apart.tolist(), strict=True)
+    ]
+    counts = np.bincount(nearest[apart <= terms.reach_m], minlength=len(pieces)).astype(np.int64)
+    return _Frame(assets, pieces, projection, roads, counts)
+
+
+def _sample_assets(frame: _Frame, terms: Terms, rng: np.random.Generator, tell: Say) -> tuple[SampleSize, IntArray]:
+    total = len(frame.assets)
+    size = sample_size(terms.precision, terms.expected_precision, terms.confidence, terms.power, total)
+    # Positions are measured of right ones only.
+    right = max(round(total * terms.expected_precision), 1)
+    placed = sample_size(terms.position_share, terms.expected_position, terms.confidence, terms.power, right)
+    count = min(max(size.checked, math.ceil(placed.checked / terms.expected_precision)), total)
+    if count >= total:
+        tell(f"Assets: no sample of {total} would do; all of them are checked (a census)")
+    else:
+        tell(
+            f"Precision: {size.checked} of {total} assets, {size.allowed} faults allowed; position: {placed.checked} "
+            f"right ones, {placed.allowed} farther than {terms.position_m:g} m allowed; {count} are drawn"
+        )
+    classes = [asset.class_name for asset in frame.assets]
+    rows = draw_assets(classes, frame.roads, count, terms.each_class, rng)
+    if len(rows) > count:
+        tell(f"Assets: {len(rows) - count} more, so that {terms.each_class} of every class are checked where there are")
+    census = SampleSize(total, size.allowed, census=True)
+    return census if count >= total else SampleSize(count, size.allowed), rows
+
+
+def _sample_stretches(frame: _Frame, terms: Terms, rng: np.random.Generator, tell: Say) -> tuple[SampleSize, IntArray]:
+    size = sample_size(terms.recall, terms.expected_recall, terms.confidence, terms.power)
+    stand = frame.counts / terms.expected_recall
+    effect = design_effect(stand, terms.clustering)
+    total, mean = len(frame.pieces), float(stand.mean())
+    if mean <= 0:
+        raise DataError(
+            f"no asset of the inventory lies within {terms.reach_m:g} m of a stretch; give the right axis with "
+            "--route, or a larger --reach"
+        )
+    count = min(math.ceil(size.checked * effect / mean), total)
+    census = count >= total
+    said = f"{size.checked} listed assets, {size.allowed} missed ones allowed"
+    if census:
+        tell(f"Recall: {said}, would need more than all {total} stretches; all of them are checked (a census)")
+    else:
+        tell(
+            f"Recall: {said}; with a design effect of {effect:.2f} and {mean:.2f} assets each that takes {count} of "
+            f"{total} stretches of {terms.stretch_m:g} m"
+        )
+    rows = draw_stratified([piece.road for piece in frame.pieces], count, rng)
+    return SampleSize(size.checked, size.allowed, census), rows
+
+
+def _travelled(frame: _Frame, rows: IntArray) -> list[int]:
+    """Rows in an order in which they can be visited."""
+    return sorted(rows.tolist(), key=lambda row: (frame.roads[row], *_along(frame.assets[row])))
+
+
+def _along(asset: Listed) -> tuple[str, float, float]:
+    longitude, latitude = asset.place_deg
+    return asset.chainage.zfill(12), longitude, latitude
+
+
+def _sampled_asset(asset: Listed, road: str) -> SampledAsset:
+    longitude, latitude = asset.place_deg
+    place = round(longitude, 7), round(latitude, 7)
+    return SampledAsset(asset.asset_id, asset.class_name, road, *place, asset.chainage, asset.side, asset.length_m)
+
+
+def _sampled_stretch(piece: Piece, projection: LocalProjection, passes: Opposite) -> SampledStretch:
+    degrees = projection.to_degrees(piece.points_m)
+    marks = shapely.get_coordinates(shapely.line_interpolate_point(piece.line, (0.1, 0.5, 0.9), normalized=True))
+    looked = passes.pairs([(float(x), float(y)) for x, y in projection.to_degrees(marks)])
+    return SampledStretch(
+        piece.stretch_id,
+        piece.road,
+        tuple((round(float(x), 7), round(float(y), 7)) for x, y in degrees),
+        round(float(piece.line.length), 1),
+        piece.chainage_from,
+        piece.chainage_to,
+        all(looked),
+    )
+
+
+def _nearby(frame: _Frame, rows: IntArray, seen: Sequence[str | None], terms: Terms) -> tuple[Nearby, ...]:
+    """Assets that something listed at the sampled stretches may be."""
+    reach = terms.reach_m + 2 * terms.within_m
+    shapes = shapely.transform(
+        np.array([asset.shape for asset in frame.assets], dtype=object),
+        lambda points: frame.projection.to_metres(points[:, 0], points[:, 1]),
+    )
+    lines = [frame.pieces[row].line for row in rows.tolist()]
+    near = shapely.STRtree(shapes).query(lines, predicate="dwithin", distance=reach)
+    found = []
+    for row in sorted(set(near[1].tolist())):
+        asset = frame.assets[row]
+        points = shapely.get_coordinates(asset.shape) if asset.is_line else np.array([asset.place_deg])
+        line = tuple((round(float(x), 7), round(float(y), 7)) for x, y in points)
+        found.append(Nearby(asset.asset_id, asset.class_name, line, asset.is_line, seen[row]))
+    return tuple(found)
+
+
+def _passes(assets: Sequence[Listed], seen: Sequence[str | None]) -> Passes:
+    counts: dict[str, Counter[str]] = {}
+    for asset, one in zip(assets, seen, strict=True):
+        if one is not None:
+            counts.setdefault(asset.class_name, Counter())[one] += 1
+    table = {name: (own[FIRST] + own[BOTH], own[SECOND] + own[BOTH], own[BOTH]) for name, own in sorted(counts.items())}
+    return Passes(table, sum(one is None for one in seen))
+
+
+def terms_with_expected(terms: Terms, recall: float | None, precision: float | None, position: float | None) -> Terms:
+    """Return terms with what the producer expects; where not stated, half of the faults that are allowed.
+
+    Example:
+        >>> terms_with_expected(Terms(recall=0.8), None, None, 0.99).expected_recall
+        0.9
+    """
+    return Terms(
+        **{
+            **asdict(terms),
+            "expected_recall": (1 + terms.recall) / 2 if recall is None else recall,
+            "expected_precision": (1 + terms.precision) / 2 if precision is None else precision,
+            "expected_position": (1 + terms.position_share) / 2 if position is None else position,
+        }
+    )

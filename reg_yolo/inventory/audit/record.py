@@ -1,0 +1,258 @@
+"""What the auditors handed in: one file for each form, never changed once it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reg_yolo.config.problems import did_you_mean, with_hint
+from reg_yolo.errors import DataError
+from reg_yolo.files import file_sha256, make_folder, replace_text
+from reg_yolo.inventory.audit.answers import Answer, Checker, listed_id
+from reg_yolo.inventory.audit.filled import TypedRow, read_filled
+from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, STRETCHES
+from reg_yolo.inventory.audit.plan import Plan, read_plan
+from reg_yolo.stored import damage_named, read_stored_json
+
+FOLDER = "record"
+SCHEMA = "reg_yolo.audit_record/1"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One form that was handed in.
+
+    Attributes:
+        audit: Id of the audit.
+        file: Name of the form.
+        sha256: Of the form.
+        recorded_at: ISO 8601, UTC.
+        answers: What it says.
+        typed: Its filled rows cell by cell, as they were typed.
+    """
+
+    audit: str
+    file: str
+    sha256: str
+    recorded_at: str
+    answers: tuple[Answer, ...]
+    typed: tuple[dict[str, str], ...]
+
+
+@dataclass
+class Recorded:
+    """What `record` did.
+
+    Attributes:
+        forms: How many forms were added.
+        rows: Filled rows in them.
+        empty: Rows that nobody filled.
+        known: Forms that were recorded before, as they are.
+        lines: What the user should read.
+    """
+
+    forms: int = 0
+    rows: int = 0
+    empty: int = 0
+    known: int = 0
+    lines: list[str] = field(default_factory=list)
+
+
+def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: None) -> Recorded:
+    """Check filled forms and add them to an audit's record; none is added where one is wrong.
+
+    Args:
+        folder: The audit.
+        forms: CSV or GeoPackage.
+        say: Called with each line that the user should read.
+
+    Raises:
+        DataError: In one line, naming file and row.
+    """
+    plan = read_plan(folder)
+    before = read_record(folder, plan)
+    digests = {one.sha256 for one in before}
+    done = Recorded()
+
+    def tell(line: str) -> None:
+        done.lines.append(line)
+        say(line)
+
+    new: list[Submission] = []
+    for path in forms:
+        rows = read_filled(path, tell)
+        digest = file_sha256(path)
+        if digest in digests:
+            done.known += 1
+            tell(f"{path}: recorded before, nothing new in it")
+            continue
+        digests.add(digest)
+        checker = Checker(plan, disputable([*before, *new]))
+        answered = _checked(path, rows, checker)
+        done.empty += len(rows) - len(answered)
+        if not answered:
+            tell(f"{path}: no row is filled, nothing recorded")
+            continue
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        answers, typed = tuple(one for _, one in answered), tuple(dict(row.cells) for row, _ in answered)
+        new.append(Submission(plan.audit, path.name, digest, now, answers, typed))
+        tell(f"{path}: {len(answered)} rows recorded, {len(rows) - len(answered)} not filled")
+        for line in _remarks(path, answers, [*before, *new[:-1]], plan):
+            tell(line)
+    for one in new:
+        _write(folder, one)
+        done.forms += 1
+        done.rows += len(one.answers)
+    return done
+
+
+def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tuple[TypedRow, Answer]]:
+    """Answers of all filled rows.
+
+    Raises:
+        DataError: Naming the first row that is wrong and how many more are.
+    """
+    answered: list[tuple[TypedRow, Answer]] = []
+    wrong: list[str] = []
+    for row in rows:
+        try:
+            answer = checker.answer(row)
+        except DataError as error:
+            wrong.append(str(error))
+            continue
+        if answer is not None:
+            answered.append((row, answer))
+    twice = [key for key, count in Counter((a.kind, a.form, a.item) for _, a in answered).items() if count > 1]
+    wrong += [
+        f"{path.name}: form {form}: {item} is answered in more than one row" for kind, form, item in twice
+        if kind != STRETCHES
+    ]  # fmt: skip
+    tables = [answer for row, answer in answered if row.kind == STRETCHES and "checked" not in row.cells]
+    empty = {(one.form, one.item) for one in tables if not one.class_name}
+    both = sorted(empty & {(one.form, one.item) for one in tables if one.class_name})
+    wrong += [f"{path.name}: form {form}: stretch {item} has things listed and a row with none" for form, item in both]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more of its rows are wrong)" if len(wrong) > 1 else ""
+        raise DataError(f"{wrong[0]}{more}; nothing was recorded")
+    return answered
+
+
+def _remarks(path: Path, answers: Sequence[Answer], before: Sequence[Submission], plan: Plan) -> list[str]:
+    """What is worth a second look in answers that are recorded."""
+    earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
+    again = sorted({(one.kind, one.form, one.item) for one in answers} & earlier)
+    said = []
+    if again:
+        some = ", ".join(item for _, _, item in again[:3]) + (", ..." if len(again) > 3 else "")
+        said.append(f"{path}: {len(again)} were recorded before ({some}); what was typed last counts, both are kept")
+    strange = Counter(one.class_name for one in answers if one.class_name and one.class_name not in plan.classes)
+    for name, count in strange.items():
+        message = f"{path}: {count} of class {name!r}, which the inventory does not have"
+        said.append(with_hint(message, did_you_mean(name, plan.classes)))
+    return said
+
+
+def _write(folder: Path, one: Submission) -> None:
+    """Write a submission under a name of its own, later ones behind earlier ones."""
+    make_folder(folder / FOLDER)
+    stamp = one.recorded_at.replace(":", "").replace("-", "").replace(".", "_")
+    content = {
+        "schema": SCHEMA,
+        "audit": one.audit,
+        "file": one.file,
+        "sha256": one.sha256,
+        "recorded_at": one.recorded_at,
+        "answers": [answer.to_dict() for answer in one.answers],
+        "typed": list(one.typed),
+    }
+    target = folder / FOLDER / f"{stamp}_{secrets.token_hex(3)}.json"
+    replace_text(target, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_record(folder: Path, plan: Plan) -> list[Submission]:
+    """Return what was handed in, in its order.
+
+    Raises:
+        DataError: If a file of the record is damaged or belongs to another audit.
+    """
+    found = []
+    place = folder / FOLDER
+    for path in sorted(place.glob("*.json")) if place.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        with damage_named(path, "a part of an audit's record", "take it from a backup"):
+            content = read_stored_json(path)
+            if content.get("schema") != SCHEMA:
+                raise ValueError(f"schema {content.get('schema')!r} instead of {SCHEMA}")
+            if content["audit"] != plan.audit:
+                raise DataError(f"{path}: of audit {content['audit']}, but {os.fspath(folder)} holds {plan.audit}")
+            found.append(_submission(content))
+    return sorted(found, key=lambda one: one.recorded_at)
+
+
+def _submission(content: dict[str, Any]) -> Submission:
+    return Submission(
+        str(content["audit"]),
+        str(content["file"]),
+        str(content["sha256"]),
+        str(content["recorded_at"]),
+        tuple(Answer(**one) for one in content["answers"]),
+        tuple(dict(one) for one in content["typed"]),
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What counts of all that was handed in: the last answer of each person.
+
+    Attributes:
+        assets: By person and asset.
+        lists: By person and stretch: what stands there, empty where nothing does.
+        decided: Whether something that was disputed stands, by its id; None where unsure.
+    """
+
+    assets: dict[tuple[str, str], Answer]
+    lists: dict[tuple[str, str], tuple[Answer, ...]]
+    decided: dict[str, bool | None]
+
+
+def last_answers(record: Iterable[Submission]) -> Answers:
+    """Return what counts; a person's list of a stretch is replaced as a whole by a later one."""
+    found = Answers({}, {}, {})
+    for submission in record:
+        lists: dict[tuple[str, str], list[Answer]] = {}
+        for one in submission.answers:
+            if one.kind == ASSETS:
+                found.assets[one.form, one.item] = one
+            elif one.kind == DISPUTED and one.form == DECIDER:
+                found.decided[one.item] = one.yes
+            elif one.kind == STRETCHES:
+                own = lists.setdefault((one.form, one.item), [])
+                if one.class_name:
+                    own.append(one)
+        found.lists.update({key: tuple(own) for key, own in lists.items()})
+    return found
+
+
+def disputable(record: Iterable[Submission]) -> dict[str, str]:
+    """Return the class of everything that was ever listed, by its id."""
+    return {
+        name_of(one): one.class_name
+        for submission in record
+        for one in submission.answers
+        if one.kind == STRETCHES and one.class_name
+    }
+
+
+def name_of(one: Answer) -> str:
+    """Return the id of something that was listed."""
+    assert one.longitude is not None and one.latitude is not None
+    return listed_id(one.item, one.class_name, one.longitude, one.latitude)
