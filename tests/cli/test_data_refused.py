@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Refused, Run
+from tests.yolo.runs import TINY_MODEL
 
-FAST = ["device=cpu", "workers=0", "epochs=1", "imgsz=64", "batch=8", "plots=false"]
+FAST = [f"model={TINY_MODEL}", "device=cpu", "workers=0", "epochs=1", "imgsz=64", "batch=8", "plots=false"]
 
 
 def label_files(data: Path, split: str = "train") -> list[Path]:

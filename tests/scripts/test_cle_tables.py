@@ -15,6 +15,7 @@ import yaml
 
 from reg_yolo.config.plan import load_plan
 from reg_yolo.yolo.commands.compare import run_plan
+from tests.yolo.runs import TINY_MODEL
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -71,6 +72,7 @@ def test_from_a_plan_to_the_tables(
 ) -> None:
     plan = {
         "base": "detect/yolov8n", "data": {"roads": str(rectangles)}, "seeds": [0], "reference": "stock",
+        "settings": {"model": TINY_MODEL},
         "train": {"epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu", "workers": 0},
         "arms": {"stock": {"reg": "stock"}, "iac": {"reg": {"preset": "stock", "assign": "iac"}}},
     }  # fmt: skip

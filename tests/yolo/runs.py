@@ -8,7 +8,7 @@ from typing import Any
 from reg_yolo.yolo.training.trainers import RegDetectionTrainer
 
 # Detection on three levels with few layers: a third of what a training of YOLOv8n costs.
-TINY_MODEL = str(Path(__file__).parents[1] / "models/tiny.yaml")
+TINY_MODEL, TINY_SEG_MODEL = (str(Path(__file__).parents[1] / f"models/{name}.yaml") for name in ("tiny", "tiny-seg"))
 
 FAST = {
     "model": TINY_MODEL, "epochs": 1, "imgsz": 64, "batch": 8, "optimizer": "AdamW", "device": "cpu",

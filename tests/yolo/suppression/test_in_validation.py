@@ -25,6 +25,7 @@ from reg_yolo.yolo.validation.validators import RegDetectionValidator
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 from tests.conftest import NAMES
 from tests.detector import write_detector
+from tests.yolo.runs import TINY_MODEL
 
 FAST: dict[str, Any] = {"device": "cpu", "workers": 0, "plots": False, "iou": 0.3}
 
@@ -97,7 +98,7 @@ def run(rectangles: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         used["between epochs" if self.training else "at the end"].add(self.suppression.kind)
         return original(self, preds)
 
-    words = ["model=yolov8n.yaml", f"data={rectangles}", "epochs=1", "imgsz=64", "batch=8", "device=cpu", "workers=0"]
+    words = [f"model={TINY_MODEL}", f"data={rectangles}", "epochs=1", "imgsz=64", "batch=8", "device=cpu", "workers=0"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RegDetectionValidator, "postprocess", noted)
         config = load_config(

@@ -23,7 +23,7 @@ from reg_yolo.yolo.training.start_checks import describe_start
 from reg_yolo.yolo.training.trainers import RegJointTrainer, RegSegmentationTrainer
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of
 from tests.conftest import polygon_row, write_rectangles
-from tests.yolo.runs import FAST
+from tests.yolo.runs import FAST, TINY_SEG_MODEL
 
 MASK_CLASSES = ["red", "blue"]
 WORDS = ["epochs=1", "imgsz=64", "batch=8", "device=cpu", "workers=0", "plots=false", "albumentations=none"]
@@ -31,7 +31,7 @@ WORDS = ["epochs=1", "imgsz=64", "batch=8", "device=cpu", "workers=0", "plots=fa
 
 def train(data: str, folder: Path, *words: str, config: str = "joint/yolov8n") -> Any:
     """A short run into `folder`."""
-    own = [f"data={data}", f"project={folder}", "name=run", *WORDS, *words]
+    own = [f"model={TINY_SEG_MODEL}", f"data={data}", f"project={folder}", "name=run", *WORDS, *words]
     return reg_yolo.train(config, own)
 
 
@@ -168,7 +168,7 @@ class TestTwoSets:
 def test_an_interrupted_run_goes_on_with_its_sets(mixed_rectangles: Path, tmp_path: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES, "lambda_seg": 2.0}
     reg = {"preset": "reg", "alpha": {"scheme": "dual", "weights": None}}
-    settings = {**FAST, "model": "yolov8n-seg.yaml", "epochs": 3, "save_dir": str(tmp_path / "run")}
+    settings = {**FAST, "model": TINY_SEG_MODEL, "epochs": 3, "save_dir": str(tmp_path / "run")}
     trainer = RegJointTrainer.with_settings(reg, joint=joint)(overrides=settings)
 
     def ask(running: Any) -> None:
@@ -192,7 +192,7 @@ def started_pair(boxes_set: Path, masks_set: Path, tmp_path: Path) -> Path:
     """The folder of a run over a pair that was stopped in its second epoch, and whose boxes have moved since."""
     moved = shutil.copytree(boxes_set.parent, tmp_path / "before") / boxes_set.name
     joint = {"data": {"detect": str(moved), "segment": str(masks_set)}, "lambda_seg": 2.0}
-    settings = {**FAST, "model": "yolov8n-seg.yaml", "epochs": 2, "save_dir": str(tmp_path / "run"), "val": False}
+    settings = {**FAST, "model": TINY_SEG_MODEL, "epochs": 2, "save_dir": str(tmp_path / "run"), "val": False}
     trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides=settings)
 
     def ask(running: Any) -> None:
@@ -220,7 +220,7 @@ def test_a_run_over_a_pair_goes_on_where_one_set_has_moved(started_pair: Path, m
 
 def test_mask_counts_are_of_what_classes_and_fraction_leave(mixed_rectangles: Path, tmp_path: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES}
-    settings = {**FAST, "model": "yolov8n-seg.yaml", "save_dir": str(tmp_path / "run"), "fraction": 0.5}
+    settings = {**FAST, "model": TINY_SEG_MODEL, "save_dir": str(tmp_path / "run"), "fraction": 0.5}
     trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides={**settings, "classes": [1, 2]})
     trainer._setup_train()
     images = [Path(file).stem for file in trainer.train_loader.dataset.im_files]
@@ -277,7 +277,7 @@ def test_a_head_of_another_task_is_refused(polygons: Path, tmp_path: Path) -> No
 
 
 def test_segmentation_trainer_is_handed_to_ultralytics(polygons: Path, tmp_path: Path) -> None:
-    settings = {**FAST, "model": "yolov8n-seg.yaml", "data": str(polygons), "save_dir": str(tmp_path / "run")}
+    settings = {**FAST, "model": TINY_SEG_MODEL, "data": str(polygons), "save_dir": str(tmp_path / "run")}
     trainer = RegSegmentationTrainer.with_settings("reg")(overrides=settings)
     trainer._setup_train()
     assert trainer.criterion is trainer.model.criterion is trainer.ema.ema.criterion
