@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def run(trainer_class: Any, data: Path, folder: Path, **arguments: Any) -> tuple[dict[str, torch.Tensor], list[dict]]:
     """Train for three epochs and return the weights of last.pt and the rows of results.csv."""
     settings = {
-        "model": "yolov8n.yaml", "data": str(data), "epochs": 3, "imgsz": 64, "batch": 8, "optimizer": "AdamW",
+        "model": "yolov8n.yaml", "data": str(data), "epochs": 2, "imgsz": 64, "batch": 8, "optimizer": "AdamW",
         "device": "cpu", "save_dir": str(folder), "verbose": False, "plots": False, "close_mosaic": 1, **arguments,
     }  # fmt: skip
     trainer = trainer_class(overrides=settings)
