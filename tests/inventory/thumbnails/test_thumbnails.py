@@ -20,13 +20,14 @@ import pytest
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import DetectionsWriter, read_detections
-from reg_yolo.errors import RegYoloError
+from reg_yolo.errors import MediaError, RegYoloError
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
 from reg_yolo.inventory.observations import View
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.thumbnails import making
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
+from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, make_thumbnails, said
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
@@ -176,6 +177,17 @@ def test_moved_sources_are_found_by_the_ends_of_their_names(tmp_path: Path) -> N
     assert [round(float(picture.mean())) for picture in values] == [50, 200]
     # A class may be called anything; a file not.
     assert assets[0].values["thumbnail"] == "thumbnails/ป้าย_0-0a1b2c3d.jpg"
+
+
+def test_folders_that_hold_each_other_and_links_that_lead_back(tmp_path: Path) -> None:
+    inner = tmp_path / "card" / "day"
+    inner.mkdir(parents=True)
+    cv2.imwrite(str(inner / "0001.png"), np.zeros((96, 160, 3), np.uint8))
+    (inner / "back").symlink_to(tmp_path / "card", target_is_directory=True)
+    files = SourceFiles([tmp_path / "card", inner, tmp_path / "card"])
+    assert files.find("/old/0001.png") == inner / "0001.png"
+    with pytest.raises(MediaError, match="is not there"):
+        files.find("x" * 5000)
 
 
 def test_frames_of_a_chapter_are_those_of_its_own_file(tmp_path: Path, drive: Path) -> None:
