@@ -108,6 +108,16 @@ def test_what_was_not_checked_at_all_and_what_no_sample_decides(audit: Path, tmp
     assert precision.why.startswith("only a check of all would decide it, were the share to stay")
 
 
+def test_two_people_who_list_it_at_different_stretches_agree(audit: Path, tmp_path: Path) -> None:
+    plan = read_plan(audit)
+    numbers = sorted(int(one.stretch_id[1:]) for one in plan.stretches)
+    first = next(n for n in numbers if n + 1 in numbers)
+    for form, off in (("a", -1.0), ("b", 1.0)):
+        hand_in(audit, tmp_path, form, None, stretch_filler(more=[(POLE, first * 100 + off, -14.0)]))
+    recall = row(judged(audit), "recall")
+    assert (recall.estimate.faults, recall.disputed) == (1, 0)
+
+
 def test_a_confidence_is_not_rounded_to_certainty(audit: Path) -> None:
     plan = read_plan(audit)
     judgement = judge(replace(plan, terms=replace(plan.terms, confidence=0.995)), [])
