@@ -21,9 +21,11 @@ from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import DetectionsWriter, read_detections
 from reg_yolo.errors import MediaError, RegYoloError
+from reg_yolo.inventory import command
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
 from reg_yolo.inventory.observations import View
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.thumbnails import making
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
@@ -309,6 +311,17 @@ def test_detections_whose_images_were_blurred_need_the_weights(
         assert build_of(filmed, tmp_path / "out", *words, detections=str(blurred)) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_crops_of_an_earlier_build_are_not_left_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "build_inventory", lambda *_: sample_inventory())
+    said_of: list[list[str]] = []
+    for _ in range(2):
+        said_of.append([])
+        command.build_into(BuildOptions((), ()), tmp_path, say=said_of[-1].append)
+        (tmp_path / "thumbnails").mkdir(exist_ok=True)
+    line = f"{tmp_path / 'thumbnails'} is of an earlier build and stays; nothing refers to it any more"
+    assert [line in lines for lines in said_of] == [False, True]
 
 
 @needs_chromium
