@@ -47,7 +47,7 @@ class SourceFiles:
         if best:
             return best[0]
         # Unlike Path.is_file, this is False too where a folder is closed to us or no name can be so long.
-        if not os.path.isfile(source):
+        if not os.path.isfile(source):  # noqa: PTH113
             raise MediaError(f"{source} is not there")
         return Path(source)
 
