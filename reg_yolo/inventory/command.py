@@ -100,6 +100,8 @@ def build_into(
     make_folder(out)
     if outputs.thumbnails is None:
         _write(out, inventory, outputs, mapping, say)
+        if (out / FOLDER).exists():
+            say(f"{out / FOLDER} is of an earlier build and stays; nothing refers to it any more")
     else:
         # The folder is put in place with the rest, or not at all.
         with new_folder(out / FOLDER) as part:

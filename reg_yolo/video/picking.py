@@ -120,5 +120,5 @@ def read_picture(path: Path) -> Picture:
     try:
         with Image.open(path) as image:
             return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[:, :, ::-1])
-    except (ImportError, OSError, SyntaxError, ValueError):
+    except (ImportError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.") from None

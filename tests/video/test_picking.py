@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -53,6 +54,9 @@ def test_an_image_is_read_and_what_is_none_is_named(tmp_path: Path) -> None:
     picture[:, :15] = 200
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     assert (read_picture(tmp_path / "a.png") == picture).all()
-    (tmp_path / "b.jpg").write_bytes(b"no image")
-    with pytest.raises(MediaError, match=r"b\.jpg does not decode as an image"):
-        read_picture(tmp_path / "b.jpg")
+    # The header of a bitmap of 60,000 x 60,000 pixels.
+    huge = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54, 0, 54, 40, 60_000, 60_000, 1, 24, *[0] * 6)
+    for name, content in (("b.jpg", b"no image"), ("c.bmp", huge)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(MediaError, match=rf"{name} does not decode as an image"):
+            read_picture(tmp_path / name)

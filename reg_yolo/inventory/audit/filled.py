@@ -85,12 +85,17 @@ def _table(path: Path, say: Say) -> list[TypedRow]:
     lines = text.splitlines()
     if lines and lines[0].lower().startswith("sep="):
         # Some programs tell Excel the separator in a line of its own.
-        text = text.split("\n", 1)[1] if "\n" in text else ""
+        text = text[len(lines[0]) :].lstrip("\r\n")
         lines = lines[1:]
     if not lines:
         raise DataError(f"{path} is empty")
     separator = max(_SEPARATORS, key=lines[0].count)
-    table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    table: list[list[str]] = []
+    try:
+        # A quote that is opened and not closed would swallow all rows after it.
+        table.extend(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}: after row {len(table)}: {error}; look for a single quotation mark") from None
     header = [name.strip().strip("\ufeff").casefold() for name in table[0]]
     kind = _kind(path, header)
     twice = sorted({name for name in header if name and header.count(name) > 1})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -187,9 +187,13 @@ class _Field:
         return both + [(one, (who[1],)) for n, one in enumerate(second) if n not in matched]
 
     def once(self, standing: list[Standing]) -> tuple[list[Standing], int]:
-        """Drop what was listed at a neighbouring stretch too; long things are listed at each."""
+        """Drop what was listed at a neighbouring stretch too; long things are listed at each.
+
+        Who listed it there has listed it.
+        """
         if not standing:
             return [], 0
+        standing = list(standing)
         places = self.places([one.listed for one in standing])
         tree = shapely.STRtree(shapely.points(places))
         dropped: set[int] = set()
@@ -198,6 +202,8 @@ class _Field:
             same = one.class_name == other.class_name and one.class_name not in self.long
             if same and i < j and i not in dropped and one.item != other.item:
                 dropped.add(j)
+                by = tuple(form for form in PEOPLE if form in standing[i].by + standing[j].by)
+                standing[i] = replace(standing[i], by=by)
         return [one for n, one in enumerate(standing) if n not in dropped], len(dropped)
 
     def matched(self, standing: list[Standing]) -> list[Standing]:

@@ -180,16 +180,22 @@ def _judged(plan: Plan, findings: Findings, what: str, name: str, classes: Seque
     if lowest == FAIL and highest != FAIL:
         verdict = NOT_ENOUGH
     if verdict == NOT_ENOUGH:
-        why = _why(worst, limit, disputed if lowest != highest else 0, terms.confidence)
+        part = len(findings.stretches) / sum(plan.stretches_in_all.values())
+        if what != RECALL:
+            part = worst.checked / max(sum(plan.classes.get(one, 0) for one in chosen), 1)
+        why = _why(worst, limit, disputed if lowest != highest else 0, terms.confidence, part)
     return Judged(what, name, limit, worst, verdict, disputed, missing, why)
 
 
-def _why(estimate: Estimate, limit: float, disputed: int, confidence: float) -> str:
+def _why(estimate: Estimate, limit: float, disputed: int, confidence: float, part: float) -> str:
+    """Say what would decide a limit, of which a part of all has been checked."""
     if not estimate.checked:
         return "nothing was checked"
     if disputed:
         return f"{disputed} disputed ones decide it"
     needed = checks_to_decide(estimate, limit, confidence)
+    if (needed or 100 * estimate.checked) * part >= estimate.checked:
+        return f"only a check of all would decide it, were the share to stay {estimate.share:.3f}"
     if needed is None:
         return "the share is too near to its limit to be told from it"
     return f"about {needed} checks in all would decide it, were the share to stay {estimate.share:.3f}"
@@ -260,6 +266,11 @@ def _notes(judgement: Judgement) -> list[str]:
             f"not checked: {stretches} of {len(plan.stretches)} stretches, {assets} of {len(plan.assets)} assets; the "
             "figures hold if what is missing is missing by chance"
         )
+    seen = {one.class_name for one in findings.assets}
+    unseen = {name: count for name, count in plan.classes.items() if name not in seen}
+    if unseen and seen:
+        some = ", ".join(f"{name} ({count})" for name, count in unseen.items())
+        said.append(f"precision and position say nothing of classes of which no asset was checked: {some}")
     unmeasured = sum(one.right and one.error_m is None for one in findings.assets)
     if unmeasured:
         said.append(f"{unmeasured} right assets have no measured position")

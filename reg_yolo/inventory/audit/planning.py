@@ -149,6 +149,8 @@ def check_terms(terms: Terms) -> None:
         raise ConfigError(f"--clustering: expected a correlation from 0 to below 1, got {terms.clustering:g}")
     if terms.each_class < 0:
         raise ConfigError(f"--each-class: expected 0 or more, got {terms.each_class}")
+    if terms.seed < 0:
+        raise ConfigError(f"--seed: expected 0 or more, got {terms.seed}")
 
 
 def _files(inventory: Path) -> tuple[Path, Path | None]:

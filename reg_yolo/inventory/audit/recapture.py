@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from scipy.stats import fisher_exact, norm
 
+from reg_yolo.inventory.audit.intervals import binomial_limits
+
 
 @dataclass(frozen=True)
 class Recapture:
@@ -37,7 +39,8 @@ def chapman(first: int, second: int, both: int, confidence: float = 0.95) -> Rec
     """Return the estimate of Chapman (1951), or None where nothing was seen.
 
     N = (n1 + 1)(n2 + 1) / (m + 1) - 1, with the variance of Seber (1970). The interval is log-normal in the number that
-    neither saw (Chao 1987), so that it never says that fewer exist than were seen.
+    neither saw (Chao 1987), so that it never says that fewer exist than were seen. Where one pass saw all that the
+    other did, that has no width; its lower end is then what so many seen again say of the other pass (Clopper-Pearson).
 
     Args:
         first, second: How many each pass saw.
@@ -56,7 +59,8 @@ def chapman(first: int, second: int, both: int, confidence: float = 0.95) -> Rec
     variance = (first + 1) * (second + 1) * (first - both) * (second - both) / ((both + 1) ** 2 * (both + 2))
     unseen = max(total - seen, 0.0)
     if unseen <= 0:
-        return Recapture(first, second, both, float(seen), 1.0, 1.0, 1.0)
+        least = 1 - binomial_limits(0, both, (1 - confidence) / 2).high
+        return Recapture(first, second, both, float(seen), 1.0, least, 1.0)
     spread = math.exp(float(norm.ppf((1 + confidence) / 2)) * math.sqrt(math.log1p(variance / unseen**2)))
     low, high = seen / (seen + unseen * spread), seen / (seen + unseen / spread)
     return Recapture(first, second, both, total, seen / total, low, high)

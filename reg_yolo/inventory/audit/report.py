@@ -56,7 +56,7 @@ def facts(judgement: Judgement) -> list[tuple[str, str]]:
             "Sample",
             f"{len(plan.assets)} assets; {len(plan.stretches)} of {stretches} stretches",
         ),
-        ("Confidence", f"{terms.confidence:.0%}"),
+        ("Confidence", f"{terms.confidence * 100:g}%"),
     ]
     if judgement.errors_m is not None:
         median, most = judgement.errors_m

@@ -62,7 +62,7 @@ def _decision(record: object, place: str) -> Decision:
         return Decision.from_record(record, place)
     except KeyError as error:
         raise DataError(f"{place} is not a decision: no {error} in it") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{place} is not a decision: {error}") from None
 
 

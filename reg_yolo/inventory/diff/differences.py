@@ -24,6 +24,7 @@ from reg_yolo.inventory.diff.known import Known, read_known
 from reg_yolo.inventory.diff.surveyed import Survey, read_survey
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.template import write_page
+from reg_yolo.text_tables import csv_cell
 
 FloatArray = NDArray[np.float64]
 
@@ -215,7 +216,7 @@ def diff_files(
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    writer.writerows({key: "" if value is None else csv_cell(value) for key, value in row.items()} for row in rows)
     replace_bytes(out, b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8"))
     if survey is None and any(row["state"] == "missing" for row in rows):
         said.append(

@@ -14,6 +14,7 @@ from reg_yolo.inventory.assets import COLUMNS
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.outputs.layers import shape_in_degrees
+from reg_yolo.text_tables import csv_cell
 
 _PLACE_AFTER = 3
 
@@ -42,5 +43,5 @@ def write_csv(path: Path, inventory: Inventory, mapping: FieldMapping | None = N
         row = asset.row()
         values = ["" if row[column] is None else row[column] for column in columns]
         place = [f"{longitude:.7f}", f"{latitude:.7f}"]
-        writer.writerow([*values[:_PLACE_AFTER], *place, *values[_PLACE_AFTER:]])
+        writer.writerow(map(csv_cell, [*values[:_PLACE_AFTER], *place, *values[_PLACE_AFTER:]]))
     replace_bytes(path, b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8"))

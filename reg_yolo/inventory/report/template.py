@@ -38,8 +38,9 @@ def write_page(path: Path, content: Mapping[str, object], language: str = "en") 
         "tiles": None,
         "column_labels": {},
     }
-    # "</" would end the element that holds the data, whatever the text means.
-    data = json.dumps({**empty, **content, "labels": words}, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    # "</" would end the element that holds the data, whatever the text means, and "<!--" could keep it open.
+    data = json.dumps({**empty, **content, "labels": words}, ensure_ascii=False, allow_nan=False)
+    data = data.replace("<", "\\u003c")
     page = page.replace("/*LANGUAGE*/", language).replace("/*TITLE*/", html.escape(title))
     page = page.replace("/*LEAFLET_CSS*/", style).replace("/*LEAFLET_JS*/", script).replace("/*DATA*/", data)
     replace_text(path, page)

@@ -20,8 +20,15 @@ class SourceFiles:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._by_name: dict[str, list[Path]] = {}
+        known: set[str] = set()
         for folder in folders:
-            for place, _, names in os.walk(folder, followlinks=True):
+            for place, inner, names in os.walk(folder, followlinks=True):
+                # Folders that are named twice, and links that lead back, hold the same files once more.
+                real = os.path.realpath(place)
+                if real in known:
+                    inner.clear()
+                    continue
+                known.add(real)
                 for name in names:
                     self._by_name.setdefault(name, []).append(Path(place) / name)
 
@@ -39,10 +46,10 @@ class SourceFiles:
             raise MediaError(f"{source}: {best[0]} and {best[1]} may both be meant")
         if best:
             return best[0]
-        path = Path(source)
-        if not path.is_file():
+        # Unlike Path.is_file, this is False too where a folder is closed to us or no name can be so long.
+        if not os.path.isfile(source):  # noqa: PTH113
             raise MediaError(f"{source} is not there")
-        return path
+        return Path(source)
 
 
 def _common_end(parts: Sequence[str], path: Path) -> int:

@@ -103,7 +103,11 @@ def test_chapman() -> None:
     assert found.low < found.completeness < found.high <= 1
     assert chapman(0, 0, 0) is None
     alone = chapman(5, 5, 5)
-    assert alone is not None and alone.completeness == 1
+    # Five of five seen again: the other pass sees 0.478 of all at least.
+    assert alone is not None and (alone.completeness, alone.high) == (1, 1)
+    assert alone.low == pytest.approx(0.025 ** (1 / 5))
+    nothing = chapman(0, 5, 0)
+    assert nothing is not None and nothing.low == 0
 
 
 def test_completeness_holds_for_independent_passes_only() -> None:

@@ -128,6 +128,7 @@ def test_a_plan_is_never_overwritten(inventory: Path, audit: Path) -> None:
         ({"reach_m": 60.0}, "--reach 60: expected less than half of a stretch of 100 m"),
         ({"clustering": 1.0}, "--clustering: expected a correlation"),
         ({"each_class": -1}, "--each-class: expected 0 or more"),
+        ({"seed": -1}, "--seed: expected 0 or more, got -1"),
     ],
 )
 def test_terms_that_do_not_fit(inventory: Path, tmp_path: Path, change: dict[str, float], message: str) -> None:

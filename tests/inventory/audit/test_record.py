@@ -36,7 +36,14 @@ def as_text(rows: list[Row], columns: list[str], separator: str) -> str:
 
 @pytest.mark.parametrize(
     ("separator", "encoding", "first"),
-    [(";", "utf-8-sig", ""), ("\t", "utf-16", ""), (",", "utf-8", ""), (";", "cp874", ""), (";", "utf-8", "sep=;\r\n")],
+    [
+        (";", "utf-8-sig", ""),
+        ("\t", "utf-16", ""),
+        (",", "utf-8", ""),
+        (";", "cp874", ""),
+        (";", "utf-8", "sep=;\r\n"),
+        (";", "utf-8", "sep=;\r"),
+    ],
 )
 def test_a_table_saved_by_another_program(
     audit: Path, tmp_path: Path, separator: str, encoding: str, first: str
@@ -107,6 +114,7 @@ def test_forms_that_are_none(audit: Path, tmp_path: Path) -> None:
         ("e.xlsx", "x", "save the sheet as CSV"),
         ("f.gpkg", "x", "cannot be read"),
         ("g.csv", "audit,form,asset_id,correct,correct\n", "column 'correct' is there twice"),
+        ("h.csv", 'audit,form,asset_id,correct\n1,a,x,yes\n1,a,y,"yes\n1,a,z,no\n', "after row 2: unexpected end"),
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(DataError, match=message):

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from reg_yolo.inventory.audit.command import Reported, report_into
 from reg_yolo.inventory.audit.judging import ALL, Judged, judge
 from reg_yolo.inventory.audit.plan import Plan, read_plan
 from reg_yolo.inventory.audit.record import read_record, record_forms
+from reg_yolo.inventory.audit.report import facts
 from tests.inventory.audit.worlds import POLE, RAIL, SIGN, asset_filler, fill, rows_of, stretch_filler
 
 
@@ -88,6 +90,38 @@ def test_nothing_handed_in_is_not_enough(audit: Path) -> None:
     assert done.judgement.verdict == "not enough"
     assert {one.why for one in done.judgement.over_all()} == {"nothing was checked"}
     assert (audit / "report.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_what_was_not_checked_at_all_and_what_no_sample_decides(audit: Path, tmp_path: Path) -> None:
+    plan = read_plan(audit)
+    poles = [one.asset_id for one in plan.assets if one.class_name == POLE]
+    # Of 61 assets, signs and the guardrail not looked at.
+    wrong = asset_filler(dict.fromkeys(poles[: len(poles) // 5], "no"))
+    hand_in(audit, tmp_path, "a", lambda row: wrong(row) if row["class"] == POLE else [row])
+    done = judged(audit)
+    assert (
+        "precision and position say nothing of classes of which no asset was checked: rail (1), sign (20)"
+        in done.judgement.notes
+    )
+    precision = row(done, "precision")
+    assert precision.verdict == "not enough"
+    assert precision.why.startswith("only a check of all would decide it, were the share to stay")
+
+
+def test_two_people_who_list_it_at_different_stretches_agree(audit: Path, tmp_path: Path) -> None:
+    plan = read_plan(audit)
+    numbers = sorted(int(one.stretch_id[1:]) for one in plan.stretches)
+    first = next(n for n in numbers if n + 1 in numbers)
+    for form, off in (("a", -1.0), ("b", 1.0)):
+        hand_in(audit, tmp_path, form, None, stretch_filler(more=[(POLE, first * 100 + off, -14.0)]))
+    recall = row(judged(audit), "recall")
+    assert (recall.estimate.faults, recall.disputed) == (1, 0)
+
+
+def test_a_confidence_is_not_rounded_to_certainty(audit: Path) -> None:
+    plan = read_plan(audit)
+    judgement = judge(replace(plan, terms=replace(plan.terms, confidence=0.995)), [])
+    assert dict(facts(judgement))["Confidence"] == "99.5%"
 
 
 def test_a_good_inventory_passes_and_a_bad_one_fails(audit: Path, tmp_path: Path) -> None:

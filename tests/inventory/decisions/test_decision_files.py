@@ -91,6 +91,7 @@ def test_a_second_writer_is_refused_and_a_full_disk_leaves_no_half_line(
         ({"when": "2024-05-02T08:15:30"}, "a time with its offset"),
         ({"observations": []}, "accept needs one list of observations, got 0"),
         ({"observations": [{"source": "a.mp4", "frame": 1, "xyxy": [3, 2, 1, 4]}]}, "xyxy must be left, top"),
+        ({"observations": [{"source": "a.mp4", "frame": 1, "xyxy": [0, 0, 10**400, 4]}]}, "too large"),
         ({"class": "pole"}, "class must be given with reclassify"),
         ({"action": "move"}, "no 'longitude' in it"),
         ({"action": "move", "longitude": 200, "latitude": 10, "sigma_m": 1}, "must be degrees, got 200, 10"),

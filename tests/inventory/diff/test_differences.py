@@ -112,6 +112,8 @@ def test_a_sign_was_looked_at_from_its_front_only() -> None:
 def test_the_survey_is_read_from_the_newer_inventory(tmp_path: Path) -> None:
     old, new = sample_inventory(), sample_inventory()
     old.assets.append(asset("pole", "point", [[900.0, 5.0]]))
+    # A spreadsheet would run it as a formula.
+    old.assets[-1].asset_id = "=pole"
     del new.assets[2]
     write_geojson(tmp_path / "old.geojson", old)
     write_geojson(tmp_path / "new.geojson", new)
@@ -124,7 +126,7 @@ def test_the_survey_is_read_from_the_newer_inventory(tmp_path: Path) -> None:
     assert "5 same, 1 missing, 1 not surveyed" in said
     rows = list(csv.DictReader((tmp_path / "c.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert {row["old_id"]: row["state"] for row in rows if row["state"] != "same"} == {
-        "ป้าย-1": "missing", "pole-900": "not surveyed"
+        "ป้าย-1": "missing", "'=pole": "not surveyed"
     }  # fmt: skip
     named = (tmp_path / "old.geojson", tmp_path / "new.geojson", tmp_path / "c.csv", 10.0, None)
     assert "5 same, 1 missing, 1 not surveyed" in diff_files(*named, tmp_path / "new.gpkg").lines

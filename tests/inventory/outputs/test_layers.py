@@ -101,6 +101,14 @@ def test_an_agencys_columns(tmp_path: Path) -> None:
     assert rows[1][:3] == ["ป้าย", "ป้าย--400", "4"]
 
 
+def test_a_spreadsheet_runs_no_text_of_others(tmp_path: Path) -> None:
+    inventory = sample_inventory()
+    inventory.assets[0].values |= {"reviewed_by": "=HYPERLINK(1)", "offset_m": -2.5}
+    write_csv(tmp_path / "inventory.csv", inventory)
+    [row, *_] = csv.DictReader((tmp_path / "inventory.csv").read_text(encoding="utf-8-sig").splitlines())
+    assert (row["reviewed_by"], row["offset_m"]) == ("'=HYPERLINK(1)", "-2.5")
+
+
 def test_columns_that_are_not_named_follow_or_are_dropped() -> None:
     kept = FieldMapping({"side": "SIDE"}).written(COLUMNS)
     assert list(kept)[:2] == ["side", "asset_id"]

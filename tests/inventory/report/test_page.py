@@ -80,6 +80,15 @@ def test_a_browser_shows_the_thai_report_and_the_map_of_differences(tmp_path: Pa
         assert not page.locator("#leastLabel").is_visible()
         page.uncheck("#filters input[value='same']")
         assert page.inner_text("#total") == "2 of 7 assets"
+        # Names of others stay text, also in attributes and where they look like the page's own elements.
+        hostile = sample_inventory()
+        hostile.assets[0].class_name = name = 'x" title="bad'
+        hostile.notes.append("<!--<script>")
+        write_report(tmp_path / "hostile.html", hostile)
+        show(page, tmp_path / "hostile.html")
+        assert page.locator("[title=bad]").count() == 0
+        assert name in page.locator("#filters input").evaluate_all("all => all.map(one => one.value)")
+        assert "<!--<script>" in (page.locator("#notes").text_content() or "")
     shown = data_of(tmp_path / "changes.html")
     lengths = {row[0]: len(shape) for row, shape in zip(shown["rows"], shown["shapes"], strict=True)}
     assert lengths == {"same": 1, "moved": 2, "not surveyed": 1}

@@ -20,13 +20,16 @@ import pytest
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import DetectionsWriter, read_detections
-from reg_yolo.errors import RegYoloError
+from reg_yolo.errors import MediaError, RegYoloError
+from reg_yolo.inventory import command
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
 from reg_yolo.inventory.observations import View
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.thumbnails import making
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
+from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, make_thumbnails, said
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
@@ -178,6 +181,17 @@ def test_moved_sources_are_found_by_the_ends_of_their_names(tmp_path: Path) -> N
     assert assets[0].values["thumbnail"] == "thumbnails/ป้าย_0-0a1b2c3d.jpg"
 
 
+def test_folders_that_hold_each_other_and_links_that_lead_back(tmp_path: Path) -> None:
+    inner = tmp_path / "card" / "day"
+    inner.mkdir(parents=True)
+    cv2.imwrite(str(inner / "0001.png"), np.zeros((96, 160, 3), np.uint8))
+    (inner / "back").symlink_to(tmp_path / "card", target_is_directory=True)
+    files = SourceFiles([tmp_path / "card", inner, tmp_path / "card"])
+    assert files.find("/old/0001.png") == inner / "0001.png"
+    with pytest.raises(MediaError, match="is not there"):
+        files.find("x" * 5000)
+
+
 def test_frames_of_a_chapter_are_those_of_its_own_file(tmp_path: Path, drive: Path) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", 20, first=first) for name, first in (("a", 0), ("b", 5))]
     header = replace(read_detections(drive / "detections.jsonl").header, frame_count=None)
@@ -297,6 +311,17 @@ def test_detections_whose_images_were_blurred_need_the_weights(
         assert build_of(filmed, tmp_path / "out", *words, detections=str(blurred)) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_crops_of_an_earlier_build_are_not_left_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "build_inventory", lambda *_: sample_inventory())
+    said_of: list[list[str]] = []
+    for _ in range(2):
+        said_of.append([])
+        command.build_into(BuildOptions((), ()), tmp_path, say=said_of[-1].append)
+        (tmp_path / "thumbnails").mkdir(exist_ok=True)
+    line = f"{tmp_path / 'thumbnails'} is of an earlier build and stays; nothing refers to it any more"
+    assert [line in lines for lines in said_of] == [False, True]
 
 
 @needs_chromium
