@@ -172,13 +172,18 @@ def _pieces(
 ) -> list[Piece]:
     pieces: list[Piece] = []
     for file in routes:
-        some, left_out = cut_route(
-            read_route(file), surveyed, projection, terms.stretch_m, terms.reach_m, len(pieces)
-        )  # fmt: skip
+        route = read_route(file)
+        digest = file_sha256(file)
+        if digest in read:
+            raise ConfigError(f"--route {file}: the same as {read[digest]}; give every road once")
+        read[digest] = file
+        some, left_out, twice = cut_route(route, surveyed, projection, terms.stretch_m, terms.reach_m, pieces)
         pieces += some
         if left_out:
             tell(f"{file}: {left_out} stretches left out, no drive came within {terms.reach_m:g} m of their middle")
     if not routes:
+        if twice:
+            tell(f"{file}: {twice} stretches left out, they lie within {terms.reach_m:g} m of an earlier --route")
         if not surveyed:
             raise DataError(
                 f"{path}: no surveyed stretches in it or next to it; give inventory.gpkg, or the axis with --route"

@@ -63,6 +63,31 @@ def test_stretches_along_a_route_have_its_chainage(inventory: Path, tmp_path: Pa
 def test_the_same_seed_draws_the_same_and_another_one_another(inventory: Path) -> None:
     first, again, other = (plan_audit(inventory, replace(EASY, seed=seed)) for seed in (1, 1, 2))
     assert first.assets == again.assets and first.stretches == again.stretches
+def test_a_road_is_drawn_from_once_however_many_files_hold_it(inventory: Path, tmp_path: Path) -> None:
+    first = route_file(tmp_path / "route.geojson")
+    copy = tmp_path / "copy.geojson"
+    copy.write_bytes(first.read_bytes())
+    for twice in (first, copy):
+        with pytest.raises(ConfigError, match=rf"--route .*{twice.name}: the same as .*route\.geojson; give every"):
+            plan_audit(inventory, EASY, [first, twice])
+    # The same road in another file, 2 m off and 400 m longer at its beginning, and one that crosses it.
+    content = json.loads(first.read_text())
+    [axis] = content["features"]
+    axis["geometry"]["coordinates"] = [degrees(-100.0, 2.0), degrees(3300.0, 2.0)]
+    axis["properties"] = {"route": "4b", "chainage_m": [11_600, 15_000]}
+    other = tmp_path / "other.geojson"
+    other.write_text(json.dumps(content))
+    axis["geometry"]["coordinates"] = [degrees(350.0, -40.0), degrees(350.0, 60.0)]
+    axis["properties"] = {"route": "9", "chainage_m": [0, 100]}
+    crossing = tmp_path / "crossing.geojson"
+    crossing.write_text(json.dumps(content))
+    said: list[str] = []
+    plan = plan_audit(inventory, EASY, [first, other, crossing], said.append)
+    assert plan.stretches_in_all == {"4": 17, "4b": 3, "9": 1}
+    assert any("other.geojson: 17 stretches left out, they lie within 20 m of an earlier" in one for one in said)
+    assert len({one.stretch_id for one in plan.stretches}) == len(plan.stretches)
+
+
     assert first.assets != other.assets
 
 
