@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from reg_yolo.files import file_sha256
 from reg_yolo.inventory.audit.command import metres, plan_into
 from reg_yolo.inventory.audit.plan import Terms, read_plan
 from reg_yolo.inventory.audit.planning import plan_audit
+from reg_yolo.inventory.audit.sizes import drawn_for
 from tests.inventory.audit.worlds import POLE, RAIL, SIGN, degrees, rows_of
 
 EASY = Terms(precision=0.8, expected_precision=0.95, recall=0.8, expected_recall=0.98)
@@ -60,9 +63,6 @@ def test_stretches_along_a_route_have_its_chainage(inventory: Path, tmp_path: Pa
     }
 
 
-def test_the_same_seed_draws_the_same_and_another_one_another(inventory: Path) -> None:
-    first, again, other = (plan_audit(inventory, replace(EASY, seed=seed)) for seed in (1, 1, 2))
-    assert first.assets == again.assets and first.stretches == again.stretches
 def test_a_road_is_drawn_from_once_however_many_files_hold_it(inventory: Path, tmp_path: Path) -> None:
     first = route_file(tmp_path / "route.geojson")
     copy = tmp_path / "copy.geojson"
@@ -88,6 +88,9 @@ def test_a_road_is_drawn_from_once_however_many_files_hold_it(inventory: Path, t
     assert len({one.stretch_id for one in plan.stretches}) == len(plan.stretches)
 
 
+def test_the_same_seed_draws_the_same_and_another_one_another(inventory: Path) -> None:
+    first, again, other = (plan_audit(inventory, replace(EASY, seed=seed)) for seed in (1, 1, 2))
+    assert first.assets == again.assets and first.stretches == again.stretches
     assert first.assets != other.assets
 
 
@@ -97,6 +100,14 @@ def test_what_cannot_be_met_is_said(inventory: Path) -> None:
     assert len(plan.assets) < 61 or any("a census" in line for line in said)
     assert len(plan.stretches) == 20 and plan.stretch_size.census
     assert any("would need more than all 20 stretches; all of them are checked (a census)" in line for line in said)
+
+
+def test_more_are_drawn_than_positions_need(inventory: Path) -> None:
+    said: list[str] = []
+    terms = replace(EASY, position_share=0.8, expected_position=0.95, each_class=0)
+    plan = plan_audit(inventory, terms, say=said.append)
+    [needed] = [int(one) for line in said for one in re.findall(r"position: (\d+) right ones", line)]
+    assert len(plan.assets) == drawn_for(needed, 0.95, 0.9) > math.ceil(needed / 0.95)
 
 
 def test_forms_are_blind_and_open_in_excel(planned: Path) -> None:
@@ -152,6 +163,10 @@ def test_a_plan_is_never_overwritten(inventory: Path, audit: Path) -> None:
         ({"recall": 1.2}, "--recall: expected a share between 0 and 1, got 1.2"),
         ({"expected_precision": 0.7}, "--expected-precision: expected a share above --precision 0.8"),
         ({"expected_position": 0.9}, "--expected-position: expected a share above --position-share 0.95"),
+        (
+            {"expected_recall": 0.8001},
+            "--expected-recall: the sample would be over 20,000 checks",
+        ),
         ({"position_m": -1.0}, "--position: expected metres above 0, got -1"),
         ({"reach_m": 60.0}, "--reach 60: expected less than half of a stretch of 100 m"),
         ({"clustering": 1.0}, "--clustering: expected a correlation"),
