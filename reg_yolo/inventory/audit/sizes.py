@@ -100,7 +100,8 @@ def _bounded(found: SampleSize, limit: float, expected: float) -> SampleSize:
 def drawn_for(right: int, share: float, power: float = 0.9) -> int:
     """Return how many to draw so that so many right ones are among them with a probability of at least `power`.
 
-    By the binomial distribution of the right ones among those drawn. `right / share` reaches it half the time only.
+    By the binomial distribution of the right ones among those drawn. `right / share` would hold them little
+    more than half the time.
 
     Args:
         right: How many right ones are needed.
@@ -109,7 +110,7 @@ def drawn_for(right: int, share: float, power: float = 0.9) -> int:
 
     Example:
         >>> drawn_for(100, 1.0), drawn_for(100, 0.9)
-        (100, 117)
+        (100, 116)
     """
     return _smallest(lambda n: float(bdtr(n - right, n, 1 - share)) >= power, right)
 
