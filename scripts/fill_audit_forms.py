@@ -3,7 +3,7 @@
     python scripts/fill_audit_forms.py AUDIT TRUTH.geojson --out filled
 
 TRUTH is `assets.geojson` of `reg-yolo scenes --drive`. Both people see what stands there but for a few things, measure
-places to half a metre, and err now and then; person A fills tables, person B a GeoPackage.
+places to half a metre, and err now and then; person A fills tables, person B GeoPackages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import shapely
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.audit.assets import Listed, read_assets
-from reg_yolo.inventory.audit.forms import ASSETS, KIND, LAYERS, LISTED, NOTHING, STRETCHES
+from reg_yolo.inventory.audit.forms import ASSETS, GEOPACKAGES, KIND, LAYERS, LISTED, NOTHING, STRETCHES
 from reg_yolo.inventory.audit.plan import Plan, SampledAsset, SampledStretch, read_plan
 from reg_yolo.inventory.projection import LocalProjection
 
@@ -148,10 +148,8 @@ def fill_tables(person: Person, truth: Truth, audit: Path, out: Path) -> list[Pa
     return written
 
 
-def fill_geopackage(person: Person, truth: Truth, audit: Path, out: Path) -> Path:
-    """Fill a person's GeoPackage."""
-    path = out / f"form_{person.form}.gpkg"
-    shutil.copy(audit / path.name, path)
+def fill_geopackages(person: Person, truth: Truth, audit: Path, out: Path) -> list[Path]:
+    """Fill both GeoPackages of a person's form."""
     plan = truth.plan
     given = {"audit": plan.audit, "form": person.form}
     checked = [
@@ -169,15 +167,19 @@ def fill_geopackage(person: Person, truth: Truth, audit: Path, out: Path) -> Pat
         LISTED: ([row for row, _ in drawn], [point for _, point in drawn]),
         ASSETS: (answers, [shapely.Point(asset.longitude, asset.latitude) for asset in plan.assets]),
     }
-    for name, (rows, shapes) in layers.items():
+    paths = {kind: out / f"form_{person.form}_{kind}.gpkg" for kind in GEOPACKAGES}
+    for path in paths.values():
+        shutil.copy(audit / path.name, path)
+    for kind, name in ((kind, name) for kind, names in GEOPACKAGES.items() for name in names):
+        rows, shapes = layers[name]
         geometry, before, answered = LAYERS[name]
         columns = [*before, *answered]
         data = [np.array([str(row.get(column, "")) for row in rows], dtype=object) for column in columns]
         pyogrio.raw.write(
-            str(path), np.array(shapely.to_wkb(np.array(shapes, dtype=object)), dtype=object), data,
+            str(paths[kind]), np.array(shapely.to_wkb(np.array(shapes, dtype=object)), dtype=object), data,
             np.array(columns, dtype=object), layer=name, driver="GPKG", geometry_type=geometry, crs="EPSG:4326",
         )  # fmt: skip
-    return path
+    return list(paths.values())
 
 
 def fill_forms(audit: Path, truth: Path, out: Path, *, mistaken: float = 0.02, seed: int = 0) -> list[Path]:
@@ -196,7 +198,7 @@ def fill_forms(audit: Path, truth: Path, out: Path, *, mistaken: float = 0.02, s
         Person(form, name, mistaken, mistaken, np.random.default_rng([seed, number]))
         for number, (form, name) in enumerate((("a", "สมชาย"), ("b", "Malee")))
     )
-    return [*fill_tables(first, known, audit, out), fill_geopackage(second, known, audit, out)]
+    return [*fill_tables(first, known, audit, out), *fill_geopackages(second, known, audit, out)]
 
 
 def main() -> None:

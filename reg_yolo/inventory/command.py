@@ -20,7 +20,7 @@ from reg_yolo.inventory.diff.known import Known, read_known
 from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.outputs.exchange import check_formats, write_filegdb, write_shapefiles
 from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
-from reg_yolo.inventory.outputs.folders import new_folder
+from reg_yolo.inventory.outputs.folders import new_folder, remove_leftovers
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.observed import write_observations
 from reg_yolo.inventory.outputs.text import write_csv, write_geojson
@@ -100,6 +100,7 @@ def build_into(
     make_folder(out)
     if outputs.thumbnails is None:
         _write(out, inventory, outputs, mapping, say)
+        remove_leftovers(out / FOLDER)
         if (out / FOLDER).exists():
             say(f"{out / FOLDER} is of an earlier build and stays; nothing refers to it any more")
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reg_yolo.cli.app import main
-from reg_yolo.inventory.audit.sizes import sample_size
+from reg_yolo.inventory.audit.sizes import LARGEST, drawn_for, sample_size
 from tests.docs.commands import ROOT, words_of
 from tests.inventory.audit.test_planning import route_file
 from tests.inventory.audit.worlds import POLE, write_truth, write_world
@@ -52,3 +52,7 @@ def test_sizes_in_the_page_are_those_of_the_program() -> None:
             float(limit), float(expected), population=int(population.replace(",", "")) if population else None
         )
         assert (found.checked, found.allowed) == (int(checked), int(allowed))
+    drawn = re.findall(r"^\| (\d+) \| ([\d.]+) \| (\d+) \|$", PAGE, re.MULTILINE)
+    assert len(drawn) == 3
+    assert [drawn_for(int(right), float(share)) for right, share, _ in drawn] == [int(count) for *_, count in drawn]
+    assert f"More than {LARGEST:,} checks are not planned" in PAGE

@@ -158,8 +158,7 @@ class Checker:
             item = self._nearest(row)
         if item not in self.stretches:
             raise DataError(f"{row.where}: stretch_id {item!r} is not in the sample of this audit")
-        if row.kind == STRETCHES and "checked" in row.cells:
-            # A stretch of a GeoPackage: the points of `listed` say what stands there.
+        if row.is_mark:
             checked = bool(row.text("checked")) and _judged(row, "checked")
             return Answer(STRETCHES, form, item, **_signed(row)) if checked else None
         name = row.text("class")

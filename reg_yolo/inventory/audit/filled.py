@@ -38,6 +38,11 @@ class TypedRow:
     where: str
     cells: Mapping[str, str]
 
+    @property
+    def is_mark(self) -> bool:
+        """Whether it is a stretch of a GeoPackage: the points of `listed` say what stands along it."""
+        return self.kind == STRETCHES and "checked" in self.cells and "class" not in self.cells
+
     def text(self, column: str) -> str:
         """Return a cell; "" where there is none."""
         return self.cells.get(column, "")

@@ -87,7 +87,9 @@ LAYERS = {
     LISTED: ("Point", ("audit", "form", "stretch_id"), ("class", *_SIGNED)),
     ASSETS: ("Point", KIND[ASSETS].given[:8], ("correct", "true_class", "error_m", *_SIGNED)),
 }  # fmt: skip
-"""Layers of a GeoPackage: geometry, given columns, answers."""
+"""Layers of the GeoPackages: geometry, given columns, answers."""
+GEOPACKAGES = {STRETCHES: (STRETCHES, LISTED), ASSETS: (ASSETS,)}
+"""Layers of each of a person's two GeoPackages."""
 
 
 def write_forms(folder: Path, plan: Plan) -> list[Path]:
@@ -98,9 +100,7 @@ def write_forms(folder: Path, plan: Plan) -> list[Path]:
             path = folder / f"form_{form}_{kind}.csv"
             write_table(path, KIND[kind], rows)
             written.append(path)
-        path = folder / f"form_{form}.gpkg"
-        _write_geopackage(path, plan, form)
-        written.append(path)
+        written += _write_geopackages(folder, plan, form)
     path = folder / "instructions.md"
     replace_text(path, _instructions(plan))
     return [*written, path]
@@ -165,7 +165,8 @@ def _stretch_given(plan: Plan, form: str, stretch: SampledStretch) -> dict[str, 
     }
 
 
-def _write_geopackage(path: Path, plan: Plan, form: str) -> None:
+def _write_geopackages(folder: Path, plan: Plan, form: str) -> list[Path]:
+    """Two files: assets on the map would tell who lists what stands along a stretch."""
     tables: dict[str, tuple[list[Any], list[dict[str, object]]]] = {
         STRETCHES: (
             [shapely.LineString(stretch.line) for stretch in plan.stretches],
@@ -177,13 +178,19 @@ def _write_geopackage(path: Path, plan: Plan, form: str) -> None:
             asset_rows(plan, form, plan.assets),
         ),
     }
-    with _replaced(path) as part:
-        for number, (name, (shapes, rows)) in enumerate(tables.items()):
-            geometry, given, answers = LAYERS[name]
-            columns = (*given, *answers)
-            layer = Layer(name, geometry, columns, shapes, [{key: row.get(key) for key in columns} for row in rows])
-            texts = set(columns) - {"length_m", "reach_m"}
-            write_layer(part, layer, WGS84, "GPKG", append=number > 0, texts=texts)
+    written = []
+    for kind, names in GEOPACKAGES.items():
+        path = folder / f"form_{form}_{kind}.gpkg"
+        with _replaced(path) as part:
+            for number, name in enumerate(names):
+                geometry, given, answers = LAYERS[name]
+                columns = (*given, *answers)
+                shapes, rows = tables[name]
+                layer = Layer(name, geometry, columns, shapes, [{key: row.get(key) for key in columns} for row in rows])
+                texts = set(columns) - {"length_m", "reach_m"}
+                write_layer(part, layer, WGS84, "GPKG", append=number > 0, texts=texts)
+        written.append(path)
+    return written
 
 
 @contextmanager
@@ -206,8 +213,9 @@ def _instructions(plan: Plan) -> str:
     return f"""# How to fill the forms of audit {plan.audit}
 
 Two people check the same sample, each alone, without the inventory and without each other's form: one fills form_a, the
-other form_b, as tables (form_a_stretches.csv and form_a_assets.csv, in a spreadsheet) or as layers (form_a.gpkg, in
-QGIS), the stretches first. Save tables as CSV. Leave the columns `audit`, `form` and the ids as they are.
+other form_b, as tables (form_a_stretches.csv and form_a_assets.csv, in a spreadsheet) or as layers
+(form_a_stretches.gpkg and form_a_assets.gpkg, in QGIS). Fill and hand in the stretches before you open the assets,
+which show what the inventory has. Save tables as CSV. Leave the columns `audit`, `form` and the ids as they are.
 
 ## Stretches: what stands there?
 
@@ -219,7 +227,8 @@ as it takes. Something long, such as a guardrail, is listed once for each stretc
 Where nothing stands, write `{NOTHING}` as class. A stretch whose class is empty counts as not checked.
 
 In QGIS: draw a point in the layer `listed` for each, with its class, and write `yes` into `checked` of every stretch
-that was looked at, empty ones too.
+whose list is complete, also where nothing stands. A stretch whose `checked` is empty, `no` or `unsure` counts as not
+checked, and its points are left out, which is said when the form is handed in.
 
 Classes: {", ".join(plan.classes)}. Write them as they stand here.
 

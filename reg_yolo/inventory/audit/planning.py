@@ -21,7 +21,7 @@ from reg_yolo.inventory.audit.estimates import design_effect
 from reg_yolo.inventory.audit.passes import BOTH, FIRST, SECOND, Opposite
 from reg_yolo.inventory.audit.plan import Nearby, Passes, Plan, SampledAsset, SampledStretch, Terms, named
 from reg_yolo.inventory.audit.sampling import draw_assets, draw_stratified
-from reg_yolo.inventory.audit.sizes import SampleSize, sample_size
+from reg_yolo.inventory.audit.sizes import SampleSize, drawn_for, sample_size
 from reg_yolo.inventory.audit.stretches import Piece, Surveyed, cut_route, cut_surveyed, read_surveyed
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.route.reference import read_route
@@ -171,13 +171,19 @@ def _pieces(
     path: Path, surveyed: list[Surveyed], routes: Sequence[Path], projection: LocalProjection, terms: Terms, tell: Say
 ) -> list[Piece]:
     pieces: list[Piece] = []
+    read: dict[str, Path] = {}
     for file in routes:
-        some, left_out = cut_route(
-            read_route(file), surveyed, projection, terms.stretch_m, terms.reach_m, len(pieces)
-        )  # fmt: skip
+        route = read_route(file)
+        digest = file_sha256(file)
+        if digest in read:
+            raise ConfigError(f"--route {file}: the same as {read[digest]}; give every road once")
+        read[digest] = file
+        some, left_out, twice = cut_route(route, surveyed, projection, terms.stretch_m, terms.reach_m, pieces)
         pieces += some
         if left_out:
             tell(f"{file}: {left_out} stretches left out, no drive came within {terms.reach_m:g} m of their middle")
+        if twice:
+            tell(f"{file}: {twice} stretches left out, they lie within {terms.reach_m:g} m of an earlier --route")
     if not routes:
         if not surveyed:
             raise DataError(
@@ -206,13 +212,20 @@ def _frame(assets: list[Listed], pieces: list[Piece], projection: LocalProjectio
     return _Frame(assets, pieces, projection, roads, counts)
 
 
+def _size(name: str, limit: float, expected: float, terms: Terms, population: int | None = None) -> SampleSize:
+    try:
+        return sample_size(limit, expected, terms.confidence, terms.power, population)
+    except ConfigError as error:
+        raise ConfigError(f"--expected-{name}: {error}") from None
+
+
 def _sample_assets(frame: _Frame, terms: Terms, rng: np.random.Generator, tell: Say) -> tuple[SampleSize, IntArray]:
     total = len(frame.assets)
-    size = sample_size(terms.precision, terms.expected_precision, terms.confidence, terms.power, total)
+    size = _size("precision", terms.precision, terms.expected_precision, terms, total)
     # Positions are measured of right ones only.
     right = max(round(total * terms.expected_precision), 1)
-    placed = sample_size(terms.position_share, terms.expected_position, terms.confidence, terms.power, right)
-    count = min(max(size.checked, math.ceil(placed.checked / terms.expected_precision)), total)
+    placed = _size("position", terms.position_share, terms.expected_position, terms, right)
+    count = min(max(size.checked, drawn_for(placed.checked, terms.expected_precision, terms.power)), total)
     if count >= total:
         tell(f"Assets: no sample of {total} would do; all of them are checked (a census)")
     else:
@@ -229,7 +242,7 @@ def _sample_assets(frame: _Frame, terms: Terms, rng: np.random.Generator, tell: 
 
 
 def _sample_stretches(frame: _Frame, terms: Terms, rng: np.random.Generator, tell: Say) -> tuple[SampleSize, IntArray]:
-    size = sample_size(terms.recall, terms.expected_recall, terms.confidence, terms.power)
+    size = _size("recall", terms.recall, terms.expected_recall, terms)
     stand = frame.counts / terms.expected_recall
     effect = design_effect(stand, terms.clustering)
     total, mean = len(frame.pieces), float(stand.mean())

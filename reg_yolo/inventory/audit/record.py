@@ -17,7 +17,7 @@ from reg_yolo.errors import DataError
 from reg_yolo.files import file_sha256, make_folder, replace_text
 from reg_yolo.inventory.audit.answers import Answer, Checker, listed_id
 from reg_yolo.inventory.audit.filled import TypedRow, read_filled
-from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, STRETCHES
+from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, LISTED, STRETCHES
 from reg_yolo.inventory.audit.plan import Plan, read_plan
 from reg_yolo.stored import damage_named, read_stored_json
 
@@ -55,6 +55,7 @@ class Recorded:
         forms: How many forms were added.
         rows: Filled rows in them.
         empty: Rows that nobody filled.
+        left_out: Points in stretches whose list is not said to be complete.
         known: Forms that were recorded before, as they are.
         lines: What the user should read.
     """
@@ -62,6 +63,7 @@ class Recorded:
     forms: int = 0
     rows: int = 0
     empty: int = 0
+    left_out: int = 0
     known: int = 0
     lines: list[str] = field(default_factory=list)
 
@@ -92,19 +94,28 @@ def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: N
         digest = file_sha256(path)
         if digest in digests:
             done.known += 1
-            tell(f"{path}: recorded before, nothing new in it")
+            tell(f"{path}: recorded before, nothing new in it{_overtaken(digest, [*before, *new])}")
             continue
         digests.add(digest)
         checker = Checker(plan, disputable([*before, *new]))
-        answered = _checked(path, rows, checker)
-        done.empty += len(rows) - len(answered)
+        filled = _checked(path, rows, checker)
+        empty = len(rows) - len(filled)
+        answered, unfinished = _complete(filled)
+        left_out = len(filled) - len(answered)
+        done.empty += empty
+        done.left_out += left_out
+        if unfinished:
+            tell(
+                f"{path}: {left_out} points left out, in {len(unfinished)} stretches whose `checked` is not yes "
+                f"({_some(unfinished)}); once all is listed there write yes, and hand it in again"
+            )
         if not answered:
-            tell(f"{path}: no row is filled, nothing recorded")
+            tell(f"{path}: {'nothing' if unfinished else 'no row is filled, nothing'} recorded")
             continue
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         answers, typed = tuple(one for _, one in answered), tuple(dict(row.cells) for row, _ in answered)
         new.append(Submission(plan.audit, path.name, digest, now, answers, typed))
-        tell(f"{path}: {len(answered)} rows recorded, {len(rows) - len(answered)} not filled")
+        tell(f"{path}: {len(answered)} rows recorded, {empty} not filled")
         for line in _remarks(path, answers, [*before, *new[:-1]], plan):
             tell(line)
     for one in new:
@@ -135,7 +146,7 @@ def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tup
         f"{path.name}: form {form}: {item} is answered in more than one row" for kind, form, item in twice
         if kind != STRETCHES
     ]  # fmt: skip
-    tables = [answer for row, answer in answered if row.kind == STRETCHES and "checked" not in row.cells]
+    tables = [answer for row, answer in answered if row.kind == STRETCHES and not row.is_mark]
     empty = {(one.form, one.item) for one in tables if not one.class_name}
     both = sorted(empty & {(one.form, one.item) for one in tables if one.class_name})
     wrong += [f"{path.name}: form {form}: stretch {item} has things listed and a row with none" for form, item in both]
@@ -145,13 +156,41 @@ def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tup
     return answered
 
 
+def _complete(
+    filled: list[tuple[TypedRow, Answer]],
+) -> tuple[list[tuple[TypedRow, Answer]], list[str]]:
+    """Leave out what was drawn in stretches whose list is not said to be complete, and name these."""
+    yes = {(one.form, one.item) for row, one in filled if row.is_mark}
+    drawn = {(one.form, one.item) for row, one in filled if row.kind == LISTED}
+    answered = [(row, one) for row, one in filled if row.kind != LISTED or (one.form, one.item) in yes]
+    return answered, sorted({item for _, item in drawn - yes})
+
+
+def _overtaken(digest: str, record: Sequence[Submission]) -> str:
+    """What to add of a form that is handed in again: that others, handed in since, count instead."""
+    last = max((n for n, one in enumerate(record) if one.sha256 == digest), default=len(record))
+    own = {(one.kind, one.form, one.item) for submission in record[last : last + 1] for one in submission.answers}
+    later = [one for one in record[last + 1 :] if own & {(a.kind, a.form, a.item) for a in one.answers}]
+    if not later:
+        return ""
+    count = len(own & {(one.kind, one.form, one.item) for submission in later for one in submission.answers})
+    return (
+        f"; {count} of its answers do not count, as {_some([one.file for one in later])} was recorded later; to make "
+        "them count again, change something in the file, such as a remark, and hand it in"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def _remarks(path: Path, answers: Sequence[Answer], before: Sequence[Submission], plan: Plan) -> list[str]:
     """What is worth a second look in answers that are recorded."""
     earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
     again = sorted({(one.kind, one.form, one.item) for one in answers} & earlier)
     said = []
     if again:
-        some = ", ".join(item for _, _, item in again[:3]) + (", ..." if len(again) > 3 else "")
+        some = _some([item for _, _, item in again])
         said.append(f"{path}: {len(again)} were recorded before ({some}); what was typed last counts, both are kept")
     strange = Counter(one.class_name for one in answers if one.class_name and one.class_name not in plan.classes)
     for name, count in strange.items():

@@ -128,8 +128,13 @@ def cut_surveyed(
 
 
 def cut_route(
-    route: Route, surveyed: Sequence[Surveyed], projection: LocalProjection, length_m: float, reach_m: float, start: int
-) -> tuple[list[Piece], int]:
+    route: Route,
+    surveyed: Sequence[Surveyed],
+    projection: LocalProjection,
+    length_m: float,
+    reach_m: float,
+    earlier: Sequence[Piece] = (),
+) -> tuple[list[Piece], int, int]:
     """Cut a route at multiples of a length of its chainage.
 
     Args:
@@ -138,10 +143,10 @@ def cut_route(
         projection: What the metres of the pieces mean.
         length_m: Of a piece in chainage.
         reach_m: See `surveyed`.
-        start: How many pieces there are already.
+        earlier: Pieces of other routes; a piece all along which one of them lies within the reach is the same road.
 
     Returns:
-        The pieces, and how many were not surveyed.
+        The pieces, how many were not surveyed, and how many are of the same road as earlier ones.
     """
     points = projection.to_metres(route.degrees[:, 0], route.degrees[:, 1])
     along = _along(points)
@@ -154,9 +159,10 @@ def cut_route(
     ways = shapely.STRtree(
         [shapely.LineString(projection.to_metres(way.line[:, 0], way.line[:, 1])) for way in surveyed]
     )
+    others = shapely.STRtree([piece.line for piece in earlier])
     name = route.name or Path(route.source).stem
     pieces: list[Piece] = []
-    left_out = 0
+    left_out = twice = 0
     for first, last in itertools.pairwise(ends):
         at = sorted(float(np.interp(value, chainage, rising)) for value in (first, last))
         part = next(_cut(points, np.array(at)))
@@ -164,11 +170,16 @@ def cut_route(
         if surveyed and not len(ways.query(middle, predicate="dwithin", distance=reach_m)):
             left_out += 1
             continue
-        number = f"s{start + len(pieces) + 1:05d}"
+        # Both ends too: a road that only crosses is another one.
+        marks = shapely.line_interpolate_point(part, (0.1, 0.5, 0.9), normalized=True)
+        if len(set(others.query(marks, predicate="dwithin", distance=reach_m)[0].tolist())) == len(marks):
+            twice += 1
+            continue
+        number = f"s{len(earlier) + len(pieces) + 1:05d}"
         pieces.append(
             Piece(number, name, shapely.get_coordinates(part), chainage_text(first), chainage_text(last))
         )  # fmt: skip
-    return pieces, left_out
+    return pieces, left_out, twice
 
 
 def _along(points: FloatArray) -> FloatArray:

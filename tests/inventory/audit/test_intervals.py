@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from scipy.stats import beta, binom, hypergeom
 from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.audit.estimates import PASS, Group, asset_share
 from reg_yolo.inventory.audit.intervals import binomial_limits, finite_limits, student_shrunk
-from reg_yolo.inventory.audit.sizes import SampleSize, sample_size
+from reg_yolo.inventory.audit.sizes import LARGEST, SampleSize, drawn_for, sample_size
 
 
 @pytest.mark.parametrize(("faults", "checked"), [(0, 30), (3, 50), (50, 50), (17, 506)])
@@ -86,6 +88,26 @@ def test_known_plans_and_a_census() -> None:
     assert sample_size(0.95, 0.98, population=12) == SampleSize(12, 0, census=True)
     with pytest.raises(ConfigError, match="above the limit"):
         sample_size(0.9, 0.9)
+
+
+@pytest.mark.parametrize("population", [None, 150_000])
+def test_an_expectation_at_the_limit_is_refused_before_minutes_pass(population: int | None) -> None:
+    began = time.process_time()
+    with pytest.raises(ConfigError, match=r"over 20,000 checks, as the expected share 0\.9001 is so near to"):
+        sample_size(0.9, 0.9001, population=population)
+    assert time.process_time() - began < 10
+    # Where there are fewer it is all of them at most.
+    assert sample_size(0.9, 0.9001, population=300).checked <= 300
+    assert sample_size(0.9, 0.91).checked < LARGEST
+
+
+@pytest.mark.parametrize(("right", "share"), [(239, 0.95), (506, 0.975), (40, 0.7)])
+def test_as_many_are_drawn_as_hold_the_right_ones_with_the_planned_power(right: int, share: float) -> None:
+    drawn = drawn_for(right, share, 0.9)
+    assert binom.sf(right - 1, drawn, share) >= 0.9 > binom.sf(right - 1, drawn - 1, share)
+    # Without the margin it is little more than half.
+    assert binom.sf(right - 1, math.ceil(right / share), share) < 0.7
+    assert drawn_for(right, 1.0) == right
 
 
 @pytest.mark.parametrize("population", [400, 5000])

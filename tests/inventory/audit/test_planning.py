@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from reg_yolo.files import file_sha256
 from reg_yolo.inventory.audit.command import metres, plan_into
 from reg_yolo.inventory.audit.plan import Terms, read_plan
 from reg_yolo.inventory.audit.planning import plan_audit
+from reg_yolo.inventory.audit.sizes import drawn_for
 from tests.inventory.audit.worlds import POLE, RAIL, SIGN, degrees, rows_of
 
 EASY = Terms(precision=0.8, expected_precision=0.95, recall=0.8, expected_recall=0.98)
@@ -60,6 +63,31 @@ def test_stretches_along_a_route_have_its_chainage(inventory: Path, tmp_path: Pa
     }
 
 
+def test_a_road_is_drawn_from_once_however_many_files_hold_it(inventory: Path, tmp_path: Path) -> None:
+    first = route_file(tmp_path / "route.geojson")
+    copy = tmp_path / "copy.geojson"
+    copy.write_bytes(first.read_bytes())
+    for twice in (first, copy):
+        with pytest.raises(ConfigError, match=rf"--route .*{twice.name}: the same as .*route\.geojson; give every"):
+            plan_audit(inventory, EASY, [first, twice])
+    # The same road in another file, 2 m off and 400 m longer at its beginning, and one that crosses it.
+    content = json.loads(first.read_text())
+    [axis] = content["features"]
+    axis["geometry"]["coordinates"] = [degrees(-100.0, 2.0), degrees(3300.0, 2.0)]
+    axis["properties"] = {"route": "4b", "chainage_m": [11_600, 15_000]}
+    other = tmp_path / "other.geojson"
+    other.write_text(json.dumps(content))
+    axis["geometry"]["coordinates"] = [degrees(350.0, -40.0), degrees(350.0, 60.0)]
+    axis["properties"] = {"route": "9", "chainage_m": [0, 100]}
+    crossing = tmp_path / "crossing.geojson"
+    crossing.write_text(json.dumps(content))
+    said: list[str] = []
+    plan = plan_audit(inventory, EASY, [first, other, crossing], said.append)
+    assert plan.stretches_in_all == {"4": 17, "4b": 3, "9": 1}
+    assert any("other.geojson: 17 stretches left out, they lie within 20 m of an earlier" in one for one in said)
+    assert len({one.stretch_id for one in plan.stretches}) == len(plan.stretches)
+
+
 def test_the_same_seed_draws_the_same_and_another_one_another(inventory: Path) -> None:
     first, again, other = (plan_audit(inventory, replace(EASY, seed=seed)) for seed in (1, 1, 2))
     assert first.assets == again.assets and first.stretches == again.stretches
@@ -72,6 +100,14 @@ def test_what_cannot_be_met_is_said(inventory: Path) -> None:
     assert len(plan.assets) < 61 or any("a census" in line for line in said)
     assert len(plan.stretches) == 20 and plan.stretch_size.census
     assert any("would need more than all 20 stretches; all of them are checked (a census)" in line for line in said)
+
+
+def test_more_are_drawn_than_positions_need(inventory: Path) -> None:
+    said: list[str] = []
+    terms = replace(EASY, position_share=0.8, expected_position=0.95, each_class=0)
+    plan = plan_audit(inventory, terms, say=said.append)
+    [needed] = [int(one) for line in said for one in re.findall(r"position: (\d+) right ones", line)]
+    assert len(plan.assets) == drawn_for(needed, 0.95, 0.9) > math.ceil(needed / 0.95)
 
 
 def test_forms_are_blind_and_open_in_excel(planned: Path) -> None:
@@ -87,9 +123,12 @@ def test_forms_are_blind_and_open_in_excel(planned: Path) -> None:
         # Nothing of what stands there.
         text = (planned / f"form_{form}_stretches.csv").read_text(encoding="utf-8-sig")
         assert not any(name in text for name in (POLE, SIGN, "rail"))
-        layers = {str(name): pyogrio.raw.read(planned / f"form_{form}.gpkg", layer=name) for name, _ in
-                  pyogrio.list_layers(planned / f"form_{form}.gpkg")}  # fmt: skip
-        assert set(layers) == {"stretches", "listed", "assets"}
+        layers, held = {}, {}
+        for path in sorted(planned.glob(f"form_{form}*.gpkg")):
+            held[path.name] = {str(name) for name, _ in pyogrio.list_layers(path)}
+            layers |= {name: pyogrio.raw.read(path, layer=name) for name in held[path.name]}
+        # What the inventory has is in a file of its own.
+        assert held == {f"form_{form}_assets.gpkg": {"assets"}, f"form_{form}_stretches.gpkg": {"stretches", "listed"}}
         assert [len(layers[name][2]) for name in ("stretches", "listed", "assets")] == [
             len(plan.stretches), 0, len(plan.assets)
         ]  # fmt: skip
@@ -124,6 +163,10 @@ def test_a_plan_is_never_overwritten(inventory: Path, audit: Path) -> None:
         ({"recall": 1.2}, "--recall: expected a share between 0 and 1, got 1.2"),
         ({"expected_precision": 0.7}, "--expected-precision: expected a share above --precision 0.8"),
         ({"expected_position": 0.9}, "--expected-position: expected a share above --position-share 0.95"),
+        (
+            {"expected_recall": 0.8001},
+            "--expected-recall: the sample would be over 20,000 checks",
+        ),
         ({"position_m": -1.0}, "--position: expected metres above 0, got -1"),
         ({"reach_m": 60.0}, "--reach 60: expected less than half of a stretch of 100 m"),
         ({"clustering": 1.0}, "--clustering: expected a correlation"),

@@ -168,6 +168,29 @@ def test_what_is_typed_again_replaces_and_nothing_is_lost(audit: Path, tmp_path:
     assert [row["correct"] for row in typed] == ["yes", "no"] and typed[1]["remark"] == "ล้ม"
 
 
+def test_an_earlier_form_again_is_said_not_to_count(audit: Path, tmp_path: Path) -> None:
+    first = fill(audit / "form_a_assets.csv", tmp_path / "first.csv", asset_filler(), "assets")
+    item = rows_of(first)[0]["asset_id"]
+    second = fill(audit / "form_a_assets.csv", tmp_path / "second.csv", lambda row: [
+        {**row, "correct": "no"}] if row["asset_id"] == item else [row], "assets")  # fmt: skip
+    other = fill(audit / "form_b_assets.csv", tmp_path / "other.csv", asset_filler(), "assets")
+    record_forms(audit, [first, second, other])
+    said: list[str] = []
+    done = record_forms(audit, [second, first, other], said.append)
+    assert (done.known, done.forms) == (3, 0)
+    assert [line.partition("recorded before, nothing new in it")[2] for line in said] == [
+        "",
+        "; 1 of its answers do not count, as second.csv was recorded later; to make them count again, change something "
+        "in the file, such as a remark, and hand it in",
+        "",
+    ]
+    # As it says.
+    fill(first, first, lambda row: [{**row, "remark": "as before"}], "assets")
+    assert record_forms(audit, [first]).forms == 1
+    assert last_answers(read_record(audit, read_plan(audit))).assets["a", item].yes is True
+    assert "nothing new in it; " in record_forms(audit, [second]).lines[0]
+
+
 def test_a_class_that_the_inventory_lacks_is_named(audit: Path, tmp_path: Path) -> None:
     def change(row: Row) -> list[Row]:
         return [{**row, "class": "sgin", "along_m": "10", "offset_m": "1"}]
@@ -189,35 +212,72 @@ def test_a_damaged_record_is_named(audit: Path, tmp_path: Path) -> None:
         report_into(audit)
 
 
-def test_a_geopackage_edited_in_a_gis(audit: Path) -> None:
-    plan, path = read_plan(audit), audit / "form_b.gpkg"
-    first, second = plan.stretches[:2]
+def edited(path: Path, *statements: tuple[str, tuple[str, ...]]) -> None:
+    """Edit a GeoPackage as a GIS does it; triggers of the spatial index need functions that SQLite alone lacks."""
     with sqlite3.connect(path) as connection:
-        # As a GIS does it; triggers of the spatial index need functions that SQLite alone lacks.
         for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{trigger}"')
-        connection.execute("UPDATE stretches SET checked = 'yes' WHERE stretch_id = ?", (first.stretch_id,))
-        connection.execute("UPDATE assets SET correct = 'ไม่ใช่' WHERE asset_id = ?", (plan.assets[0].asset_id,))
-    middle = [sum(values) / 2 for values in zip(*second.line, strict=True)]
+        for statement in statements:
+            connection.execute(*statement)
+
+
+def drawn(path: Path, *points: tuple[float, float]) -> None:
+    """Draw poles in the layer `listed`, with nothing but their class."""
     geometry, given, answers = LAYERS["listed"]
     columns = [*given, *answers]
-    data = [[POLE if name == "class" else None] for name in columns]
+    data = [np.array([POLE if name == "class" else None] * len(points), dtype=object) for name in columns]
     pyogrio.raw.write(
-        str(path), np.array([shapely.to_wkb(shapely.Point(middle))], dtype=object),
-        [np.array(one, dtype=object) for one in data], np.array(columns, dtype=object), layer="listed", driver="GPKG",
-        geometry_type=geometry, crs="EPSG:4326",
+        str(path), np.array([shapely.to_wkb(shapely.Point(one)) for one in points], dtype=object), data,
+        np.array(columns, dtype=object), layer="listed", driver="GPKG", geometry_type=geometry, crs="EPSG:4326",
     )  # fmt: skip
-    record_forms(audit, [path])
+
+
+def middle(line: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    """Return the middle of a straight stretch."""
+    return (line[0][0] + line[-1][0]) / 2, (line[0][1] + line[-1][1]) / 2
+
+
+CHECK = "UPDATE stretches SET checked = ? WHERE stretch_id = ?"
+
+
+def test_geopackages_edited_in_a_gis(audit: Path) -> None:
+    plan, stretches, assets = read_plan(audit), audit / "form_b_stretches.gpkg", audit / "form_b_assets.gpkg"
+    first, second = plan.stretches[:2]
+    edited(stretches, (CHECK, ("yes", first.stretch_id)), (CHECK, ("ใช่", second.stretch_id)))
+    edited(assets, ("UPDATE assets SET correct = 'ไม่ใช่' WHERE asset_id = ?", (plan.assets[0].asset_id,)))
+    drawn(stretches, middle(second.line))
+    assert record_forms(audit, [stretches, assets]).forms == 2
     found = last_answers(read_record(audit, plan))
     # A point without ids belongs to the stretch that it lies at; nothing stands along the one that was only looked at.
+    assert set(found.lists) == {("b", first.stretch_id), ("b", second.stretch_id)}
     assert found.lists["b", first.stretch_id] == ()
     [one] = found.lists["b", second.stretch_id]
-    assert one.class_name == POLE and (one.longitude, one.latitude) == pytest.approx(tuple(middle), abs=1e-6)
+    assert one.class_name == POLE and (one.longitude, one.latitude) == pytest.approx(middle(second.line), abs=1e-6)
     assert {key: one.yes for key, one in found.assets.items()} == {("b", plan.assets[0].asset_id): False}
 
 
+@pytest.mark.parametrize("checked", ["no", "", "unsure"])
+def test_points_in_a_stretch_that_is_not_said_to_be_complete_are_left_out(audit: Path, checked: str) -> None:
+    plan, path = read_plan(audit), audit / "form_b_stretches.gpkg"
+    first, second = plan.stretches[:2]
+    edited(path, (CHECK, (checked, first.stretch_id)), (CHECK, ("yes", second.stretch_id)))
+    drawn(path, middle(first.line), middle(second.line))
+    done = record_forms(audit, [path])
+    assert (done.rows, done.left_out, done.empty) == (2, 1, len(plan.stretches) - 1)
+    assert f"1 points left out, in 1 stretches whose `checked` is not yes ({first.stretch_id})" in done.lines[0]
+    found = last_answers(read_record(audit, plan)).lists
+    assert {key: len(own) for key, own in found.items()} == {("b", second.stretch_id): 1}
+    # Nothing else in it.
+    edited(path, (CHECK, ("no", second.stretch_id)))
+    done = record_forms(audit, [path])
+    assert (done.forms, done.left_out) == (0, 2) and done.lines[-1] == f"{path}: nothing recorded"
+    # What the form's instructions say.
+    told = " ".join((audit / "instructions.md").read_text(encoding="utf-8").split())
+    assert "`checked` is empty, `no` or `unsure` counts as not checked, and its points are left out" in told
+
+
 def test_a_point_that_was_moved_says_where_an_asset_stands(audit: Path) -> None:
-    plan, path = read_plan(audit), audit / "form_a.gpkg"
+    plan, path = read_plan(audit), audit / "form_a_assets.gpkg"
     meta, _, shapes, data = pyogrio.raw.read(path, layer="assets")
     fields = [str(name) for name in meta["fields"]]
     data[fields.index("correct")] = np.array(["yes"] * len(shapes), dtype=object)
