@@ -104,7 +104,7 @@ def evidence_page(found: Sequence[Evidence], introduction: str) -> str:
     """Return the page: headlines with their scope, then each comparison with tables, plots and limits."""
     parts = [
         "# Evidence: which loss, weights and sampling help on imbalanced classes",
-        "This page is made by `scripts/make_evidence.py` from the results under [docs/evidence](evidence); a rerun "
+        "This page is made by `scripts/make_evidence.py` from the results under `docs/evidence`; a rerun "
         "updates it. [docs/compare.md](compare.md) says how arms are compared.",
         *([introduction] if introduction else []),
         "## In short",
