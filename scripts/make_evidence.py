@@ -4,8 +4,8 @@
     python scripts/make_evidence.py runs/compare/screen      # takes the results of that comparison in first
 
 A comparison is recorded under docs/evidence/NAME: its plan, comparison.json with every table, CSV files and plots.
-What people have to say about it stands in docs/evidence/NAME/words.md, and about all of them in docs/evidence/words.md;
-these are copied into the page as they are.
+What people have to say about it stands in docs/evidence/NAME/words.txt, and about all of them in
+docs/evidence/words.txt, as Markdown; both are copied into the page as they are.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def limits(found: Sequence[Evidence]) -> str:
 
 def words(folder: Path) -> str:
     """Return what people wrote about a comparison."""
-    path = folder / "words.md"
+    path = folder / "words.txt"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 

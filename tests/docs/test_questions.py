@@ -17,7 +17,7 @@ ANSWERS = {
         "reg-yolo data convert", "reg-yolo train", "reg-yolo predict", "reg-yolo inventory build", "week",
     ),
     "Is this loss better than the stock one on my data?": ("reg-yolo compare", "reference: stock", "inconclusive"),
-    "What has it been shown to do, and what not?": ("0.655", "0.660", "indistinguishable"),
+    "What has it been shown to do, and what not?": ("worse, also after Holm", "inconclusive", "cannot be concluded"),
     "What does this loss compute, and when does it help?": (
         "```math", "**Helps**", "**Does not help**", "images/losses/",
     ),

@@ -53,7 +53,7 @@ def test_the_page_holds_headlines_tables_plots_and_limits(script: ModuleType, tm
     write_comparison(tmp_path / "screen", quality=0.8)
     write_comparison(tmp_path / "final", quality=0.5)
     (evidence / "screen").mkdir(parents=True)
-    (evidence / "screen/words.md").write_text("Why these arms.")
+    (evidence / "screen/words.txt").write_text("Why these arms.")
     script.main([str(tmp_path / "screen"), str(tmp_path / "final"), "--evidence", str(evidence)])
     page = (tmp_path / "docs/evidence.md").read_text()
     scope = "yolov8n from random weights, 320 px, 12 epochs, 3 seeds"
