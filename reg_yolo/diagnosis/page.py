@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from reg_yolo.diagnosis.conditions import Condition
-from reg_yolo.diagnosis.pictures import FOUND, NOT_FOUND, WRONG, Colour, crop_of
+from reg_yolo.diagnosis.images import FOUND, NOT_FOUND, WRONG, Colour, crop_of
 from reg_yolo.diagnosis.report import Diagnosis
 from reg_yolo.evaluation.error_kinds import KINDS
 from reg_yolo.evaluation.label_hints import HINT_KINDS, LabelHint
@@ -136,7 +136,7 @@ def _label_hints(diagnosis: Diagnosis, hints: Sequence[LabelHint]) -> list[str]:
     return [
         "<h2>Labels to review</h2>",
         f'<p class="note">{_swatch(NOT_FOUND)}labelled {_swatch(WRONG)}found. The most doubtful first; the files '
-        "label_hints.csv (all), label_hints.jsonl and label_hints.coco.json next to this page hold more. A hint is no "
+        "label_hints.csv (all), label_hints.jsonl and label_hints.coco.json next to this page hold more. A hint is not "
         "proof: the network may be wrong, and it judges labels badly that it was trained on.</p>",
         f'<p id="kinds">{choices}<span id="count"></span></p>',
         f'<div class="hints">{"".join(cards)}</div>',

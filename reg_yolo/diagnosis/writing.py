@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reg_yolo.diagnosis.hint_files import hint_records, hints_coco, hints_csv, hints_jsonl
+from reg_yolo.diagnosis.images import write_worst_images
 from reg_yolo.diagnosis.page import write_page
-from reg_yolo.diagnosis.pictures import write_worst_images
 from reg_yolo.diagnosis.report import Diagnosis
 from reg_yolo.evaluation.error_kinds import KINDS
 from reg_yolo.files import replace_texts

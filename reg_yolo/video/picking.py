@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
@@ -22,8 +21,7 @@ from reg_yolo.video.decoding import (
     read_frames,
     to_picture,
 )
-from reg_yolo.video.probing import check_file, check_heif
-from reg_yolo.video.quiet_opencv import quiet_opencv
+from reg_yolo.video.probing import decode_by_opencv
 
 _SEEK_PAYS_S = 3.0
 """Cameras write a key frame every half to two seconds: over less than this, decoding on is as fast as seeking."""
@@ -108,13 +106,7 @@ def read_picture(path: Path) -> Picture:
     Raises:
         MediaError: If it is missing, empty or does not decode.
     """
-    check_file(path)
-    check_heif(path)
-    with quiet_opencv():
-        try:
-            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            picture = None
+    picture = decode_by_opencv(path)
     if picture is not None and picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8)
     try:

@@ -4,9 +4,11 @@ import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from reg_yolo.errors import MediaError
@@ -49,18 +51,27 @@ def probe_image(path: Path) -> tuple[int, int]:
     Raises:
         MediaError: If it is missing, empty or does not decode.
     """
-    check_file(path)
-    check_heif(path)
-    with quiet_opencv():
-        try:
-            picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            picture = None
+    picture = decode_by_opencv(path)
     if picture is None and path.suffix.lower() in _PILLOW_SUFFIXES:
         return _size_by_pillow(path)
     if picture is None:
         raise MediaError(f"{path} does not decode as an image: it is damaged, cut off or of another format.")
     return picture.shape[1], picture.shape[0]
+
+
+def decode_by_opencv(path: Path) -> NDArray[Any] | None:
+    """Return an image as BGR, shape (H, W, 3), turned as its EXIF data say; None where OpenCV does not decode it.
+
+    Raises:
+        MediaError: If it is missing or empty, or HEIC without a reader installed.
+    """
+    check_file(path)
+    check_heif(path)
+    with quiet_opencv():
+        try:
+            return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            return None
 
 
 def probe_video(path: Path) -> VideoInfo:

@@ -208,7 +208,7 @@ class Checker:
         if longitude is None or latitude is None:
             raise DataError(f"{row.where}: expected both {first} and {second}")
         if abs(longitude) > 180 or abs(latitude) > 90:
-            raise DataError(f"{row.where}: {longitude:g}, {latitude:g} is no place on the earth")
+            raise DataError(f"{row.where}: longitude {longitude:g} and latitude {latitude:g} are out of range")
         return longitude, latitude
 
     def _class(self, name: str) -> str:

@@ -136,7 +136,7 @@ def _placed(path: Path, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[t
             raise DataError(f"{path}: feature {number} has no geometry")
         points = shapely.get_coordinates(shape)
         if not np.isfinite(points).all() or (np.abs(points) > (180, 90)).any():
-            raise DataError(f"{path}: feature {number} lies at no place on the earth")
+            raise DataError(f"{path}: feature {number} has coordinates outside of 180 and 90 degrees")
     return list(rows)
 
 

@@ -74,7 +74,7 @@ def read_filled(path: Path, say: Say = lambda _line: None) -> list[TypedRow]:
         say: Called where something was guessed.
 
     Raises:
-        DataError: If it cannot be read, or is no form of an audit.
+        DataError: If it cannot be read, or is not a form of an audit.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".txt", ".tsv"):

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import shapely
 
-from reg_yolo.errors import DataError
 from reg_yolo.files import replace_bytes, replace_text
 from reg_yolo.inventory.audit.plan import Plan, SampledAsset, SampledStretch
 from reg_yolo.inventory.datum import WGS84
 from reg_yolo.inventory.outputs.layers import Layer
-from reg_yolo.inventory.outputs.vector import write_layer
+from reg_yolo.inventory.outputs.vector import new_geopackage, write_layer
 from reg_yolo.text_tables import csv_cell
 
 ASSETS, STRETCHES, LISTED, DISPUTED = "assets", "stretches", "listed", "disputed"
@@ -181,7 +179,7 @@ def _write_geopackages(folder: Path, plan: Plan, form: str) -> list[Path]:
     written = []
     for kind, names in GEOPACKAGES.items():
         path = folder / f"form_{form}_{kind}.gpkg"
-        with _replaced(path) as part:
+        with new_geopackage(path) as part:
             for number, name in enumerate(names):
                 geometry, given, answers = LAYERS[name]
                 columns = (*given, *answers)
@@ -191,21 +189,6 @@ def _write_geopackages(folder: Path, plan: Plan, form: str) -> list[Path]:
                 write_layer(part, layer, WGS84, "GPKG", append=number > 0, texts=texts)
         written.append(path)
     return written
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Yield a name for a GeoPackage that becomes `path` once it is whole; SQLite lays files of its own next to it."""
-    part = path.with_name(f".{path.stem}.part.gpkg")
-    part.unlink(missing_ok=True)
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        for leftover in path.parent.glob(f"{part.name}*"):
-            leftover.unlink(missing_ok=True)
 
 
 def _instructions(plan: Plan) -> str:

@@ -172,7 +172,7 @@ def _judged(plan: Plan, findings: Findings, what: str, name: str, classes: Seque
         planned = [one for one in plan.assets if one.class_name in chosen]
         missing = len(planned) - sum(one.class_name in chosen for one in findings.assets)
         if what == POSITION:
-            # Of wrong ones there is no position to measure.
+            # Position is measured for correct assets only.
             right = [one for one in findings.assets if one.class_name in chosen and one.right]
             missing += sum(one.error_m is None for one in right)
     lowest, highest = worst.verdict(limit), best.verdict(limit)

@@ -40,7 +40,7 @@ class Decisions:
         """Read decisions files.
 
         Raises:
-            DataError: If one cannot be read, or a line is no decision.
+            DataError: If one cannot be read, or a line is not a decision.
         """
         read, torn = read_decisions(paths)
         standing, dropped = standing_decisions(read)

@@ -21,8 +21,8 @@ except ImportError:  # not on Windows, where a file is not locked
 def read_decisions(paths: Sequence[Path]) -> tuple[list[Decision], list[NotApplied]]:
     """Read decisions files, in their order.
 
-    A line that a crash has cut off is no JSON; it is left out and listed. A decision that several files hold, as copies
-    of one another, counts once.
+    A line that a crash has cut off is not valid JSON; it is skipped and listed. A decision that several files hold, as
+    copies of one another, counts once.
 
     Returns:
         The decisions, and the lines that hold none.

@@ -123,7 +123,7 @@ def _known(path: Path, rows: _Rows, columns: ForeignColumns, say: Say) -> list[K
         values = rows.values[n]
         if not (abs(longitude) <= 180 and abs(latitude) <= 90):
             raise DataError(
-                f"{path}: asset {n + 1} lies at {longitude:g}, {latitude:g}, which is no place on the earth"
+                f"{path}: asset {n + 1} lies at {longitude:g}, {latitude:g}, which is out of range for degrees"
             )
         name = _text(values, columns, "class") if columns.class_name is None else columns.class_name
         along, across = (_number(values.get(columns.column(key))) for key in ("sigma_along_m", "sigma_across_m"))

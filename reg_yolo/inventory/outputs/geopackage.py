@@ -11,7 +11,7 @@ from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.outputs.layers import Layer, layers_of
 from reg_yolo.inventory.outputs.styles import style_of
-from reg_yolo.inventory.outputs.vector import write_layer
+from reg_yolo.inventory.outputs.vector import new_geopackage, write_layer
 
 
 def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldMapping | None = None) -> None:
@@ -21,20 +21,12 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldM
         ConfigError: If pyogrio is missing or the CRS is not known.
         DataError: If the file is open elsewhere or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.part.gpkg")
-    temporary.unlink(missing_ok=True)
-    try:
+    with new_geopackage(path) as part:
         layers = layers_of(inventory, mapping)
         for number, layer in enumerate(layers):
-            write_layer(temporary, layer, crs, "GPKG", append=number > 0)
-        _add_styles(temporary, {layer.name: _photo_column(layer) for layer in layers if layer.geometry})
+            write_layer(part, layer, crs, "GPKG", append=number > 0)
+        _add_styles(part, {layer.name: _photo_column(layer) for layer in layers if layer.geometry})
         _refuse_where_open(path)
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        for leftover in path.parent.glob(f"{temporary.name}*"):
-            leftover.unlink(missing_ok=True)
 
 
 def _refuse_where_open(path: Path) -> None:

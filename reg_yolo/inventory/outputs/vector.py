@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from reg_yolo.errors import ConfigError
+from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.inventory.datum import WGS84, conversion, parse_crs
 from reg_yolo.inventory.outputs.layers import Layer
 
@@ -33,6 +34,25 @@ def import_pyogrio() -> Any:
     except ImportError:
         raise ConfigError('GeoPackage needs pyogrio; install it with pip install "reg-yolo[inventory]"') from None
     return pyogrio
+
+
+@contextmanager
+def new_geopackage(path: Path) -> Iterator[Path]:
+    """Yield a name for a GeoPackage that replaces `path` at the end of the block; SQLite's files next to it go.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part.gpkg")
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        for leftover in path.parent.glob(f"{part.name}*"):
+            leftover.unlink(missing_ok=True)
 
 
 def write_layer(

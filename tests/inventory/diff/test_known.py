@@ -118,7 +118,7 @@ def test_a_file_without_a_system_is_refused(tmp_path: Path) -> None:
         ("a.csv", "lon,lat\n-6.2,53.3,1\n", "row 2 has 3 cells, the header 2"),
         ("a.csv", "lon,lat\n-6.2,53.3\n-6.2,north\n", "row 3: lat must be a number, got 'north'"),
         ("a.csv", "lon,latt\n-6.2,53.3\n", "no column 'lat'.*Did you mean latt"),
-        ("a.csv", "lon,lat\n316000,234000\n", "which is no place on the earth"),
+        ("a.csv", "lon,lat\n316000,234000\n", "which is out of range for degrees"),
         ("a.csv", "", "is empty"),
         ("a.kml", "", "expected an inventory as .geojson"),
         ("a.gpkg", "no database", "cannot be read"),
