@@ -47,6 +47,7 @@ _DRAWN = {
     "spans": (_LINE, "148,103,189", "1.2"),
     "drive": (_LINE, "120,120,120", "0.3"),
     "rejected": (_POINT, "150,150,150", ""),
+    "not_static": (_POINT, "214,39,40", ""),
     "surveyed_stretches": (_LINE, "44,160,44", "0.6"),
 }
 

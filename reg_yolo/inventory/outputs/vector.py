@@ -20,6 +20,7 @@ _TEXTS = {
     "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
     "source", "method", "class_votes", "chainage_from", "chainage_to", "box_px", "weights_digest", "settings_digest",
     "reviewed_by", "decisions", "thumbnail", "reason", "action", "who", "when", "why", "decision", "read_from",
+    "ends_seen", "carriageway", "chainage_also",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.layers import (
     not_applied_rows,
+    not_static_rows,
     rejected_rows,
     shape_in_degrees,
     stretch_rows,
@@ -28,8 +29,9 @@ FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
     "thumbnail", "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
-    "chainage", "chainage_m", "track_m", "offset_m", "side", "height_m", "width_m", "length_m", "facing_deg", "source",
-    "best_frame", "first_seen", "last_seen", "class_votes", "reviewed_by", "decisions",
+    "route", "carriageway", "chainage", "chainage_m", "chainage_also", "track_m", "offset_m", "side", "height_m",
+    "width_m", "length_m", "ends_seen", "facing_deg", "source", "best_frame", "first_seen", "last_seen", "class_votes",
+    "reviewed_by", "decisions",
 )  # fmt: skip
 _CHI_95 = 2.4477
 _CORNERS = 24
@@ -59,6 +61,7 @@ def _content(inventory: Inventory, tiles: str | None, language: str) -> dict[str
     tables = [
         _table(words["stretches"], stretch_rows(inventory, date)),
         _table(words["unlocated"], unlocated_rows(inventory, date)),
+        _table(words["not_static"], not_static_rows(inventory, date)),
         _table(words["rejected"], rejected_rows(inventory)),
         _table(words["not_applied"], not_applied_rows(inventory)),
     ]
