@@ -66,7 +66,7 @@ def add_lorries(
             )
             way = (there - here)[:2] / max(float(np.hypot(*(there - here)[:2])), 1e-9)
             place = here[:2] + across * np.array([way[1], -way[0]])
-            box = _box(poses[k], calibration, place, float(here[2]) + lower, float(width), float(height))
+            box = board_box(poses[k], calibration, place, float(here[2]) + lower, float(width), float(height))
             if box is not None:
                 found = {"asset_id": f"{PREFIX}{number:03d}", "class_id": class_id, "class": names[class_id]}
                 records[k]["objects"].append({**found, "xyxy": box})
@@ -103,9 +103,10 @@ def listed_lorries(frames: Path, count: int, seed: int, observations: Sequence[O
     return sum(frames >= 4 for frames in seen.values()), listed
 
 
-def _box(
+def board_box(
     pose: dict[str, float], calibration: dict[str, Any], place: FloatArray, lower: float, width: float, height: float
 ) -> list[float] | None:
+    """Return the box of a board that faces along the road, or None where it is under 7 px or next to the camera."""
     heading, pitch = math.radians(pose["heading_deg"]), math.radians(pose["pitch_deg"])
     apart = place - [pose["easting_m"], pose["northing_m"]]
     flat = float(apart @ [math.sin(heading), math.cos(heading)])
