@@ -23,10 +23,11 @@ from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
 from reg_yolo.inventory.outputs.folders import new_folder, remove_leftovers
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.observed import write_observations
+from reg_yolo.inventory.outputs.project import write_project
 from reg_yolo.inventory.outputs.text import write_csv, write_geojson, write_not_static
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import LANGUAGES
-from reg_yolo.inventory.report.page import write_report
+from reg_yolo.inventory.report.page import Basemap, write_report
 from reg_yolo.inventory.route.axis import Route, read_routes
 from reg_yolo.inventory.route.reference import add_reference
 from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
@@ -44,6 +45,7 @@ class Outputs:
         formats: `shapefile`, `filegdb`.
         language: Of the report: `en` or `th`.
         thumbnails: How thumbnails are made; None for none.
+        basemap: Online map of the report; None for none.
     """
 
     crs: str = WGS84
@@ -51,6 +53,7 @@ class Outputs:
     formats: tuple[str, ...] = ()
     language: str = "en"
     thumbnails: ThumbnailOptions | None = None
+    basemap: Basemap | None = None
 
 
 def build_into(
@@ -127,9 +130,12 @@ def _write(
         write_filegdb(out / "inventory.gdb", inventory, outputs.crs, mapping)
     write_geojson(out / "inventory.geojson", inventory)
     write_csv(out / "inventory.csv", inventory, mapping)
+    write_project(out / "inventory.qgs", inventory, outputs.crs, mapping)
     write_not_static(out / "not_static.csv", inventory)
     write_observations(out / "observations.jsonl", inventory)
-    write_report(out / "report.html", inventory, language=outputs.language)
+    pages = write_report(out / "report.html", inventory, outputs.basemap, outputs.language)
+    if pages:
+        say(f"report.html is an index of {len(pages)} pages")
 
 
 def _add_thumbnails(

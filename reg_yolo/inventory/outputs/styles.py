@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
+from reg_yolo.inventory.outputs.layers import Layer
+
 _HEAD = (
     "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     '<qgis version="3.28" styleCategories="Symbology|Labeling|Fields|Forms">'
@@ -62,3 +64,10 @@ def style_of(layer: str, photo_column: str | None = None) -> str:
     drawn, colour, width = _DRAWN[layer]
     form = "" if photo_column is None else _PHOTO_FORM.format(column=quoteattr(photo_column))
     return drawn.format(colour=colour, width=width, form=form)
+
+
+def photo_column(layer: Layer) -> str | None:
+    """Return the name of the column that leads to images, where there are some."""
+    if not any(row.get("thumbnail") for row in layer.rows):
+        return None
+    return layer.written.get("thumbnail")

@@ -80,6 +80,8 @@ _THAI_COLUMNS = {
     "frames": "จำนวนเฟรม",
     "track_from_m": "จากระยะ (ม.)",
     "track_to_m": "ถึงระยะ (ม.)",
+    "page": "หน้า",
+    "assets": "จำนวนรายการ",
     "chainage_from": "จาก กม.",
     "chainage_to": "ถึง กม.",
     "hfov_deg": "มุมมองแนวนอน (องศา)",
