@@ -19,7 +19,7 @@ def write_page(path: Path, content: Mapping[str, object], language: str = "en") 
         path: The HTML file.
         content: `columns` and `rows` of the table; `by`, the column that colours and filters; `shapes`, for each row
             its places, latitude first. Optional: `title`, `ellipses` (one a row), `ways` and `stretches` (lines drawn
-            below), `notes`, `tables` (each with a `title`, `columns` and `rows`), `tiles` (address of a tile server) and
+            below), `notes`, `tables` (each with a `title`, `columns` and `rows`), `tiles` (address of a tile server),
             their `attribution`, `column_labels`. A column `page` holds names of pages in the same folder.
         language: `en` or `th`.
     """
