@@ -75,8 +75,15 @@ class PassObjects:
         """Return some of the objects, in the same solution, and what moves."""
         rows = [self.rows[n] for n in kept]
         numbers = np.array(kept, np.int64)
-        some = (column[numbers] for column in (self.votes, self.values, self.covariance, self.misfit))
-        return PassObjects(rows, *some, self.solved, moving)
+        return PassObjects(
+            rows,
+            self.votes[numbers],
+            self.values[numbers],
+            self.covariance[numbers],
+            self.misfit[numbers],
+            self.solved,
+            moving,
+        )
 
 
 def solve_pass(
