@@ -36,7 +36,8 @@ _LEAST_SPREAD = 0.2
 _LEAST_NOISE = 0.5
 _SUSPECT = 2.0
 """Deviations of the height beyond which a closer look is taken."""
-_SLOWEST = 0.25
+_SLOWEST, _FASTEST = 0.25, 1.4
+"""Shares of our speed between which an object may move: faster ones are static signs that were taken for one."""
 _GAIN = 5.0
 """By how much the cost of a static object must be higher."""
 _CLEAR_M, _IN_THE_WAY_M = 1.0, 1.0
@@ -180,7 +181,8 @@ class MovingFinder:
         if static.cost < _GAIN and not self._driven_through(static):
             return None
         moving = self._fit(some, middle, float(np.clip(1 - nearer, -2.0, 2.0)))
-        if abs(moving.values[_SPEED]) < _SLOWEST or moving.cost > _FITS * len(some):
+        speed = float(moving.values[_SPEED])
+        if abs(speed) < _SLOWEST or speed > _FASTEST or moving.cost > _FITS * len(some):
             return None
         return moving if static.cost - moving.cost > _GAIN or self._driven_through(static) else None
 
