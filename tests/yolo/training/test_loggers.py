@@ -193,6 +193,24 @@ def test_mlflow_and_tensorboard_get_terms_and_settings(
         assert "metrics/mAP50B" in run.data.metrics
 
 
+@pytest.mark.slow
+def test_a_logger_that_fails_ends_no_training_and_is_called_no_more(
+    data: Path, tmp_path: Path, switch: Switch, packages: Packages, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    switch("comet", "wandb")
+    monkeypatch.setenv("COMET_START_ONLINE", "0")
+    packages.run.log.side_effect = RuntimeError("disk quota\nof the store")
+    trainer = trainer_of(RegDetectionTrainer, data, tmp_path / "run")
+    trainer.train()
+    said = [record.getMessage() for record in caplog.records if "logs no more" in record.getMessage()]
+    assert len(said) == 1
+    assert "Weights & Biases" in said[0] and said[0].endswith("RuntimeError: disk quota")
+    packages.run.log.assert_called_once()
+    assert merged(packages.experiment.log_metrics)["train/cls_loss"] > 0
+    assert (tmp_path / "run/weights/best.pt").is_file()
+
+
 def _installed(package: str) -> bool:
     from importlib.util import find_spec
 
