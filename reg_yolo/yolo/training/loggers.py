@@ -174,9 +174,8 @@ class _Guarded:
             self.callback(trainer)
         except Exception as error:
             self.guard.failed = True
-            LOGGER.warning(
-                f"{self.guard.title} logs no more of this run, which goes on: {type(error).__name__}: {first_line(error)}"
-            )
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            LOGGER.warning(f"{self.guard.title} logs no more of this run, which goes on: {reason}")
 
 
 # Not Ray Tune, which may end a trial by an exception.
