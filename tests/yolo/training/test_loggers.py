@@ -98,7 +98,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> Packages:
     return Packages(monkeypatch)
 
 
-def trainer_of(trainer: type[RegTraining], data: Path, folder: Path, reg: Any = "reg") -> Any:
+def trainer_of(trainer: type[RegTraining], data: Path, folder: Path, reg: Any = "reg_v1") -> Any:
     """Return a trainer for one epoch, not started yet."""
     joint = None
     model = "yolov8n.yaml"
@@ -131,7 +131,7 @@ def test_every_logger_gets_terms_and_settings(
     switch("clearml", "comet", "wandb")
     monkeypatch.setenv("COMET_START_ONLINE", "0")
     monkeypatch.setenv("CLEARML_OFFLINE_MODE", "1")
-    trainer_of(trainer, data, tmp_path / "run", {"preset": "reg", "focal": {"gamma": 1.25}}).train()
+    trainer_of(trainer, data, tmp_path / "run", {"preset": "reg_v1", "focal": {"gamma": 1.25}}).train()
     weight = f"reg/weight/{CLASSES[0]}"
     reported = [call.args for call in packages.task.get_logger().report_scalar.call_args_list if call.args]
     scalars = {name: value for _, name, value in reported}
@@ -145,7 +145,7 @@ def test_every_logger_gets_terms_and_settings(
     ):
         # Upstream's own arguments, and ours next to them.
         assert parameters["imgsz"] == 32
-        assert parameters["reg.focal.gamma"] == 1.25 and parameters["reg.preset"] == "reg"
+        assert parameters["reg.focal.gamma"] == 1.25 and parameters["reg.preset"] == "reg_v1"
         assert parameters["reg_yolo.task"] == trainer.task_name
         assert ("joint.lambda_seg" in parameters) == (trainer is RegJointTrainer)
     packages.task.connect.assert_called_with(
@@ -168,7 +168,7 @@ def test_mlflow_and_tensorboard_get_terms_and_settings(
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     # Of the graph of the network; it takes longer than the run.
     monkeypatch.setattr(torch.jit, "trace", MagicMock(side_effect=RuntimeError("no graph in tests")))
-    trainer_of(RegDetectionTrainer, data, tmp_path / "run", {"preset": "reg", "focal": {"gamma": 1.25}}).train()
+    trainer_of(RegDetectionTrainer, data, tmp_path / "run", {"preset": "reg_v1", "focal": {"gamma": 1.25}}).train()
     if "tensorboard" in wanted:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
