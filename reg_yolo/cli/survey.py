@@ -164,7 +164,7 @@ class _Network:
         from reg_yolo.yolo.commands.predict_many import predict_many
 
         summary = predict_many(
-            self._weights, self._card, out=out, work=work, retry=self._retry, trust=self._trust,
+            self._weights, self._card, out=out, chosen=work, retry=self._retry, trust=self._trust,
             for_inventory=True, track=True, **self._settings,
         )  # fmt: skip
         say(final_table(summary.records))
@@ -176,12 +176,11 @@ class _Network:
         self._prepare()
         from reg_yolo.survey.forecast import NetworkSpeed
         from reg_yolo.yolo.commands.predict_speed import measure_speed
-        from reg_yolo.yolo.prediction.settings import read_settings
 
-        found = measure_speed(
-            self._weights, files, read_settings(trust=self._trust, for_inventory=True, **self._settings)
-        )
-        return found and NetworkSpeed(found.seconds, found.bytes, str(self._settings.get("device") or "this machine"))
+        found = measure_speed(self._weights, files, trust=self._trust, for_inventory=True, **self._settings)
+        if found is None:
+            return None
+        return NetworkSpeed(found.seconds, found.bytes, str(self._settings.get("device") or "this machine"))
 
     def _prepare(self) -> None:
         from reg_yolo.yolo.upstream.environment import prepare_environment

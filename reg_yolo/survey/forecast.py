@@ -97,9 +97,10 @@ def _hours(
         values["forecast_s"] = round(reading_s)
         text = f"forecast at least {duration(reading_s)} for {told}: decoding alone, {decoding:.0f} frames/s measured"
         return Item("", "hours", "ok", f"{text}; give --weights to measure the network", values=values)
-    values["forecast_s"] = round(max(reading_s, seen * network.seconds))
+    needed_s = max(reading_s, seen * network.seconds)
+    values["forecast_s"] = round(needed_s)
     speed = f"{1 / network.seconds:.1f} frames/s measured on {network.device}"
-    text = f"forecast {duration(values['forecast_s'])} for {told}, of which {seen:.0f} are looked at, {speed}"
+    text = f"forecast {duration(needed_s)} for {told}, of which {seen:.0f} are looked at, {speed}"
     return Item("", "hours", "ok", text, values=values)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import shapely
 
-from reg_yolo.errors import DataError, first_line
+from reg_yolo.errors import DataError
 from reg_yolo.inventory.positions.trajectory import HELD_BELOW_MPS, MAX_HOLE_S
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.route.reference import Route, chainage_text
@@ -97,7 +97,7 @@ def clock_item(located: Located, way: Way | None) -> Item | None:
         check_overlap(np.array([begin, end]), first, last, drive.name)
     except DataError as error:
         offset = first - begin
-        text = first_line(error).removeprefix(f"{drive.name}: ")
+        text = str(error).removeprefix(f"{drive.name}: ")
         advice = "correct it with --start or --time-base, or give the positions of this drive with --gnss"
         values["offset_s"] = round(offset, 1)
         return Item(drive.name, "clock", "problem", f"by {start.source}, {text}", advice, True, values)

@@ -128,7 +128,10 @@ class PositionFiles:
         """Files in the drive's folder, else anywhere on the card; of several those of its time."""
         folder = drive.files[0].parent
         near = [path for path in self._files if path.parent == folder]
-        for files in (near, [path for path in self._files if path not in near]):
+        # What lies next to another drive is that one's, unless it lies above this one.
+        others = {one.files[0].parent for one in self._card.drives} - set(folder.parents)
+        far = [path for path in self._files if path.parent not in {*others, folder}]
+        for files in (near, far):
             unread: list[str] = []
             readable = {path: fixes for path in files if (fixes := self._fixes((path,), unread)) is not None}
             reasons += unread if files is near else []

@@ -14,6 +14,7 @@ from reg_yolo.files import make_folder
 from reg_yolo.inventory.command import Outputs, build_into
 from reg_yolo.inventory.opening import BuildOptions, settings_digest
 from reg_yolo.inventory.route.reference import read_route
+from reg_yolo.inventory.timing import parse_time
 from reg_yolo.jobs.claims import Claims
 from reg_yolo.jobs.work_list import ANNOTATED_FOLDER, CLAIMS_FOLDER, WorkSource, quick_digest, result_paths
 from reg_yolo.survey.drives import Card, SurveyDrive, read_card
@@ -80,6 +81,8 @@ class SurveyOptions:
     def __post_init__(self) -> None:
         if self.from_step is not None and self.from_step not in STEPS:
             raise ConfigError(f"--from: got {self.from_step!r}, expected one of {', '.join(STEPS)}")
+        # Refused before anything is looked at.
+        parse_time("2000-01-01T00:00:00", self.time_base)
         if self.discard_frames and self.outputs.thumbnails is not None:
             raise ConfigError("--discard-frames: removes what --thumbnails stores; leave one of them out")
 

@@ -35,7 +35,7 @@ def read_positions(path: Path | Sequence[Path]) -> Fixes:
     Raises:
         DataError: If the ending is not known, the file cannot be read, or no position is left.
     """
-    name = path if isinstance(path, Path) else _name_of(path)
+    name = str(path) if isinstance(path, Path) else _name_of(path)
     if isinstance(path, Path):
         fixes = usable(_folder(path) if path.is_dir() else _file(path))
     elif all(one.suffix.lower() in IMAGE_ENDINGS for one in path):

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.yolo.commands.predict import predict
-from reg_yolo.yolo.prediction.settings import PredictSettings
+from reg_yolo.yolo.prediction.settings import with_options
 
 WARM_UP_FRAMES = 3
 MEASURED_FRAMES = 24
@@ -35,13 +36,14 @@ class _Enough(Exception):
     """So many frames tell the speed."""
 
 
-def measure_speed(weights: str | Path, files: Sequence[Path], settings: PredictSettings) -> PredictSpeed | None:
+@with_options
+def measure_speed(weights: str | Path, files: Sequence[Path], **options: Any) -> PredictSpeed | None:
     """Run weights over the first frames of some files, and throw the results away; None where they are too few.
 
     Args:
         weights: As for `predict`.
         files: Images, or the chapters of a drive.
-        settings: As the run will have them.
+        options: As for `predict`, and as the run will have them.
 
     Raises:
         RegYoloError: If weights or files cannot be read.
@@ -56,7 +58,7 @@ def measure_speed(weights: str | Path, files: Sequence[Path], settings: PredictS
     with TemporaryDirectory() as folder:
         out = Path(folder) / "speed"
         with suppress(_Enough):
-            predict(weights, [str(path) for path in files], out=out, on_frame=note, settings=settings)
+            predict(weights, [str(path) for path in files], out=out, on_frame=note, **options)
         size = sum(path.stat().st_size for path in out.glob("detections.jsonl*"))
     if len(moments) < WARM_UP_FRAMES + 2:
         return None
