@@ -1,10 +1,10 @@
 """Measure what 100 km cost: decoding and prediction of 1080p H.264 and 4K H.265, in processor seconds a frame.
 
-    python scripts/bench_survey.py [--weights weights/highway_yolov8n.pt] [--frames 30] [--out clips]
+    python scripts/bench_survey.py [--frames 30] [--decode-only] [--video drive.mp4] [--out clips]
 
-Clips are rendered small, enlarged, given a sensor's noise and encoded at the bit rate of a camera, which is what
-decoding depends on; what they show does not matter. Processor seconds hardly depend on what else runs, hours on a clock
-do. A codec that this FFmpeg lacks is skipped and named. Prints Markdown.
+Clips are rendered small (or taken from --video), enlarged, given a sensor's noise and encoded at the bit rate of a
+camera, which is what decoding depends on; what they show does not matter. Processor seconds hardly depend on what else
+runs, hours on a clock do. A codec that this FFmpeg lacks is skipped and named. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import resource
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -44,7 +45,7 @@ def encode(path: Path, pictures: list[np.ndarray], codec: str, size: tuple[int, 
     rng = np.random.default_rng(0)
     grain = rng.normal(0, 3, (size[1] + 64, size[0] + 64, 1)).astype(np.int8)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(FPS), options={"preset": "veryfast"})
+        stream = container.add_stream(codec, rate=Fraction(FPS), options={"preset": "ultrafast"})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = int(mbit * 1e6)
@@ -76,6 +77,8 @@ def main() -> None:
     parser.add_argument("--weights", default="demo")
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--imgsz", type=int, default=640)
+    parser.add_argument("--decode-only", action="store_true")
+    parser.add_argument("--video", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -92,20 +95,34 @@ def main() -> None:
                 print(f"| {name} | skipped: this FFmpeg has no {codec} | | | | |")
                 continue
             if not clip.is_file():
-                pictures = pictures or render(options.frames, Path(temporary))
+                pictures = pictures or _pictures(options, Path(temporary))
                 encode(clip, pictures, codec, size, mbit)
-            measure(name, clip, options.weights, options.imgsz, Path(temporary) / codec)
+            weights = None if options.decode_only else options.weights
+            measure(name, clip, weights, options.imgsz, Path(temporary) / codec)
 
 
-def measure(name: str, clip: Path, weights: str, imgsz: int, out: Path) -> None:
+def _pictures(options: argparse.Namespace, folder: Path) -> list[np.ndarray]:
+    if options.video is None:
+        return render(options.frames, folder)
+    found = (item.picture for item in read_frames(options.video) if isinstance(item, VideoFrame))
+    return [picture for picture in islice(found, options.frames) if picture is not None]
+
+
+def measure(name: str, clip: Path, weights: str | None, imgsz: int, out: Path) -> None:
     """Print the row of a clip."""
-    import reg_yolo
 
     def decode(wanted: bool) -> int:
         return sum(isinstance(item, VideoFrame) for item in read_frames(clip, lambda *_: wanted))
 
     count = decode(False)
     bare, full = (spent(lambda wanted=wanted: decode(wanted)) / count for wanted in (False, True))
+    mbit = clip.stat().st_size * 8 / 1e6 / (count / FPS)
+    cells = [f"{mbit:.1f}", *(f"{1000 * value:.1f}" for value in (bare, full))]
+    if weights is None:
+        print(f"| {name} | {' | '.join(cells)} | | |", flush=True)
+        return
+    import reg_yolo
+
     moments: list[float] = []
     reg_yolo.predict(
         weights, clip, out=out, on_frame=lambda _: moments.append(processor_s()), engine="pytorch", imgsz=imgsz,
@@ -113,9 +130,8 @@ def measure(name: str, clip: Path, weights: str, imgsz: int, out: Path) -> None:
     )  # fmt: skip
     # Opening the model and the first frames are left out: in a month they count for nothing.
     predict = (moments[-1] - moments[WARM_UP]) / (len(moments) - 1 - WARM_UP)
-    mbit = clip.stat().st_size * 8 / 1e6 / (count / FPS)
-    cells = [f"{1000 * value:.1f}" for value in (bare, full, predict, predict - full)]
-    print(f"| {name} | {mbit:.1f} | {' | '.join(cells)} |", flush=True)
+    cells += [f"{1000 * value:.1f}" for value in (predict, predict - full)]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def measure_speed(weights: str | Path, files: Sequence[Path], **options: Any) ->
         out = Path(folder) / "speed"
         with suppress(_Enough):
             predict(weights, [str(path) for path in files], out=out, on_frame=note, **options)
-        size = sum(path.stat().st_size for path in out.glob("detections.jsonl*"))
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if len(moments) < WARM_UP_FRAMES + 2:
         return None
     passed = moments[WARM_UP_FRAMES:]
