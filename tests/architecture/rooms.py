@@ -40,6 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "diagnosis": {"config", *DATA_BASE, "detections", "drawing", "evaluation"},
     # From detections files to assets; no network, no torch.
     "inventory": {"config", "detections", "drawing", "jobs", "video"},
+    # What the command of that name does before and after the network, which is handed in.
+    "survey": {"detections", "inventory", "jobs", "video"},
     "data": {"config"},
     "data.dataset": {"config"},
     "data.objects": {"config", "data.dataset"},
@@ -83,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "yolo": {"yolo.upstream"},
     "cli": {
         "config", "data", *DATA_BASE, "data.convert", "data.check", "data.prelabel", "data.split", "data.tile",
-        "data.stats", "diagnosis", "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream",
+        "data.stats", "diagnosis", "evaluation", "inventory", "jobs", "scenes", "survey", "video", "yolo.upstream",
         "yolo.commands",
     },
 }  # fmt: skip

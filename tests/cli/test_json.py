@@ -36,6 +36,7 @@ from tests.cli.test_compare import PLAN, written
 from tests.conftest import NAMES
 from tests.evaluation.runs import report_of
 from tests.inventory.samples import sample_inventory
+from tests.survey.cards import textured, write_drive_folder
 from tests.yolo.commands.test_report import run_on
 
 
@@ -149,6 +150,11 @@ def _audit_record(place: Place) -> list[object]:
     return [folder, folder / "form_a_assets.csv"]
 
 
+def _survey(place: Place) -> list[object]:
+    write_drive_folder(place.folder / "card/ขาไป", textured(8, (64, 96)))
+    return [place.folder / "card", "--preflight-only", "--out", place.folder / "survey"]
+
+
 # For each command the words behind it, and keys of its answer.
 CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "init": (lambda p: [p.folder / "mine"], ("folder", "files")),
@@ -191,6 +197,7 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "data prelabel": (_prelabel, ("frames", "objects", "picked")),
     "inventory calibrate": (_calibrate, ("file", "camera")),
     "inventory build": (_build, ("folder", "assets", "counts", "notes")),
+    "survey": (_survey, ("folder", "problems", "items", "package", "did")),
     "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes")),
     "inventory diff": (
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],
