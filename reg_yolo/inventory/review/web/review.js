@@ -87,6 +87,8 @@ class Review {
     this.leave();
     this.drawTop(); this.drawLeft(); this.drawMap();
     this.box.dataset.asset = asset?.id ?? "";
+    // How many assets were shown: what drives the page from outside waits for it.
+    this.box.dataset.shown = Number(this.box.dataset.shown ?? 0) + 1;
   }
   el(name, properties = {}, ...children) {
     const made = Object.assign(document.createElement(name), properties);
