@@ -32,6 +32,7 @@ from reg_yolo.inventory.decisions.files import read_decisions
 from reg_yolo.inventory.outputs.layers import Layer
 from reg_yolo.inventory.outputs.observed import SCHEMA
 from reg_yolo.inventory.outputs.vector import new_geopackage, write_layer
+from reg_yolo.inventory.review.index import write_index
 
 CHROMIUM = "/usr/bin/chromium"
 NAMES = ("เสาไฟ", "warning_sign", "guide_sign", "pavilion", "bus_stop")
@@ -76,6 +77,7 @@ def write_synthetic(folder: Path, assets: int, seed: int = 0, boxes: int = 20, s
         ]
         ways = Layer("drive", "LineString", ("drive",), pieces, [{"drive": n} for n in range(len(pieces))])
         write_layer(part, ways, "EPSG:32647", "GPKG", append=True)
+    write_index(folder)
 
 
 def _row(
@@ -113,7 +115,7 @@ def _line(record: dict[str, Any]) -> str:
 def serving(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `inventory review`, and yield its process and address; it is killed in the end where it still runs."""
     words = [sys.executable, "-m", "reg_yolo", "inventory", "review", str(folder), "--no-browser", "--port", "0", *more]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,27 @@ from tests.browser import ARGUMENTS, CHROMIUM, needs_chromium
 pytestmark = needs_chromium
 
 
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[tuple[Any, int]]:
-    """Return a browser and its process, which may be killed."""
+@contextmanager
+def browser_in(profile: Path) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
+    """Yield a browser and its process, which may be killed."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    words = [str(CHROMIUM), *ARGUMENTS, "--remote-debugging-port=0", f"--user-data-dir={tmp_path / 'profile'}"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    words = [str(CHROMIUM), *ARGUMENTS, "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stderr is not None
     try:
         address = next(found[0] for line in process.stderr if (found := re.search(r"ws://\S+", line)))
         with sync_api.sync_playwright() as play:
-            yield play.chromium.connect_over_cdp(address), process.pid
+            yield play.chromium.connect_over_cdp(address), process
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    """Return a browser for all tests of this module; the last one kills it."""
+    with browser_in(tmp_path_factory.mktemp("profile")) as opened_one:
+        yield opened_one
 
 
 def opened(browser: Any, address: str) -> tuple[Any, list[str]]:
@@ -62,25 +69,7 @@ def shown(page: Any) -> str:
     return str(page.get_attribute("#review", "data-asset"))
 
 
-def test_fifty_decisions_outlive_a_killed_browser_and_a_killed_server(folder: Path, chromium: tuple[Any, int]) -> None:
-    browser, browser_pid = chromium
-    decided = []
-    with serving(folder, "--reviewer", "somchai") as (process, address):
-        page, wrong = opened(browser, address)
-        for n in range(50):
-            decided.append((shown(page), "reject" if n % 3 else "accept"))
-            press(page, "r" if n % 3 else "a")
-        assert page.inner_text(".rv-count") == "50 of 60 reviewed" and page.inner_text(".rv-store") == "all saved"
-        assert wrong == []
-        # At once, with no time to write anything more.
-        os.kill(process.pid, signal.SIGKILL)
-        os.kill(browser_pid, signal.SIGKILL)
-        process.wait(20)
-    decisions, torn = read_decisions([folder / "decisions_somchai.jsonl"])
-    assert torn == [] and [(*one.asset_ids, one.action) for one in decisions] == decided
-
-
-def test_every_key_makes_its_decision_and_undo_takes_it_back(folder: Path, chromium: tuple[Any, int]) -> None:
+def test_every_key_makes_its_decision_and_undo_takes_it_back(folder: Path, chromium: tuple[Any, Any]) -> None:
     browser, _ = chromium
     with serving(folder, "--reviewer", "สุดา", "--language", "th") as (process, address):
         page, wrong = opened(browser, address)
@@ -136,7 +125,7 @@ def test_every_key_makes_its_decision_and_undo_takes_it_back(folder: Path, chrom
     assert split.asset_ids == (divided,) and len(split.parts) == 2 and len({one.who for one in decisions}) == 1
 
 
-def test_decisions_made_without_a_server_wait_in_the_browser(folder: Path, chromium: tuple[Any, int]) -> None:
+def test_decisions_made_without_a_server_wait_in_the_browser(folder: Path, chromium: tuple[Any, Any]) -> None:
     browser, _ = chromium
     with serving(folder, "--reviewer", "somchai") as (process, address):
         page, _ = opened(browser, address)
@@ -156,7 +145,7 @@ def test_decisions_made_without_a_server_wait_in_the_browser(folder: Path, chrom
 
 
 def test_the_report_reviews_from_a_file_and_gives_its_decisions_as_a_download(
-    built: Path, tmp_path: Path, chromium: tuple[Any, int]
+    built: Path, tmp_path: Path, chromium: tuple[Any, Any]
 ) -> None:
     browser, _ = chromium
     page, wrong = opened(browser, (built / "report.html").as_uri())
@@ -194,3 +183,21 @@ def test_the_report_reviews_from_a_file_and_gives_its_decisions_as_a_download(
         about, left = resolve(catalogue, [replace(one, asset_ids=()) for one in decisions], [file])
         assert [entry.asset_id for entry in catalogue.queue(0, 3)] == ids
     assert list(about.values()) == [[asset_id] for asset_id in ids] and (torn, left) == ([], [])
+
+
+def test_fifty_decisions_outlive_a_killed_browser_and_a_killed_server(folder: Path, chromium: tuple[Any, Any]) -> None:
+    browser, browser_process = chromium
+    decided = []
+    with serving(folder, "--reviewer", "somchai") as (process, address):
+        page, wrong = opened(browser, address)
+        for n in range(50):
+            decided.append((shown(page), "reject" if n % 3 else "accept"))
+            press(page, "r" if n % 3 else "a")
+        assert page.inner_text(".rv-count") == "50 of 60 reviewed" and page.inner_text(".rv-store") == "all saved"
+        assert wrong == []
+        # At once, with no time to write anything more.
+        process.kill()
+        browser_process.kill()
+        process.wait(20)
+    decisions, torn = read_decisions([folder / "decisions_somchai.jsonl"])
+    assert torn == [] and [(*one.asset_ids, one.action) for one in decisions] == decided
