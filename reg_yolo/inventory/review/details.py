@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reg_yolo.inventory.review.catalogue import Catalogue, Entry
+from reg_yolo.inventory.review.index import points_of
 from reg_yolo.inventory.review.naming import naming
 
 SHOWN = (
@@ -20,7 +21,8 @@ _MOST_SEEN = 400
 
 def details(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     """Return an asset with what names it, what it was seen by, and what stands near it."""
-    record = catalogue.observed(entry.asset_id) or {}
+    record = catalogue.observed(entry.asset_id)
+    assert record is not None
     near = [
         {**_brief(catalogue, other), "distance_m": round(distance, 1)}
         for distance, other in catalogue.near(entry, NEAR_M, MOST_NEAR)
@@ -38,14 +40,13 @@ def details(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
 
 
 def _brief(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
-    record = catalogue.observed(entry.asset_id) or {}
-    geometry = entry.feature["geometry"]
-    places = [geometry["coordinates"]] if geometry["type"] == "Point" else geometry["coordinates"]
+    record = catalogue.observed(entry.asset_id)
+    assert record is not None
     return {
         "id": entry.asset_id,
         "class": entry.class_name,
         "state": entry.state,
-        "shape": [[latitude, longitude] for longitude, latitude, *_ in places],
+        "shape": [[latitude, longitude] for longitude, latitude, *_ in points_of(entry.feature["geometry"])],
         "thumbnail": entry.feature["properties"].get("thumbnail"),
         "seen": [_seen(one) for one in naming(record)],
     }

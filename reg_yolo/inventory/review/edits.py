@@ -132,7 +132,7 @@ def _compare(
         who = _who(None, was, entry, options)
         edits.decisions.append(_decision(catalogue, entry, who, REJECT, why="deleted in QGIS"))
         return
-    done = []
+    done: list[tuple[str, dict[str, Any]]] = []
     if row.text("class") != entry.class_name and row.text("class"):
         done.append((RECLASSIFY, {"class_name": row.text("class")}))
     place = _moved(entry, row)
@@ -162,7 +162,9 @@ def _who(row: Row | None, was: Mapping[str, Any], entry: Entry, options: EditOpt
 
 
 def _decision(catalogue: Catalogue, entry: Entry, who: str, action: str, **more: Any) -> Decision:
-    part = tuple(map(Seen.from_record, naming(catalogue.observed(entry.asset_id))))
+    record = catalogue.observed(entry.asset_id)
+    assert record is not None
+    part = tuple(map(Seen.from_record, naming(record)))
     # The same edit, read twice, is one decision.
     text = repr((entry.asset_id, part, who, action, sorted(more.items(), key=lambda one: one[0])))
     name = f"gpkg-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
