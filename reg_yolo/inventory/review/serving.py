@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reg_yolo.errors import ConfigError, DataError
-from reg_yolo.inventory.decisions.applying import counted
 from reg_yolo.inventory.report.labels import LANGUAGES
 from reg_yolo.inventory.review.catalogue import Catalogue
 from reg_yolo.inventory.review.page import review_page
@@ -26,6 +25,7 @@ from reg_yolo.inventory.review.server import HOSTS, import_starlette, make_app
 from reg_yolo.inventory.review.ways import Ways
 
 DEFAULT_PORT = 8765
+_MOST_NAMED = 3
 _UNSAFE = re.compile(r'[<>:"/\\|?*%#\x00-\x1f\s]+')
 
 
@@ -123,7 +123,8 @@ def review_folder(
             raise DataError(f"{folder}: the inventory has no assets to review")
         progress = stack.enter_context(Progress(catalogue, path, who))
         if progress.left:
-            say(counted(progress.left).replace("not applied", "of the file that fit no asset here, and stay in it"))
+            some = ", ".join(f"{one.read_from} ({one.reason})" for one in progress.left[:_MOST_NAMED])
+            say(f"{len(progress.left)} lines of the file are about no asset here, and stay in it: {some}")
         before = progress.count
         token = secrets.token_urlsafe(24)
         address = f"http://{HOSTS[0]}:{listening.getsockname()[1]}/{token}/"

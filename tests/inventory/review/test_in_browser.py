@@ -46,7 +46,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, An
 
 
 def opened(browser: Any, address: str) -> tuple[Any, list[str]]:
-    """Return a page once it shows an asset, and the errors that it will raise."""
+    """Return a page once it shows an asset, and the errors that it will raise; pages of earlier tests are closed."""
+    for old in browser.contexts[0].pages:
+        if old.url.split("/")[2] != address.split("/")[2] or address.startswith("file"):
+            old.close()
     page = browser.contexts[0].new_page()
     page.set_default_timeout(20_000)
     wrong: list[str] = []
