@@ -47,10 +47,11 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, An
 
 def opened(browser: Any, address: str) -> tuple[Any, list[str]]:
     """Return a page once it shows an asset, and the errors that it will raise; pages of earlier tests are closed."""
-    for old in browser.contexts[0].pages:
-        if old.url.split("/")[2] != address.split("/")[2] or address.startswith("file"):
-            old.close()
+    origin = address.rpartition("/")[0].rpartition("/")[0]
     page = browser.contexts[0].new_page()
+    for old in browser.contexts[0].pages:
+        if old != page and (address.startswith("file") or not old.url.startswith(origin)):
+            old.close()
     page.set_default_timeout(20_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
