@@ -81,6 +81,13 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int) -> Counter[s
 
 def run(root: Path, directions: list[str], kind: str, draw: int | None, folder: Path) -> dict[str, Any]:
     """Build one inventory and compare it; `draw` numbers the noise, None takes clean tracks and calibrations."""
+    return _compared(root, *build(root, directions, kind, draw, folder))
+
+
+def build(
+    root: Path, directions: list[str], kind: str, draw: int | None, folder: Path
+) -> tuple[list[Any], Counter[str], LocalProjection]:
+    """Return the assets, how often each true one was labelled, and what the assets' metres mean; see `run`."""
     tasks, labelled, projection = [], Counter(), None
     for number, direction in enumerate(directions):
         path = folder / f"{root.name}_{direction}_{kind}.jsonl"
@@ -105,8 +112,7 @@ def run(root: Path, directions: list[str], kind: str, draw: int | None, folder: 
     sightings = [sighting for result in results for sighting in result.sightings]
     groups, shifted = match_drives([result.errors for result in results], sightings)
     assert projection is not None
-    assets = assemble(sightings, groups, shifted, projection, {})
-    return _compared(root, assets, labelled, projection)
+    return assemble(sightings, groups, shifted, projection, {}), labelled, projection
 
 
 def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.random.Generator) -> tuple[Fixes, Camera]:
@@ -125,7 +131,8 @@ def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.ra
     )
 
 
-def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
+def read_truth(root: Path, projection: LocalProjection) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return the true points and spans of a drive, and where they stand in metres, shape (N, 2)."""
     truth = [f["properties"] for f in json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["features"]]
     truth = [one for one in truth if one["geometry_kind"] != "line"]
     zone = json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["crs_utm"]["epsg"]
@@ -133,6 +140,11 @@ def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection:
 
     back = pyproj.Transformer.from_crs(zone, 4326, always_xy=True)
     places = projection.to_metres(*back.transform(*np.array([one["position_utm"][:2] for one in truth]).T))
+    return truth, places
+
+
+def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
+    truth, places = read_truth(root, projection)
     listed = [asset for asset in assets if asset.probability >= LISTED and asset.kind != "line"]
     middles = np.array([asset.middle_m for asset in listed]).reshape(-1, 2)
     pairs: dict[int, int] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reg_yolo.cli import auditing
+from reg_yolo.cli import auditing, reviewing
 from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
 from reg_yolo.cli.progress import progress_bar
@@ -22,6 +22,8 @@ app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
 )
 app.add_typer(auditing.app, name="audit")
+app.command()(reviewing.review)
+app.add_typer(reviewing.app, name="decisions")
 
 
 @app.command()

@@ -27,6 +27,7 @@ from reg_yolo.inventory.outputs.text import write_csv, write_geojson
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import LANGUAGES
 from reg_yolo.inventory.report.page import write_report
+from reg_yolo.inventory.review.index import write_index
 from reg_yolo.inventory.route.reference import Route, add_reference, read_route
 from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
 
@@ -124,6 +125,7 @@ def _write(
     write_geojson(out / "inventory.geojson", inventory)
     write_csv(out / "inventory.csv", inventory, mapping)
     write_observations(out / "observations.jsonl", inventory)
+    write_index(out)
     write_report(out / "report.html", inventory, language=outputs.language)
 
 

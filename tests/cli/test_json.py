@@ -23,8 +23,11 @@ from reg_yolo.data.prelabel.summary import PrelabelSummary
 from reg_yolo.inventory.audit.command import plan_into
 from reg_yolo.inventory.audit.plan import Terms
 from reg_yolo.inventory.calibration.result import Calibration
+from reg_yolo.inventory.decisions.decision import Decision, Seen
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.text import write_geojson
+from reg_yolo.inventory.review.edits import Edits
+from reg_yolo.inventory.review.serving import Reviewed
 from reg_yolo.scenes.stills.writing import StillsSummary
 from reg_yolo.yolo.commands.compare_planning import planned_runs
 from reg_yolo.yolo.commands.demo import DemoResult
@@ -155,6 +158,24 @@ def _survey(place: Place) -> list[object]:
     return [place.folder / "card", "--preflight-only", "--out", place.folder / "survey"]
 
 
+def _review(place: Place) -> list[object]:
+    result = Reviewed(place.folder / "d.jsonl", "somchai", 3, 1, 2, 6, [])
+    place.gives("reg_yolo.inventory.review.serving.review_folder", result)
+    return [place.folder]
+
+
+def _decisions(place: Place) -> Path:
+    file = place.folder / "a.jsonl"
+    seen = Seen("a.mp4", 7, (1.0, 2.0, 30.0, 40.0))
+    file.write_text(json.dumps(Decision("suda", "accept", ((seen,),)).to_record()))
+    return file
+
+
+def _import(place: Place) -> list[object]:
+    place.gives("reg_yolo.inventory.review.edits.import_edits", Edits(known=2))
+    return [place.folder / "a.gpkg", place.folder, "--to", place.folder / "d.jsonl"]
+
+
 # For each command the words behind it, and keys of its answer.
 CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "init": (lambda p: [p.folder / "mine"], ("folder", "files")),
@@ -203,6 +224,12 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],
         ("counts", "table", "map"),
     ),
+    "inventory review": (_review, ("file", "reviewer", "decisions", "reviewed", "assets")),
+    "inventory decisions merge": (
+        lambda p: [_decisions(p), "--to", p.folder / "all.jsonl"],
+        ("file", "decisions", "people", "conflicts"),
+    ),
+    "inventory decisions import": (_import, ("file", "counts", "known", "left")),
     "inventory audit plan": (_audit_plan, ("folder", "audit", "assets", "stretches", "notes")),
     "inventory audit record": (_audit_record, ("forms", "rows", "empty")),
     "inventory audit report": (lambda p: [_planned(p)], ("verdict", "limits", "files")),

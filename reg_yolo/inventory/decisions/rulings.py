@@ -103,6 +103,17 @@ def rule(
     return result, rulings.dropped
 
 
+def rule_one(some: Sequence[Decision]) -> tuple[Ruling | None, list[NotApplied]]:
+    """Return what several decisions on one asset come to, and those that conflict with another person's.
+
+    Args:
+        some: In the order of time; merges and splits are taken as made.
+    """
+    rulings = _Rulings()
+    ruling = _ruling(some, rulings, lambda _name: False)
+    return ruling, rulings.dropped
+
+
 def _assign(decision: Decision, index: BoxIndex[int], sources: Sources, rulings: _Rulings) -> None:
     referred = {seen.source for part in decision.parts for seen in part}
     if not any(map(sources.named, referred)):

@@ -23,6 +23,7 @@ from reg_yolo.inventory.outputs.layers import (
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import column_labels, labels, shown_date, shown_side
 from reg_yolo.inventory.report.template import write_page
+from reg_yolo.inventory.review.embedded import embedded_review
 
 FloatArray = NDArray[np.float64]
 
@@ -78,6 +79,7 @@ def _content(inventory: Inventory, tiles: str | None, language: str) -> dict[str
         "tables": [table for table in tables if table["rows"]],
         "column_labels": column_labels(language),
         "tiles": tiles,
+        "review": embedded_review(inventory.assets, language) if rows else None,
     }
 
 
