@@ -73,7 +73,7 @@ def build(
     ] = None,
     blur: Annotated[
         list[str] | None,
-        typer.Option(help="Blur what these weights find in thumbnails; repeatable.", metavar="WEIGHTS[:CLASS]"),
+        typer.Option(help="Blur what these weights find in thumbnails; repeatable.", metavar="WEIGHTS[:CLASS,...]"),
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
     _json: Json = False,

@@ -40,7 +40,7 @@ def test_what_the_weights_find_is_blurred_through_the_whole_command(
     assert changed[~allowed].max() <= 2
     # What is found does not suffer: the network sees the image as it was.
     headers = [read_detections(f"{name}/detections.jsonl").header for name in ("plain", "blurred")]
-    assert headers[1].extra["blur"] == [detector.name] and "blur" not in headers[0].extra
+    assert headers[1].extra["blur"] == [f"{detector.name}:red"] and "blur" not in headers[0].extra
     assert Path("plain/detections.csv").read_text() == Path("blurred/detections.csv").read_text()
 
 
@@ -49,5 +49,5 @@ def test_thumbnails_of_an_inventory_are_blurred_by_the_same_boxes(even_rectangle
     arguments = {"conf": BLUR_CONFIDENCE, "imgsz": IMGSZ, "device": "cpu", "verbose": False}
     expected = YOLO(detector).predict(picture, classes=[0], **arguments)[0].boxes.xyxy.tolist()
     find, names = _private([f"{detector}:red"], trust=False)
-    assert names == (detector.name,)
+    assert names == (f"{detector.name}:red",)
     assert expected and np.allclose(find(picture), expected, atol=0.01)
