@@ -1,9 +1,9 @@
 """Which frames become images of a data set, and which boxes are labelled in them.
 
 A frame is kept where what stands in it is decided: an accepted asset is a label, a rejected one is background. Between
-two observations of an asset in one pass it is projected: a thing that stands still, seen by a camera that moves straight
-and evenly between both, has its distance (what its box's height tells the inverse of) change evenly, and so has each side
-of its box times that distance.
+two observations of an asset in one pass it is projected. Of a thing that stands still, seen by a camera that moves
+straight and evenly between both, the distance changes evenly, and so does each side of its box times that distance; the
+height of its box goes as the inverse of the distance.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SKIP, IGNORE, ACCEPT = UNDECIDED_CHOICES = ("skip", "ignore", "accept")
 DETECTED, PROJECTED = "detected", "projected"
 SAME_PASS = 30.0
 """Seconds, of a series of images their number: what is not seen for longer is out of sight, or passed once more."""
-IN_UNDECIDED = "an undecided asset stands there"
-IN_GAP = "an accepted asset that is not found there for longer than --max-gap"
-LEFT_OUT = "left out by --every"
+IN_UNDECIDED = "frames in which an undecided asset stands"
+IN_GAP = "frames in which an accepted asset stands that is not found for longer than --max-gap"
+LEFT_OUT = "frames nearer than --every to the one before"
 _LEAST_PX = 2.0
 
 

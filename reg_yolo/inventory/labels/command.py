@@ -26,8 +26,8 @@ from reg_yolo.inventory.labels.images import Privacy, frames_of
 from reg_yolo.inventory.labels.reviewed import REJECTED, UNDECIDED, ReviewedAssets, read_reviewed
 from reg_yolo.inventory.labels.summary import LabelsSummary
 from reg_yolo.inventory.labels.writing import LabelsFolder
-from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.inventory.thumbnails.cutting import Picture
+from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.video.picking import FramePlace
 
 MODEL = "reviewed inventory"
@@ -121,7 +121,7 @@ def _class_names(reviewed: ReviewedAssets, frames: Sequence[ChosenFrame], classe
 def _nothing(inventory: Path, reviewed: ReviewedAssets, skipped: Counter[str]) -> str:
     verdicts = Counter(asset.verdict for asset in reviewed.assets)
     counts = ", ".join(f"{verdicts[name]} {name}" for name in ("accepted", "rejected", "undecided"))
-    causes = "; ".join(f"{count} frames: {reason}" for reason, count in skipped.items())
+    causes = "; ".join(f"{count} {reason}" for reason, count in skipped.items())
     hint = "; --undecided accept takes those as well, --undecided ignore labels none of them"
     more = f" ({causes})" if causes else ""
     return f"{inventory}: nothing is left to write of {counts} assets{more}{hint if verdicts[UNDECIDED] else ''}"
@@ -175,9 +175,7 @@ def _annotation(reviewed: ReviewedAssets, label: Label) -> tuple[ObjectAnnotatio
     asset = reviewed.assets[label.asset]
     notes = ["projected between detections"] if label.origin == PROJECTED else []
     notes += ["nobody has decided on this asset"] if label.verdict == UNDECIDED else []
-    item = ObjectAnnotation(
-        asset.class_name, asset.asset_id, label.xyxy, score=label.confidence, note="; ".join(notes)
-    )
+    item = ObjectAnnotation(asset.class_name, asset.asset_id, label.xyxy, score=label.confidence, note="; ".join(notes))
     return item, REJECTED if label.verdict == REJECTED else " ".join(
         [label.origin, *([UNDECIDED] if label.verdict == UNDECIDED else [])]
     )

@@ -18,7 +18,8 @@ from reg_yolo.text_tables import csv_text
 ORIGINS = "labels.csv"
 SPLIT = "train"
 _HEADER = (
-    "image", "source", "frame", "time_s", "class", "asset_id", "labelled", "origin", "x1", "y1", "x2", "y2", "confidence",
+    "image", "source", "frame", "time_s", "class", "asset_id", "labelled", "origin", "x1", "y1", "x2", "y2",
+    "confidence",
 )  # fmt: skip
 
 
@@ -39,7 +40,11 @@ class LabelsFolder:
         self._rows: list[tuple[str, ...]] = []
 
     def add(
-        self, name: str, place: tuple[str, int, float], image: OpenedImage, boxes: Sequence[tuple[ObjectAnnotation, str]]
+        self,
+        name: str,
+        place: tuple[str, int, float],
+        image: OpenedImage,
+        boxes: Sequence[tuple[ObjectAnnotation, str]],
     ) -> list[tuple[ObjectAnnotation, str]]:
         """Write one image.
 

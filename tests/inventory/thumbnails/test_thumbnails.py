@@ -313,7 +313,7 @@ def test_detections_whose_images_were_blurred_need_the_weights(
     assert not (tmp_path / "out").exists()
     blurred.write_text("\n".join([json.dumps(json.loads(head) | {"blur": ["face.pt:face,plate"]}), *rest]) + "\n")
     for given in (("face.pt:face",), ("other.pt:face,plate",), ()):
-        with pytest.raises(ConfigError, match="give --blur face.pt:face,plate here as well"):
+        with pytest.raises(ConfigError, match=r"give --blur face\.pt:face,plate here as well"):
             check_thumbnails(ThumbnailOptions(blurred_by=given), [blurred])
     check_thumbnails(ThumbnailOptions(blurred_by=("face.pt:eye,face,plate",)), [blurred])
 
