@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from reg_yolo.data.check.run import check_dataset
 from reg_yolo.data.dataset.dataset_yaml import label_path_for
 from reg_yolo.data.dataset.label_rows import read_label_file
 from reg_yolo.data.split.run import split_dataset
-from reg_yolo.detections.files import DetectionsWriter, read_detections
+from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, DataError, MediaError, RegYoloError
 from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.labels.choosing import ChoiceOptions, between, choose_frames, drives_of
 from reg_yolo.inventory.labels.command import LabelsOptions, write_labels
 from reg_yolo.inventory.labels.images import Privacy
 from reg_yolo.inventory.labels.reviewed import ReviewedAsset, ReviewedAssets, read_reviewed
-from tests.inventory.simulated import build_of
 from tests.video.clips import number_of, write_clip
 
 SIZE = (160, 96)
@@ -282,22 +280,6 @@ def test_images_are_blurred_or_not_stored(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no frame could be written: yolov8n\.pt failed"):
         write_labels(folder, tmp_path / "lost", LabelsOptions(privacy=privacy))
     assert not (tmp_path / "lost").exists()
-
-
-@pytest.fixture(scope="module")
-def filmed(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return an inventory of a drive whose detections were made from a video."""
-    root = tmp_path_factory.mktemp("labels")
-    reader = read_detections(drive / "detections.jsonl")
-    frames = list(reader)
-    times = [frame.time_s or 0.0 for frame in frames]
-    clip = write_clip(root / "drive.mp4", len(frames), times=times, size=(640, 384), key_every=50)
-    header = replace(reader.header, source=str(clip), frame_count=len(frames))
-    with DetectionsWriter(root / "filmed.jsonl", header) as writer:
-        for frame in frames:
-            writer.write(replace(frame, source=str(clip)))
-    assert build_of(drive, root / "inv", detections=str(root / "filmed.jsonl")) == 0
-    return root
 
 
 def test_a_build_says_all_that_labels_need(filmed: Path, drive: Path) -> None:
