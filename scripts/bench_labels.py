@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import LINE
 from reg_yolo.inventory.diff.known import Known
-from reg_yolo.inventory.drive.rays import iou
 from reg_yolo.inventory.labels.choosing import between
 from reg_yolo.inventory.labels.projecting import Projector, View
 from reg_yolo.inventory.labels.typical_sizes import Size, size_of
@@ -99,7 +98,9 @@ def gap_row(some: list[Direction], gap: int, jitter_px: float) -> list[str]:
 
 def figures(boxes: FloatArray, truth: FloatArray) -> list[str]:
     """Return the median IoU, the share of an IoU of 0.5 or more, and the share of middles within some pixels."""
-    overlaps = np.array([iou(a[None], b[None])[0, 0] for a, b in zip(boxes, truth, strict=True)])
+    common = np.clip(np.minimum(boxes[:, 2:], truth[:, 2:]) - np.maximum(boxes[:, :2], truth[:, :2]), 0, None).prod(1)
+    areas = [(some[:, 2:] - some[:, :2]).prod(axis=1) for some in (boxes, truth)]
+    overlaps = common / (areas[0] + areas[1] - common)
     apart = np.linalg.norm((boxes[:, :2] + boxes[:, 2:] - truth[:, :2] - truth[:, 2:]) / 2, axis=1)
     near = [f"{100 * float(np.mean(apart <= limit)):.0f} %" for limit in NEAR_PX]
     share = f"{100 * float(np.mean(overlaps >= 0.5)):.0f} %"

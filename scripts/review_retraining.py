@@ -2,9 +2,9 @@
 
 A start (weights) looks at a drive of the embedded highway, `inventory build` makes assets of what it finds, and a
 reviewer decides on each: who knows the truth, stands in for a person. `inventory labels` makes frames of the decisions.
-Each seed draws as many of these as of the drive's frames at random, the latter with true labels, as if a person had drawn
-every box: what costs more work, and can only be better. Both are added to the images that there are, and training
-continues from the start. Both arms of a seed see as many images.
+Each seed draws as many of these as of the drive's frames at random, the latter with true labels, as if a person had
+drawn every box, which is more work. Both are added to the images that there are, and training continues from the
+start. Both arms of a seed see as many images.
 
     python scripts/review_retraining.py runs/review      # a smoke test: minutes, no evidence
     python scripts/review_retraining.py runs/review --start warm.pt --initial warm/data.yaml --validation screen.yaml \

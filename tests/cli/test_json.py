@@ -23,6 +23,7 @@ from reg_yolo.data.prelabel.summary import PrelabelSummary
 from reg_yolo.inventory.audit.command import plan_into
 from reg_yolo.inventory.audit.plan import Terms
 from reg_yolo.inventory.calibration.result import Calibration
+from reg_yolo.inventory.labels.summary import LabelsSummary
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.text import write_geojson
 from reg_yolo.scenes.stills.writing import StillsSummary
@@ -133,6 +134,12 @@ def _prelabel(place: Place) -> list[object]:
     return [place.folder / "a.jsonl", place.folder / "out"]
 
 
+def _labels(place: Place) -> list[object]:
+    summary = LabelsSummary(place.folder, ["pole"], place.folder / "data.yaml", images=2, detected=Counter(pole=3))
+    place.gives("reg_yolo.inventory.labels.command.write_labels", summary)
+    return [place.folder, "--to", place.folder / "out"]
+
+
 def _planned(place: Place) -> Path:
     write_geopackage(place.folder / "a.gpkg", sample_inventory(), "EPSG:4326")
     plan_into(place.folder / "a.gpkg", place.folder / "audit", Terms())
@@ -191,6 +198,7 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "data prelabel": (_prelabel, ("frames", "objects", "picked")),
     "inventory calibrate": (_calibrate, ("file", "camera")),
     "inventory build": (_build, ("folder", "assets", "counts", "notes")),
+    "inventory labels": (_labels, ("result", "images", "detected", "projected", "skipped", "lost")),
     "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes")),
     "inventory diff": (
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],

@@ -154,9 +154,9 @@ def test_decisions_of_files_count_above_the_build(tmp_path: Path) -> None:
 def clips(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
     """Write two videos with the same name, and assets seen in them; return the folder of the inventory and them."""
     assets = []
-    for card in ("card1", "การ์ด2"):
+    for first, card in ((0, "card1"), (20, "การ์ด2")):
         (tmp_path / card).mkdir()
-        source = str(write_clip(tmp_path / card / "ถนน1.mp4", 12))
+        source = str(write_clip(tmp_path / card / "ถนน1.mp4", 12, first=first))
         assets += [
             {"observations": [seen(n, 20.0 + n, source) for n in (2, 3, 5)], "reviewed_by": "suda"},
             {"observations": [seen(n, 100.0, source) for n in (2, 8)], "status": "rejected"},
