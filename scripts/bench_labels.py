@@ -124,7 +124,8 @@ def proposal_row(some: list[Direction], kind: str, sized: bool, sigma_m: float) 
         trajectory = build_trajectory(fixes, projection, Drift())
         camera = one.camera(kind)
         known, ids = listed(one, projection, rng, sigma_m)
-        sizes = [size_of(asset.class_name, learned_sizes(one) if sized else None)[0] for asset in known]
+        stated = true_sizes(one) if sized else None
+        sizes = [size_of(asset.class_name, stated)[0] for asset in known]
         project = Projector(known, sizes, projection, camera, View())
         poses = trajectory.at(np.array([one.start_s + frame["time_s"] for frame in one.frames]))
         for row, frame in enumerate(one.frames):
@@ -156,7 +157,7 @@ def listed(
     return known, ids
 
 
-def learned_sizes(one: Direction) -> dict[str, Size]:
+def true_sizes(one: Direction) -> dict[str, Size]:
     """Return the median size of each class, measured in true boxes at the true distance."""
     camera, sizes = one.camera("clean"), defaultdict(list)
     for frame in one.frames:

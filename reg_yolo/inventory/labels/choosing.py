@@ -146,12 +146,11 @@ class _Chooser:
         self._rows = np.flatnonzero(counts[reviewed.asset]) if len(reviewed.assets) else np.zeros(0, np.int64)
         series, rank = _series(reviewed)
         source = reviewed.source[self._rows]
+        number = np.where(rank[source] < 0, reviewed.frame[self._rows], rank[source])
         # A frame by its place in a list of all frames with boxes, ordered by series and number in it.
-        keys = np.stack([series[source], np.where(rank[source] < 0, reviewed.frame[self._rows], rank[source])], 1)
-        self._frames, first, self._of_frame = np.unique(
-            keys.reshape(-1, 2), axis=0, return_index=True, return_inverse=True
-        )
-        self._of_frame = self._of_frame.reshape(-1)
+        step = int(number.max(initial=0)) + 1
+        keys, first, self._of_frame = np.unique(series[source] * step + number, return_index=True, return_inverse=True)
+        self._series, self._number = np.divmod(keys, step)
         self._source = reviewed.source[self._rows[first]]
         self._time_s = reviewed.time_s[self._rows[first]]
         self._size = reviewed.size[self._rows[first]]
@@ -173,7 +172,7 @@ class _Chooser:
             if place in self._doubts:
                 result.skipped[self._doubts[place]] += 1
                 continue
-            series, number = self._frames[place].tolist()
+            series, number = int(self._series[place]), int(self._number[place])
             if number - last.get(series, number - self._options.every) < self._options.every:
                 result.skipped[LEFT_OUT] += 1
                 continue
@@ -198,7 +197,7 @@ class _Chooser:
         asset, place = self._reviewed.asset[self._rows[rows]], self._of_frame[rows]
         order = np.lexsort([place, asset])
         rows, asset, place = rows[order], asset[order], place[order]
-        series = self._frames[place, 0]
+        series = self._series[place]
         jump = (asset[1:] == asset[:-1]) & (series[1:] == series[:-1]) & (place[1:] - place[:-1] > 1)
         yield from ((int(rows[n]), int(rows[n + 1])) for n in np.flatnonzero(jump))
 
@@ -209,7 +208,7 @@ class _Chooser:
         number = int(self._reviewed.asset[self._rows[low]])
         # Chapters have clocks of their own, images none.
         timed = bool(self._source[first] == self._source[last] and np.isfinite(self._time_s[first]))
-        clock = self._time_s if timed else self._frames[:, 1].astype(np.float64)
+        clock = self._time_s if timed else self._number.astype(np.float64)
         gap = float(clock[last] - clock[first])
         if gap > SAME_PASS:
             return

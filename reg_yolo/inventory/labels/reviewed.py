@@ -191,10 +191,10 @@ def _observed(reviewed: ReviewedAssets, decisions: Sequence[Decision], sources: 
     wanted = {
         (sources.named(seen.source), seen.frame) for decision in decisions for part in decision.parts for seen in part
     }
-    keys = zip(reviewed.source.tolist(), reviewed.frame.tolist(), strict=True)
     rows: dict[int, list[int]] = {}
-    for row, (source, frame) in enumerate(keys):
-        if (reviewed.sources[source], frame) in wanted:
+    # A month has millions of boxes, of which few are in frames with these numbers.
+    for row in np.flatnonzero(np.isin(reviewed.frame, [frame for _, frame in wanted])).tolist():
+        if (reviewed.sources[reviewed.source[row]], int(reviewed.frame[row])) in wanted:
             rows.setdefault(int(reviewed.asset[row]), []).append(row)
     nothing = _Observed(Observations.none())
     return [_of_rows(reviewed, rows[n]) if n in rows else nothing for n in range(len(reviewed.assets))]

@@ -7,12 +7,14 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from reg_yolo.cli.app import main
+from reg_yolo.cli.labelling import labels
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.inventory.camera import Camera
@@ -170,18 +172,14 @@ def test_what_is_left_out_or_does_not_fit_is_said(drive: Path, filmed: Path, lis
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["a", "b"], "got 2 folders"),
-        (["a", "--gnss", "a.gpx"], "--gnss: is for --legacy"),
-        (["a.mp4", "--legacy", "a.csv", "--gnss", "a.gpx"], "--legacy: needs --camera as well"),
-        (["a.mp4", "--legacy", "a.csv", "--sources", "."], "--sources: is for a reviewed inventory"),
-    ],
-)
-def test_options_of_the_other_kind_are_refused(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["inventory", "labels", *words, "--to", "out"])
-    assert end.value.code == 2 and message in capsys.readouterr().err
+def test_options_of_the_other_kind_are_refused() -> None:
+    one, track = Path("a.mp4"), Path("a.gpx")
+    cases: list[tuple[list[Path], dict[str, Any], str]] = [
+        ([one, one], {}, "got 2 folders"),
+        ([one], {"gnss": track}, "--gnss: is for --legacy"),
+        ([one], {"legacy": one, "gnss": track}, "--legacy: needs --camera as well"),
+        ([one], {"legacy": one, "sources": [one]}, "--sources: is for a reviewed inventory"),
+    ]
+    for given, more, message in cases:
+        with pytest.raises(ConfigError, match=message):
+            labels(given, Path("out"), **more)
