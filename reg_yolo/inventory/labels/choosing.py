@@ -132,9 +132,9 @@ def between(first: FloatArray, last: FloatArray, share: FloatArray) -> FloatArra
         >>> between(near, far, np.array([0.5])).round(2).tolist()
         [[43.33, 13.33, 56.67, 26.67]]
     """
-    distance = [1.0 / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3) for boxes in (first, last)]
-    weights = (1 - share) * distance[0], share * distance[1]
-    return np.asarray((first * weights[0][:, None] + last * weights[1][:, None]) / sum(weights)[:, None])
+    distances = [1.0 / np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3) for boxes in (first, last)]
+    one, other = ((1 - share) * distances[0])[:, None], (share * distances[1])[:, None]
+    return np.asarray((first * one + last * other) / (one + other))
 
 
 class _Chooser:
@@ -167,7 +167,7 @@ class _Chooser:
         decided = np.unique(self._of_frame[of_row != 2])
         order = np.argsort(self._of_frame, kind="stable")
         bounds = np.searchsorted(self._of_frame[order], [decided, decided + 1])
-        result, last = Choice(), {}
+        result, last = Choice(), dict[int, int]()
         for place, start, end in zip(decided.tolist(), *bounds.tolist(), strict=True):
             if place in self._doubts:
                 result.skipped[self._doubts[place]] += 1
