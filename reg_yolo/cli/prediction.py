@@ -97,7 +97,7 @@ def predict(
             _OUTPUT,
             "--blur",
             "Blur what these weights find before anything is stored; repeatable.",
-            "WEIGHTS[:CLASS]",
+            "WEIGHTS[:CLASS,...]",
         ),
     ] = None,
     polygons: Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
-from reg_yolo.cli.inventory import _private
+from reg_yolo.cli.labelling import private_boxes_of
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import train_arguments
@@ -115,7 +115,7 @@ def survey(
         },
     }
     run = None if weights is None else _Network(weights, card, settings, retry=retry, trust=trust)
-    private, names = _private(blur, trust) if blur and not preflight_only else (None, ())
+    private, names = private_boxes_of(blur, trust) if blur and not preflight_only else (None, ())
     cutting = ThumbnailOptions((card,), private, names) if thumbnails else None
     options = SurveyOptions(
         card, out, tuple(gnss or ()), tuple(start or ()), tuple(camera or ()), time_base, route,

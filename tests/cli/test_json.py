@@ -24,6 +24,7 @@ from reg_yolo.inventory.audit.command import plan_into
 from reg_yolo.inventory.audit.plan import Terms
 from reg_yolo.inventory.calibration.result import Calibration
 from reg_yolo.inventory.decisions.decision import Decision, Seen
+from reg_yolo.inventory.labels.summary import LabelsSummary
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.text import write_geojson
 from reg_yolo.inventory.review.edits import Edits
@@ -137,6 +138,12 @@ def _prelabel(place: Place) -> list[object]:
     return [place.folder / "a.jsonl", place.folder / "out"]
 
 
+def _labels(place: Place) -> list[object]:
+    summary = LabelsSummary(place.folder, ["pole"], place.folder / "data.yaml", images=2, detected=Counter(pole=3))
+    place.gives("reg_yolo.inventory.labels.command.write_labels", summary)
+    return [place.folder, "--to", place.folder / "out"]
+
+
 def _planned(place: Place) -> Path:
     write_geopackage(place.folder / "a.gpkg", sample_inventory(), "EPSG:4326")
     plan_into(place.folder / "a.gpkg", place.folder / "audit", Terms())
@@ -219,6 +226,7 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "inventory calibrate": (_calibrate, ("file", "camera")),
     "inventory build": (_build, ("folder", "assets", "counts", "notes")),
     "survey": (_survey, ("folder", "problems", "items", "package", "did")),
+    "inventory labels": (_labels, ("result", "images", "detected", "projected", "skipped", "lost")),
     "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes")),
     "inventory diff": (
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],

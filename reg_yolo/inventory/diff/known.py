@@ -44,6 +44,7 @@ class Known:
         route, side: Linear reference; "" where not stated.
         facing_deg: Where its face looks, clockwise from north; None where not stated.
         reviewed_by: Who has confirmed it; "" for nobody.
+        height_m, width_m, lower_edge_m: Its size, and its lower edge above the road; None where not stated.
     """
 
     asset_id: str
@@ -57,6 +58,9 @@ class Known:
     side: str = ""
     facing_deg: float | None = None
     reviewed_by: str = ""
+    height_m: float | None = None
+    width_m: float | None = None
+    lower_edge_m: float | None = None
 
     @property
     def sigma_m(self) -> float:
@@ -142,6 +146,7 @@ def _known(path: Path, rows: _Rows, columns: ForeignColumns, say: Say) -> list[K
                 _text(values, columns, "side"),
                 _number(values.get(columns.column("facing_deg"))),
                 _text(values, columns, "reviewed_by"),
+                *(_number(values.get(columns.column(key))) for key in ("height_m", "width_m", "lower_edge_m")),
             )
         )
     return known

@@ -213,7 +213,9 @@ def test_scale_brings_the_mask_loss_to_the_stock_scale(model: SegmentationModel)
 
 def test_scale_of_classes_leaves_out_what_nobody_annotated(model: SegmentationModel) -> None:
     annotated = torch.tensor([[True, True, True], [False, True, True], [False, False, True]])
-    stock, first = (run(model, criterion(model, reg), {**batch(), "annotated": annotated}) for reg in ("stock", "reg_v1"))
+    stock, first = (
+        run(model, criterion(model, reg), {**batch(), "annotated": annotated}) for reg in ("stock", "reg_v1")
+    )
     assert float(first["item/cls_loss"]) == pytest.approx(float(stock["item/cls_loss"]), rel=1e-4)
 
 
