@@ -3,31 +3,36 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint fast docs dist wheelhouse dist-check nightly campaign clean
+.PHONY: setup demo test lint style fast docs dist wheelhouse dist-check nightly campaign clean
 
 setup: $(BIN)/reg-yolo
 
-# Plain torch and torchvision bring matching builds, which also run on a CPU.
+# Plain torch and torchvision bring matching builds, which also run on a CPU. Python compiles what it imports when it
+# does; to compile all that lies there takes pip a minute.
 $(BIN)/reg-yolo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet torch torchvision
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile torch torchvision
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@
 
 # Scenes, training, measuring, prediction: eight to twenty minutes on two cores. `make demo SHORT=1` takes one or two.
 demo: setup
 	$(BIN)/reg-yolo demo $(if $(SHORT),--short) $(if $(OUT),--out $(OUT))
 
-lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: style
 	$(BIN)/mypy reg_yolo
 
-# A process for each core, whole files to each; more threads in them would only wait for each other. A test that ends
-# its process ends the run: pytest-xdist can wait for ever for the tests of a process that it replaced.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile --max-worker-restart 0
+style: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# A process for each core, whole files to each; more threads in them would only wait for each other. Mypy is one of the
+# tests, as it takes a minute of one core. In pytest-xdist's order the files with one long test come last, and a core
+# waits for the last. A test that ends its process ends the run: pytest-xdist can wait for ever for the tests of a
+# process that it replaced.
+test: style
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Without what trains or builds: under a minute, for the edit loop.
 fast: setup

@@ -1,6 +1,6 @@
 """Measure the inventory on embedded drives: true boxes (T), true boxes made worse (T-), many draws of the positions.
 
-    python -m scripts.bench_inventory DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
+    python scripts/bench_inventory.py DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
 
 DRIVES are folders that `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote. Each draw is one file in
 the results' folder; a second run goes on where the first one stopped. The table is printed at the end.
@@ -34,7 +34,7 @@ from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
-from scripts.bench_lorries import add_lorries, listed_lorries
+from bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4
@@ -90,6 +90,30 @@ def run(
     root: Path, directions: list[str], kind: str, draw: int | None, folder: Path, lorries: int = 0
 ) -> dict[str, Any]:
     """Build one inventory and compare it; `draw` numbers the noise, None takes clean tracks and calibrations."""
+    assets, labelled, projection, results = _built(root, directions, kind, draw, folder, lorries)
+    compared = _compared(root, assets, labelled, projection)
+    if lorries:
+        listed = [asset.observations for asset in assets if asset.probability >= LISTED and asset.values["passes"] == 1]
+        for direction, result in zip(directions, results, strict=True):
+            frames = root / direction / "frames.jsonl"
+            own = [some for some in listed if str(frames) in set(some.sources)]
+            counted = listed_lorries(frames, lorries, 0, own)
+            compared["lorries"] = compared.get("lorries", 0) + counted[0]
+            compared["listed lorries"] = compared.get("listed lorries", 0) + counted[1]
+            compared["not static"] = compared.get("not static", 0) + len(result.not_static)
+    return compared
+
+
+def build(
+    root: Path, directions: list[str], kind: str, draw: int | None, folder: Path
+) -> tuple[list[Any], Counter[str], LocalProjection]:
+    """Return the assets, how often each true one was labelled, and what the assets' metres mean; see `run`."""
+    return _built(root, directions, kind, draw, folder, 0)[:3]
+
+
+def _built(
+    root: Path, directions: list[str], kind: str, draw: int | None, folder: Path, lorries: int
+) -> tuple[list[Any], Counter[str], LocalProjection, list[Any]]:
     tasks, labelled, projection = [], Counter(), None
     for number, direction in enumerate(directions):
         path = folder / f"{root.name}_{direction}_{kind}{f'_{lorries}' if lorries else ''}.jsonl"
@@ -114,18 +138,7 @@ def run(
     sightings = [sighting for result in results for sighting in result.sightings]
     groups, shifted = match_drives([result.errors for result in results], sightings)
     assert projection is not None
-    assets = assemble(sightings, groups, shifted, projection, {})
-    compared = _compared(root, assets, labelled, projection)
-    if lorries:
-        listed = [asset.observations for asset in assets if asset.probability >= LISTED and asset.values["passes"] == 1]
-        for direction, result in zip(directions, results, strict=True):
-            frames = root / direction / "frames.jsonl"
-            own = [some for some in listed if str(frames) in set(some.sources)]
-            counted = listed_lorries(frames, lorries, 0, own)
-            compared["lorries"] = compared.get("lorries", 0) + counted[0]
-            compared["listed lorries"] = compared.get("listed lorries", 0) + counted[1]
-            compared["not static"] = compared.get("not static", 0) + len(result.not_static)
-    return compared
+    return assemble(sightings, groups, shifted, projection, {}), labelled, projection, results
 
 
 def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.random.Generator) -> tuple[Fixes, Camera]:
@@ -144,7 +157,8 @@ def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.ra
     )
 
 
-def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
+def read_truth(root: Path, projection: LocalProjection) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return the true points and spans of a drive, and where they stand in metres, shape (N, 2)."""
     truth = [f["properties"] for f in json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["features"]]
     truth = [one for one in truth if one["geometry_kind"] != "line"]
     zone = json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["crs_utm"]["epsg"]
@@ -152,6 +166,11 @@ def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection:
 
     back = pyproj.Transformer.from_crs(zone, 4326, always_xy=True)
     places = projection.to_metres(*back.transform(*np.array([one["position_utm"][:2] for one in truth]).T))
+    return truth, places
+
+
+def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
+    truth, places = read_truth(root, projection)
     listed = [asset for asset in assets if asset.probability >= LISTED and asset.kind != "line"]
     middles = np.array([asset.middle_m for asset in listed]).reshape(-1, 2)
     pairs: dict[int, int] = {}

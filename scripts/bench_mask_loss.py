@@ -31,7 +31,7 @@ from ultralytics.nn.tasks import SegmentationModel  # isort: skip
 from ultralytics.utils.loss import v8SegmentationLoss  # isort: skip
 
 CLASS_COUNTS = [200, 100, 700, 1500, 50, 800, 300]
-EVERYTHING_ON = {"preset": "reg", "mask": {"spatial": {"enabled": True}}, "scale": 1.0}
+EVERYTHING_ON = {"preset": "reg_v1", "mask": {"spatial": {"enabled": True}}, "scale": 1.0}
 # g is 0.5 everywhere and the factor 2: nothing but the windows is ours.
 PLAIN = {"preset": "stock", "mask": {"spatial": {"enabled": True, "beta": 0.0, "scope": "all"}}, "scale": 2.0}
 

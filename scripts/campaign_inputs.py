@@ -59,7 +59,7 @@ def targets_of(bases: Bases) -> dict[str, Target]:
     def config(folder: Path) -> None:
         text = f"task: detect\nmodel: yolov8n.yaml\ndata: {bases.data}\ntrain: {{epochs: 3, imgsz: 64}}\n"
         (folder / "own.yaml").write_text(
-            text + "reg: {preset: reg, focal: {gamma: 1.5}, spatial: {beta: 3.0}}\n", encoding="utf-8"
+            text + "reg: {preset: reg_v1, focal: {gamma: 1.5}, spatial: {beta: 3.0}}\n", encoding="utf-8"
         )
 
     def tracker(folder: Path) -> None:

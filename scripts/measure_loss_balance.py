@@ -70,7 +70,7 @@ def settings_to_settle() -> dict[str, Any]:
     return {
         "stock": "stock",
         "reg_v1 (auto)": "reg_v1",
-        "reg, by_gamma": {"preset": "reg", "scale": "by_gamma"},
+        "reg_v1, by_gamma": {"preset": "reg_v1", "scale": "by_gamma"},
         "gamma 1, by_gamma": {"preset": "stock", "focal": {"gamma": 1.0}},
         "gamma 1.5, by_gamma": {"preset": "stock", "focal": {"gamma": 1.5}},
         "gamma 2, by_gamma": {"preset": "stock", "focal": {"gamma": 2.0}},

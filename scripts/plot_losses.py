@@ -127,7 +127,8 @@ def spatial() -> list[Panel]:
     """The spatial-contextual weight, and what it leaves of a negative's gradient."""
     d = torch.linspace(0, 4, POINTS, dtype=torch.float64)
     shapes = {
-        "beta 3, floor 0.1 (preset reg)": (3.0, 0.1), "beta 3, no floor": (3.0, 0.0), "beta -3, floor 0.1": (-3.0, 0.1),
+        "beta 3, floor 0.1 (preset reg_v1)": (3.0, 0.1), "beta 3, no floor": (3.0, 0.0),
+        "beta -3, floor 0.1": (-3.0, 0.1),
     }  # fmt: skip
     weights = {name: losses.spatial_context_weight(d, beta, 1.0, floor) for name, (beta, floor) in shapes.items()}
     slopes: Curves = {}

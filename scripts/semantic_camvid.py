@@ -29,10 +29,11 @@ ARMS: dict[str, list[str]] = {
     "ce": ["reg.preset=stock", "reg.semantic.dice=false", "reg.semantic.auxiliary=0"],
     # The preset next to Dice and auxiliary loss, and in the papers' form.
     "reg": ["reg.preset=reg"],
-    "reg_papers": ["reg.preset=reg", "reg.semantic.dice=false", "reg.semantic.auxiliary=0"],
+    "reg_v1": ["reg.preset=reg_v1"],
+    "reg_papers": ["reg.preset=reg_v1", "reg.semantic.dice=false", "reg.semantic.auxiliary=0"],
     # Without g, and with g that falls with the distance (proof A.4's order).
-    "reg_no_g": ["reg.preset=reg", "reg.semantic.spatial.enabled=false"],
-    "reg_near": ["reg.preset=reg", "reg.semantic.spatial.beta=-0.5", "reg.semantic.spatial.delta=4"],
+    "reg_no_g": ["reg.preset=reg_v1", "reg.semantic.spatial.enabled=false"],
+    "reg_near": ["reg.preset=reg_v1", "reg.semantic.spatial.beta=-0.5", "reg.semantic.spatial.delta=4"],
 }
 DEFAULT_ARMS = ("stock", "ce", "reg", "reg_papers")
 REFERENCE = "stock"

@@ -22,6 +22,7 @@ from reg_yolo.cli import (
     prediction,
     reports,
     scenes,
+    survey,
     training,
 )
 from reg_yolo.cli.command import PanelledCommand, option_words
@@ -74,6 +75,7 @@ for command in (
 ):
     app.command()(command)
 app.command(cls=PanelledCommand)(prediction.predict)
+app.command(cls=PanelledCommand)(survey.survey)
 app.add_typer(data.app, name="data")
 app.add_typer(inventory.app, name="inventory")
 

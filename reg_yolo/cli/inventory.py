@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from reg_yolo.cli import auditing
+from reg_yolo.cli import auditing, labelling, reviewing
 from reg_yolo.cli.command import Json, Quiet
 from reg_yolo.cli.failures import PARTLY_DONE
+from reg_yolo.cli.labelling import private_boxes_of
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
 from reg_yolo.errors import ConfigError
-
-if TYPE_CHECKING:
-    from reg_yolo.inventory.thumbnails.cutting import PrivateBoxes
 
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
 )
 app.add_typer(auditing.app, name="audit")
+app.command()(reviewing.review)
+app.add_typer(reviewing.app, name="decisions")
+app.command()(labelling.labels)
 
 
 @app.command()
@@ -77,7 +78,7 @@ def build(
     ] = None,
     blur: Annotated[
         list[str] | None,
-        typer.Option(help="Blur what these weights find in thumbnails; repeatable.", metavar="WEIGHTS[:CLASS]"),
+        typer.Option(help="Blur what these weights find in thumbnails; repeatable.", metavar="WEIGHTS[:CLASS,...]"),
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Load checkpoints that run code of their own.")] = False,
     _json: Json = False,
@@ -94,7 +95,7 @@ def build(
     basemap = Basemap(tiles, attribution) if tiles else None
     if not thumbnails and (sources or blur):
         raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
-    private, names = _private(blur, trust) if blur else (None, ())
+    private, names = private_boxes_of(blur, trust) if blur else (None, ())
     options = BuildOptions(
         files_of(detections),
         tuple(gnss or ()),
@@ -118,16 +119,6 @@ def build(
     if built.is_partial:
         say("Partly done: the lines above name what is missing", err=True)
         raise typer.Exit(PARTLY_DONE)
-
-
-def _private(blur: list[str], trust: bool) -> tuple[PrivateBoxes, tuple[str, ...]]:
-    """Open the weights that find what is private; only this needs torch."""
-    from reg_yolo.yolo.upstream.environment import prepare_environment
-
-    prepare_environment(blur, trust=trust)
-    from reg_yolo.yolo.commands.private_boxes import private_boxes
-
-    return private_boxes(blur, trust=trust)
 
 
 @app.command()

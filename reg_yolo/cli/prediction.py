@@ -26,7 +26,10 @@ def _option(panel: str, name: str, text: str, metavar: str | None = None) -> Any
 def predict(
     weights: Annotated[
         Path,
-        typer.Argument(help="A checkpoint such as runs/detect/train/weights/best.pt, or `demo` for the shipped one."),
+        typer.Argument(
+            help="A checkpoint such as runs/detect/train/weights/best.pt, or `demo`: the shipped one, which has never "
+            "seen a real road."
+        ),
     ],
     source: Annotated[
         str | None,
@@ -94,7 +97,7 @@ def predict(
             _OUTPUT,
             "--blur",
             "Blur what these weights find before anything is stored; repeatable.",
-            "WEIGHTS[:CLASS]",
+            "WEIGHTS[:CLASS,...]",
         ),
     ] = None,
     polygons: Annotated[

@@ -67,6 +67,28 @@ def chapter_order(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=_key)
 
 
+def recordings(paths: Sequence[Path]) -> list[list[Path]]:
+    """Return the files of one folder by recording, each in the order it was filmed.
+
+    GoPro's names tell the recording; of other cameras, files whose names differ in their numbers only are one
+    recording, so that front and rear camera are two.
+
+    Args:
+        paths: Videos.
+
+    Example:
+        >>> names = ["GX010012.MP4", "GX020012.MP4", "GX010013.MP4"]
+        >>> [[path.name for path in files] for files in recordings([Path(name) for name in names])]
+        [['GX010012.MP4', 'GX020012.MP4'], ['GX010013.MP4']]
+    """
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        gopro = _GOPRO.match(path.stem)
+        name = f"gopro {gopro['recording'] or gopro['first']}" if gopro else _kind(path)
+        found.setdefault(name, []).append(path)
+    return sorted((chapter_order(files) for files in found.values()), key=lambda files: str(files[0]))
+
+
 def _kind(path: Path) -> str:
     return "gopro" if _GOPRO.match(path.stem) else re.sub(r"\d+", "#", path.stem).casefold()
 

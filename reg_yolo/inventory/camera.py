@@ -91,6 +91,31 @@ class Camera:
         forward = math.cos(pitch) + down * math.sin(pitch)
         return np.stack([right / forward, (down * math.cos(pitch) - math.sin(pitch)) / forward], axis=-1)
 
+    def pixels(self, tangents: FloatArray, roll_rad: float = 0.0) -> FloatArray:
+        """Return pixels, shape (N, 2), of tangents to the right and downwards of a level camera, shape (N, 2).
+
+        The other way round from `normalized`; what lies behind the camera gives NaN.
+
+        Args:
+            tangents: Shape (N, 2).
+            roll_rad: Of the vehicle, on top of the mount's.
+        """
+        pitch, roll = math.radians(self.pitch_deg), math.radians(self.roll_deg) + roll_rad
+        level = np.asarray(tangents, np.float64).reshape(-1, 2)
+        forward = math.cos(pitch) - level[:, 1] * math.sin(pitch)
+        forward = np.where(forward > 1e-9, forward, np.nan)
+        down = (level[:, 1] * math.cos(pitch) + math.sin(pitch)) / forward
+        right = level[:, 0] * (math.cos(pitch) + down * math.sin(pitch))
+        plain = np.stack([right * np.cos(roll) + down * np.sin(roll), down * np.cos(roll) - right * np.sin(roll)], 1)
+        k1, k2, p1, p2, k3 = self.distortion
+        x, y, r2 = plain[:, 0], plain[:, 1], (plain**2).sum(axis=1)
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        bent = np.stack([
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+        ], 1)  # fmt: skip
+        centre = [self.width / 2 if self.cx is None else self.cx, self.height / 2 if self.cy is None else self.cy]
+        return np.asarray(bent * self.focal_px + centre)
+
 
 def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
     """Read camera.yaml; only `width` and `height` must be there.

@@ -28,6 +28,7 @@ from reg_yolo.inventory.outputs.text import write_csv, write_geojson, write_not_
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import LANGUAGES
 from reg_yolo.inventory.report.page import Basemap, write_report
+from reg_yolo.inventory.review.index import write_index
 from reg_yolo.inventory.route.axis import Route, read_routes
 from reg_yolo.inventory.route.reference import add_reference
 from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
@@ -133,6 +134,7 @@ def _write(
     write_project(out / "inventory.qgs", inventory, outputs.crs, mapping)
     write_not_static(out / "not_static.csv", inventory)
     write_observations(out / "observations.jsonl", inventory)
+    write_index(out)
     pages = write_report(out / "report.html", inventory, outputs.basemap, outputs.language)
     if pages:
         say(f"report.html is an index of {len(pages)} pages")

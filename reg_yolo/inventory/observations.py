@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Observations:
         xyxy: Pixels, shape (N, 4).
         confidence: Shape (N,).
         class_names: What the detector called each, shape (N,).
+        sizes: Width and height of the frame of each in pixels, shape (N, 2).
     """
 
     sources: tuple[str, ...]
@@ -33,6 +34,7 @@ class Observations:
     xyxy: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_names: tuple[str, ...]
+    sizes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), np.int32))
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -54,6 +56,7 @@ class Observations:
             looks.xyxy[rows].astype(np.float32),
             looks.confidence[rows].astype(np.float32),
             tuple(looks.classes[class_id] for class_id in looks.class_id[rows]),
+            np.full((len(rows), 2), (looks.width, looks.height), np.int32),
         )
 
     @classmethod
@@ -68,10 +71,12 @@ class Observations:
             np.concatenate([one.xyxy for one in some]),
             np.concatenate([one.confidence for one in some]),
             tuple(name for one in some for name in one.class_names),
+            np.concatenate([one.sizes for one in some]),
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one JSON object each."""
+        """Return one JSON object each; the size of its frame is in it where the frames have several."""
+        several = len(np.unique(self.sizes, axis=0)) > 1
         return [
             {
                 "source": self.sources[n],
@@ -80,6 +85,7 @@ class Observations:
                 "xyxy": [round(float(side), 2) for side in self.xyxy[n]],
                 "confidence": round(float(self.confidence[n]), 5),
                 "class": self.class_names[n],
+                **({"size": self.sizes[n].tolist()} if several else {}),
             }
             for n in range(len(self))
         ]

@@ -32,9 +32,10 @@ class BuildOptions:
 
     Attributes:
         detections: Detections files.
-        gnss: One positions file for all of them (then they are chapters of one drive), or one each.
+        gnss: One positions file for all of them (then they are chapters of one drive), or one each; several files of
+            one receiver as a tuple stand for one.
         cameras: None, one for all, or one a drive.
-        starts: When the drives' clocks were zero: none, or one a drive.
+        starts: When the drives' clocks were zero: none, or one a drive, of which None is to be found out.
         syncs: Times of single moments, for one drive.
         time_base: Of starts and syncs without an offset.
         hfov_deg: Horizontal field of view where no camera is given.
@@ -46,9 +47,9 @@ class BuildOptions:
     """
 
     detections: tuple[Path, ...]
-    gnss: tuple[Path, ...]
+    gnss: tuple[Path | tuple[Path, ...], ...]
     cameras: tuple[Path, ...] = ()
-    starts: tuple[str, ...] = ()
+    starts: tuple[str | None, ...] = ()
     syncs: tuple[str, ...] = ()
     time_base: str = "utc"
     hfov_deg: float = DEFAULT_HFOV_DEG

@@ -106,15 +106,27 @@ def find_start(
         return Start(parse_time(stated, time_base), _STATED_SIGMA_S, "--start")
     if telemetry is not None:
         return Start(telemetry, _TELEMETRY_SIGMA_S, f"the telemetry in {Path(source).name}")
-    found = _NAME.search(Path(source).name)
-    if found:
-        year, month, day, hour, minute, second = found.groups()
-        text = f"{year}-{month}-{day}T{hour}:{minute}:{second}"
-        return Start(parse_time(text, time_base), _NAME_SIGMA_S, f"the file name {Path(source).name}")
+    named = time_in_name(source, time_base)
+    if named is not None:
+        return Start(named, _NAME_SIGMA_S, f"the file name {Path(source).name}")
     created = _creation_time(source)
     if created is not None:
         return Start(created, _NAME_SIGMA_S, f"the creation time in {Path(source).name}")
     raise DataError(f"{source}: nothing tells when it started; give --start 2024-05-01T03:00:00Z")
+
+
+def time_in_name(source: str, time_base: str = "utc") -> float | None:
+    """Return the POSIX time that a file's name states; None where it states none.
+
+    Example:
+        >>> time_in_name("20240501_030000_F.mp4")
+        1714532400.0
+    """
+    found = _NAME.search(Path(source).name)
+    if not found:
+        return None
+    year, month, day, hour, minute, second = found.groups()
+    return parse_time(f"{year}-{month}-{day}T{hour}:{minute}:{second}", time_base)
 
 
 def _creation_time(source: str) -> float | None:

@@ -51,6 +51,35 @@ def release(picture: Picture, private_boxes: Sequence[Box] = (), *, in_place: bo
     return ReleasedPicture(pixels)
 
 
+def not_blurred(stated: Sequence[str], given: Sequence[str]) -> str | None:
+    """Return the first of what earlier images were blurred by that would not be blurred now; None where all would.
+
+    Args:
+        stated: As a detections file states it: `WEIGHTS:CLASS,CLASS`, or of earlier versions the weights alone, whose
+            classes nobody knows any more.
+        given: What is blurred now, likewise.
+
+    Example:
+        >>> not_blurred(["yolov8n.pt:person,car"], ["yolov8n.pt:person"])
+        'yolov8n.pt:person,car'
+        >>> not_blurred(["yolov8n.pt:person"], ["yolov8n.pt:person,car"])
+    """
+    now: dict[str, set[str]] = {}
+    for word in given:
+        weights, classes = _weights_and_classes(word)
+        now.setdefault(weights, set()).update(classes)
+    for word in stated:
+        weights, classes = _weights_and_classes(word)
+        if weights not in now or not classes <= now[weights]:
+            return word
+    return None
+
+
+def _weights_and_classes(word: str) -> tuple[str, set[str]]:
+    weights, colon, classes = word.rpartition(":")
+    return (weights, set(classes.split(","))) if colon else (word, set())
+
+
 def _pixelate(pixels: Picture, box: Box) -> None:
     x1, y1, x2, y2 = (float(value) for value in box)
     if not np.isfinite((x1, y1, x2, y2)).all():

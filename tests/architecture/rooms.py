@@ -38,8 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"config"},
     # What was found against what is labelled, from a validation or from files.
     "diagnosis": {"config", *DATA_BASE, "detections", "drawing", "evaluation"},
-    # From detections files to assets; no network, no torch.
-    "inventory": {"config", "detections", "drawing", "jobs", "video"},
+    # From detections files to assets, and from assets to labels; no network, no torch.
+    "inventory": {"config", *DATA_BASE, "data.export", "detections", "drawing", "jobs", "video"},
+    # What the command of that name does before and after the network, which is handed in.
+    "survey": {"detections", "inventory", "jobs", "video"},
     "data": {"config"},
     "data.dataset": {"config"},
     "data.objects": {"config", "data.dataset"},
@@ -83,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "yolo": {"yolo.upstream"},
     "cli": {
         "config", "data", *DATA_BASE, "data.convert", "data.check", "data.prelabel", "data.split", "data.tile",
-        "data.stats", "diagnosis", "evaluation", "inventory", "jobs", "scenes", "video", "yolo.upstream",
+        "data.stats", "diagnosis", "evaluation", "inventory", "jobs", "scenes", "survey", "video", "yolo.upstream",
         "yolo.commands",
     },
 }  # fmt: skip

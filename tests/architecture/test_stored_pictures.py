@@ -10,12 +10,13 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "reg_yolo"
 WRITER = PACKAGE / "video" / "writer.py"
 PRIVACY = PACKAGE / "video" / "privacy.py"
-FILES = sorted(path for layer in ("video", "yolo") for path in (PACKAGE / layer).rglob("*.py"))
+FILES = sorted(path for layer in ("inventory", "video", "yolo") for path in (PACKAGE / layer).rglob("*.py"))
 
 # How OpenCV, PyAV, Pillow and Matplotlib store or encode pictures.
 ENCODERS = {"imwrite", "imencode", "imwritemulti", "imwriteanimation", "VideoWriter", "add_stream", "imsave", "savefig"}
-# Sheets of a data set's own pictures, which the user has stored already; no frame of a prediction passes here.
-OF_DATA_SETS = {"drawing/contact_sheet.py", "yolo/commands/report.py"}
+# Sheets of a data set's own pictures, which the user has stored already, and the pages of an audit, which are figures
+# and text; no frame of a prediction passes here.
+OF_DATA_SETS = {"drawing/contact_sheet.py", "inventory/audit/signed_page.py", "yolo/commands/report.py"}
 
 
 def calls_in(path: Path) -> list[tuple[str, ast.Call]]:

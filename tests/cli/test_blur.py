@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from ultralytics import YOLO
 
-from reg_yolo.cli.inventory import _private
+from reg_yolo.cli.labelling import private_boxes_of
 from reg_yolo.detections.files import read_detections
 from reg_yolo.video.privacy import MARGIN
 from reg_yolo.yolo.prediction.blurring import BLUR_CONFIDENCE
@@ -40,7 +40,7 @@ def test_what_the_weights_find_is_blurred_through_the_whole_command(
     assert changed[~allowed].max() <= 2
     # What is found does not suffer: the network sees the image as it was.
     headers = [read_detections(f"{name}/detections.jsonl").header for name in ("plain", "blurred")]
-    assert headers[1].extra["blur"] == [detector.name] and "blur" not in headers[0].extra
+    assert headers[1].extra["blur"] == [f"{detector.name}:red"] and "blur" not in headers[0].extra
     assert Path("plain/detections.csv").read_text() == Path("blurred/detections.csv").read_text()
 
 
@@ -48,6 +48,6 @@ def test_thumbnails_of_an_inventory_are_blurred_by_the_same_boxes(even_rectangle
     picture = cv2.imread(str(sorted((even_rectangles.parent / "images/val").glob("*.png"))[0]))
     arguments = {"conf": BLUR_CONFIDENCE, "imgsz": IMGSZ, "device": "cpu", "verbose": False}
     expected = YOLO(detector).predict(picture, classes=[0], **arguments)[0].boxes.xyxy.tolist()
-    find, names = _private([f"{detector}:red"], trust=False)
-    assert names == (detector.name,)
+    find, names = private_boxes_of([f"{detector}:red"], trust=False)
+    assert names == (f"{detector.name}:red",)
     assert expected and np.allclose(find(picture), expected, atol=0.01)

@@ -23,8 +23,12 @@ from reg_yolo.data.prelabel.summary import PrelabelSummary
 from reg_yolo.inventory.audit.command import plan_into
 from reg_yolo.inventory.audit.plan import Terms
 from reg_yolo.inventory.calibration.result import Calibration
+from reg_yolo.inventory.decisions.decision import Decision, Seen
+from reg_yolo.inventory.labels.summary import LabelsSummary
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.text import write_geojson
+from reg_yolo.inventory.review.edits import Edits
+from reg_yolo.inventory.review.serving import Reviewed
 from reg_yolo.scenes.stills.writing import StillsSummary
 from reg_yolo.yolo.commands.compare_planning import planned_runs
 from reg_yolo.yolo.commands.demo import DemoResult
@@ -36,6 +40,7 @@ from tests.cli.test_compare import PLAN, written
 from tests.conftest import NAMES
 from tests.evaluation.runs import report_of
 from tests.inventory.samples import sample_inventory
+from tests.survey.cards import textured, write_drive_folder
 from tests.yolo.commands.test_report import run_on
 
 
@@ -133,6 +138,12 @@ def _prelabel(place: Place) -> list[object]:
     return [place.folder / "a.jsonl", place.folder / "out"]
 
 
+def _labels(place: Place) -> list[object]:
+    summary = LabelsSummary(place.folder, ["pole"], place.folder / "data.yaml", images=2, detected=Counter(pole=3))
+    place.gives("reg_yolo.inventory.labels.command.write_labels", summary)
+    return [place.folder, "--to", place.folder / "out"]
+
+
 def _planned(place: Place) -> Path:
     write_geopackage(place.folder / "a.gpkg", sample_inventory(), "EPSG:4326")
     plan_into(place.folder / "a.gpkg", place.folder / "audit", Terms())
@@ -147,6 +158,29 @@ def _audit_plan(place: Place) -> list[object]:
 def _audit_record(place: Place) -> list[object]:
     folder = _planned(place)
     return [folder, folder / "form_a_assets.csv"]
+
+
+def _survey(place: Place) -> list[object]:
+    write_drive_folder(place.folder / "card/ขาไป", textured(8, (64, 96)))
+    return [place.folder / "card", "--preflight-only", "--out", place.folder / "survey"]
+
+
+def _review(place: Place) -> list[object]:
+    result = Reviewed(place.folder / "d.jsonl", "somchai", 3, 1, 2, 6, [])
+    place.gives("reg_yolo.inventory.review.serving.review_folder", result)
+    return [place.folder]
+
+
+def _decisions(place: Place) -> Path:
+    file = place.folder / "a.jsonl"
+    seen = Seen("a.mp4", 7, (1.0, 2.0, 30.0, 40.0))
+    file.write_text(json.dumps(Decision("suda", "accept", ((seen,),)).to_record()))
+    return file
+
+
+def _import(place: Place) -> list[object]:
+    place.gives("reg_yolo.inventory.review.edits.import_edits", Edits(known=2))
+    return [place.folder / "a.gpkg", place.folder, "--to", place.folder / "d.jsonl"]
 
 
 # For each command the words behind it, and keys of its answer.
@@ -191,11 +225,19 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "data prelabel": (_prelabel, ("frames", "objects", "picked")),
     "inventory calibrate": (_calibrate, ("file", "camera")),
     "inventory build": (_build, ("folder", "assets", "counts", "notes")),
+    "survey": (_survey, ("folder", "problems", "items", "package", "did")),
+    "inventory labels": (_labels, ("result", "images", "detected", "projected", "skipped", "lost")),
     "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes")),
     "inventory diff": (
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],
         ("counts", "table", "map"),
     ),
+    "inventory review": (_review, ("file", "reviewer", "decisions", "reviewed", "assets")),
+    "inventory decisions merge": (
+        lambda p: [_decisions(p), "--to", p.folder / "all.jsonl"],
+        ("file", "decisions", "people", "conflicts"),
+    ),
+    "inventory decisions import": (_import, ("file", "counts", "known", "left")),
     "inventory audit plan": (_audit_plan, ("folder", "audit", "assets", "stretches", "notes")),
     "inventory audit record": (_audit_record, ("forms", "rows", "empty")),
     "inventory audit report": (lambda p: [_planned(p)], ("verdict", "limits", "files")),

@@ -39,7 +39,7 @@ def test_only_active_terms_are_named() -> None:
     assert labels == {
         "stock": ["class", "box"],
         "gfl": ["class", "pixels", "box", "scale"],
-        "reg": ["class", "alpha", "g", "pixels", "g (pix.)", "box", "scale"],
+        "reg": ["class", "alpha", "pixels", "box", "scale"],
         "reg_v1": ["class", "alpha", "g", "pixels", "g (pix.)", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
         "reg_printed": ["class", "alpha", "g", "p-hat", "g (mask)", "pixels", "g (pix.)", "box", "scale"],
@@ -89,4 +89,4 @@ def test_only_active_terms_are_named() -> None:
     ],
 )
 def test_terms_show_their_values(given: dict[str, object], label: str, part: str) -> None:
-    assert part in dict(loss_terms(RegSettings.from_mapping(given)))[label]
+    assert part in dict(loss_terms(RegSettings.from_mapping({"preset": "reg_v1", **given})))[label]

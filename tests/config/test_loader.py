@@ -56,9 +56,9 @@ def test_an_heir_may_build_on_a_shipped_configuration(write: Write, tmp_path: Pa
 
 
 def test_naming_a_preset_starts_the_loss_afresh(write: Write) -> None:
-    write("base.yaml", MINIMAL + "reg: {preset: reg, focal: {gamma: 3}, alpha: {temper: 0.2}}\n")
+    write("base.yaml", MINIMAL + "reg: {preset: reg_v1, focal: {gamma: 3}, alpha: {temper: 0.2}}\n")
     assert load_config(write("b.yaml", "extends: base.yaml\nreg: gfl\n")).reg == RegSettings.from_mapping("gfl")
-    again = load_config(write("c.yaml", "extends: base.yaml\nreg: {preset: reg, alpha: {temper: 1}}\n")).reg
+    again = load_config(write("c.yaml", "extends: base.yaml\nreg: {preset: reg_v1, alpha: {temper: 1}}\n")).reg
     assert (again.focal.gamma, again.alpha.temper) == (1.5, 1.0)
 
 

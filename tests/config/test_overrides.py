@@ -59,7 +59,7 @@ def test_a_preset_and_a_key_above_it_in_any_order(load: Callable[..., RunConfig]
 
 def test_a_preset_on_the_command_line_drops_the_files_values(load: Callable[..., RunConfig]) -> None:
     assert load("reg=stock").reg == RegSettings.from_mapping("stock")
-    assert load("reg.focal.gamma=2").reg.spatial.enabled
+    assert load("reg.focal.gamma=2").reg.alpha.scheme == "balanced"
 
 
 def test_weights_on_the_command_line_replace_the_scheme(load: Callable[..., RunConfig]) -> None:

@@ -25,6 +25,16 @@ def test_without_a_preset_the_loss_is_reg() -> None:
     assert RegSettings.from_mapping(None) == expected
     assert RegSettings.from_mapping({}) == expected
     assert RegSettings() == expected
+    assert (expected.alpha.scheme, expected.alpha.temper, expected.alpha.on) == ("balanced", 0.5, "positives")
+    assert differences("stock", {"preset": "stock", "alpha": {"scheme": "balanced", "temper": 0.5}}) == [
+        line for line in differences("stock", "reg") if "alpha" in line
+    ]
+    assert not expected.spatial.enabled and not expected.semantic.spatial.enabled
+    assert expected.focal.gamma == 0 and expected.scale == "by_gamma"
+
+
+def test_reg_v1_has_every_term() -> None:
+    expected = RegSettings.from_mapping("reg_v1")
     assert expected.to_dict()["focal"] == {"gamma": 1.5, "form": "soft", "s": 8.0}
     assert expected.spatial.model_dump() == {
         "enabled": True,
@@ -44,7 +54,7 @@ def test_presets_differ_from_stock_in_the_terms_they_name() -> None:
     assert changed == {
         "stock": set(),
         "gfl": {"focal"},
-        "reg": {"alpha", "focal", "spatial", "semantic", "scale"},
+        "reg": {"alpha", "spatial"},
         "reg_v1": {"alpha", "focal", "spatial", "semantic", "scale"},
         "reg_u": {"alpha", "focal", "spatial", "semantic", "uncertainty", "scale"},
         "reg_printed": {"alpha", "focal", "mask", "spatial", "semantic", "uncertainty", "scale"},
@@ -66,7 +76,7 @@ def test_printed_preset_is_the_printed_form() -> None:
 
 
 def test_what_stands_beside_a_preset_overrides_it_deeply() -> None:
-    settings = RegSettings.from_mapping({"preset": "reg", "spatial": {"beta": -2}})
+    settings = RegSettings.from_mapping({"preset": "reg_v1", "spatial": {"beta": -2}})
     assert settings.spatial.beta == -2.0
     assert settings.spatial.floor == 0.1
     assert settings.focal.gamma == 1.5
@@ -187,7 +197,7 @@ def test_settings_travel_by_pickle() -> None:
 
 
 def test_differences_name_each_key_with_both_values() -> None:
-    assert differences("reg", {"preset": "reg", "focal": {"gamma": 2}}) == ["reg.focal.gamma: 1.5, now 2.0"]
+    assert differences("reg", {"preset": "reg", "focal": {"gamma": 2}}) == ["reg.focal.gamma: 0.0, now 2.0"]
     assert differences({"alpha": {"weights": [1, 2]}}, {"alpha": {"weights": [1, 3]}}) == [
         "reg.alpha.weights: [1.0, 2.0], now [1.0, 3.0]"
     ]
@@ -212,8 +222,13 @@ def test_context_of_boxes_leaves_the_masks_neutral() -> None:
     assert masks_only.is_neutral and not masks_only.is_neutral_on_masks
 
 
-def test_reg_v1_is_reg_for_now() -> None:
-    assert differences("reg", "reg_v1") == []
+def test_reg_differs_from_reg_v1_in_what_is_switched_on() -> None:
+    assert differences("reg_v1", "reg") == [
+        "reg.focal.gamma: 1.5, now 0.0",
+        "reg.spatial.enabled: true, now false",
+        "reg.semantic.spatial.enabled: true, now false",
+        'reg.scale: "auto", now "by_gamma"',
+    ]
 
 
 def test_equalized_needs_an_exponent_and_plain_logits() -> None:

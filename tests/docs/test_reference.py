@@ -45,7 +45,9 @@ def test_default_and_range_are_those_of_the_schema(key: str, default: str, value
 def test_each_preset_lists_what_it_sets() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", KEYS, re.MULTILINE))
     assert set(PRESETS) <= set(rows)
-    assert "`focal.gamma: 1.5`" in rows["reg"] and "`alpha.temper: 0.5`" in rows["reg"] and rows["stock"] == "nothing"
+    assert (
+        "`focal.gamma: 1.5`" in rows["reg_v1"] and "`alpha.temper: 0.5`" in rows["reg"] and rows["stock"] == "nothing"
+    )
 
 
 def test_the_command_line_page_has_every_command_with_every_option() -> None:

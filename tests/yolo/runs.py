@@ -16,7 +16,7 @@ FAST = {
 }  # fmt: skip
 
 
-def trainer_for(data: Path, folder: Path, reg: Any = "reg", **arguments: Any) -> RegDetectionTrainer:
+def trainer_for(data: Path, folder: Path, reg: Any = "reg_v1", **arguments: Any) -> RegDetectionTrainer:
     """Return a trainer for a fast run, not started yet."""
     settings = {**FAST, "data": str(data), "save_dir": str(folder), **arguments}
     return RegDetectionTrainer.with_settings(reg)(overrides=settings)

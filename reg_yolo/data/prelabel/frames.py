@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from reg_yolo.data.dataset.frame_file_names import FrameNames
 from reg_yolo.data.dataset.frame_names import drive_in_name
 from reg_yolo.data.dataset.image_finder import ImageFinder
 from reg_yolo.detections.detections import Detection, FrameDetections
@@ -95,7 +96,7 @@ def read_detected_frames(
     """
     result = DetectedFrames()
     finder = ImageFinder([images]) if images is not None else None
-    names = _Names()
+    names = FrameNames()
     seen: set[tuple[Path, int | None]] = set()
     models: dict[str, None] = {}
     for path in files:
@@ -132,7 +133,7 @@ def _detected(
     source: Path,
     found: Path | None,
     index: int | None,
-    names: _Names,
+    names: FrameNames,
     thresholds: Mapping[str, float],
 ) -> DetectedFrame:
     drive = str(source) if index is not None else drive_in_name(PurePosixPath(source.as_posix()))
@@ -165,39 +166,3 @@ def _find(source: Path, near: Path, images: Path | None, finder: ImageFinder | N
         if (images / source.name).is_file():
             return images / source.name
     return next((place for place in (source, near / source) if place.is_file()), None)
-
-
-class _Names:
-    """File names in a labelling tool: the own ones, with the folder in front where two would be the same.
-
-    Attributes:
-        video_stems: By video, what the names of its frames begin with.
-    """
-
-    def __init__(self) -> None:
-        self.video_stems: dict[Path, str] = {}
-        self._taken: set[str] = set()
-        self._prefixes: set[str] = set()
-
-    def of(self, source: Path, frame: int | None) -> str:
-        """Return the name of an image, or of a frame: the video's name and six digits, as CVAT counts frames."""
-        if frame is None:
-            stem, suffix = self._free(source, source.stem, self._taken), source.suffix
-        else:
-            if source not in self.video_stems:
-                self.video_stems[source] = self._free(source, source.stem, self._prefixes)
-            numbered = f"{self.video_stems[source]}_{frame:06d}"
-            stem, suffix = self._free(source, numbered, self._taken), ".jpg"
-        return f"{stem}{suffix}"
-
-    @staticmethod
-    def _free(source: Path, stem: str, taken: set[str]) -> str:
-        """Return a stem that is not taken, and take it."""
-        if stem.casefold() in taken and source.parent.name:
-            stem = f"{source.parent.name}__{stem}"
-        base, number = stem, 1
-        while stem.casefold() in taken:
-            number += 1
-            stem = f"{base}_{number}"
-        taken.add(stem.casefold())
-        return stem

@@ -85,6 +85,8 @@ class Decision:
         place: Of a move.
         class_name: Of a reclassification.
         undoes: `decision_id` of what an undo takes back.
+        asset_ids: What the parts were called in the inventory that was reviewed: for people and a quick search. What a
+            decision is about, its observations say.
         read_from: FILE:LINE where it was read; "" where it was not.
 
     Raises:
@@ -108,6 +110,7 @@ class Decision:
     place: Place | None = None
     class_name: str | None = None
     undoes: str | None = None
+    asset_ids: tuple[str, ...] = ()
     read_from: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -159,6 +162,8 @@ class Decision:
             record["class"] = self.class_name
         if self.undoes is not None:
             record["undoes"] = self.undoes
+        if self.asset_ids:
+            record["assets"] = list(self.asset_ids)
         return record
 
     @classmethod
@@ -186,6 +191,7 @@ class Decision:
             place,
             None if record.get("class") is None else str(record["class"]),
             None if record.get("undoes") is None else str(record["undoes"]),
+            tuple(str(asset_id) for asset_id in record.get("assets") or ()),
             read_from,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,18 @@ from reg_yolo.inventory.decisions.matching import BoxIndex, Sources
 from reg_yolo.inventory.drive.looks import DriveLooks
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.observations import Observations
 
 IntArray = NDArray[np.int64]
+
+
+class Observed(Protocol):
+    """What decisions can refer to: an object with the boxes that it was seen by, and its two ends if it is a line."""
+
+    @property
+    def observations(self) -> Observations: ...
+    @property
+    def ends_m(self) -> NDArray[np.float64] | None: ...
 
 
 class Regrouping:
@@ -92,7 +102,7 @@ class Regrouping:
         return list(current.values())
 
 
-def add_observations(index: BoxIndex[int], sighting: Sighting, item: int) -> None:
+def add_observations(index: BoxIndex[int], sighting: Observed, item: int) -> None:
     """Note those boxes of a sighting that decisions may refer to."""
     seen = sighting.observations
     for n, key in enumerate(zip(seen.sources, seen.frame.tolist(), strict=True)):

@@ -19,10 +19,9 @@ from reg_yolo.inventory.decisions.decision import (
     NotApplied,
     Place,
 )  # fmt: skip
-from reg_yolo.inventory.decisions.grouping import add_observations, main_of
+from reg_yolo.inventory.decisions.grouping import Observed, add_observations, main_of
 from reg_yolo.inventory.decisions.matching import BoxIndex, Sources
 from reg_yolo.inventory.decisions.standing import conflict_with
-from reg_yolo.inventory.network.sightings import Sighting
 
 _SAME_PLACE_SIGMAS = 3.0
 _METRES_PER_DEGREE = 111_320.0
@@ -70,7 +69,7 @@ class _Rulings:
 
 def rule(
     decisions: Sequence[Decision],
-    sightings: Sequence[Sighting],
+    sightings: Sequence[Observed],
     groups: Sequence[Sequence[int]],
     sources: Sources,
     is_line: Callable[[str], bool],
@@ -101,6 +100,17 @@ def rule(
         if ruling is not None:
             result[number] = ruling
     return result, rulings.dropped
+
+
+def rule_one(some: Sequence[Decision]) -> tuple[Ruling | None, list[NotApplied]]:
+    """Return what several decisions on one asset come to, and those that conflict with another person's.
+
+    Args:
+        some: In the order of time; merges and splits are taken as made.
+    """
+    rulings = _Rulings()
+    ruling = _ruling(some, rulings, lambda _name: False)
+    return ruling, rulings.dropped
 
 
 def _assign(decision: Decision, index: BoxIndex[int], sources: Sources, rulings: _Rulings) -> None:

@@ -14,6 +14,7 @@ from reg_yolo.inventory.settings_files import read_settings_file
 MEANINGS = (
     "asset_id", "class", "longitude", "latitude", "easting", "northing", "bearing_deg", "distance_m", "sigma_along_m",
     "sigma_across_m", "geometry_kind", "route", "side", "facing_deg", "reviewed_by",
+    "height_m", "width_m", "lower_edge_m",
 )  # fmt: skip
 """What a column can be said to hold."""
 _KEYS = ("columns", "class", "classes", "crs")

@@ -54,6 +54,7 @@ class Known:
         reviewed_by: Who has confirmed it; "" for nobody.
         chainage_m: Along the route; of what has two ends the middle; None where not stated.
         offset_m: To the right of the route; None where not stated.
+        height_m, width_m, lower_edge_m: Its size, and its lower edge above the road; None where not stated.
     """
 
     asset_id: str
@@ -69,6 +70,9 @@ class Known:
     reviewed_by: str = ""
     chainage_m: float | None = None
     offset_m: float | None = None
+    height_m: float | None = None
+    width_m: float | None = None
+    lower_edge_m: float | None = None
 
     @property
     def sigma_m(self) -> float:
@@ -156,6 +160,7 @@ def _known(path: Path, rows: _Rows, columns: ForeignColumns, say: Say) -> list[K
                 _text(values, columns, "reviewed_by"),
                 _middle_number(values.get(columns.column("chainage_m"))),
                 _number(values.get(columns.column("offset_m"))),
+                *(_number(values.get(columns.column(key))) for key in ("height_m", "width_m", "lower_edge_m")),
             )
         )
     return known

@@ -25,17 +25,20 @@ class MediaFacts:
         frame_counts: Frames that the container of a video announced, by source; only where it is known.
         disturbed: Sources with damage, or of parts with clocks of their own.
         chapters: Index of the first frame of each source that is a chapter of a drive.
+        blur: What their images were blurred by, `WEIGHTS:CLASS,CLASS`, where any were stored.
     """
 
     frame_counts: dict[str, int] = field(default_factory=dict)
     disturbed: set[str] = field(default_factory=set)
     chapters: dict[str, int] = field(default_factory=dict)
+    blur: set[str] = field(default_factory=set)
 
     def add(self, other: MediaFacts) -> None:
         """Add what is known of further sources."""
         self.frame_counts.update(other.frame_counts)
         self.disturbed.update(other.disturbed)
         self.chapters.update(other.chapters)
+        self.blur.update(other.blur)
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
         class_ids = {name: classes.index(name) for name in header.classes}
         if header.weights_sha256 not in digests:
             digests.append(header.weights_sha256)
+        stated = header.extra.get("blur")
+        columns.media.blur.update(map(str, stated if isinstance(stated, list) else []))
         thresholds = _thresholds(path, header.extra.get("stored_thresholds"))
         latest, highest = None, -1
         chapter: Chapter | None = None

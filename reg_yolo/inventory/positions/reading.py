@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reg_yolo.errors import DataError
@@ -20,20 +21,35 @@ _READERS = {
 _VIDEOS = (".mp4", ".mov")
 
 
-def read_positions(path: Path) -> Fixes:
+TEXT_ENDINGS = tuple(ending for ending in _READERS if ending not in _VIDEOS)
+"""Of files that hold positions and nothing else."""
+
+
+def read_positions(path: Path | Sequence[Path]) -> Fixes:
     """Read positions and leave out what is none; `dropped` says how many and why.
 
     Args:
-        path: A file, or a folder of a GoPro's chapters or of images with EXIF positions.
+        path: A file, or a folder of a GoPro's chapters or of images with EXIF positions; or several files of one
+            receiver, or images.
 
     Raises:
         DataError: If the ending is not known, the file cannot be read, or no position is left.
     """
-    fixes = usable(_folder(path) if path.is_dir() else _file(path))
+    name = str(path) if isinstance(path, Path) else _name_of(path)
+    if isinstance(path, Path):
+        fixes = usable(_folder(path) if path.is_dir() else _file(path))
+    elif all(one.suffix.lower() in IMAGE_ENDINGS for one in path):
+        fixes = usable(read_stills(list(path), name))
+    else:
+        fixes = usable(joined([_file(one) for one in path], name))
     if len(fixes) < 2:
         why = ", ".join(f"{count} {reason}" for reason, count in fixes.dropped.items()) or "it holds none"
-        raise DataError(f"{path}: fewer than two usable positions ({why})")
+        raise DataError(f"{name}: fewer than two usable positions ({why})")
     return fixes
+
+
+def _name_of(paths: Sequence[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def _file(path: Path) -> Fixes:

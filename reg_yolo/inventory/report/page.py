@@ -27,6 +27,7 @@ from reg_yolo.inventory.outputs.layers import (
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import column_labels, labels, shown_date, shown_side
 from reg_yolo.inventory.report.template import write_page
+from reg_yolo.inventory.review.embedded import embedded_review
 
 FloatArray = NDArray[np.float64]
 
@@ -158,6 +159,7 @@ def _assets_content(assets: Sequence[Asset], inventory: Inventory, language: str
         **_filled([_shown(asset, language) for asset in assets], _COLUMNS),
         "shapes": [_latitude_first(shapely.get_coordinates(shape_in_degrees(one, projection))) for one in assets],
         "ellipses": [_latitude_first(projection.to_degrees(ellipse(one.middle_m, one.covariance))) for one in assets],
+        "review": embedded_review(assets, language) if assets else None,
     }
 
 

@@ -15,7 +15,7 @@ from reg_yolo.inventory.observations import View
 from reg_yolo.inventory.thumbnails.cutting import Picture, PrivateBoxes, cut_out
 from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
-from reg_yolo.video.privacy import ReleasedPicture, release
+from reg_yolo.video.privacy import ReleasedPicture, not_blurred, release
 from reg_yolo.video.probing import probe_video
 from reg_yolo.video.sources import IMAGE_SUFFIXES
 from reg_yolo.video.writer import encode_jpeg
@@ -33,7 +33,7 @@ class ThumbnailOptions:
     Attributes:
         folders: Where the sources lie, if not where the detections files say.
         private: What is private in a frame; None blurs nothing.
-        blurred_by: Names of the weights that `private` asks.
+        blurred_by: Names of the weights that `private` asks, each with its classes: `WEIGHTS:CLASS,CLASS`.
     """
 
     folders: tuple[Path, ...] = ()
@@ -67,12 +67,12 @@ def check_thumbnails(options: ThumbnailOptions, detections: Sequence[Path]) -> N
             raise MediaError(f"--sources: {folder} is not a folder; name one that holds the sources of the detections")
     for path in detections:
         stated = read_detections(path, tolerate_cut=True).header.extra.get("blur")
-        for name in stated if isinstance(stated, list) else []:
-            if name not in options.blurred_by:
-                raise ConfigError(
-                    f"--thumbnails: {path} was made with --blur {name}, and thumbnails are cut from the sources; give "
-                    f"--blur {name} here as well"
-                )
+        name = not_blurred(stated, options.blurred_by) if isinstance(stated, list) else None
+        if name is not None:
+            raise ConfigError(
+                f"--thumbnails: {path} was made with --blur {name}, and thumbnails are cut from the sources; give "
+                f"--blur {name} here as well"
+            )
 
 
 def make_thumbnails(

@@ -66,6 +66,7 @@ def predict_many(
     retry: bool = False,
     drives: bool = False,
     cluster: Cluster | None = None,
+    chosen: Sequence[WorkSource] | None = None,
     settings: PredictSettings | None = None,
     **options: Any,
 ) -> ManySummary:
@@ -79,6 +80,7 @@ def predict_many(
         retry: Take up again what was set aside.
         drives: The videos of each folder are the chapters of one drive.
         cluster: Where to spread the work; None for this process.
+        chosen: What is a source, where the caller has sorted that out; `source` then only names the folder.
         settings: What `options` start from; by default the defaults.
         options: As for `predict`; `save=True` for annotated video.
 
@@ -90,10 +92,11 @@ def predict_many(
     if checked.gnss is not None:
         raise ConfigError("`gnss`: belongs to one drive; run the sources one by one, or thin by `every` with `speed`")
     share = parse_shard(shard)
-    media = resolve_source(source)
+    media = resolve_source(source) if chosen is None else Source(str(source), "folder", ())
     prediction = Prediction(weights, checked)
     folder = _results_folder(prediction, media, out)
-    sources = [item for item in list_sources(media, folder, drives=drives) if share.has(item.name)]
+    listed = list_sources(media, folder, drives=drives) if chosen is None else chosen
+    sources = [item for item in listed if share.has(item.name)]
     wanted = RunSettings(
         prediction.weights_sha256, prediction.settings_sha256, bool(checked.draw), retry, prediction.shown_digest
     )

@@ -16,12 +16,14 @@ from reg_yolo.yolo.prediction.blurring import Box, find_all, open_finders
 def private_boxes(
     blur: Sequence[str | Path], *, device: Any = None, trust: bool = False
 ) -> tuple[Callable[[NDArray[np.uint8]], list[Box]], tuple[str, ...]]:
-    """Return a function of a BGR image that gives x1, y1, x2, y2 in pixels of what is private, and its weights' names.
+    """Return a function of a BGR image that gives x1, y1, x2, y2 in pixels of what is private, and what it looks for.
+
+    The second is a text for each of the weights, their file's name and the classes, such as `yolov8n.pt:person,car`.
 
     The function raises BlurError where nobody knows what is private.
 
     Args:
-        blur: Weights, each as WEIGHTS or WEIGHTS:CLASS.
+        blur: Weights, each as WEIGHTS or WEIGHTS:CLASS,CLASS.
         device: As Ultralytics takes it.
         trust: Load checkpoints that run code of their own.
 
@@ -30,4 +32,4 @@ def private_boxes(
         WeightsError: If weights cannot be read.
     """
     finders = open_finders(blur, device=device, trust=trust)
-    return partial(find_all, finders), tuple(finder.name for finder in finders)
+    return partial(find_all, finders), tuple(finder.stated for finder in finders)

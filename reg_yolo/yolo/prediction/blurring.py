@@ -40,11 +40,14 @@ class PrivateFinder:
         device: As Ultralytics takes it.
 
     Attributes:
-        name: For messages and the detections file.
+        name: Of the weights' file, for messages.
+        stated: Name and classes, for the detections file and those who must blur the same again.
     """
 
     def __init__(self, detector: Detector, class_ids: Sequence[int] | None = None, device: Any = None) -> None:
         self.name = detector.path.name
+        ids = range(len(detector.class_names)) if class_ids is None else sorted(set(class_ids))
+        self.stated = f"{self.name}:{','.join(detector.class_names[number] for number in ids)}"
         settings = {
             "imgsz": detector.imgsz,
             "rect": True,
@@ -92,7 +95,7 @@ def find_all(finders: Sequence[PrivateFinder], picture: NDArray[np.uint8]) -> li
 
 
 def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool = False) -> list[PrivateFinder]:
-    """Open the weights of `blur`, each as WEIGHTS or WEIGHTS:CLASS; the same weights are opened once.
+    """Open the weights of `blur`, each as WEIGHTS or WEIGHTS:CLASS,CLASS; the same weights are opened once.
 
     Raises:
         ConfigError: If a class is not one of the weights'.
@@ -100,12 +103,12 @@ def open_finders(given: Sequence[str | Path], *, device: Any = None, trust: bool
     """
     wanted: dict[str, list[str | None]] = {}
     for word in map(str, given):
-        weights, name = _split(word)
-        wanted.setdefault(weights, []).append(name)
+        weights, names = _split(word)
+        wanted.setdefault(weights, []).append(names)
     finders = []
-    for weights, names in wanted.items():
+    for weights, some in wanted.items():
         detector = open_detector(weights, trust=trust)
-        ids = None if None in names else [_class_id(detector, str(name)) for name in names]
+        ids = None if None in some else [number for names in some for number in _class_ids(detector, str(names))]
         finders.append(PrivateFinder(detector, ids, device))
     return finders
 
@@ -118,28 +121,37 @@ def blur_digest(given: Sequence[str | Path]) -> str:
     """
     if not given:
         return ""
-    parts = []
-    for weights, name in map(_split, map(str, given)):
+    parts = set()
+    for weights, names in map(_split, map(str, given)):
         try:
-            parts.append([file_sha256(Path(weights).expanduser()), name or ""])
+            digest = file_sha256(Path(weights).expanduser())
         except OSError as error:
             raise WeightsError(f"`blur`: {weights} cannot be read: {error.strerror}") from None
+        parts |= {(digest, name) for name in _listed(names or "")}
     text = json.dumps([sorted(parts), BLUR_CONFIDENCE, MARGIN, MOST_CELLS])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Split WEIGHTS:CLASS at its last colon, which may also belong to a drive letter or a file's name."""
-    weights, colon, name = word.rpartition(":")
-    if not colon or not name or Path(word).exists() or "/" in name or "\\" in name:
+    """Split WEIGHTS:CLASSES at its last colon, which may also belong to a drive letter or a file's name."""
+    weights, colon, names = word.rpartition(":")
+    is_drive = len(weights) == 1 and weights.isalpha()
+    if not colon or not names or is_drive or Path(word).exists() or "/" in names or "\\" in names:
         return word, None
-    return weights, name
+    return weights, names
 
 
-def _class_id(detector: Detector, name: str) -> int:
-    if name not in detector.class_names:
-        hint = did_you_mean(name, detector.class_names)
-        raise ConfigError(
-            f"`blur`: {detector.path} has no class {name!r}, only {', '.join(detector.class_names[:20])}.{hint}"
-        )
-    return detector.class_names.index(name)
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
+
+
+def _class_ids(detector: Detector, names: str) -> list[int]:
+    """Return the indices of one class, whose name may hold a comma, or of several between commas."""
+    known = detector.class_names
+    if names in known:
+        return [known.index(names)]
+    for name in _listed(names):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"`blur`: {detector.path} has no class {name!r}, only {', '.join(known)}.{hint}")
+    return [known.index(name) for name in _listed(names)]

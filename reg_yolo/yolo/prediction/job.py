@@ -134,7 +134,7 @@ def _header(job: PredictionJob) -> DetectionsHeader:
     if job.tracker is not None:
         extra["track"] = job.tracker.settings.name
     if job.finders:
-        extra["blur"] = [finder.name for finder in job.finders]
+        extra["blur"] = [finder.stated for finder in job.finders]
     return DetectionsHeader(
         source=job.media.given,
         classes=tuple(detector.class_names),

@@ -104,7 +104,7 @@ class PredictSettings:
         polygons: Give masks as polygons too, next to their run lengths.
         track: True for identities over frames by the default tracker (or the one that `tracker` names), or a tracker's
             YAML; see docs/tracks.md.
-        blur: Weights that find what must not be stored, each with `:CLASS` behind it or for all of their classes.
+        blur: Weights that find what must not be stored, each with `:CLASS,CLASS` behind it or for all classes.
         for_inventory: Keep weak detections, from a confidence of 0.05 on, and write records only: what a single frame
             does not show for certain, several together may. `conf` says otherwise.
         suppression: Which of overlapping boxes stay: `stock` (Ultralytics' NMS), `soft` or `balanced`; see docs/cle.md.

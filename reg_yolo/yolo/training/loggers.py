@@ -1,7 +1,8 @@
 """Experiment loggers: upstream attaches and feeds them; what they get of ours, and which of them must be asked for.
 
 Upstream's settings switch ClearML and Comet on as soon as their packages are installed, and both send the run away as
-they start. A run that stays offline lets them log only where their own variables say so.
+they start. A run that stays offline lets them log only where their own variables say so. A logger that fails is left
+out for the rest of the run: ClearML offline and DVC outside a repository do so after hours, as the training ends.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from reg_yolo.yolo.upstream.environment import offline
 class LoggedTraining:
     """Mix-in of `RegTraining`: loggers get its settings, and names that they take; those nobody asked for get nothing.
 
+    A logger that fails ends no training.
+
     The terms of the criterion reach them with upstream's metrics, see `RegTraining.save_metrics`.
     """
 
@@ -47,6 +50,7 @@ class LoggedTraining:
         """Run upstream's callbacks."""
         if event == "on_pretrain_routine_start":
             leave_out_unasked(self)
+            guard_loggers(self)
         with names_for_loggers(self) if event == "on_fit_epoch_end" else nullcontext():
             super().run_callbacks(event)  # type: ignore[misc]
         if event == "on_pretrain_routine_end":
@@ -137,6 +141,68 @@ def leave_out_unasked(trainer: Any) -> list[str]:
     return left_out
 
 
+@dataclass
+class _Guard:
+    """What became of a logger in a run.
+
+    Attributes:
+        title: Its name.
+        failed: Whether it raised; it is not called again then.
+    """
+
+    title: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """A callback of a logger, an error of which becomes a warning.
+
+    Attributes:
+        callback: Upstream's function.
+        guard: Shared by all callbacks of its logger.
+    """
+
+    callback: Callable[..., Any]
+    guard: _Guard
+
+    def __call__(self, trainer: Any) -> None:
+        """Call it, unless its logger has failed before."""
+        if self.guard.failed:
+            return
+        try:
+            self.callback(trainer)
+        except Exception as error:
+            self.guard.failed = True
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            LOGGER.warning(f"{self.guard.title} logs no more of this run, which goes on: {reason}")
+
+
+# Not Ray Tune, which may end a trial by an exception.
+_TITLES = {
+    "clearml": "ClearML",
+    "comet": "Comet",
+    "dvc": "DVC",
+    "mlflow": "MLflow",
+    "tensorboard": "TensorBoard",
+    "wb": "Weights & Biases",
+    "platform": "Ultralytics Platform",
+}
+
+
+def guard_loggers(trainer: Any) -> None:
+    """Let the errors of a trainer's loggers become warnings.
+
+    Args:
+        trainer: After upstream has attached its loggers, and before it calls them.
+    """
+    for name, title in _TITLES.items():
+        guard = _Guard(title)
+        for event, callback in _callbacks_of(name).items():
+            attached = trainer.callbacks[event]
+            trainer.callbacks[event] = [_Guarded(callback, guard) if each is callback else each for each in attached]
+
+
 def log_settings(trainer: Any, settings: Mapping[str, Any]) -> None:
     """Hand our settings to every logger of a trainer that takes parameters; a logger that fails stops no training.
 
@@ -166,7 +232,11 @@ def _callbacks_of(name: str) -> dict[str, Callable[..., Any]]:
 
 
 def _attached(trainer: Any, own: Mapping[str, Callable[..., Any]]) -> bool:
-    return any(callback in trainer.callbacks.get(event, ()) for event, callback in own.items())
+    return any(
+        getattr(each, "callback", each) is callback
+        for event, callback in own.items()
+        for each in trainer.callbacks.get(event, ())
+    )
 
 
 def _to_tensorboard(module: ModuleType, _trainer: Any, _flat: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ def test_the_command_writes_what_is_asked_for(drive: Path, tmp_path: Path, capsy
     assert build_of(drive, out, *words) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "inventory.csv", "inventory.gdb", "inventory.geojson", "inventory.gpkg", "inventory.qgs", "not_static.csv",
-        "observations.jsonl", "report.html", "shapefile",
+        "observations.jsonl", "report.html", "review.sqlite", "shapefile",
     ]  # fmt: skip
     for path in (out / "inventory.gdb", out / "inventory.gpkg", out / "shapefile" / "points.shp"):
         assert pyogrio.read_info(path, layer="points")["fields"].tolist() == ["TYPE", "KM"]

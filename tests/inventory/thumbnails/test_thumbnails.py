@@ -20,7 +20,7 @@ import pytest
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.detections import FrameDetections
 from reg_yolo.detections.files import DetectionsWriter, read_detections
-from reg_yolo.errors import MediaError, RegYoloError
+from reg_yolo.errors import ConfigError, MediaError, RegYoloError
 from reg_yolo.inventory import command
 from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
@@ -30,7 +30,7 @@ from reg_yolo.inventory.report.page import write_report
 from reg_yolo.inventory.thumbnails import making
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
 from reg_yolo.inventory.thumbnails.finding import SourceFiles
-from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, make_thumbnails, said
+from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, check_thumbnails, make_thumbnails, said
 from reg_yolo.video.decoding import VideoFrame, read_frames
 from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
 from reg_yolo.video.privacy import release
@@ -311,6 +311,11 @@ def test_detections_whose_images_were_blurred_need_the_weights(
         assert build_of(filmed, tmp_path / "out", *words, detections=str(blurred)) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    blurred.write_text("\n".join([json.dumps(json.loads(head) | {"blur": ["face.pt:face,plate"]}), *rest]) + "\n")
+    for given in (("face.pt:face",), ("other.pt:face,plate",), ()):
+        with pytest.raises(ConfigError, match=r"give --blur face\.pt:face,plate here as well"):
+            check_thumbnails(ThumbnailOptions(blurred_by=given), [blurred])
+    check_thumbnails(ThumbnailOptions(blurred_by=("face.pt:eye,face,plate",)), [blurred])
 
 
 def test_crops_of_an_earlier_build_are_not_left_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

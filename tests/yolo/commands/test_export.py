@@ -20,7 +20,7 @@ from reg_yolo.yolo.weights.export_sidecar import read_sidecar, sidecar_of
 from reg_yolo.yolo.weights.opening import open_detector
 from tests.detector import IMGSZ
 
-STORED = {"format": 1, "task": "detect", "reg": {"preset": "reg"}, "scale": 1.25, "mask_classes": ["red"]}
+STORED = {"format": 1, "task": "detect", "reg": {"preset": "reg_v1"}, "scale": 1.25, "mask_classes": ["red"]}
 THRESHOLDS = ClassThresholds("best_f1", {"red": 0.5, "green": 0.4, "blue": 0.3})
 
 

@@ -45,7 +45,7 @@ def run_on(
 @pytest.fixture
 def two(tmp_path: Path, even_rectangles: Path, detector: Path) -> list[Path]:
     """Two runs on the same data with the same weights."""
-    return [run_on(tmp_path / name, even_rectangles, detector) for name in ("stock", "reg")]
+    return [run_on(tmp_path / name, even_rectangles, detector) for name in ("stock", "reg_v1")]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ FAST: dict[str, Any] = {
     "model": TINY_MODEL, "epochs": 1, "imgsz": 64, "batch": 8, "device": "cpu", "workers": 0, "plots": False,
     "verbose": False,
 }  # fmt: skip
-REG = {"preset": "reg", "focal": {"gamma": 2.0}, "alpha": {"scheme": "inverse_frequency"}}
+REG = {"preset": "reg_v1", "focal": {"gamma": 2.0}, "alpha": {"scheme": "inverse_frequency"}}
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_dry_run_refuses_what_training_would(own_rectangles: Path, working_direc
 
 @pytest.mark.slow
 def test_trainer_goes_into_ultralytics_own_train(rectangles: Path, tmp_path: Path) -> None:
-    trainer = reg_yolo.RegDetectionTrainer.with_settings({"preset": "reg", "focal": {"gamma": 1.5}})
+    trainer = reg_yolo.RegDetectionTrainer.with_settings({"preset": "reg_v1", "focal": {"gamma": 1.5}})
     model = YOLO("yolov8n.yaml")
     seen: list[Any] = []
     model.add_callback("on_train_end", lambda running: seen.append(running.criterion))
@@ -233,7 +233,7 @@ def test_weights_alone_say_their_task(finished: Any, rectangles: Path) -> None:
 def test_class_names_that_look_like_numbers_come_back_as_text(tmp_path: Path) -> None:
     arguments = {"model": "yolov8n.yaml", "data": "data.yaml", "epochs": 3, "name": "run"}
     joint = {"mask_classes": ["1e3", "no", "0x10", "wall"]}
-    records.write_settings(tmp_path, "joint", arguments, reg={"preset": "reg"}, joint=joint)
+    records.write_settings(tmp_path, "joint", arguments, reg={"preset": "reg_v1"}, joint=joint)
     assert read_yaml((tmp_path / "reg.yaml").read_text(), "reg.yaml").value["mask_classes"] == joint["mask_classes"]
 
 

@@ -125,7 +125,7 @@ def main() -> None:
         f"{task}, {preset}, {title}": (task, preset, *given)
         for task, batches in (("detect", detect_batches()), ("segment", segment_batches()))
         # Stock's own masks go through loops in which autograd's C++ makes tensors on the processor.
-        for preset in (PRESETS if task == "detect" else ("reg", "reg_printed"))
+        for preset in (PRESETS if task == "detect" else ("reg_v1", "reg_printed"))
         for title, given in batches.items()
     }
     here = {title: outcome(criterion_for(*case[:2]), *case[2:]) for title, case in cases.items()}

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("pixels", [2**22, 16 * 16 * 3])
 def test_one_image_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
     model = network()
-    reg = {"preset": "reg", "mask": {"spatial": {"enabled": True}}}
+    reg = {"preset": "reg_v1", "mask": {"spatial": {"enabled": True}}}
     monkeypatch.setattr("reg_yolo.yolo.criterion.mask_windows.IMAGE_WINDOW_PIXELS", pixels)
     by_object = run(model, criterion(model, reg), batch([True, True, False, True, True, True]))
     monkeypatch.setattr("reg_yolo.yolo.criterion.mask_loss.object_windows", image_windows)

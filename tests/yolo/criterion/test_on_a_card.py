@@ -32,12 +32,12 @@ def found() -> dict[str, Any]:
 
 def test_every_preset_gives_the_values_of_the_processor(found: dict[str, Any]) -> None:
     detect = {f"detect, {preset}, {title}" for preset in PRESETS for title in ("labelled", "empty")}
-    segment = {f"segment, {preset}, {title}" for preset in ("reg", "reg_printed") for title in ("once", "tripled")}
+    segment = {f"segment, {preset}, {title}" for preset in ("reg_v1", "reg_printed") for title in ("once", "tripled")}
     assert set(found["apart"]) == detect | segment
     assert max(found["apart"].values()) <= 1e-4
 
 
 def test_the_mask_loss_does_not_wait_for_the_card_at_every_image(found: dict[str, Any]) -> None:
-    for preset in ("reg", "reg_printed"):
+    for preset in ("reg_v1", "reg_printed"):
         once, tripled = (found["waits"][f"segment, {preset}, {title}"] for title in ("once", "tripled"))
         assert 0 < tripled <= once

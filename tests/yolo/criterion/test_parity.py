@@ -116,7 +116,7 @@ def test_neutral_criterion_where_threads_share_the_work(threads: int) -> None:
 
 def test_what_a_preset_reads_as_neutral_is_neutral() -> None:
     neutral = {
-        "preset": "reg",
+        "preset": "reg_v1",
         "alpha": {"scheme": "balanced", "temper": 0.0},
         "focal": {"gamma": 0.0},
         "spatial": {"enabled": False},
@@ -137,7 +137,7 @@ def test_predictions_that_are_not_numbers_give_upstreams_loss() -> None:
 
 
 def test_the_assigned_targets_are_upstreams_at_the_positives() -> None:
-    stock, ours = v8DetectionLoss(head_like_model()), criterion("reg")
+    stock, ours = v8DetectionLoss(head_like_model()), criterion("reg_v1")
     expected = stock.get_assigned_targets_and_loss(predictions(BATCH, 3), BATCH)[0]
     actual = ours.get_assigned_targets_and_loss(predictions(BATCH, 3), BATCH)[0]
     positive = expected[0]

@@ -30,7 +30,7 @@ from tests.yolo.criterion.heads import (
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SCALED = ["gfl", "reg", "reg_v1", "reg_u", "cle", "efl", "reg_efl"]
+SCALED = ["gfl", "reg_v1", "reg_u", "cle", "efl", "reg_efl"]
 
 
 def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **arguments: Any) -> float:
@@ -46,7 +46,7 @@ def test_scaled_loss_is_the_stock_loss_on_the_batch_that_fixed_it(preset: str) -
 
 
 def test_scale_stays_once_it_is_fixed() -> None:
-    ours, unscaled = criterion("reg"), criterion({"preset": "reg", "scale": 1.0})
+    ours, unscaled = criterion("reg_v1"), criterion({"preset": "reg_v1", "scale": 1.0})
     class_item(ours)
     first = ours.scale
     other = {"batch": random_labels(4, 3, 6), "seed": 4, "sure": 5.0}
@@ -58,7 +58,7 @@ def test_scale_stays_once_it_is_fixed() -> None:
 def test_batch_without_enough_targets_is_scaled_but_fixes_nothing() -> None:
     # Boxes of two pixels that no prediction covers well: the targets sum to less than 1.
     few = labels([(0, 10, 10, 12, 12)], [], [])
-    ours, stock = criterion("reg"), v8DetectionLoss(head_like_model())
+    ours, stock = criterion("reg_v1"), v8DetectionLoss(head_like_model())
     preds = predictions(few, IMAGES)
     with torch.no_grad():
         preds["boxes"].zero_()
@@ -71,13 +71,13 @@ def test_batch_without_enough_targets_is_scaled_but_fixes_nothing() -> None:
 
 @pytest.mark.parametrize("empty", [labels([], [], []), labels([])])
 def test_batch_without_objects_fixes_nothing(empty: dict[str, torch.Tensor]) -> None:
-    ours = criterion("reg")
+    ours = criterion("reg_v1")
     assert class_item(ours, batch=empty) > 0
     assert ours.scale is None
 
 
 def test_loss_that_is_no_number_fixes_nothing() -> None:
-    ours = criterion("reg")
+    ours = criterion("reg_v1")
     preds = predictions(BATCH, IMAGES)
     with torch.no_grad():
         preds["scores"][0, 0, 0] = torch.inf
@@ -87,7 +87,7 @@ def test_loss_that_is_no_number_fixes_nothing() -> None:
 
 @pytest.mark.parametrize("value", [torch.inf, torch.nan, 0.0])
 def test_our_loss_alone_being_no_use_fixes_nothing(value: float) -> None:
-    ours = criterion("reg")
+    ours = criterion("reg_v1")
     logits = torch.zeros(1, 4, 3)
     targets = torch.full((1, 4, 3), 0.5)
     nothing = torch.zeros(0, dtype=torch.long)
@@ -126,15 +126,15 @@ def test_by_gamma_without_an_exponent_is_no_factor() -> None:
 
 
 def test_number_of_the_settings_is_used_as_it_is() -> None:
-    unscaled, scaled = (criterion({"preset": "reg", "scale": number}) for number in (1.0, 3.5))
+    unscaled, scaled = (criterion({"preset": "reg_v1", "scale": number}) for number in (1.0, 3.5))
     assert class_item(scaled) == pytest.approx(3.5 * class_item(unscaled), rel=1e-5)
     assert scaled.state()["scale"] == 3.5
 
 
 def test_resumed_run_continues_with_the_stored_scale() -> None:
-    first = criterion("reg")
+    first = criterion("reg_v1")
     class_item(first)
-    resumed = criterion("reg", stored=first.state())
+    resumed = criterion("reg_v1", stored=first.state())
     assert resumed.scale == first.scale
     other = {"batch": random_labels(2, 3, 5), "seed": 2}
     assert class_item(resumed, **other) == class_item(first, **other)
@@ -182,7 +182,7 @@ def picture() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("steps", [0, 12], ids=["from scratch", "from a trained start"])
-@pytest.mark.parametrize("preset", ["reg", "reg_u"])
+@pytest.mark.parametrize("preset", ["reg_v1", "reg_u"])
 def test_first_loss_of_a_network_is_on_the_stock_scale(steps: int, preset: str) -> None:
     model = network(steps)
     preds = model(picture())

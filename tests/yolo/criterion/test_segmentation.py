@@ -75,7 +75,7 @@ def test_every_rank_takes_part_in_what_ranks_add_up(
         "masks": torch.zeros(3, 16, 16), "has_mask": torch.zeros(0, dtype=torch.bool),
     }  # fmt: skip
     for given in (batch(ALL), batch([False] * 6), empty):
-        ours = criterion(model, {"preset": "reg", "alpha": {"scheme": scheme}})
+        ours = criterion(model, {"preset": "reg_v1", "alpha": {"scheme": scheme}})
         added.clear()
         gradients = run(model, ours, given)
         assert all(any(part in name for name in gradients) for part in MASKS_OF)
@@ -131,8 +131,8 @@ def scalar_mask_loss(preds: dict[str, Tensor], given: dict[str, Any], ours: Any,
             "mask": {"spatial": {"enabled": True, "beta": -1.0, "delta": 1.0, "scope": "all", "floor": 0.2}},
             "scale": 1.0,
         },
-        {"preset": "reg", "scale": 1.0},
-        {"preset": "reg", "mask": {"spatial": {"enabled": True}}, "scale": 1.0},
+        {"preset": "reg_v1", "scale": 1.0},
+        {"preset": "reg_v1", "mask": {"spatial": {"enabled": True}}, "scale": 1.0},
     ],
 )
 def test_terms_equal_a_loop_over_pixels(model: SegmentationModel, reg: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def test_terms_equal_a_loop_over_pixels(model: SegmentationModel, reg: dict[str,
     assert float(items["seg_loss"]) == pytest.approx(expected * model.args.box, rel=1e-4)
 
 
-@pytest.mark.parametrize("reg", ["stock", "reg", "reg_printed"])
+@pytest.mark.parametrize("reg", ["stock", "reg_v1", "reg_printed"])
 def test_no_gradient_from_objects_without_a_mask(model: SegmentationModel, reg: str) -> None:
     nothing = run(model, criterion(model, reg), batch([False] * 6))
     for name, gradient in nothing.items():
@@ -182,7 +182,7 @@ def test_the_divisor_counts_positives_with_a_mask(model: SegmentationModel) -> N
     assert float(criterion(model, reg)(preds, given)[1]["seg_loss"]) == pytest.approx(expected * 7.5, rel=1e-4)
 
 
-@pytest.mark.parametrize("reg", ["stock", "reg"])
+@pytest.mark.parametrize("reg", ["stock", "reg_v1"])
 def test_lambda_zero_gives_exactly_the_detection_gradients(model: SegmentationModel, reg: str) -> None:
     given = batch([True, True, False, True, True, False])
     detection = RegDetectionLoss(model, RegSettings.from_mapping(reg), COUNTS)
@@ -195,30 +195,32 @@ def test_lambda_zero_gives_exactly_the_detection_gradients(model: SegmentationMo
 
 
 def test_lambda_weighs_the_mask_loss(model: SegmentationModel) -> None:
-    one = run(model, criterion(model, "reg"), batch(ALL))
-    two = run(model, criterion(model, "reg", lambda_seg=2.0), batch(ALL))
+    one = run(model, criterion(model, "reg_v1"), batch(ALL))
+    two = run(model, criterion(model, "reg_v1", lambda_seg=2.0), batch(ALL))
     assert float(two["item/seg_loss"]) == pytest.approx(2 * float(one["item/seg_loss"]), rel=1e-5)
     assert float(two["item/cls_loss"]) == float(one["item/cls_loss"])
 
 
 def test_scale_brings_the_mask_loss_to_the_stock_scale(model: SegmentationModel) -> None:
     stock = run(model, v8SegmentationLoss(model), batch())
-    ours = criterion(model, "reg")
+    ours = criterion(model, "reg_v1")
     first = run(model, ours, batch())
     assert ours.mask_terms.scale is not None and ours.mask_terms.scale != 1.0
     assert float(first["item/seg_loss"]) == pytest.approx(float(stock["item/seg_loss"]), rel=1e-4)
-    again = criterion(model, "reg", stored=ours.state())
+    again = criterion(model, "reg_v1", stored=ours.state())
     assert again.mask_terms.scale == ours.mask_terms.scale
 
 
 def test_scale_of_classes_leaves_out_what_nobody_annotated(model: SegmentationModel) -> None:
     annotated = torch.tensor([[True, True, True], [False, True, True], [False, False, True]])
-    stock, first = (run(model, criterion(model, reg), {**batch(), "annotated": annotated}) for reg in ("stock", "reg"))
+    stock, first = (
+        run(model, criterion(model, reg), {**batch(), "annotated": annotated}) for reg in ("stock", "reg_v1")
+    )
     assert float(first["item/cls_loss"]) == pytest.approx(float(stock["item/cls_loss"]), rel=1e-4)
 
 
 def test_validation_changes_nothing(model: SegmentationModel) -> None:
-    ours = criterion(model, {"preset": "reg", "alpha": {"scheme": "dual"}})
+    ours = criterion(model, {"preset": "reg_v1", "alpha": {"scheme": "dual"}})
     before = ours.state()
     with torch.inference_mode():
         ours(model(torch.rand(3, 3, 64, 64)), batch())
@@ -234,7 +236,7 @@ def test_half_precision_is_computed_in_full(model: SegmentationModel) -> None:
     for kind in (torch.bfloat16, torch.float32):
         leaves = {key: value.detach().to(kind).requires_grad_() for key, value in halves.items()}
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == torch.bfloat16):
-            loss, items = criterion(model, "reg")({**preds, **leaves}, given)
+            loss, items = criterion(model, "reg_v1")({**preds, **leaves}, given)
         loss[1].backward(retain_graph=True)
         gradients.append([items["seg_loss"], *(leaf.grad for leaf in leaves.values())])
     for half, full in zip(*gradients, strict=True):
@@ -263,7 +265,7 @@ def test_dual_mask_weights_ascend_and_survive(model: SegmentationModel) -> None:
 
 def test_masks_can_be_left_stock(model: SegmentationModel) -> None:
     stock = run(model, v8SegmentationLoss(model), batch())
-    ours = run(model, criterion(model, {"preset": "reg", "mask": {"enabled": False}, "scale": 1.0}), batch())
+    ours = run(model, criterion(model, {"preset": "reg_v1", "mask": {"enabled": False}, "scale": 1.0}), batch())
     assert ours["item/seg_loss"] == stock["item/seg_loss"]
     assert ours["item/cls_loss"] != stock["item/cls_loss"]
 
@@ -280,7 +282,7 @@ def test_printed_divides_both_tasks_by_the_sum_of_their_positives(model: Segment
 
 
 def test_classes_that_nobody_annotated_bring_no_class_loss(model: SegmentationModel) -> None:
-    for reg in ("stock", "reg"):
+    for reg in ("stock", "reg_v1"):
         given = batch()
         annotated = torch.tensor([[True, True, True], [False, True, True], [False, False, True]])
         preds = {

@@ -155,19 +155,19 @@ def test_every_pixel_is_that_of_the_reference(
 
 def test_preset_reg_weighs_classes_hard_pixels_and_the_background_near_objects(model: Any) -> None:
     z, labels = logits_and_labels()
-    full = criterion(model, {"preset": "reg", "scale": 1.0})
+    full = criterion(model, {"preset": "reg_v1", "scale": 1.0})
     loss = float(full(z, {"semantic_mask": labels})[1]["ce_loss"])
     for without in (
         {"alpha": {"scheme": "none"}}, {"focal": {"gamma": 0.0}}, {"semantic": {"spatial": {"enabled": False}}},
     ):  # fmt: skip
-        other = criterion(model, {"preset": "reg", "scale": 1.0, **without})
+        other = criterion(model, {"preset": "reg_v1", "scale": 1.0, **without})
         assert float(other(z, {"semantic_mask": labels})[1]["ce_loss"]) != pytest.approx(loss, rel=1e-3)
 
 
 def test_the_auxiliary_loss_has_the_same_terms_at_its_weight(model: Any) -> None:
     z, labels = logits_and_labels()
     batch = {"semantic_mask": labels}
-    reg = {"preset": "reg", "scale": 3.0, "semantic": {"dice": False, "auxiliary": 0.25}}
+    reg = {"preset": "reg_v1", "scale": 3.0, "semantic": {"dice": False, "auxiliary": 0.25}}
     main, other = z.clone().requires_grad_(), (z.flip(2) * 0.5).requires_grad_()
     _, items = criterion(model, reg)((main, other), batch)
     _, alone = criterion(model, reg)(other.detach(), batch)
@@ -197,7 +197,7 @@ def test_the_first_training_batch_fixes_the_scale_and_validation_nothing(model: 
 
 def test_the_logged_parts_add_up_to_the_loss(model: Any) -> None:
     z, labels = logits_and_labels()
-    ours = criterion(model, "reg")
+    ours = criterion(model, "reg_v1")
     _, items = ours(z.clone().requires_grad_(), {"semantic_mask": labels})
     terms = ours.epoch_terms({0: "a", 1: "b", 2: "c", 3: "background"})
     assert terms["reg/pixels_object"] + terms["reg/pixels_background"] == pytest.approx(
@@ -244,13 +244,13 @@ def test_distances_are_those_of_the_reference_and_infinite_for_an_absent_class()
 
 def test_bfloat16_logits_are_taken_in_float32(model: Any) -> None:
     z, labels = logits_and_labels()
-    total, items = criterion(model, "reg")((z.bfloat16(), z.bfloat16()), {"semantic_mask": labels})
+    total, items = criterion(model, "reg_v1")((z.bfloat16(), z.bfloat16()), {"semantic_mask": labels})
     assert total.dtype == torch.float32
     assert all(torch.isfinite(value) for value in items.values())
 
 
 def test_the_criterion_is_no_module_and_one_for_model_and_ema(model: Any) -> None:
-    ours = criterion(model, "reg")
+    ours = criterion(model, "reg_v1")
     assert not isinstance(ours, torch.nn.Module)
     assert copy.deepcopy(ours) is ours
     assert not hasattr(ours, "update")
@@ -273,7 +273,7 @@ def test_terms_without_a_meaning_for_pixels_are_refused(model: Any, reg: Any, pa
 
 def test_g_needs_a_background(model: Any) -> None:
     with pytest.raises(ConfigError, match=r"reg\.semantic\.spatial\.enabled: .* has no class background"):
-        criterion(model, "reg", background=None)
+        criterion(model, "reg_v1", background=None)
     criterion(model, "gfl", background=None)
     with pytest.raises(ConfigError, match="the model has 4 classes, the training pixels are counted for 2"):
         RegSemanticLoss(model, RegSettings.from_mapping("gfl"), [1, 2], None)

@@ -88,7 +88,7 @@ def test_no_batch_is_kept(name: str) -> None:
 
 
 def test_deep_copy_is_the_same_object() -> None:
-    ours = criterion("reg")
+    ours = criterion("reg_v1")
     assert copy.deepcopy(ours) is ours
     model = head_like_model()
     model.criterion = ours
@@ -96,7 +96,7 @@ def test_deep_copy_is_the_same_object() -> None:
 
 
 def test_upstream_finds_nothing_to_call_or_to_register() -> None:
-    ours = criterion("reg")
+    ours = criterion("reg_v1")
     assert not hasattr(ours, "update")
     assert not isinstance(ours, torch.nn.Module)
     model = head_like_model()
@@ -170,7 +170,7 @@ def test_dual_weights_rest_on_a_batch_without_objects() -> None:
 
 
 def test_epoch_terms_are_means_and_start_anew() -> None:
-    ours = criterion({"preset": "reg", "scale": 1.0})
+    ours = criterion({"preset": "reg_v1", "scale": 1.0})
     items = [loss_and_gradients(ours, BATCH, seed=seed)[0]["cls_loss"] for seed in range(3)]
     terms = ours.epoch_terms(NAMES)
     mean = sum(float(item) for item in items) / 3

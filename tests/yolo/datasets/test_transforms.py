@@ -35,7 +35,7 @@ def names(transforms: list[dict[str, Any]]) -> list[str]:
 
 def prepared(data: Path, folder: Path, settings: dict[str, Any] | None, **arguments: Any) -> RegDetectionTrainer:
     """Return a trainer that is ready for its first batch."""
-    trainer_class = RegDetectionTrainer.with_settings("reg", albumentations=settings)
+    trainer_class = RegDetectionTrainer.with_settings("reg_v1", albumentations=settings)
     trainer = trainer_class(overrides={**FAST, "data": str(data), "save_dir": str(folder), **arguments})
     trainer._setup_train()
     return trainer

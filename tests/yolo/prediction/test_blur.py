@@ -15,7 +15,7 @@ import reg_yolo
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, RegYoloError, WeightsError
 from reg_yolo.yolo.prediction import annotated as predict_pictures
-from reg_yolo.yolo.prediction.blurring import BlurError, PrivateFinder, open_finders
+from reg_yolo.yolo.prediction.blurring import BlurError, PrivateFinder, _split, blur_digest, open_finders
 from tests.yolo.prediction.videos import write_video
 
 
@@ -42,6 +42,26 @@ def test_only_the_named_classes_are_blurred(detector: Path, pictures: list[np.nd
     # The same weights for two classes are opened once.
     (both,) = open_finders([f"{detector}:red", f"{detector}:green"], device="cpu")
     assert sum(len(both(picture)) for picture in pictures) > max(len(boxes[1]), len(boxes[2]))
+    (listed,) = open_finders([f"{detector}:red,green"], device="cpu")
+    assert [listed(picture) for picture in pictures] == [both(picture) for picture in pictures]
+    assert listed.stated == both.stated == f"{detector.name}:red,green"
+    assert every.stated == f"{detector.name}:{','.join(every._predictor.model.names.values())}"
+    digests = [blur_digest([f"{detector}:{names}"]) for names in ("red,green", "green, red", "red")]
+    assert digests[0] == digests[1] == blur_digest([f"{detector}:red", f"{detector}:green"]) != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        (r"C:\nets\yolov8n.pt:person,car", (r"C:\nets\yolov8n.pt", "person,car")),
+        (r"C:\nets\yolov8n.pt", (r"C:\nets\yolov8n.pt", None)),
+        ("D:yolov8n.pt", ("D:yolov8n.pt", None)),
+        ("D:yolov8n.pt:stop sign", ("D:yolov8n.pt", "stop sign")),
+        ("/net:s/yolov8n.pt", ("/net:s/yolov8n.pt", None)),
+    ],
+)
+def test_a_colon_of_a_drive_letter_names_no_class(word: str, parts: tuple[str, str | None]) -> None:
+    assert _split(word) == parts
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
@@ -104,13 +124,14 @@ def test_every_frame_passes_the_finder_before_it_is_drawn_on(
         assert detail(after, (0, 0, 256, 192)) < 0.2 * detail(before, (0, 0, 256, 192))
 
 
-@pytest.mark.parametrize("word", ["{weights}:rad", "nowhere.pt", "nowhere.pt:face"])
+@pytest.mark.parametrize("word", ["{weights}:rad", "{weights}:green,rad", "nowhere.pt", "nowhere.pt:face"])
 def test_wrong_weights_or_classes_store_nothing(word: str, detector: Path, pictures: list[np.ndarray]) -> None:
     cv2.imwrite("road.png", pictures[0])
     with pytest.raises(RegYoloError) as caught:
         reg_yolo.predict(detector, "road.png", device="cpu", blur=[word.format(weights=detector)])
     if "rad" in word:
         assert isinstance(caught.value, ConfigError) and "Did you mean red?" in str(caught.value)
+        assert "has no class 'rad', only red, " in str(caught.value) and "\n" not in str(caught.value)
     else:
         assert isinstance(caught.value, WeightsError) and "nowhere.pt: no such file" in str(caught.value)
     assert not Path("runs").exists()

@@ -27,16 +27,16 @@ from tests.yolo.runs import FAST
 IMAGES = 8
 # Nothing here compares the images of a batch with each other; Dice does, and stays each rank's own.
 LEARNED = {
-    "preset": "reg",
+    "preset": "reg_v1",
     "alpha": {"scheme": "dual"},
     "uncertainty": {"mode": "logit_normal", "deviation": "learned"},
 }
 CASES: dict[str, tuple[type[RegTraining], str, str, Any, dict[str, Any] | None]] = {
     "detect": (RegDetectionTrainer, "rectangles", "yolov8n.yaml", LEARNED, None),
     "segment": (RegSegmentationTrainer, "polygons", "yolov8n-seg.yaml", "stock", None),
-    "joint": (RegJointTrainer, "mixed_rectangles", "yolov8n-seg.yaml", "reg", {"mask_classes": ["red", "blue"]}),
+    "joint": (RegJointTrainer, "mixed_rectangles", "yolov8n-seg.yaml", "reg_v1", {"mask_classes": ["red", "blue"]}),
     "semantic": (
-        RegSemanticTrainer, "polygons", "yolov8n-sem.yaml", {"preset": "reg", "semantic": {"dice": False}}, None,
+        RegSemanticTrainer, "polygons", "yolov8n-sem.yaml", {"preset": "reg_v1", "semantic": {"dice": False}}, None,
     ),
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from tests.yolo.runs import FAST
 from tests.yolo.training.joint_step import CASES, flat, gradients_of_a_step
 from tests.yolo.training.rank_script import EPOCHS
 
-REG = {"preset": "reg", "focal": {"form": "equalized"}}
+REG = {"preset": "reg_v1", "focal": {"form": "equalized"}}
 SAMPLING = {"method": "repeat_factor", "threshold": 1.0}
 
 
@@ -51,7 +51,7 @@ def refusal(data: Path, folder: Path, reg: Any, **arguments: Any) -> str:
 
 def validation_of(weights: Path, data: Path, folder: Path) -> dict[str, float]:
     """Validate weights that rank 0 alone has, as at the end of a training."""
-    trainer = trainer_of(data, folder, "reg", imgsz=128)
+    trainer = trainer_of(data, folder, "reg_v1", imgsz=128)
     trainer._setup_train()
     if RANK == 0:
         shutil.copy(weights, trainer.best)
@@ -62,7 +62,7 @@ def validation_of(weights: Path, data: Path, folder: Path) -> dict[str, float]:
 def stopped_training(data: Path, work: Path) -> str:
     """Train until a signal reaches rank 1 alone, and return what the run ends with."""
     with run_folder(lambda: work / "stopped") as folder:
-        trainer = trainer_of(data, folder, "reg")
+        trainer = trainer_of(data, folder, "reg_v1")
         if RANK == 1:
             trainer.add_callback("on_train_batch_end", lambda _: signal.raise_signal(signal.SIGTERM))
         try:
@@ -115,10 +115,10 @@ def main(work: Path) -> None:
             found[case] = gradients_of_a_step(case, sets, work, WORLD_SIZE)
         place = work / f"refused_{RANK}"
         found["another loss"] = refusal(sets["rectangles"], place, {"focal": {"gamma": 1.0 + RANK}})
-        found["other data"] = refusal(sets["rectangles" if RANK else "even_rectangles"], place, "reg")
-        found["odd batch"] = refusal(sets["rectangles"], place, "reg", batch=7)
+        found["other data"] = refusal(sets["rectangles" if RANK else "even_rectangles"], place, "reg_v1")
+        found["odd batch"] = refusal(sets["rectangles"], place, "reg_v1", batch=7)
         found["proximal"] = refusal(sets["rectangles"], place, {"proximal": {"enabled": True}})
-        found["spheres"] = refusal(sets["rectangles"], place, "reg", optimizer="RiemannianSGD")
+        found["spheres"] = refusal(sets["rectangles"], place, "reg_v1", optimizer="RiemannianSGD")
         found["validated"] = validation_of(sets["detector"], sets["even_rectangles"], work / f"validated_{RANK}")
         found["stopped"] = stopped_training(sets["rectangles"], work)
         found["training"] = short_training(sets["rectangles"], work)

@@ -110,7 +110,7 @@ def test_empty_training_split_is_refused(own_rectangles: Path, tmp_path: Path) -
 
 def test_learned_deviation_has_a_group_of_its_own_without_decay(rectangles: Path, tmp_path: Path) -> None:
     # The deviation of a truncated normal is one of probabilities.
-    reg = {"preset": "reg", "uncertainty": {"mode": "truncated_normal", "deviation": "learned"}}
+    reg = {"preset": "reg_v1", "uncertainty": {"mode": "truncated_normal", "deviation": "learned"}}
     trainer = trainer_for(rectangles, tmp_path / "run", reg)
     trainer._setup_train()
     assert trainer.learned_deviation.exp().tolist() == pytest.approx([0.05] * len(trainer.learned_deviation))

@@ -167,7 +167,7 @@ class TestTwoSets:
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_its_sets(mixed_rectangles: Path, tmp_path: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES, "lambda_seg": 2.0}
-    reg = {"preset": "reg", "alpha": {"scheme": "dual", "weights": None}}
+    reg = {"preset": "reg_v1", "alpha": {"scheme": "dual", "weights": None}}
     settings = {**FAST, "model": TINY_SEG_MODEL, "epochs": 3, "save_dir": str(tmp_path / "run")}
     trainer = RegJointTrainer.with_settings(reg, joint=joint)(overrides=settings)
 
@@ -193,7 +193,7 @@ def started_pair(boxes_set: Path, masks_set: Path, tmp_path: Path) -> Path:
     moved = shutil.copytree(boxes_set.parent, tmp_path / "before") / boxes_set.name
     joint = {"data": {"detect": str(moved), "segment": str(masks_set)}, "lambda_seg": 2.0}
     settings = {**FAST, "model": TINY_SEG_MODEL, "epochs": 2, "save_dir": str(tmp_path / "run"), "val": False}
-    trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides=settings)
+    trainer = RegJointTrainer.with_settings("reg_v1", joint=joint)(overrides=settings)
 
     def ask(running: Any) -> None:
         if running.epoch == 1:
@@ -221,7 +221,7 @@ def test_a_run_over_a_pair_goes_on_where_one_set_has_moved(started_pair: Path, m
 def test_mask_counts_are_of_what_classes_and_fraction_leave(mixed_rectangles: Path, tmp_path: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES}
     settings = {**FAST, "model": TINY_SEG_MODEL, "save_dir": str(tmp_path / "run"), "fraction": 0.5}
-    trainer = RegJointTrainer.with_settings("reg", joint=joint)(overrides={**settings, "classes": [1, 2]})
+    trainer = RegJointTrainer.with_settings("reg_v1", joint=joint)(overrides={**settings, "classes": [1, 2]})
     trainer._setup_train()
     images = [Path(file).stem for file in trainer.train_loader.dataset.im_files]
     assert len(images) == 20
@@ -233,7 +233,7 @@ def test_mask_counts_are_of_what_classes_and_fraction_leave(mixed_rectangles: Pa
     assert trainer.mask_counts == [0, 0, sum(row[0] == "2" and len(row) > 5 for row in rows)]
     assert trainer.class_counts == [0, *(sum(row[0] == label for row in rows) for label in "12")]
     with pytest.raises(DataError, match="has a mask once `classes`"):
-        RegJointTrainer.with_settings("reg", joint=joint)(overrides={**settings, "classes": [1]})._setup_train()
+        RegJointTrainer.with_settings("reg_v1", joint=joint)(overrides={**settings, "classes": [1]})._setup_train()
 
 
 @pytest.mark.slow
@@ -247,7 +247,7 @@ def test_segment_run_reports_boxes_and_masks(polygons: Path, tmp_path: Path) -> 
 
 def test_a_worker_gets_sets_and_settings_by_value(mixed_rectangles: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": MASK_CLASSES, "lambda_seg": 0.5}
-    trainer = cloudpickle.loads(cloudpickle.dumps(RegJointTrainer.with_settings("reg", joint=joint)))
+    trainer = cloudpickle.loads(cloudpickle.dumps(RegJointTrainer.with_settings("reg_v1", joint=joint)))
     assert trainer.settings["joint"] == joint and trainer.task_name == "joint"
 
 
@@ -278,7 +278,7 @@ def test_a_head_of_another_task_is_refused(polygons: Path, tmp_path: Path) -> No
 
 def test_segmentation_trainer_is_handed_to_ultralytics(polygons: Path, tmp_path: Path) -> None:
     settings = {**FAST, "model": TINY_SEG_MODEL, "data": str(polygons), "save_dir": str(tmp_path / "run")}
-    trainer = RegSegmentationTrainer.with_settings("reg")(overrides=settings)
+    trainer = RegSegmentationTrainer.with_settings("reg_v1")(overrides=settings)
     trainer._setup_train()
     assert trainer.criterion is trainer.model.criterion is trainer.ema.ema.criterion
     assert trainer.criterion.mask_terms.alpha is not None

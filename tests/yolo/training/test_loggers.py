@@ -98,7 +98,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> Packages:
     return Packages(monkeypatch)
 
 
-def trainer_of(trainer: type[RegTraining], data: Path, folder: Path, reg: Any = "reg") -> Any:
+def trainer_of(trainer: type[RegTraining], data: Path, folder: Path, reg: Any = "reg_v1") -> Any:
     """Return a trainer for one epoch, not started yet."""
     joint = None
     model = "yolov8n.yaml"
@@ -131,7 +131,7 @@ def test_every_logger_gets_terms_and_settings(
     switch("clearml", "comet", "wandb")
     monkeypatch.setenv("COMET_START_ONLINE", "0")
     monkeypatch.setenv("CLEARML_OFFLINE_MODE", "1")
-    trainer_of(trainer, data, tmp_path / "run", {"preset": "reg", "focal": {"gamma": 1.25}}).train()
+    trainer_of(trainer, data, tmp_path / "run", {"preset": "reg_v1", "focal": {"gamma": 1.25}}).train()
     weight = f"reg/weight/{CLASSES[0]}"
     reported = [call.args for call in packages.task.get_logger().report_scalar.call_args_list if call.args]
     scalars = {name: value for _, name, value in reported}
@@ -145,7 +145,7 @@ def test_every_logger_gets_terms_and_settings(
     ):
         # Upstream's own arguments, and ours next to them.
         assert parameters["imgsz"] == 32
-        assert parameters["reg.focal.gamma"] == 1.25 and parameters["reg.preset"] == "reg"
+        assert parameters["reg.focal.gamma"] == 1.25 and parameters["reg.preset"] == "reg_v1"
         assert parameters["reg_yolo.task"] == trainer.task_name
         assert ("joint.lambda_seg" in parameters) == (trainer is RegJointTrainer)
     packages.task.connect.assert_called_with(
@@ -168,7 +168,7 @@ def test_mlflow_and_tensorboard_get_terms_and_settings(
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     # Of the graph of the network; it takes longer than the run.
     monkeypatch.setattr(torch.jit, "trace", MagicMock(side_effect=RuntimeError("no graph in tests")))
-    trainer_of(RegDetectionTrainer, data, tmp_path / "run", {"preset": "reg", "focal": {"gamma": 1.25}}).train()
+    trainer_of(RegDetectionTrainer, data, tmp_path / "run", {"preset": "reg_v1", "focal": {"gamma": 1.25}}).train()
     if "tensorboard" in wanted:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -191,6 +191,24 @@ def test_mlflow_and_tensorboard_get_terms_and_settings(
         # Names that MLflow refuses would have ended its logging.
         assert run.data.metrics["reg/weight/ป_ายเต_อน"] > 0 and run.data.metrics["reg/weight/sign _ pole"] > 0
         assert "metrics/mAP50B" in run.data.metrics
+
+
+@pytest.mark.slow
+def test_a_logger_that_fails_ends_no_training_and_is_called_no_more(
+    data: Path, tmp_path: Path, switch: Switch, packages: Packages, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    switch("comet", "wandb")
+    monkeypatch.setenv("COMET_START_ONLINE", "0")
+    packages.run.log.side_effect = RuntimeError("disk quota\nof the store")
+    trainer = trainer_of(RegDetectionTrainer, data, tmp_path / "run")
+    trainer.train()
+    said = [record.getMessage() for record in caplog.records if "logs no more" in record.getMessage()]
+    assert len(said) == 1
+    assert "Weights & Biases" in said[0] and said[0].endswith("RuntimeError: disk quota")
+    packages.run.log.assert_called_once()
+    assert merged(packages.experiment.log_metrics)["train/cls_loss"] > 0
+    assert (tmp_path / "run/weights/best.pt").is_file()
 
 
 def _installed(package: str) -> bool:

@@ -187,7 +187,7 @@ def test_the_learning_rate_is_that_of_the_convolutions_group(rectangles: Path, t
 
 
 def test_every_epoch_logs_g_before_and_after(rectangles: Path, tmp_path: Path) -> None:
-    reg = {"preset": "reg", "proximal": ON}
+    reg = {"preset": "reg_v1", "proximal": ON}
     # One step in the two epochs, in the second: the first has the columns all the same.
     trainer = trainer_for(rectangles, tmp_path / "run", reg, epochs=2, nbs=8, warmup_epochs=0.0, lr0=0.01,
                           optimizer="RiemannianAdamW")  # fmt: skip
@@ -251,7 +251,7 @@ def test_a_head_without_class_branches_is_refused() -> None:
 
 def test_masks_beside_boxes_change_nothing(polygons: Path, tmp_path: Path) -> None:
     settings = {**FAST, "data": str(polygons), "save_dir": str(tmp_path / "run"), "model": "yolov8n-seg.yaml"}
-    trainer = RegSegmentationTrainer.with_settings({"preset": "reg", "proximal": ON})(overrides=settings)
+    trainer = RegSegmentationTrainer.with_settings({"preset": "reg_v1", "proximal": ON})(overrides=settings)
     trainer._setup_train()
     trainer.model.train()
     for group in trainer.optimizer.param_groups:
@@ -263,7 +263,7 @@ def test_masks_beside_boxes_change_nothing(polygons: Path, tmp_path: Path) -> No
 
 
 def test_the_value_is_the_librarys(rectangles: Path, tmp_path: Path) -> None:
-    trainer = prepared(rectangles, tmp_path / "run", {"steps": 0}, preset="reg")
+    trainer = prepared(rectangles, tmp_path / "run", {"steps": 0}, preset="reg_v1")
     forward(trainer)
     logits = trainer.model(trainer.batch["img"])["scores"].detach()
     truth = trainer.criterion.last_batch

@@ -21,7 +21,7 @@ from reg_yolo.yolo.training.trainers import RegDetectionTrainer
 from reg_yolo.yolo.weights.checkpoints import load_checkpoint_file, metadata_of, set_metadata
 from tests.yolo.runs import TINY_MODEL, trainer_for
 
-REG = {"preset": "reg", "alpha": {"scheme": "dual"}, "uncertainty": {"mode": "logit_normal", "deviation": "learned"}}
+REG = {"preset": "reg_v1", "alpha": {"scheme": "dual"}, "uncertainty": {"mode": "logit_normal", "deviation": "learned"}}
 
 
 def interrupt_in_epoch(trainer, epoch: int) -> None:

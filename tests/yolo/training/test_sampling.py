@@ -24,7 +24,7 @@ SAMPLING = {"method": "repeat_factor", "threshold": 1.0, "copy_paste": {"probabi
 
 def trainer_of(data: Path, folder: Path, sampling: Any, **arguments: Any) -> Any:
     settings = {**FAST, "data": str(data), "save_dir": str(folder), **arguments}
-    return RegDetectionTrainer.with_settings("reg", sampling=sampling)(overrides=settings)
+    return RegDetectionTrainer.with_settings("reg_v1", sampling=sampling)(overrides=settings)
 
 
 def draws_by_epoch(trainer: Any) -> dict[int, list[str]]:
@@ -86,7 +86,7 @@ def test_another_sampling_is_refused_with_the_difference(sampled: Any) -> None:
     assert "sampling.threshold: 1.0, now 0.5" in str(refused.value)
     resumed = {"resume": str(trainer.last), "model": str(trainer.last)}
     with pytest.raises(ConfigError, match=r"sampling\.copy_paste.probability: 0\.5, now 0"):
-        RegDetectionTrainer.with_settings("reg", sampling="repeat_factor")(overrides=resumed)
+        RegDetectionTrainer.with_settings("reg_v1", sampling="repeat_factor")(overrides=resumed)
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_fraction_and_scaled_epochs(rectangles: Path, tmp_path: Path) -> None:
 def test_joint_sets_train_with_sampling(mixed_rectangles: Path, tmp_path: Path) -> None:
     joint = {"data": str(mixed_rectangles), "mask_classes": ["red", "blue"]}
     settings = {**FAST, "task": "segment", "model": "yolov8n-seg.yaml", "mixup": 0.5, "data": str(mixed_rectangles)}
-    trainer_class = RegJointTrainer.with_settings("reg", sampling=SAMPLING, joint=joint)
+    trainer_class = RegJointTrainer.with_settings("reg_v1", sampling=SAMPLING, joint=joint)
     trainer = trainer_class(overrides={**settings, "save_dir": str(tmp_path / "run")})
     shown = draws_by_epoch(trainer)
     trainer.train()

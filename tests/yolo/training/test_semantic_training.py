@@ -26,7 +26,7 @@ from tests.yolo.runs import FAST
 SEMANTIC = {**FAST, "model": "yolov8n-sem.yaml", "batch": 8}
 
 
-def trainer_for(data: Path, folder: Path, reg: Any = "reg", **arguments: Any) -> RegSemanticTrainer:
+def trainer_for(data: Path, folder: Path, reg: Any = "reg_v1", **arguments: Any) -> RegSemanticTrainer:
     settings = {**SEMANTIC, "data": str(data), "save_dir": str(folder), **arguments}
     return RegSemanticTrainer.with_settings(reg)(overrides=settings)
 

@@ -102,7 +102,7 @@ def test_a_trainer_takes_them(
 @pytest.mark.slow
 def test_the_final_validation_keeps_them(rectangles: Path, tmp_path: Path) -> None:
     settings = {**FAST, "imgsz": 32, "batch": 24, "data": str(rectangles), "save_dir": str(tmp_path / "run")}
-    trainer = RegDetectionTrainer.with_settings("reg")(overrides=settings)
+    trainer = RegDetectionTrainer.with_settings("reg_v1")(overrides=settings)
     seen: dict[str, set[int]] = {"train": set(), "validation": set()}
     trainer.add_callback("on_train_batch_end", lambda _: seen["train"].add(torch.get_num_threads()))
     trainer.add_callback("on_val_batch_end", lambda _: seen["validation"].add(torch.get_num_threads()))

@@ -12,7 +12,7 @@ from ultralytics.utils.dist import ddp_cleanup, generate_ddp_command
 
 from tests.yolo.runs import trainer_for
 
-REG = {"preset": "reg", "focal": {"gamma": 1.25}, "alpha": {"scheme": "balanced", "temper": 0.75}}
+REG = {"preset": "reg_v1", "focal": {"gamma": 1.25}, "alpha": {"scheme": "balanced", "temper": 0.75}}
 
 
 @pytest.mark.slow
