@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_lorries import add_lorries, listed_lorries
 
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.files import DetectionsWriter
@@ -34,7 +35,6 @@ from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
-from bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4

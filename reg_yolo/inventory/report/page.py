@@ -87,7 +87,9 @@ def write_report(
     if len(inventory.assets) <= most:
         write_page(path, {**_assets_content(inventory.assets, inventory, language), **around}, language)
         return []
-    pages, rows, shapes = [], [], []
+    pages: list[Path] = []
+    rows: list[dict[str, Any]] = []
+    shapes: list[Any] = []
     for route, some in _by_route(inventory.assets, most):
         page = path.with_name(f"{path.stem}_{len(pages) + 1:03d}{path.suffix}")
         quiet = {"notes": [], "tables": [], "title": f"{labels(language)['title']}: {route} ({len(pages) + 1})"}
