@@ -1,6 +1,6 @@
 """Measure the inventory on embedded drives: true boxes (T), true boxes made worse (T-), many draws of the positions.
 
-    python scripts/bench_inventory.py DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
+    python -m scripts.bench_inventory DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
 
 DRIVES are folders that `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote. Each draw is one file in
 the results' folder; a second run goes on where the first one stopped. The table is printed at the end.
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_lorries import add_lorries, listed_lorries
 
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.files import DetectionsWriter
@@ -35,6 +34,7 @@ from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
+from scripts.bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4
