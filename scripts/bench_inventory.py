@@ -1,6 +1,6 @@
 """Measure the inventory on embedded drives: true boxes (T), true boxes made worse (T-), many draws of the positions.
 
-    python scripts/bench_inventory.py DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
+    python -m scripts.bench_inventory DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
 
 DRIVES are folders that `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote. Each draw is one file in
 the results' folder; a second run goes on where the first one stopped. The table is printed at the end.
@@ -34,17 +34,22 @@ from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
+from scripts.bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4
 
 
-def write_detections(frames: Path, out: Path, kind: str, seed: int) -> Counter[str]:
-    """Write true boxes, or worse ones, as a detections file; return how often each asset was labelled."""
+def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int = 0) -> Counter[str]:
+    """Write true boxes, or worse ones, as a detections file; return how often each asset was labelled.
+
+    `lorries` puts that many signs on vehicles among them, named after `PREFIX`.
+    """
     with frames.open(encoding="utf-8") as stream:
         head = json.loads(next(stream))
         records = [json.loads(line) for line in stream]
     width, height, names = head["calibration"]["width"], head["calibration"]["height"], head["names"]
+    add_lorries(records, head["calibration"], names, lorries, seed)
     labelled = Counter(found["asset_id"] for record in records for found in record["objects"])
     if out.exists():
         return labelled
@@ -54,6 +59,8 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int) -> Counter[s
         precision="f32", imgsz=(height, width), device="cpu", thresholds={}, reg_yolo_version="0", width=width,
         height=height,
     )  # fmt: skip
+    # Lorries are counted by pass, so that boxes must say which one they are of.
+    source = str(frames) if lorries else "truth"
     limits = np.array([width, height, width, height])
     with DetectionsWriter(out, header) as writer:
         for record in records:
@@ -75,23 +82,42 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int) -> Counter[s
                 box = np.clip(np.concatenate([middle - half, middle + half]), 0, limits)
                 confidence = float(np.clip(rng.normal(0.4, 0.12), 0.26, 0.9))
                 found.append(Detection(names[class_id], class_id, confidence, tuple(box.tolist())))
-            writer.write(FrameDetections("truth", record["frame"], record["time_s"], width, height, tuple(found)))
+            writer.write(FrameDetections(source, record["frame"], record["time_s"], width, height, tuple(found)))
     return labelled
 
 
-def run(root: Path, directions: list[str], kind: str, draw: int | None, folder: Path) -> dict[str, Any]:
+def run(
+    root: Path, directions: list[str], kind: str, draw: int | None, folder: Path, lorries: int = 0
+) -> dict[str, Any]:
     """Build one inventory and compare it; `draw` numbers the noise, None takes clean tracks and calibrations."""
-    return _compared(root, *build(root, directions, kind, draw, folder))
+    assets, labelled, projection, results = _built(root, directions, kind, draw, folder, lorries)
+    compared = _compared(root, assets, labelled, projection)
+    if lorries:
+        listed = [asset.observations for asset in assets if asset.probability >= LISTED and asset.values["passes"] == 1]
+        for direction, result in zip(directions, results, strict=True):
+            frames = root / direction / "frames.jsonl"
+            own = [some for some in listed if str(frames) in set(some.sources)]
+            counted = listed_lorries(frames, lorries, 0, own)
+            compared["lorries"] = compared.get("lorries", 0) + counted[0]
+            compared["listed lorries"] = compared.get("listed lorries", 0) + counted[1]
+            compared["not static"] = compared.get("not static", 0) + len(result.not_static)
+    return compared
 
 
 def build(
     root: Path, directions: list[str], kind: str, draw: int | None, folder: Path
 ) -> tuple[list[Any], Counter[str], LocalProjection]:
     """Return the assets, how often each true one was labelled, and what the assets' metres mean; see `run`."""
+    return _built(root, directions, kind, draw, folder, 0)[:3]
+
+
+def _built(
+    root: Path, directions: list[str], kind: str, draw: int | None, folder: Path, lorries: int
+) -> tuple[list[Any], Counter[str], LocalProjection, list[Any]]:
     tasks, labelled, projection = [], Counter(), None
     for number, direction in enumerate(directions):
-        path = folder / f"{root.name}_{direction}_{kind}.jsonl"
-        labelled += write_detections(root / direction / "frames.jsonl", path, kind, seed=0)
+        path = folder / f"{root.name}_{direction}_{kind}{f'_{lorries}' if lorries else ''}.jsonl"
+        labelled += write_detections(root / direction / "frames.jsonl", path, kind, 0, lorries)
         looks = read_drive([path])
         clean = json.loads((root / direction / "calibration_clean.json").read_text(encoding="utf-8"))
         mount = clean["mount"]
@@ -112,7 +138,7 @@ def build(
     sightings = [sighting for result in results for sighting in result.sightings]
     groups, shifted = match_drives([result.errors for result in results], sightings)
     assert projection is not None
-    return assemble(sightings, groups, shifted, projection, {}), labelled, projection
+    return assemble(sightings, groups, shifted, projection, {}), labelled, projection, results
 
 
 def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.random.Generator) -> tuple[Fixes, Camera]:
@@ -186,8 +212,13 @@ def table(results: list[dict[str, Any]], label: str) -> str:
         f"precision {total['matched'] / total['built']:.3f}, "
         f"duplicates removed {1 - total['double'] / total['found']:.3f}, "
         f"strict {(total['found'] - total['double']) / total['counted']:.3f}; inside 1 sigma {axes.mean():.3f}, "
-        f"inside 95 % ellipse {inside.mean():.3f}"
+        f"inside 95 % ellipse {inside.mean():.3f}{_moving(results)}"
     )
+
+
+def _moving(results: list[dict[str, Any]]) -> str:
+    total = {key: sum(one.get(key, 0) for one in results) for key in ("lorries", "listed lorries", "not static")}
+    return f"; {', '.join(f'{count} {name}' for name, count in total.items())}" if any(total.values()) else ""
 
 
 def main() -> None:
@@ -199,16 +230,19 @@ def main() -> None:
     parser.add_argument("--kind", choices=("T", "T-"), default="T-")
     parser.add_argument("--passes", choices=("one", "both"), default="both")
     parser.add_argument("--clean", action="store_true", help="clean tracks and calibrations, one run")
+    parser.add_argument("--lorries", type=int, default=0, help="signs on this many vehicles a pass, which move")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     directions = ["forward", "backward"] if options.passes == "both" else ["forward"]
     results = []
     for draw in [None] if options.clean else range(options.draws):
         for root in options.drives:
-            name = f"{root.name}_{options.kind}_{options.passes}_{'clean' if draw is None else draw}.json"
+            more = f"_{options.lorries}" if options.lorries else ""
+            name = f"{root.name}_{options.kind}_{options.passes}_{'clean' if draw is None else draw}{more}.json"
             target = options.out / name
             if not target.exists():
-                target.write_text(json.dumps(run(root, directions, options.kind, draw, options.out)), encoding="utf-8")
+                result = run(root, directions, options.kind, draw, options.out, options.lorries)
+                target.write_text(json.dumps(result), encoding="utf-8")
             results.append(json.loads(target.read_text(encoding="utf-8")))
             print(table(results, f"{options.kind} {options.passes}"), flush=True)
 

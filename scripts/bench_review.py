@@ -1,6 +1,6 @@
 """Measure precision and recall after part of an inventory was reviewed, by doubt and in random order.
 
-    python scripts/bench_review.py DRIVES --out results [--draws 3] [--passes one|both]
+    python -m scripts.bench_review DRIVES --out results [--draws 3] [--passes one|both]
 
 DRIVES are folders that `reg-yolo scenes OUT --drive 10 --every 5 --both-directions --truth-only --seed N` wrote. Their
 true boxes are made worse (T- of bench_inventory.py), and the truth is the reviewer: what is right is accepted, what
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_inventory import LISTED, WITHIN_M, build, read_truth
 
 from reg_yolo.inventory.diff.differences import one_to_one
 from reg_yolo.inventory.review.doubt import doubt_of
+from scripts.bench_inventory import LISTED, WITHIN_M, build, read_truth
 
 CANDIDATE = 0.05
 SHARES = (0.0, 0.05, 0.1, 0.2)

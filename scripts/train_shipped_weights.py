@@ -54,8 +54,6 @@ def main() -> None:
             f"data={data.absolute()}",
             f"epochs={arguments.epochs}",
             f"project={arguments.work.absolute()}",
-            # What the shipped checkpoint was trained with.
-            "reg=reg_v1",
             *arguments.settings,
         ],
     )

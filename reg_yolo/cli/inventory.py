@@ -62,6 +62,10 @@ def build(
     language: Annotated[
         str, typer.Option(help="Of the report: en, or th for Thai labels and Buddhist-era dates.")
     ] = "en",
+    tiles: Annotated[
+        str | None, typer.Option(help="Address of an online map for the report, with {z}, {x} and {y}.", metavar="URL")
+    ] = None,
+    attribution: Annotated[str, typer.Option(help="Whose the online map is; shown on it.")] = "",
     decisions: Annotated[
         list[Path] | None, typer.Option(help="decisions.jsonl of reviewers, one each; several times.")
     ] = None,
@@ -83,8 +87,12 @@ def build(
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv, observations.jsonl and report.html."""
     from reg_yolo.inventory.command import Outputs, build_into
     from reg_yolo.inventory.opening import BuildOptions, files_of
+    from reg_yolo.inventory.report.page import Basemap
     from reg_yolo.inventory.thumbnails.making import ThumbnailOptions
 
+    if attribution and not tiles:
+        raise ConfigError("--attribution: is for --tiles; give that, too")
+    basemap = Basemap(tiles, attribution) if tiles else None
     if not thumbnails and (sources or blur):
         raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
     private, names = private_boxes_of(blur, trust) if blur else (None, ())
@@ -103,7 +111,7 @@ def build(
         tuple(decisions or ()),
     )
     cutting = ThumbnailOptions(tuple(sources or ()), private, names) if thumbnails else None
-    outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting)
+    outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting, basemap)
     with progress_bar("inventory build") as progress:
         built = build_into(options, out, outputs=outputs, route=route, previous=previous, say=say, progress=progress)
     classes_found = Counter(asset.class_name for asset in built.assets)

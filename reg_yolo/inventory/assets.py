@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.classes import LINE, POINT, SPAN, ClassShape, shape_of
 from reg_yolo.inventory.existence import probability
+from reg_yolo.inventory.network.lines import bridged, votes_text
 from reg_yolo.inventory.network.shifts import Shifted
 from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.observations import Observations, View
@@ -26,12 +27,14 @@ from reg_yolo.inventory.projection import LocalProjection
 FloatArray = NDArray[np.float64]
 
 _ONE_POST_M = 1.0
+_ENDS_LOOKS = 2
+"""Looks that must have shown an end of a span."""
 COLUMNS = (
     "asset_id", "class", "geometry_kind", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
-    "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "track_m",
-    "route", "chainage_m", "chainage", "offset_m", "side", "support_id", "source", "best_frame",
-    "camera_longitude", "camera_latitude", "method", "class_votes", "weights_digest", "settings_digest", "reviewed_by",
-    "decisions", "thumbnail",
+    "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "ends_seen", "track_m",
+    "route", "carriageway", "chainage_m", "chainage", "chainage_also", "offset_m", "side", "support_id", "source",
+    "best_frame", "camera_longitude", "camera_latitude", "method", "class_votes", "weights_digest", "settings_digest",
+    "reviewed_by", "decisions", "thumbnail",
 )  # fmt: skip
 """Columns of every output, in their order."""
 
@@ -122,15 +125,16 @@ def _asset(
     with_ends = [(one, shift) for one, shift in zip(some, moved, strict=True) if one.ends_m is not None]
     lower = float(np.average([one.lower_m for one in some], weights=weights))
     width = float(np.average([one.width_m for one in some], weights=weights))
-    way = best.velocity_mps / max(float(np.hypot(*best.velocity_mps)), 1e-6)
+    way = _way_of(best)
+    ends_seen = None
     if kind == LINE and with_ends:
         one, shift = max(with_ends, key=lambda pair: pair[0].frames)
         assert one.ends_m is not None
         points = one.ends_m + shift
     elif kind == SPAN or (kind == POINT and lower > shape.span_from_m):
         kind = SPAN
-        across = np.array([way[1], -way[0]]) * width / 2
-        points = np.stack([place - across, place + across])
+        points, ends_seen = _span(some, moved, place, way)
+        width = float(np.linalg.norm(points[1] - points[0]))
     along_sigma = math.sqrt(max(float(way @ covariance @ way), 0.0))
     across_way = np.array([way[1], -way[0]])
     across_sigma = math.sqrt(max(float(across_way @ covariance @ across_way), 0.0))
@@ -147,6 +151,7 @@ def _asset(
         "lower_edge_m": round(lower, 2),
         "length_m": round(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()), 2) if kind == LINE else None,
         "facing_deg": round((math.degrees(math.atan2(way[0], way[1])) + 180) % 360, 1) if shape.is_sign else None,
+        "ends_seen": ends_seen,
         "track_m": round(best.details["track_m"], 1),
         "source": best.view.source if best.view else None,
         "best_frame": best.view.frame if best.view else None,
@@ -166,6 +171,67 @@ def _asset(
         view=best.view,
         found_as=None if name == voted else (voted, (points[0] + points[-1]) / 2),
     )
+
+
+def _way_of(sighting: Sighting) -> FloatArray:
+    return sighting.velocity_mps / max(float(np.hypot(*sighting.velocity_mps)), 1e-6)
+
+
+def _span(
+    some: Sequence[Sighting], moved: Sequence[FloatArray], place: FloatArray, way: FloatArray
+) -> tuple[FloatArray, str]:
+    """Return both ends of what spans the road, left one first, and which of them frames have shown.
+
+    Each pass knows the ends that lay within its frames; passes of both directions are put together. An end that none
+    has shown lies where the box's width puts it.
+    """
+    ends, looks = np.zeros((2, 2)), np.zeros(2)
+    width = float(np.average([abs(one.width_m) for one in some], weights=[one.frames for one in some]))
+    for one, shift in zip(some, moved, strict=True):
+        own = _way_of(one)
+        across = np.array([own[1], -own[0]]) * one.width_m / 2
+        both = np.stack([one.place_m + shift - across, one.place_m + shift + across])
+        seen = np.array(one.details.get("ends_looks", (0, 0)), float)
+        if own @ way < 0:
+            both, seen = both[::-1], seen[::-1]
+        ends += both * seen[:, None]
+        looks += seen
+    known = looks >= _ENDS_LOOKS
+    across = np.array([way[1], -way[0]]) * width / 2
+    plain = np.stack([place - across, place + across])
+    points = np.where(known[:, None], ends / np.maximum(looks, 1)[:, None], plain)
+    if known.all():
+        # The network knows the middle better than the passes do.
+        points += place - points.mean(axis=0)
+    return points, {(1, 1): "both", (1, 0): "left", (0, 1): "right", (0, 0): "none"}[int(known[0]), int(known[1])]
+
+
+def bridge_lines(assets: Sequence[Asset]) -> list[Asset]:
+    """Join lines of one class over holes under 20 m; those that reviewers decided on stay as they are.
+
+    Returns:
+        All assets; a joined line has the values of its longest piece, and what is counted of all of them.
+    """
+    free = [asset for asset in assets if asset.kind == LINE and not asset.values.get("decisions")]
+    kept = [asset for asset in assets if asset.kind != LINE or asset.values.get("decisions")]
+    for members, points in bridged([asset.points_m for asset in free], [asset.class_name for asset in free]):
+        some = [free[n] for n in members]
+        if len(some) > 1:
+            asset = some[0]
+            asset.points_m = points
+            asset.probability = max(one.probability for one in some)
+            asset.observations = Observations.joined([one.observations for one in some])
+            asset.values |= {
+                "observations": sum(one.values["observations"] for one in some),
+                "passes": max(one.values["passes"] for one in some),
+                "first_seen": min(one.values["first_seen"] for one in some),
+                "last_seen": max(one.values["last_seen"] for one in some),
+                "track_m": min(one.values["track_m"] for one in some),
+                "length_m": round(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()), 2),
+                "class_votes": votes_text([one.values["class_votes"] for one in some]),
+            }
+        kept.append(some[0])
+    return kept
 
 
 def mark_supports(assets: Sequence[Asset], shapes: Mapping[str, ClassShape]) -> None:

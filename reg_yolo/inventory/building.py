@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.inventory.assets import Asset, assemble, mark_supports, name_assets
+from reg_yolo.inventory.assets import Asset, assemble, bridge_lines, mark_supports, name_assets
 from reg_yolo.inventory.classes import LINE, ClassShape, shape_of
 from reg_yolo.inventory.decisions.applying import Decisions, counted, follow
 from reg_yolo.inventory.decisions.decision import NotApplied
 from reg_yolo.inventory.decisions.matching import Sources
 from reg_yolo.inventory.drive.driving import DriveResult, run_drive
 from reg_yolo.inventory.drive.looks import MediaFacts
+from reg_yolo.inventory.drive.not_static import NotStatic
 from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
@@ -45,6 +46,7 @@ class Inventory:
         stretches: Where frames looked.
         stretch_chainages: Chainage as text at both ends of each stretch; empty without a route.
         unlocated: What was seen where no position is known.
+        not_static: What moves along the road, such as signs on lorries.
         rejected: Assets that reviewers have rejected; None where no decisions were given.
         not_applied: Decisions that are not followed; None likewise.
         media: What the detections files say of their sources.
@@ -63,6 +65,7 @@ class Inventory:
     rejected: list[Asset] | None = None
     not_applied: list[NotApplied] | None = None
     media: MediaFacts = field(default_factory=MediaFacts)
+    not_static: list[NotStatic] = field(default_factory=list)
 
     @property
     def is_partial(self) -> bool:
@@ -87,6 +90,7 @@ class _Driven:
     sources: set[str] = field(default_factory=set)
     stretches: list[Stretch] = field(default_factory=list)
     unlocated: list[Unlocated] = field(default_factory=list)
+    not_static: list[NotStatic] = field(default_factory=list)
     media: MediaFacts = field(default_factory=MediaFacts)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -101,6 +105,7 @@ class _Driven:
         self.stretches += surveyed_stretches(task, result.poses, result.frames)
         lost, left_out = unlocated_objects(task, result.poses)
         self.unlocated += lost
+        self.not_static += result.not_static
         self.counts.update(result.counts)
         self.counts.update(left_out)
 
@@ -160,16 +165,21 @@ def build_inventory(
         progress(len(driven.results), len(drives.files))
     counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
+    counts["objects that are not static"] = len(driven.not_static)
     length_km = sum(stretch.length_m for stretch in stretches) / 1000
     tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(lost)} objects without a position")
+    if driven.not_static:
+        tell(f"{len(driven.not_static)} objects that move along the road are listed as not_static, and are no assets")
     found = _found(driven, drives, decisions)
-    assets = [asset for asset in found.assets if asset.probability >= options.min_probability]
+    probable = [asset for asset in found.assets if asset.probability >= options.min_probability]
+    assets = bridge_lines(probable)
+    counts["pieces of lines joined to others"] = len(probable) - len(assets)
     for some in (assets, found.rejected):
         some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
     name_assets([*assets, *found.rejected], drives.projection, {})
     mark_supports(assets, found.shapes)
     if any(result.sightings for result in driven.results):
-        weak = counts["objects below the probability"] = len(found.assets) - len(assets)
+        weak = counts["objects below the probability"] = len(found.assets) - len(probable)
         tell(f"{len(assets)} assets; {weak} less probable than {options.min_probability:g} left out")
     if decisions.files:
         reviewed = counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
@@ -183,7 +193,7 @@ def build_inventory(
     return Inventory(
         drives.projection, assets, [_pieces(result) for result in driven.results], notes, dict(counts), driven.digests,
         found.shapes, stretches, [], lost, found.rejected if decisions.files else None,
-        found.not_applied if decisions.files else None, driven.media,
+        found.not_applied if decisions.files else None, driven.media, driven.not_static,
     )  # fmt: skip
 
 

@@ -23,12 +23,14 @@ from reg_yolo.inventory.outputs.fields import FieldMapping, read_fields
 from reg_yolo.inventory.outputs.folders import new_folder, remove_leftovers
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.observed import write_observations
-from reg_yolo.inventory.outputs.text import write_csv, write_geojson
+from reg_yolo.inventory.outputs.project import write_project
+from reg_yolo.inventory.outputs.text import write_csv, write_geojson, write_not_static
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.labels import LANGUAGES
-from reg_yolo.inventory.report.page import write_report
+from reg_yolo.inventory.report.page import Basemap, write_report
 from reg_yolo.inventory.review.index import write_index
-from reg_yolo.inventory.route.reference import Route, add_reference, read_route
+from reg_yolo.inventory.route.axis import Route, read_routes
+from reg_yolo.inventory.route.reference import add_reference
 from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
 
 FloatArray = NDArray[np.float64]
@@ -44,6 +46,7 @@ class Outputs:
         formats: `shapefile`, `filegdb`.
         language: Of the report: `en` or `th`.
         thumbnails: How thumbnails are made; None for none.
+        basemap: Online map of the report; None for none.
     """
 
     crs: str = WGS84
@@ -51,6 +54,7 @@ class Outputs:
     formats: tuple[str, ...] = ()
     language: str = "en"
     thumbnails: ThumbnailOptions | None = None
+    basemap: Basemap | None = None
 
 
 def build_into(
@@ -81,12 +85,15 @@ def build_into(
     mapping = _checked(outputs, say)
     if outputs.thumbnails is not None:
         check_thumbnails(outputs.thumbnails, options.detections)
-    axis = read_route(route) if route else None
+    axes = read_routes(route) if route else []
     known = read_known(previous) if previous else []
     inventory = build_inventory(options, say, progress)
-    if axis is not None:
-        add_reference(inventory.assets, inventory.projection, axis, inventory.ways)
-        _refer_stretches(inventory, axis)
+    if axes:
+        without = add_reference(inventory.assets, inventory.projection, axes, inventory.ways)
+        inventory.counts["assets without a chainage"] = without
+        if without:
+            say(f"{without} assets have no chainage: they are off {route}, or in a gap of it")
+        _refer_stretches(inventory, axes)
     if known:
         kept = _kept(inventory, known)
         everything = [*inventory.assets, *(inventory.rejected or [])]
@@ -124,9 +131,13 @@ def _write(
         write_filegdb(out / "inventory.gdb", inventory, outputs.crs, mapping)
     write_geojson(out / "inventory.geojson", inventory)
     write_csv(out / "inventory.csv", inventory, mapping)
+    write_project(out / "inventory.qgs", inventory, outputs.crs, mapping)
+    write_not_static(out / "not_static.csv", inventory)
     write_observations(out / "observations.jsonl", inventory)
     write_index(out)
-    write_report(out / "report.html", inventory, language=outputs.language)
+    pages = write_report(out / "report.html", inventory, outputs.basemap, outputs.language)
+    if pages:
+        say(f"report.html is an index of {len(pages)} pages")
 
 
 def _add_thumbnails(
@@ -155,11 +166,11 @@ def _checked(outputs: Outputs, say: Callable[[str], None]) -> FieldMapping:
     return read_fields(outputs.fields) if outputs.fields else FieldMapping()
 
 
-def _refer_stretches(inventory: Inventory, axis: Route) -> None:
+def _refer_stretches(inventory: Inventory, axes: Sequence[Route]) -> None:
     """Give both ends of every surveyed stretch their chainage."""
     for stretch in inventory.stretches:
         ends = [Asset("", POINT, end[None], np.eye(2), 1.0) for end in (stretch.points_m[0], stretch.points_m[-1])]
-        add_reference(ends, inventory.projection, axis, [])
+        add_reference(ends, inventory.projection, axes, [])
         inventory.stretch_chainages.append((ends[0].values["chainage"], ends[1].values["chainage"]))
 
 

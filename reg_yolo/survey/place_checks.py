@@ -11,7 +11,8 @@ import shapely
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.positions.trajectory import HELD_BELOW_MPS, MAX_HOLE_S
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.inventory.route.reference import Route, chainage_text
+from reg_yolo.inventory.route.axis import Route
+from reg_yolo.inventory.route.reference import chainage_text
 from reg_yolo.inventory.timing import check_overlap
 from reg_yolo.survey.items import Item, Verdict
 from reg_yolo.survey.places import Located, Way, way_of

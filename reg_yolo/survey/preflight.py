@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from reg_yolo.files import replace_bytes
 from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, read_camera
 from reg_yolo.inventory.panorama import refuse_panorama
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.inventory.route.reference import Route
+from reg_yolo.inventory.route.axis import Route
 from reg_yolo.survey.drives import Card, SurveyDrive
 from reg_yolo.survey.forecast import MeasureNetwork, NetworkSpeed, decoding_speed, forecast_items
 from reg_yolo.survey.items import Item
@@ -38,7 +38,7 @@ class Stated:
         starts: When they started.
         cameras: Calibrations.
         time_base: Of times without an offset.
-        route: The road that was to be driven.
+        routes: The roads that were to be driven.
         every: One frame every so many frames or seconds, as `predict` takes it.
     """
 
@@ -46,7 +46,7 @@ class Stated:
     starts: Mapping[str, str]
     cameras: Mapping[str, Path]
     time_base: str = "utc"
-    route: Route | None = None
+    routes: Sequence[Route] = ()
     every: str | None = None
 
 
@@ -148,8 +148,8 @@ def look_at(
         seen = glimpse(drive.media, GLIMPSES)
         tell(*picture_items(drive.name, _measures(seen), seen.failed), _camera_item(drive, seen, stated))
         progress(number + 1, len(card.drives))
-    if stated.route is not None:
-        tell(_route(stated.route, located))
+    for route in stated.routes:
+        tell(_route(route, located))
     unread = {item.drive for item in items if item.blocks and item.name in ("files", "images")}
     going = [drive for drive in card.drives if drive.name not in unread]
     if going:

@@ -13,7 +13,7 @@ from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import make_folder
 from reg_yolo.inventory.command import Outputs, build_into
 from reg_yolo.inventory.opening import BuildOptions, settings_digest
-from reg_yolo.inventory.route.reference import read_route
+from reg_yolo.inventory.route.axis import read_routes
 from reg_yolo.inventory.timing import parse_time
 from reg_yolo.jobs.claims import Claims
 from reg_yolo.jobs.work_list import ANNOTATED_FOLDER, CLAIMS_FOLDER, WorkSource, quick_digest, result_paths
@@ -137,7 +137,7 @@ class Survey:
         cameras = self.card.for_each("--camera", options.cameras, shared=True)
         self.stated = Stated(
             _files("--gnss", gnss), self.card.for_each("--start", options.starts, shared=False),
-            _files("--camera", cameras), options.time_base, read_route(options.route) if options.route else None,
+            _files("--camera", cameras), options.time_base, read_routes(options.route) if options.route else (),
             options.every,
         )  # fmt: skip
         self._did: list[str] = []

@@ -13,7 +13,8 @@ from reg_yolo.inventory.assets import Asset, mark_supports
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.report.page import write_report
-from reg_yolo.inventory.route.reference import add_reference, chainage_text, read_route
+from reg_yolo.inventory.route.axis import read_routes
+from reg_yolo.inventory.route.reference import add_reference, chainage_text
 from tests.browser import needs_chromium, page_of
 
 
@@ -37,20 +38,20 @@ def route_file(path: Path) -> Path:
 
 
 def test_chainage_runs_evenly_between_posts_that_are_not_a_kilometre_apart(tmp_path: Path) -> None:
-    route = read_route(route_file(tmp_path / "route.geojson"))
+    routes = read_routes(route_file(tmp_path / "route.geojson"))
     projection = LocalProjection(102.0, 14.0)
     asset = Asset("pole", "point", np.array([[6.0, 550.0]]), np.eye(2), 1.0)
-    add_reference([asset], projection, route, [])
+    add_reference([asset], projection, routes, [])
     assert asset.values["chainage"] == "12+500"
     assert asset.values["offset_m"] == pytest.approx(6.0, abs=0.02)
     assert (asset.values["side"], asset.values["route"]) == ("right", "4-0101")
 
 
 def test_a_route_of_another_road_is_refused(tmp_path: Path) -> None:
-    route = read_route(route_file(tmp_path / "route.geojson"))
+    routes = read_routes(route_file(tmp_path / "route.geojson"))
     with pytest.raises(DataError, match="another road's route"):
         add_reference(
-            [], LocalProjection(102.0, 14.0), route, [[np.array([[900.0, 0.0], [900.0, 50.0], [900.0, 90.0]])]]
+            [], LocalProjection(102.0, 14.0), routes, [[np.array([[900.0, 0.0], [900.0, 50.0], [900.0, 90.0]])]]
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from reg_yolo.inventory.route.reference import read_route
+from reg_yolo.inventory.route.axis import read_routes
 from reg_yolo.survey.drives import read_card
 from reg_yolo.survey.forecast import NetworkSpeed, forecast_items
 from reg_yolo.survey.items import Item
@@ -109,12 +109,12 @@ def test_missing_kilometres_of_the_route_are_named(card: Path, tmp_path: Path) -
             "properties": {"route": "4", "start_chainage_m": 12_000}}  # fmt: skip
     route = tmp_path / "route.geojson"
     route.write_text(json.dumps({"type": "FeatureCollection", "features": [axis]}))
-    item = item_of(look(card, route=read_route(route)), "route 4")
+    item = item_of(look(card, routes=read_routes(route)), "route 4")
     # The track is 200 m long; what lies within 40 m of its end counts.
     assert item.verdict == "warning" and item.text == "0.75 of 1.00 km missing: 12+250 to 13+000"
     write_drive_folder(card / "ขากลับ")
     write_track(card / "ขากลับ/track.gpx", speed_mps=100.0)
-    assert item_of(look(card, route=read_route(route)), "route 4").verdict == "ok"
+    assert item_of(look(card, routes=read_routes(route)), "route 4").verdict == "ok"
 
 
 def test_files_that_do_not_open_or_differ_in_size(card: Path) -> None:

@@ -24,7 +24,7 @@ from reg_yolo.inventory.audit.sampling import draw_assets, draw_stratified
 from reg_yolo.inventory.audit.sizes import SampleSize, drawn_for, sample_size
 from reg_yolo.inventory.audit.stretches import Piece, Surveyed, cut_route, cut_surveyed, read_surveyed
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.inventory.route.reference import read_route
+from reg_yolo.inventory.route.axis import read_routes
 
 IntArray = NDArray[np.int64]
 Say = Callable[[str], None]
@@ -173,13 +173,16 @@ def _pieces(
     pieces: list[Piece] = []
     read: dict[str, Path] = {}
     for file in routes:
-        route = read_route(file)
+        axes = [piece for route in read_routes(file) for piece in route.rising()]
         digest = file_sha256(file)
         if digest in read:
             raise ConfigError(f"--route {file}: the same as {read[digest]}; give every road once")
         read[digest] = file
-        some, left_out, twice = cut_route(route, surveyed, projection, terms.stretch_m, terms.reach_m, pieces)
-        pieces += some
+        left_out = twice = 0
+        for axis in axes:
+            some, off, again = cut_route(axis, surveyed, projection, terms.stretch_m, terms.reach_m, pieces)
+            pieces += some
+            left_out, twice = left_out + off, twice + again
         if left_out:
             tell(f"{file}: {left_out} stretches left out, no drive came within {terms.reach_m:g} m of their middle")
         if twice:

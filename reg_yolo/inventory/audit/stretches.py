@@ -18,7 +18,8 @@ from reg_yolo.inventory.datum import WGS84, conversion
 from reg_yolo.inventory.diff.surveyed import LAYER
 from reg_yolo.inventory.outputs.vector import import_pyogrio
 from reg_yolo.inventory.projection import LocalProjection
-from reg_yolo.inventory.route.reference import Route, chainage_text
+from reg_yolo.inventory.route.axis import Route
+from reg_yolo.inventory.route.reference import chainage_text
 
 FloatArray = NDArray[np.float64]
 

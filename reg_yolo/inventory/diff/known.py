@@ -25,7 +25,15 @@ FloatArray = NDArray[np.float64]
 Say = Callable[[str], None]
 
 UNSTATED_SIGMA_M = 2.0
-NO_ASSETS = ("drive", "surveyed_stretches", "unlocated", "rejected", "decisions_not_applied", "layer_styles")
+NO_ASSETS = (
+    "drive",
+    "surveyed_stretches",
+    "unlocated",
+    "not_static",
+    "rejected",
+    "decisions_not_applied",
+    "layer_styles",
+)
 """Layers of an inventory that hold no assets with a place."""
 _GEOJSON, _TABLES, _VECTOR = (".geojson", ".json"), (".csv", ".txt", ".tsv"), (".gpkg", ".shp", ".gdb")
 _PLACES = (("longitude", "latitude"), ("easting", "northing"))
@@ -44,6 +52,8 @@ class Known:
         route, side: Linear reference; "" where not stated.
         facing_deg: Where its face looks, clockwise from north; None where not stated.
         reviewed_by: Who has confirmed it; "" for nobody.
+        chainage_m: Along the route; of what has two ends the middle; None where not stated.
+        offset_m: To the right of the route; None where not stated.
         height_m, width_m, lower_edge_m: Its size, and its lower edge above the road; None where not stated.
     """
 
@@ -58,6 +68,8 @@ class Known:
     side: str = ""
     facing_deg: float | None = None
     reviewed_by: str = ""
+    chainage_m: float | None = None
+    offset_m: float | None = None
     height_m: float | None = None
     width_m: float | None = None
     lower_edge_m: float | None = None
@@ -146,6 +158,8 @@ def _known(path: Path, rows: _Rows, columns: ForeignColumns, say: Say) -> list[K
                 _text(values, columns, "side"),
                 _number(values.get(columns.column("facing_deg"))),
                 _text(values, columns, "reviewed_by"),
+                _middle_number(values.get(columns.column("chainage_m"))),
+                _number(values.get(columns.column("offset_m"))),
                 *(_number(values.get(columns.column(key))) for key in ("height_m", "width_m", "lower_edge_m")),
             )
         )
@@ -275,6 +289,14 @@ def _sure_number(path: Path, number: int, row: Mapping[str, Any], column: str) -
     if value is None:
         raise DataError(f"{path}: row {number + 2}: {column} must be a number, got {row.get(column)!r}")
     return value
+
+
+def _middle_number(value: object) -> float | None:
+    """Return a number, or the middle of a list of two."""
+    if not isinstance(value, list):
+        return _number(value)
+    ends = [_number(one) for one in value]
+    return None if len(ends) != 2 or ends[0] is None or ends[1] is None else (ends[0] + ends[1]) / 2
 
 
 def _number(value: object) -> float | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import LINE
 from reg_yolo.inventory.drive.looks import DriveLooks
+from reg_yolo.inventory.drive.not_static import NotStatic, not_static
 from reg_yolo.inventory.drive.rays import Rays, build_rays
 from reg_yolo.inventory.drive.task import DriveTask as DriveTask
 from reg_yolo.inventory.existence import pass_features, rivals
@@ -47,6 +48,7 @@ class DriveResult:
         counts: What was used and what was dropped, and why.
         poses: The vehicle at every frame.
         frames: Rows of the frames that were used.
+        not_static: What moves along the road.
     """
 
     sightings: list[Sighting]
@@ -55,6 +57,7 @@ class DriveResult:
     counts: dict[str, int]
     poses: Poses
     frames: IntArray
+    not_static: list[NotStatic]
 
 
 Regroup = Callable[[DriveLooks, Rays, list[IntArray]], list[IntArray]]
@@ -112,7 +115,8 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
         camera["clock_s"],
         camera["clock_sigma_s"],
     )
-    return DriveResult(sightings, errors, camera, dict(counts), poses, frames)
+    moving = not_static(task, own, views, objects.moving)
+    return DriveResult(sightings, errors, camera, dict(counts), poses, frames, moving)
 
 
 def _most_focal(sigma: float) -> float:
@@ -203,6 +207,7 @@ def _sighting(
             "camera_m": views.position_m[rays.frame[best]].tolist(),
             "track_m": float(views.track_m[nearest]),
             "method": "rays" if len(rows) > 1 else "one look",
+            "ends_looks": rays.seen[rows][:, [0, 2]].sum(axis=0).tolist(),
         },
         observations=Observations.of_looks(task.looks, rays.look[rows]),
         view=View.of_look(task.looks, int(rays.look[best])),

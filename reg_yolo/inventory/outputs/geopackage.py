@@ -9,8 +9,8 @@ from pathlib import Path
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
-from reg_yolo.inventory.outputs.layers import Layer, layers_of
-from reg_yolo.inventory.outputs.styles import style_of
+from reg_yolo.inventory.outputs.layers import layers_of
+from reg_yolo.inventory.outputs.styles import photo_column, style_of
 from reg_yolo.inventory.outputs.vector import new_geopackage, write_layer
 
 
@@ -25,7 +25,7 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldM
         layers = layers_of(inventory, mapping)
         for number, layer in enumerate(layers):
             write_layer(part, layer, crs, "GPKG", append=number > 0)
-        _add_styles(part, {layer.name: _photo_column(layer) for layer in layers if layer.geometry})
+        _add_styles(part, {layer.name: photo_column(layer) for layer in layers if layer.geometry})
         _refuse_where_open(path)
 
 
@@ -43,13 +43,6 @@ def _refuse_where_open(path: Path) -> None:
         return
     finally:
         connection.close()
-
-
-def _photo_column(layer: Layer) -> str | None:
-    """Name of the column that leads to images, where there are some."""
-    if not any(row.get("thumbnail") for row in layer.rows):
-        return None
-    return layer.written.get("thumbnail")
 
 
 def _add_styles(path: Path, layers: Mapping[str, str | None]) -> None:

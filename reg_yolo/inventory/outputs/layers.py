@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from reg_yolo.inventory.assets import COLUMNS, Asset, utc_text
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.classes import LINE, POINT, SPAN
 from reg_yolo.inventory.decisions.decision import NotApplied
+from reg_yolo.inventory.drive.not_static import NotStatic
 from reg_yolo.inventory.drive.unlocated import Unlocated
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.projection import LocalProjection
@@ -25,6 +26,10 @@ STRETCH_COLUMNS = (
 UNLOCATED_COLUMNS = (
     "class", "drive", "source", "first_frame", "last_frame", "first_seen", "last_seen", "observations", "confidence",
     "box_px", "class_votes", "last_longitude", "last_latitude",
+)  # fmt: skip
+NOT_STATIC_COLUMNS = (
+    "class", "drive", "source", "first_frame", "last_frame", "first_seen", "last_seen", "observations", "confidence",
+    "speed_kmh", "travelled_m", "best_frame", "box_px", "class_votes",
 )  # fmt: skip
 REJECTED_COLUMNS = (
     "asset_id", "class", "geometry_kind", "observations", "source", "best_frame", "class_votes", "reviewed_by",
@@ -56,7 +61,7 @@ class Layer:
 
 
 def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list[Layer]:
-    """Return points, lines, spans, the drive, the stretches that were surveyed, and what has no position.
+    """Return points, lines, spans, the drive, the stretches that were surveyed, what has no position, and what moves.
 
     Where decisions were given, also what reviewers rejected, and the decisions that are not followed.
 
@@ -81,6 +86,8 @@ def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list
     lines = [shapely.LineString(projection.to_degrees(stretch.points_m)) for stretch in inventory.stretches]
     layers.append(Layer("surveyed_stretches", "LineString", STRETCH_COLUMNS, lines, stretch_rows(inventory)))
     layers.append(Layer("unlocated", None, UNLOCATED_COLUMNS, [], unlocated_rows(inventory)))
+    moving = [shapely.Point(projection.to_degrees(one.place_m)[0]) for one in inventory.not_static]
+    layers.append(Layer("not_static", "Point", NOT_STATIC_COLUMNS, moving, not_static_rows(inventory)))
     if inventory.rejected is not None:
         middles = [projection.to_degrees(asset.middle_m)[0] for asset in inventory.rejected]
         places = [shapely.Point(middle) for middle in middles]
@@ -123,6 +130,11 @@ def unlocated_rows(inventory: Inventory, date: Callable[[float], str] = utc_text
     return [_unlocated_row(one, inventory.projection, date) for one in inventory.unlocated]
 
 
+def not_static_rows(inventory: Inventory, date: Callable[[float], str] = utc_text) -> list[dict[str, Any]]:
+    """Return the columns of what moves along the road; `date` writes POSIX times."""
+    return [_not_static_row(one, date) for one in inventory.not_static]
+
+
 def rejected_rows(inventory: Inventory) -> list[dict[str, Any]]:
     """Return the columns of the assets that reviewers rejected."""
     rows = [asset.row() for asset in inventory.rejected or []]
@@ -143,13 +155,39 @@ def _not_applied_row(one: NotApplied) -> dict[str, Any]:
     row |= {"class": decision.class_name, "decision": decision.decision_id}
     if decision.parts:
         seen = decision.parts[0][0]
-        row |= {"source": seen.source, "frame": seen.frame, "box_px": " ".join(f"{side:.0f}" for side in seen.xyxy)}
+        row |= {"source": seen.source, "frame": seen.frame, "box_px": _box_text(seen.xyxy)}
     return row
+
+
+def _not_static_row(one: NotStatic, date: Callable[[float], str]) -> dict[str, Any]:
+    return {
+        "class": one.class_name,
+        "drive": one.drive,
+        "source": one.source,
+        "first_frame": one.first_frame,
+        "last_frame": one.last_frame,
+        "first_seen": date(one.first_s),
+        "last_seen": date(one.last_s),
+        "observations": one.observations,
+        "confidence": round(one.confidence, 3),
+        "speed_kmh": round(one.speed_kmh, 1),
+        "travelled_m": round(one.travelled_m, 1),
+        "best_frame": one.best_frame,
+        "box_px": _box_text(one.xyxy),
+        "class_votes": _votes_text(one.votes),
+    }
+
+
+def _box_text(xyxy: Sequence[float]) -> str:
+    return " ".join(f"{side:.0f}" for side in xyxy)
+
+
+def _votes_text(votes: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in sorted(votes.items(), key=lambda vote: -vote[1]))
 
 
 def _unlocated_row(one: Unlocated, projection: LocalProjection, date: Callable[[float], str]) -> dict[str, Any]:
     place = None if one.last_place_m is None else projection.to_degrees(one.last_place_m)[0]
-    votes = sorted(one.votes.items(), key=lambda vote: -vote[1])
     return {
         "class": one.class_name,
         "drive": one.drive,
@@ -160,8 +198,8 @@ def _unlocated_row(one: Unlocated, projection: LocalProjection, date: Callable[[
         "last_seen": date(one.last_s) if math.isfinite(one.last_s) else None,
         "observations": one.observations,
         "confidence": round(one.confidence, 3),
-        "box_px": " ".join(f"{side:.0f}" for side in one.xyxy),
-        "class_votes": ", ".join(f"{name} {value:.1f}" for name, value in votes),
+        "box_px": _box_text(one.xyxy),
+        "class_votes": _votes_text(one.votes),
         "last_longitude": None if place is None else round(float(place[0]), 7),
         "last_latitude": None if place is None else round(float(place[1]), 7),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
+from reg_yolo.inventory.outputs.layers import Layer
+
 _HEAD = (
     "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     '<qgis version="3.28" styleCategories="Symbology|Labeling|Fields|Forms">'
@@ -47,6 +49,7 @@ _DRAWN = {
     "spans": (_LINE, "148,103,189", "1.2"),
     "drive": (_LINE, "120,120,120", "0.3"),
     "rejected": (_POINT, "150,150,150", ""),
+    "not_static": (_POINT, "214,39,40", ""),
     "surveyed_stretches": (_LINE, "44,160,44", "0.6"),
 }
 
@@ -61,3 +64,10 @@ def style_of(layer: str, photo_column: str | None = None) -> str:
     drawn, colour, width = _DRAWN[layer]
     form = "" if photo_column is None else _PHOTO_FORM.format(column=quoteattr(photo_column))
     return drawn.format(colour=colour, width=width, form=form)
+
+
+def photo_column(layer: Layer) -> str | None:
+    """Return the name of the column that leads to images, where there are some."""
+    if not any(row.get("thumbnail") for row in layer.rows):
+        return None
+    return layer.written.get("thumbnail")

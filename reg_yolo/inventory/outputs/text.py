@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from reg_yolo.files import replace_bytes, replace_text
 from reg_yolo.inventory.assets import COLUMNS
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
-from reg_yolo.inventory.outputs.layers import shape_in_degrees
+from reg_yolo.inventory.outputs.layers import NOT_STATIC_COLUMNS, not_static_rows, shape_in_degrees
 from reg_yolo.text_tables import csv_cell
+
+FloatArray = NDArray[np.float64]
 
 _PLACE_AFTER = 3
 
@@ -33,15 +39,25 @@ def write_geojson(path: Path, inventory: Inventory) -> None:
 def write_csv(path: Path, inventory: Inventory, mapping: FieldMapping | None = None) -> None:
     """Write a table that Excel opens with its Thai names: UTF-8 with byte-order mark, positions in degrees."""
     written = (mapping or FieldMapping()).written(COLUMNS)
-    columns = list(written)
+    places = np.array([asset.middle_m for asset in inventory.assets]).reshape(-1, 2)
+    rows = [asset.row() for asset in inventory.assets]
+    _write_table(path, inventory.projection.to_degrees(places), rows, written)
+
+
+def write_not_static(path: Path, inventory: Inventory) -> None:
+    """Write what moves along the road as such a table, with where it was when it showed largest."""
+    places = np.array([one.place_m for one in inventory.not_static]).reshape(-1, 2)
+    names = {name: name for name in NOT_STATIC_COLUMNS}
+    _write_table(path, inventory.projection.to_degrees(places), not_static_rows(inventory), names)
+
+
+def _write_table(path: Path, degrees: FloatArray, rows: list[dict[str, Any]], written: Mapping[str, str]) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
     names = list(written.values())
     writer.writerow([*names[:_PLACE_AFTER], "longitude", "latitude", *names[_PLACE_AFTER:]])
-    for asset in inventory.assets:
-        longitude, latitude = inventory.projection.to_degrees(asset.middle_m)[0]
-        row = asset.row()
-        values = ["" if row[column] is None else row[column] for column in columns]
+    for (longitude, latitude), row in zip(degrees.tolist(), rows, strict=True):
+        values = ["" if row[column] is None else row[column] for column in written]
         place = [f"{longitude:.7f}", f"{latitude:.7f}"]
         writer.writerow(map(csv_cell, [*values[:_PLACE_AFTER], *place, *values[_PLACE_AFTER:]]))
     replace_bytes(path, b"\xef\xbb\xbf" + stream.getvalue().encode("utf-8"))

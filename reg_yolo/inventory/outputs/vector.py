@@ -20,6 +20,7 @@ _TEXTS = {
     "asset_id", "class", "geometry_kind", "first_seen", "last_seen", "route", "chainage", "side", "support_id",
     "source", "method", "class_votes", "chainage_from", "chainage_to", "box_px", "weights_digest", "settings_digest",
     "reviewed_by", "decisions", "thumbnail", "reason", "action", "who", "when", "why", "decision", "read_from",
+    "ends_seen", "carriageway", "chainage_also",
 }  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def write_layer(
         data.append(_column(name, values, texts))
     geometry = None
     if layer.geometry is not None:
-        geometry = np.array(shapely.to_wkb(np.array(_projected(layer.shapes, crs), dtype=object)), dtype=object)
+        geometry = np.array(shapely.to_wkb(np.array(projected(layer.shapes, crs), dtype=object)), dtype=object)
     pyogrio.raw.write(
         str(path),
         geometry,
@@ -111,7 +112,8 @@ def _column(name: str, values: Sequence[Any], texts: Collection[str]) -> NDArray
     return np.array([np.nan if value is None else float(value) for value in values], np.float64)
 
 
-def _projected(shapes: list[Any], crs: str) -> list[Any]:
+def projected(shapes: list[Any], crs: str) -> list[Any]:
+    """Return geometries in degrees in another system."""
     if not shapes or parse_crs(crs, "--crs") == parse_crs(WGS84, "--crs"):
         return shapes
     convert = conversion(WGS84, crs, "--crs")

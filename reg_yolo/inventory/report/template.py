@@ -21,7 +21,8 @@ def write_page(path: Path, content: Mapping[str, object], language: str = "en") 
         content: `columns` and `rows` of the table; `by`, the column that colours and filters; `shapes`, for each row
             its places, latitude first. Optional: `title`, `ellipses` (one a row), `ways` and `stretches` (lines drawn
             below), `notes`, `tables` (each with a `title`, `columns` and `rows`), `tiles` (address of a tile server),
-            `column_labels`, `review` (what a review in the page needs; None for none).
+            their `attribution`, `column_labels`, `review` (what a review in the page needs; None for none). A column
+            `page` holds names of pages in the same folder.
         language: `en` or `th`.
     """
     folder = resources.files("reg_yolo.inventory.report")
@@ -37,6 +38,7 @@ def write_page(path: Path, content: Mapping[str, object], language: str = "en") 
         "notes": [],
         "tables": [],
         "tiles": None,
+        "attribution": "",
         "column_labels": {},
         "review": None,
     }

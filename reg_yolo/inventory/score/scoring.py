@@ -16,6 +16,7 @@ from reg_yolo.inventory.classes import LINE
 from reg_yolo.inventory.diff.differences import one_to_one
 from reg_yolo.inventory.diff.known import Known, read_known
 from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.route.reference import side_of
 
 FloatArray = NDArray[np.float64]
 
@@ -32,11 +33,11 @@ class Score:
         found: How many true ones were found.
         false, double: Built ones that stand for nothing, and those beside one that was found.
         errors_m: Of the found ones.
-
-
         reclassified: Built ones where one of another class stands.
         by_class: Recall by class.
         line_overlap: Shared length over all length of lines; NaN without lines.
+        sides: Found ones whose side is right, and those whose side both state.
+        chainage_errors_m: Differences in chainage of the found ones, where both state it.
     """
 
     built: int
@@ -48,6 +49,8 @@ class Score:
     errors_m: FloatArray
     by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
     line_overlap: float = float("nan")
+    sides: tuple[int, int] = (0, 0)
+    chainage_errors_m: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def recall(self) -> float:
@@ -87,6 +90,10 @@ class Score:
             "error_p90_m": float(np.quantile(self.errors_m, 0.9)) if known else None,
             "within_m": {f"{grade:g}": float((self.errors_m <= grade).mean()) for grade in _GRADES} if known else {},
             "line_overlap": self.line_overlap if np.isfinite(self.line_overlap) else None,
+            "side_right": self.sides[0] / self.sides[1] if self.sides[1] else None,
+            "chainage_error_median_m": float(np.median(self.chainage_errors_m))
+            if len(self.chainage_errors_m)
+            else None,
             "classes": {name: {"found": found, "true": true} for name, (found, true) in self.by_class.items()},
         }
 
@@ -110,6 +117,10 @@ class Score:
         )
         if np.isfinite(self.line_overlap):
             lines.append(f"line overlap {self.line_overlap:.3f}")
+        if self.sides[1]:
+            lines.append(f"side right for {self.sides[0]} of {self.sides[1]}: {self.sides[0] / self.sides[1]:.3f}")
+        if len(self.chainage_errors_m):
+            lines.append(f"chainage: median error {np.median(self.chainage_errors_m):.2f} m")
         lines += [f"  {name}: {found} of {true}" for name, (found, true) in sorted(self.by_class.items())]
         return "\n".join(lines)
 
@@ -169,7 +180,25 @@ def _scored(
     totals = Counter(true[n].class_name for n in counted)
     found = Counter(true[n].class_name for n in hit)
     by_class = {name: (found[name], total) for name, total in totals.items()}
-    return Score(len(ours), len(counted), len(hit), false, double, other, errors, by_class, overlap)
+    both = [(ours[i], true[j]) for i, j in pairs.items() if j in counted]
+    sides = [(one.side, _true_side(other)) for one, other in both if one.side and _true_side(other)]
+    chainages = [
+        abs(one.chainage_m - other.chainage_m)
+        for one, other in both
+        if one.chainage_m is not None and other.chainage_m is not None
+    ]
+    right = sum(built == stated for built, stated in sides)
+    return Score(
+        len(ours), len(counted), len(hit), false, double, other, errors, by_class, overlap, (right, len(sides)),
+        np.array(chainages, np.float64),
+    )  # fmt: skip
+
+
+def _true_side(one: Known) -> str:
+    """Return the side that the truth states, or that its offset to the right of the route makes it."""
+    if one.side or one.offset_m is None:
+        return one.side
+    return side_of(one.kind, one.offset_m)
 
 
 def _line_classes(path: Path) -> set[str]:

@@ -31,6 +31,7 @@ def look_again(
     priors: Priors,
     x: FloatArray,
     votes: FloatArray,
+    standing: NDArray[np.bool_],
 ) -> list[IntArray]:
     """Return for each object the rows of the rays that fit it best, one to one in every frame.
 
@@ -42,17 +43,21 @@ def look_again(
         groups: Rows of each object's rays so far.
         anchors, priors, x: The problem and its solution for these objects.
         votes: By object and class, shape (N, C).
+        standing: Which rays may be of a static object, shape (M,).
     """
     used = np.zeros(len(views.track_m), np.bool_)
     used[frames] = True
     starts = np.searchsorted(rays.frame, np.arange(len(views.track_m) + 1))
     track = views.track_m[frames]
+    if not groups:
+        return []
     pairs: list[tuple[IntArray, IntArray]] = []
     for n, rows in enumerate(groups):
         own = views.track_m[rays.frame[rows]]
         near = frames[np.searchsorted(track, own.min() - _MORE_M) : np.searchsorted(track, own.max() + _MORE_M)]
         if len(near):
             found = np.concatenate([np.arange(starts[frame], starts[frame + 1]) for frame in near])
+            found = found[standing[found]]
             pairs.append((np.full(len(found), n), found))
     objects = np.concatenate([pair[0] for pair in pairs])
     candidates = np.concatenate([pair[1] for pair in pairs])

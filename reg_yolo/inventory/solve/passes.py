@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from reg_yolo.inventory.drive.tracklets import follow
 from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
+from reg_yolo.inventory.solve.moving import Moving, MovingFinder, join_moving
 from reg_yolo.inventory.solve.problem import PER_OBJECT, Anchors, Priors, Problem, Sights, Views
 from reg_yolo.inventory.solve.sizes import ClassSizes, learn_sizes
 
@@ -56,6 +57,7 @@ class PassObjects:
         covariance: Of east and north, the vehicle's way taken as true, shape (N, 2, 2).
         misfit: Mean square of the object's residuals in deviations, shape (N,).
         solved: The whole solution; None where there is nothing to solve.
+        moving: What moves along the road; its rays are of no object.
     """
 
     rows: list[IntArray]
@@ -64,9 +66,24 @@ class PassObjects:
     covariance: FloatArray
     misfit: FloatArray
     solved: Adjusted | None
+    moving: tuple[Moving, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, kept: list[int], moving: tuple[Moving, ...] = ()) -> PassObjects:
+        """Return some of the objects, in the same solution, and what moves."""
+        rows = [self.rows[n] for n in kept]
+        numbers = np.array(kept, np.int64)
+        return PassObjects(
+            rows,
+            self.votes[numbers],
+            self.values[numbers],
+            self.covariance[numbers],
+            self.misfit[numbers],
+            self.solved,
+            moving,
+        )
 
 
 def solve_pass(
@@ -101,6 +118,16 @@ def solve_pass(
         places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
         return [rows[group] for group in groups], _first_guesses(some, views, groups, places)
 
+    standing = np.ones(len(rays), np.bool_)
+    moving: list[Moving] = []
+
+    def without_moving(some: list[IntArray], solution: Adjusted) -> list[int]:
+        """Find what moves among some objects, and return the numbers of the others."""
+        new = MovingFinder(rays, sigma, views, frames, solution, sizes, options.shapes).find(some)
+        moving.extend(new)
+        standing[np.concatenate([np.zeros(0, np.int64), *(one.rows for one in new)])] = False
+        return [n for n, rows in enumerate(some) if standing[rows].all()]
+
     strong = np.flatnonzero(rays.strong)
     groups, objects = found(strong)
     solved: Adjusted | None = None
@@ -112,34 +139,42 @@ def solve_pass(
         solved = adjust(problem, objects, None if solved is None else start_of(solved))
         done = _finished(rays, groups, solved)
         if step == _ROUNDS + 1:
+            kept = without_moving(groups, solved)
+            done = done.take(kept, join_moving(rays, views.track_m, moving))
+            groups = done.rows
             known = groups if regroup is None else regroup(groups)
             if known is groups:
                 return done
-            objects = _objects_of(known, groups, solved.objects)
+            objects = _objects_of(known, groups, done.values)
             anchors = _anchors(rays, views, known, objects, options.shapes, sizes)
             problem = Problem(views, _sights(rays, sigma, known, options.shapes), anchors, options.priors)
-            return _finished(rays, known, adjust(problem, objects, start_of(solved)))
+            return replace(_finished(rays, known, adjust(problem, objects, start_of(solved))), moving=done.moving)
         looks = np.array([len(rows) for rows in groups])
         sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
         if step == 0:
+            without_moving(groups, solved)
+            strong = np.flatnonzero(rays.strong & standing)
             # With the classes' heights known, a box tells its distance, and everything is followed from the start.
             groups, objects = found(strong)
             continue
-        members = join_fragments(groups, rays.frame, solved.objects, solved.covariance, done.votes)
+        kept = without_moving(groups, solved)
+        done, anchors, groups = done.take(kept), anchors.take(kept), [groups[n] for n in kept]
+        members = join_fragments(groups, rays.frame, done.values, done.covariance, done.votes)
         leaders = [max(some, key=lambda n: len(groups[n])) for some in members]
         groups = [np.sort(np.concatenate([groups[n] for n in some])) for some in members]
-        objects, anchors = solved.objects[leaders], anchors.take(leaders)
+        objects, anchors = done.values[leaders], anchors.take(leaders)
         x = np.concatenate([start_of(solved), objects.ravel()])
-        groups = look_again(rays, sigma, views, frames, groups, anchors, options.priors, x, _votes(rays, groups))
+        votes = _votes(rays, groups)
+        groups = look_again(rays, sigma, views, frames, groups, anchors, options.priors, x, votes, standing)
         kept = [n for n, rows in enumerate(groups) if len(rows)]
         groups, objects = [groups[n] for n in kept], objects[kept]
         taken = np.zeros(len(rays), np.bool_)
         taken[np.concatenate([*groups, np.zeros(0, np.int64)])] = True
-        new_groups, new_objects = found(np.flatnonzero(~taken & rays.strong))
+        new_groups, new_objects = found(np.flatnonzero(~taken & rays.strong & standing))
         groups += new_groups
         objects = np.concatenate([objects, new_objects])
-    none = np.zeros(0)
-    return PassObjects([], np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), none, None)
+    none = np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), np.zeros(0)
+    return PassObjects([], *none, None, join_moving(rays, views.track_m, moving))
 
 
 def _objects_of(groups: list[IntArray], earlier: list[IntArray], objects: FloatArray) -> FloatArray:

@@ -126,8 +126,8 @@ def test_the_command_writes_what_is_asked_for(drive: Path, tmp_path: Path, capsy
     words += ["--format", "shapefile", "--format", "filegdb", "--language", "th", "--crs", "EPSG:24047"]
     assert build_of(drive, out, *words) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "inventory.csv", "inventory.gdb", "inventory.geojson", "inventory.gpkg", "observations.jsonl", "report.html",
-        "review.sqlite", "shapefile",
+        "inventory.csv", "inventory.gdb", "inventory.geojson", "inventory.gpkg", "inventory.qgs", "not_static.csv",
+        "observations.jsonl", "report.html", "review.sqlite", "shapefile",
     ]  # fmt: skip
     for path in (out / "inventory.gdb", out / "inventory.gpkg", out / "shapefile" / "points.shp"):
         assert pyogrio.read_info(path, layer="points")["fields"].tolist() == ["TYPE", "KM"]

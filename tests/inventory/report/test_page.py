@@ -7,16 +7,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from reg_yolo.errors import ConfigError
 from reg_yolo.inventory.diff.differences import diff_files
 from reg_yolo.inventory.outputs.geopackage import write_geopackage
 from reg_yolo.inventory.outputs.layers import (
     NOT_APPLIED_COLUMNS,
+    NOT_STATIC_COLUMNS,
     REJECTED_COLUMNS,
     STRETCH_COLUMNS,
     UNLOCATED_COLUMNS,
 )
 from reg_yolo.inventory.report.labels import column_labels, labels
-from reg_yolo.inventory.report.page import _COLUMNS, write_report
+from reg_yolo.inventory.report.page import _COLUMNS, Basemap, write_report
 from tests.browser import needs_chromium, page_of, show
 from tests.inventory.samples import asset, sample_inventory
 
@@ -53,10 +57,45 @@ def test_every_word_has_a_thai_one() -> None:
         *_COLUMNS,
         *STRETCH_COLUMNS,
         *UNLOCATED_COLUMNS,
+        *NOT_STATIC_COLUMNS,
         *REJECTED_COLUMNS,
         *NOT_APPLIED_COLUMNS,
     }
     assert len(set(column_labels("th").values())) >= len(column_labels("th")) - 1
+
+
+def test_many_assets_are_on_pages_by_route_with_an_index(tmp_path: Path) -> None:
+    inventory = sample_inventory()
+    (tmp_path / "report_009.html").write_text("of an earlier report")
+    (tmp_path / "report_notes.html").write_text("of somebody")
+    for n, one in enumerate(inventory.assets):
+        one.values |= {"route": "4-0101" if n < 5 else None, "chainage_m": 500.0 - n, "chainage": f"0+{500 - n}"}
+    pages = write_report(tmp_path / "report.html", inventory, most=3)
+    assert [page.name for page in pages] == ["report_001.html", "report_002.html", "report_003.html"]
+    assert not (tmp_path / "report_009.html").exists()
+    assert (tmp_path / "report_notes.html").exists()
+    shown = data_of(tmp_path / "report.html")
+    assert shown["columns"] == ["page", "route", "assets", "chainage_from", "chainage_to"]
+    assert shown["rows"] == [
+        ["report_001.html", "-", 1, "0+495", "0+495"], ["report_002.html", "4-0101", 3, "0+496", "0+498"],
+        ["report_003.html", "4-0101", 2, "0+499", "0+500"],
+    ]  # fmt: skip
+    assert shown["notes"][0] == "a note"
+    ids = [row[0] for page in pages for row in data_of(page)["rows"]]
+    assert sorted(ids) == sorted(asset.asset_id for asset in inventory.assets)
+    assert write_report(tmp_path / "report.html", inventory) == []
+    assert not pages[0].exists()
+
+
+def test_tiles_are_an_address_with_places_and_their_attribution_is_text(tmp_path: Path) -> None:
+    basemap = Basemap("https://tiles.example/{z}/{x}/{y}.png", "<b>me</b> & you")
+    write_report(tmp_path / "report.html", sample_inventory(), basemap)
+    shown = data_of(tmp_path / "report.html")
+    assert (shown["tiles"], shown["attribution"]) == (basemap.tiles, basemap.attribution)
+    assert "attribution: escape(data.attribution)" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    for wrong in ("tiles.example/{z}/{x}/{y}", "https://tiles.example/{z}/{x}.png", "javascript:{z}{x}{y}"):
+        with pytest.raises(ConfigError, match="--tiles: expected https"):
+            Basemap(wrong)
 
 
 @needs_chromium
