@@ -48,7 +48,7 @@ dist: setup
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 
 # The wheel and all that it needs, in dist/wheelhouse: to install where there is no network. 3 GB with CUDA libraries.
-EXTRAS ?= data,inventory,track
+EXTRAS ?= data,inventory,review,track
 wheelhouse: dist
 	$(BIN)/python -m pip wheel --wheel-dir dist/wheelhouse "$$(ls dist/*.whl)[$(EXTRAS)]"
 
