@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from reg_yolo.inventory.classes import POINT, ClassShape
+from reg_yolo.inventory.classes import ClassShape
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.adjustment import Adjusted
 from reg_yolo.inventory.solve.problem import FOCAL, KNOT_M, PITCH, YAW, Views
@@ -88,7 +88,7 @@ class MovingFinder:
         frames: Rows of the frames that count, in the order of time.
         solved: A solution of the pass, whose camera is taken over.
         sizes: What is known of the classes' heights.
-        shapes: Geometry of each class; only what is small and whole in its box may move.
+        shapes: Geometry of each class; only signs may move.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class MovingFinder:
     ) -> None:
         self._rays, self._views, self._sizes = rays, views, sizes
         self._sigma = sigma * max(solved.noise, _LEAST_NOISE)
-        carried = [s.geometry == POINT and not s.loose and not s.length_m for s in shapes]
-        self._carried = np.array(carried, np.bool_)
+        # Poles stand in rows at even spaces: one seen after another fits an object that moves with us.
+        self._carried = np.array([shape.is_sign for shape in shapes], np.bool_)
         track = views.track_m[frames]
         distinct = np.concatenate(([True], np.diff(track) > 0))
         self._track, self._way = track[distinct], views.position_m[frames][distinct]
