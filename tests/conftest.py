@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,6 +115,12 @@ def detector(even_rectangles: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     images = sorted((even_rectangles.parent / "images/train").glob("*.png"))
     return write_detector(tmp_path_factory.mktemp("detector") / "rectangles.pt", NAMES, images)
+
+
+@pytest.fixture(autouse=True)
+def everything_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    """NNCF sets the level of every handler of its logger, and pytest's is one of them, for all tests to come."""
+    caplog.handler.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

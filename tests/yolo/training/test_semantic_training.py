@@ -174,11 +174,11 @@ def test_unlabelled_pixels_are_background_unless_the_set_says_ignore(own_polygon
     own_polygons.write_text(text)
     labelled = dry_run(None, [*WORDS, f"data={own_polygons}"])
     own_polygons.write_text(text + "unlabelled: ignore\n")
-    unknown = dry_run(None, [*WORDS, f"data={own_polygons}", "reg.semantic.spatial.enabled=false"])
+    unknown = dry_run(None, [*WORDS, f"data={own_polygons}"])
     assert list(unknown.class_counts) == ["block", "other"]
     assert unknown.class_counts["block"] == labelled.class_counts["block"]
     with pytest.raises(ConfigError, match="the data set has no class background"):
-        dry_run(None, [*WORDS, f"data={own_polygons}"])
+        dry_run(None, [*WORDS, f"data={own_polygons}", "reg.semantic.spatial.enabled=true"])
     own_polygons.write_text(text + "unlabelled: nothing\n")
     with pytest.raises(DataError, match="'unlabelled' is 'nothing', expected background or ignore"):
         dry_run(None, [*WORDS, f"data={own_polygons}"])
