@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.inventory.drive.followed import Followed, followed
 from reg_yolo.inventory.drive.rays import build_rays
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.positions.trajectory import Poses
@@ -20,31 +21,14 @@ _SURE_ALONE = 0.5
 
 
 @dataclass(frozen=True)
-class Unlocated:
+class Unlocated(Followed):
     """An object without a position.
 
     Attributes:
-        class_name: The class with the most votes.
-        votes: Sum of confidences by class.
-        drive: Number of the drive.
-        source, first_frame, last_frame: Where it was seen.
-        first_s, last_s: POSIX times; NaN where unknown.
-        observations: Frames in which it was seen.
-        confidence: The highest.
         xyxy: Its box of the highest confidence, pixels.
         last_place_m: The vehicle's last known position before, shape (2,); None where there is none.
     """
 
-    class_name: str
-    votes: dict[str, float]
-    drive: int
-    source: str
-    first_frame: int
-    last_frame: int
-    first_s: float
-    last_s: float
-    observations: int
-    confidence: float
     xyxy: tuple[float, float, float, float]
     last_place_m: FloatArray | None
 
@@ -80,29 +64,18 @@ def unlocated_objects(task: DriveTask, poses: Poses) -> tuple[list[Unlocated], d
         if track in elsewhere:
             left_out["objects without a position that were also seen from a known one"] += 1
             continue
-        votes = rays.votes[members].sum(axis=0)
         confidence = rays.votes[members].max(axis=1)
         if len(members) == 1 and confidence[0] < _SURE_ALONE:
             left_out["single weak looks without a position"] += 1
             continue
         best = int(members[confidence.argmax()])
-        first, last = int(rays.frame[members[0]]), int(rays.frame[members[-1]])
-        before = last_known[first]
+        before = last_known[rays.frame[members[0]]]
         x1, y1, x2, y2 = looks.xyxy[rays.look[best]].tolist()
         found.append(
             Unlocated(
-                looks.classes[int(votes.argmax())],
-                {looks.classes[c]: float(value) for c, value in enumerate(votes) if value > 0},
-                task.number,
-                looks.sources[first],
-                int(looks.frame[first]),
-                int(looks.frame[last]),
-                float(task.time_s[first]),
-                float(task.time_s[last]),
-                len(np.unique(rays.frame[members])),
-                float(confidence.max()),
-                (x1, y1, x2, y2),
-                poses.position_m[before] if before >= 0 else None,
+                **followed(task, rays, members),
+                xyxy=(x1, y1, x2, y2),
+                last_place_m=poses.position_m[before] if before >= 0 else None,
             )
         )
     return found, dict(left_out)

@@ -22,12 +22,13 @@ from reg_yolo.inventory.labels.choosing import (
     choose_frames,
     drives_of,
 )
-from reg_yolo.inventory.labels.images import Privacy, frames_of
+from reg_yolo.inventory.labels.images import Privacy
 from reg_yolo.inventory.labels.reviewed import REJECTED, UNDECIDED, ReviewedAssets, read_reviewed
 from reg_yolo.inventory.labels.summary import LabelsSummary
 from reg_yolo.inventory.labels.writing import LabelsFolder
 from reg_yolo.inventory.thumbnails.cutting import Picture
 from reg_yolo.inventory.thumbnails.finding import SourceFiles
+from reg_yolo.inventory.thumbnails.frames import frames_of
 from reg_yolo.video.picking import FramePlace
 
 MODEL = "reviewed inventory"
@@ -146,7 +147,7 @@ def _write(
         reason = f"{source} {NOT_FOUND}"
         try:
             path = files.find(source)
-            for place, picture in frames_of(path, source, list(waiting), reviewed.media, is_image=is_image):
+            for place, picture in frames_of(path, source, list(waiting), reviewed.media):
                 _refuse_other_size(picture, waiting[place], source)
                 frame = waiting.pop(place)
                 name = names.of(Path(drives.get(source, source)), None if is_image else frame.frame)

@@ -14,10 +14,9 @@ from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.observations import View
 from reg_yolo.inventory.thumbnails.cutting import Picture, PrivateBoxes, cut_out
 from reg_yolo.inventory.thumbnails.finding import SourceFiles
-from reg_yolo.video.picking import FramePlace, pick_frames, read_picture
+from reg_yolo.inventory.thumbnails.frames import frames_of
+from reg_yolo.video.picking import FramePlace
 from reg_yolo.video.privacy import ReleasedPicture, not_blurred, release
-from reg_yolo.video.probing import probe_video
-from reg_yolo.video.sources import IMAGE_SUFFIXES
 from reg_yolo.video.writer import encode_jpeg
 
 FOLDER = "thumbnails"
@@ -106,7 +105,7 @@ def make_thumbnails(
         waiting = dict(places)
         reason = f"{source} has not the frames of the detections"
         try:
-            for place, picture in _frames(files.find(source), source, list(places), media):
+            for place, picture in frames_of(files.find(source), source, list(places), media):
                 for asset, crop in _crops(picture, source, waiting.pop(place), options):
                     (folder / names[asset.asset_id]).write_bytes(encode_jpeg(crop))
                     asset.values["thumbnail"] = f"{FOLDER}/{names[asset.asset_id]}"
@@ -133,19 +132,6 @@ def said(failed: Sequence[Failed], total: int) -> list[str]:
         lines.append(f"thumbnails: {len(rest)} more sources like these ({sum(one.assets for one in rest)} assets)")
     made = total - sum(one.assets for one in failed)
     return [*lines, f"{made} of {total} assets have a thumbnail"]
-
-
-def _frames(
-    path: Path, source: str, places: Sequence[FramePlace], media: MediaFacts
-) -> Iterator[tuple[FramePlace, Picture]]:
-    """Yield the frames of a source that show assets best."""
-    if path.suffix.lower().removeprefix(".") in IMAGE_SUFFIXES:
-        yield places[0], read_picture(path)
-        return
-    stated, found = media.frame_counts.get(source), probe_video(path).frame_count
-    if None not in (stated, found) and stated != found:
-        raise MediaError(f"{path} has {found} frames, the detections are of a video of {stated}")
-    yield from pick_frames(path, places, seek=source not in media.disturbed)
 
 
 def _crops(

@@ -27,7 +27,7 @@ from reg_yolo.inventory.drive.looks import MediaFacts, read_drive
 from reg_yolo.inventory.observations import View
 from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.report.page import write_report
-from reg_yolo.inventory.thumbnails import making
+from reg_yolo.inventory.thumbnails import frames
 from reg_yolo.inventory.thumbnails.cutting import LONGEST_PX, Picture, cut_out
 from reg_yolo.inventory.thumbnails.finding import SourceFiles
 from reg_yolo.inventory.thumbnails.making import ThumbnailOptions, check_thumbnails, make_thumbnails, said
@@ -159,7 +159,7 @@ def test_nothing_is_sought_in_a_file_with_damage(
         asked.append(seek)
         yield from pick_frames(path, places, seek=seek)
 
-    monkeypatch.setattr(making, "pick_frames", picked)
+    monkeypatch.setattr(frames, "pick_frames", picked)
     made(tmp_path / "out", [seen_in(view)], MediaFacts(disturbed={str(clip)} if damaged else set()))
     assert asked == [not damaged]
 
