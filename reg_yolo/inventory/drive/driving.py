@@ -23,7 +23,7 @@ from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.observations import Observations, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.lines import LineFinder
-from reg_yolo.inventory.solve.passes import PassObjects, PassOptions, solve_pass
+from reg_yolo.inventory.solve.passes import Known, PassObjects, PassOptions, first_objects, solve_pass
 from reg_yolo.inventory.solve.problem import CLOCK, FOCAL, LOWER, PITCH, UPPER, WIDTH, YAW, Priors, Views
 
 FloatArray = NDArray[np.float64]
@@ -63,13 +63,17 @@ class DriveResult:
 Regroup = Callable[[DriveLooks, Rays, list[IntArray]], list[IntArray]]
 """Takes a drive's looks, rays, and for each object the rows of its rays, and returns the groups of rows that count."""
 
+Confirm = Callable[[DriveLooks, Rays, list[IntArray]], list[int]]
+"""Takes a drive's looks, rays, and for each object the rows of its rays, and returns the numbers of those that exist."""
 
-def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
+
+def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm | None = None) -> DriveResult:
     """Find what stands along a drive.
 
     Args:
         task: The drive.
         regroup: Says what rays are of one object where somebody knows better than the association.
+        confirm: Says which moving objects are assets where somebody knows better.
     """
     poses = task.trajectory.at(task.time_s)
     views = _views(task, poses)
@@ -92,13 +96,17 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
     )
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
-    known = None if regroup is None else partial(regroup, task.looks, own)
-    objects = solve_pass(own, views, task.time_s, frames, options, known)
+    known = Known(
+        None if regroup is None else partial(regroup, task.looks, own),
+        None if confirm is None else partial(confirm, task.looks, own),
+    )
+    first = first_objects(own, views, task.time_s, frames, options)
+    objects = solve_pass(own, views, task.time_s, frames, options, known, first)
     if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _most_focal(options.priors.focal):
         # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
         counts["focal lengths not believed"] = 1
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
-        objects = solve_pass(own, views, task.time_s, frames, fixed, known)
+        objects = solve_pass(own, views, task.time_s, frames, fixed, known, first)
     close = rivals(own, objects)
     usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
