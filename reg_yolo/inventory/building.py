@@ -159,7 +159,7 @@ def build_inventory(
     driven = _Driven()
     progress(0, len(drives.files))
     for task in drives.tasks(tell):
-        result = run_drive(task, decisions.regrouping.of_rays)
+        result = run_drive(task, decisions.regrouping.of_rays, decisions.confirming.of_rays)
         driven.add(task, result, with_sources=bool(decisions.files))
         tell(f"{task.name}: {_estimates(result)}")
         progress(len(driven.results), len(drives.files))
