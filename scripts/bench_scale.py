@@ -3,7 +3,7 @@
     python -m scripts.bench_scale PIECE --out FOLDER [--frames 36000] [--roads 1] [--both]
 
 PIECE is what `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote (with `--every 5`, or 10 frames a
-second). Each road is a chain of copies of it, turned so that one goes on where the one before ends, and noisy as T- of
+second). Each road is a chain of copies of it from south to north, and noisy as T- of
 bench_inventory.py: boxes, positions and calibration, drawn for every drive. FOLDER gets a folder for each drive with
 `detections.jsonl`, `track.gpx`, `camera.yaml` and `start.txt`; drives that are there are kept.
 """
@@ -79,15 +79,15 @@ class Move:
 
 
 def chain(piece: Piece, copies: int) -> list[Move]:
-    """Return how each copy of a piece is moved, so that each goes on where the one before ends."""
-    moves, place, heading = [], np.zeros(2), 0.0
-    for _ in range(copies):
-        turn = heading - float(piece.heading_rad[0])
-        unshifted = Move(turn, np.zeros(2))(piece.places)
-        moves.append(Move(turn, place - unshifted[0]))
-        step = unshifted[-1] - unshifted[-2]
-        place, heading = moves[-1](piece.places)[-1] + step, float(piece.heading_rad[-1]) + turn
-    return moves
+    """Return how each copy of a piece is moved: to where the one before ends, and so that the road leads north.
+
+    Where two copies meet the road has a corner. Going on straight there, the copies of most pieces meet in a ring.
+    """
+    whole = piece.places[-1] - piece.places[0]
+    turn = -float(np.arctan2(whole[0], whole[1]))
+    unshifted = Move(turn, np.zeros(2))(piece.places)
+    step = 2 * unshifted[-1] - unshifted[-2] - unshifted[0]
+    return [Move(turn, n * step - unshifted[0]) for n in range(copies)]
 
 
 def write_long_drive(

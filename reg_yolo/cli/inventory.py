@@ -35,8 +35,14 @@ def build(
             help="Positions (GPX, CSV, NMEA, exiftool, GoPro video, folder): one for all files as a drive, or one each."
         ),
     ] = None,
-    camera: Annotated[list[Path] | None, typer.Option(help="camera.yaml: one for all drives, or one each.")] = None,
-    start: Annotated[list[str] | None, typer.Option(help="When the video's clock was zero, one each drive.")] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="camera.yaml: one for all drives, one each, or NAME=FILE for each camera of one vehicle."),
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="When the video's clock was zero: one each drive, or NAME=TIME for each camera."),
+    ] = None,
     sync: Annotated[list[str] | None, typer.Option(help="VIDEO_S=TIME of a moment, several times.")] = None,
     time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
     hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees where no camera is given.")] = 70.0,
@@ -85,6 +91,7 @@ def build(
     _quiet: Quiet = False,
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv, observations.jsonl and report.html."""
+    from reg_yolo.inventory.cameras import named_cameras
     from reg_yolo.inventory.command import Outputs, build_into
     from reg_yolo.inventory.opening import BuildOptions, files_of
     from reg_yolo.inventory.report.page import Basemap
@@ -96,11 +103,12 @@ def build(
     if not thumbnails and (sources or blur):
         raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
     private, names = private_boxes_of(blur, trust) if blur else (None, ())
+    named = named_cameras(camera or (), start or ())
     options = BuildOptions(
         files_of(detections),
         tuple(gnss or ()),
-        tuple(camera or ()),
-        tuple(start or ()),
+        () if named else tuple(map(Path, camera or ())),
+        () if named else tuple(start or ()),
         tuple(sync or ()),
         time_base,
         hfov,
@@ -109,6 +117,7 @@ def build(
         position_sigma,
         side_sigma,
         tuple(decisions or ()),
+        named,
     )
     cutting = ThumbnailOptions(tuple(sources or ()), private, names) if thumbnails else None
     outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting, basemap)

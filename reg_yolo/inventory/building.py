@@ -166,7 +166,10 @@ def build_inventory(
     counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
     counts["objects that are not static"] = len(driven.not_static)
-    length_km = sum(stretch.length_m for stretch in stretches) / 1000
+    # Several cameras of one vehicle have surveyed its way once.
+    receivers = [result.errors.receiver for result in driven.results]
+    alone = [receivers.index(receiver) == number for number, receiver in enumerate(receivers)]
+    length_km = sum(stretch.length_m for stretch in stretches if alone[stretch.drive]) / 1000
     tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(lost)} objects without a position")
     if driven.not_static:
         tell(f"{len(driven.not_static)} objects that move along the road are listed as not_static, and are no assets")
@@ -190,10 +193,11 @@ def build_inventory(
             tell(f"classes that only decisions name: {', '.join(new)}")
         if found.not_applied:
             tell(counted(found.not_applied))
+    ways = [_pieces(result) for result, counts_once in zip(driven.results, alone, strict=True) if counts_once]
     return Inventory(
-        drives.projection, assets, [_pieces(result) for result in driven.results], notes, dict(counts), driven.digests,
-        found.shapes, stretches, [], lost, found.rejected if decisions.files else None,
-        found.not_applied if decisions.files else None, driven.media, driven.not_static,
+        drives.projection, assets, ways, notes, dict(counts), driven.digests, found.shapes, stretches, [], lost,
+        found.rejected if decisions.files else None, found.not_applied if decisions.files else None, driven.media,
+        driven.not_static,
     )  # fmt: skip
 
 
@@ -214,7 +218,9 @@ def _found(driven: _Driven, drives: Drives, decisions: Decisions) -> _Found:
     shapes = {name: shape(name) for name in driven.names | set(called.values())}
     if shifted is None:
         return _Found([], [], not_applied, shapes)
-    everything = assemble(sightings, groups, shifted, drives.projection, shapes, called)
+    everything = assemble(
+        sightings, groups, shifted, drives.projection, shapes, called, [one.receiver for one in errors]
+    )
     settings = settings_digest(drives.options)
     for asset, members in zip(everything, groups, strict=True):
         makers = dict.fromkeys(digest for n in members for digest in driven.weights[sightings[n].drive])

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from reg_yolo.inventory.solve import elimination
+from reg_yolo.inventory.solve import normal as normal_equations
 from reg_yolo.inventory.solve.adjustment import adjust
 from reg_yolo.inventory.solve.normal import NormalEquations
 from reg_yolo.inventory.solve.problem import GLOBALS, PER_OBJECT, Anchors, Priors, Problem, Sights, Views
@@ -36,12 +37,12 @@ def _problem(noise: float = 0.0, yaw: float = 0.0) -> tuple[Problem, np.ndarray]
         np.full(12, -0.5), np.full(12, 0.5), np.full((12, 4), -0.5), np.zeros(12), np.ones(12), np.full(12, np.inf)
     )
     priors = Priors(math.radians(1), math.radians(1), 0.01, 0.1)
-    sights = Sights(at, frame, np.zeros((len(at), 4)), np.full((len(at), 4), 0.002))
+    sights = Sights(at, frame, np.zeros((len(at), 4)), np.full((len(at), 4), 0.002), np.zeros(len(at)))
     x = np.concatenate([np.zeros(Problem(views, sights, anchors, priors).first_object), objects.ravel()])
     x[0] = yaw
     sides, _ = Problem(views, sights, anchors, priors).predict(x)
     sides = sides + rng.normal(0, 1, sides.shape) * noise
-    return Problem(views, Sights(at, frame, sides, sights.sigma), anchors, priors), objects
+    return Problem(views, Sights(at, frame, sides, sights.sigma, sights.delay_s), anchors, priors), objects
 
 
 def test_the_jacobian_is_the_derivative() -> None:
@@ -73,6 +74,7 @@ def test_elimination_solves_what_a_dense_solver_solves(narrow: bool, monkeypatch
         monkeypatch.setattr(elimination, "_NARROW", 0)
     # Blocks as small as they may be, so that there are several.
     monkeypatch.setattr(elimination, "_BLOCK", 1)
+    monkeypatch.setattr(normal_equations, "_CHUNK", 20)
     problem, objects = _problem()
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.normal(0, 0.01, problem.first_object), objects.ravel()])
@@ -80,16 +82,16 @@ def test_elimination_solves_what_a_dense_solver_solves(narrow: bool, monkeypatch
     scaled, weight = (problem.sights.sides - sides) / 0.002, rng.uniform(0.2, 1.0, sides.shape)
     jacobian = _dense(problem, problem.jacobian(x, parts)) / 0.002
     prior, pull = problem.prior_terms(x)
-    normal = jacobian.T @ (jacobian * weight.reshape(-1, 1)) + prior.toarray()
+    dense = jacobian.T @ (jacobian * weight.reshape(-1, 1)) + prior.toarray()
     parted, gradient = NormalEquations(problem).at(x, parts, scaled, weight, np.full(sides.shape, 1 / 0.002))
     assert gradient == pytest.approx(pull - jacobian.T @ (scaled * weight).ravel(), rel=1e-9, abs=1e-6)
     right = rng.normal(size=problem.size)
     factored = elimination.Eliminated(parted)
-    assert factored.solve(right) == pytest.approx(np.linalg.solve(normal, right), rel=1e-4, abs=1e-7)
-    damped = normal + 0.1 * np.diag(np.diag(normal))
+    assert factored.solve(right) == pytest.approx(np.linalg.solve(dense, right), rel=1e-4, abs=1e-7)
+    damped = dense + 0.1 * np.diag(np.diag(dense))
     solved = elimination.Eliminated(parted.damped(0.1)).solve(right)
     assert solved == pytest.approx(np.linalg.solve(damped, right), rel=1e-4, abs=1e-7)
-    inverse = np.linalg.inv(normal)
+    inverse = np.linalg.inv(dense)
     blocks, camera = factored.covariances()
     for n in range(len(objects)):
         first = problem.first_object + PER_OBJECT * n

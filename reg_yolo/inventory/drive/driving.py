@@ -64,7 +64,7 @@ Regroup = Callable[[DriveLooks, Rays, list[IntArray]], list[IntArray]]
 """Takes a drive's looks, rays, and for each object the rows of its rays, and returns the groups of rows that count."""
 
 Confirm = Callable[[DriveLooks, Rays, list[IntArray]], list[int]]
-"""Takes a drive's looks, rays, and for each object the rows of its rays, and returns the numbers of those that exist."""
+"""Takes a drive's looks, rays, and the rows of each object's rays, and returns the numbers of those that exist."""
 
 
 def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm | None = None) -> DriveResult:
@@ -75,11 +75,11 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
         regroup: Says what rays are of one object where somebody knows better than the association.
         confirm: Says which moving objects are assets where somebody knows better.
     """
-    poses = task.trajectory.at(task.time_s)
+    poses = task.trajectory.at(task.time_s + abs(task.camera.readout_s) / 2)
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     frames = _used_frames(task, poses, counts)
-    rays = build_rays(task.looks, task.camera, poses.roll_rad)
+    rays = build_rays(task.looks, task.camera, poses.roll_rad, views.turn_rate)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
     used = np.zeros(task.looks.frames, np.bool_)
     used[frames] = True
@@ -93,6 +93,7 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
             clock_s=task.clock_sigma_s,
         ),
         task.side_sigma_px / task.camera.focal_px,
+        task.camera.looks_ahead,
     )
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
@@ -112,7 +113,9 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
     camera = _camera_estimate(task, objects)
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame] & rays.strong))
-    if len(lines):
+    if not task.camera.looks_ahead:
+        counts["looks at lines by cameras that do not look ahead"] = len(lines)
+    elif len(lines):
         finder = LineFinder(task, lines, views, poses, frames, objects.solved)
         sightings += finder.sightings(None if regroup is None else partial(regroup, task.looks, lines))
     errors = DriveErrors(
@@ -122,6 +125,7 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
         task.trajectory.drift.correlation_s,
         camera["clock_s"],
         camera["clock_sigma_s"],
+        task.number if task.receiver is None else task.receiver,
     )
     moving = not_static(task, own, views, objects.moving)
     return DriveResult(sightings, errors, camera, dict(counts), poses, frames, moving)
@@ -219,6 +223,7 @@ def _sighting(
         },
         observations=Observations.of_looks(task.looks, rays.look[rows]),
         view=View.of_look(task.looks, int(rays.look[best])),
+        looks_back=math.cos(math.radians(task.camera.yaw_deg)) < 0,
     )
 
 

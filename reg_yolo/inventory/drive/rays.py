@@ -33,6 +33,7 @@ class Rays:
         look: Row of the look that gave the box, shape (M,).
         strong: Whether one of its boxes reaches the threshold of its class, shape (M,).
         votes: Confidence by class, shape (M, C): boxes of two classes on one object are one row.
+        delay_s: When the middle of the box was read, against the middle of the frame's readout, shape (M,).
     """
 
     frame: IntArray
@@ -43,6 +44,7 @@ class Rays:
     look: IntArray
     strong: NDArray[np.bool_]
     votes: FloatArray
+    delay_s: FloatArray
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -58,16 +60,21 @@ class Rays:
             self.look[rows],
             self.strong[rows],
             self.votes[rows],
+            self.delay_s[rows],
         )
 
 
-def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = None) -> Rays:
+def build_rays(
+    looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = None, turn_rate: FloatArray | None = None
+) -> Rays:
     """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one.
 
     Args:
         looks: All boxes.
         camera: Its mount's pitch and roll are taken out.
         roll_rad: Of the vehicle at each frame, shape (F,), taken out as well; None where not measured.
+        turn_rate: Of the camera's heading at each frame, radians a second, shape (F,): rows are turned to the heading
+            that it had at the middle of the frame's readout. None where it is not known.
     """
     leader = _leaders(looks)
     rows = np.flatnonzero(leader == np.arange(len(looks)))
@@ -87,6 +94,10 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
     frame = looks.of_frame[rows]
     roll: FloatArray | float = 0.0 if roll_rad is None else roll_rad[frame]
     sides = np.stack([camera.normalized(point, roll)[:, k % 2] for k, point in enumerate(points)], 1)
+    delay = camera.delay_s(middle[:, 1])
+    if turn_rate is not None:
+        # Upper and lower sides change by less than a hundredth of this.
+        sides[:, ::2] = np.tan(np.arctan(sides[:, ::2]) + (turn_rate[frame] * delay)[:, None])
     limits = np.array([looks.width, looks.height])
     margin = max(2.0, _BORDER_SHARE * looks.width)
     seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)
@@ -99,6 +110,7 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
         rows,
         strong[rows],
         votes[rows],
+        delay,
     )
 
 

@@ -80,10 +80,8 @@ def _cost(
     alike = dot / max(norms[0] * norms[1], 1e-9)
     if alike < 0.3:
         return None
-    if new.is_sign or old.is_sign:
-        ways = [one.velocity_mps / max(float(np.hypot(*one.velocity_mps)), 1e-6) for one in (new, old)]
-        if float(ways[0] @ ways[1]) < _FRONT:
-            return None
+    if (new.is_sign or old.is_sign) and float(new.way @ old.way) < _FRONT:
+        return None
     ratio = abs(math.log(max(new.height_m, 0.05) / max(old.height_m, 0.05)))
     if ratio > 0.9:
         return None

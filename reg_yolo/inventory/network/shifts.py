@@ -34,6 +34,8 @@ class DriveErrors:
         start_s, end_s: POSIX times between which it has positions.
         sigma_m, correlation_s: Of the receiver's drift on each axis.
         clock_s, clock_sigma_s: Estimated offset of its clock, and its deviation.
+        receiver: Number of the receiver: what cameras of one vehicle see is shifted by one and the same error. None for
+            one of its own.
     """
 
     start_s: float
@@ -42,6 +44,7 @@ class DriveErrors:
     correlation_s: float
     clock_s: float
     clock_sigma_s: float
+    receiver: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,27 +138,33 @@ class _Factor:
 
 
 class _Layout:
-    """Columns of the drives' unknowns: two axes at every knot, and a clock."""
+    """Columns of the unknowns: two axes at every knot of each receiver, then a clock for each drive."""
 
     def __init__(self, drives: Sequence[DriveErrors]) -> None:
-        self.knots = [max(2, math.ceil((drive.end_s - drive.start_s) / _KNOT_S) + 1) for drive in drives]
-        sizes = [2 * knots + 1 for knots in self.knots]
-        self.first = np.concatenate(([0], np.cumsum(sizes)))[:-1]
-        self.size = int(sum(sizes))
-        self.clocks = self.first + np.array(sizes) - 1
+        own = [(n, None) if drive.receiver is None else (None, drive.receiver) for n, drive in enumerate(drives)]
+        numbers = {key: n for n, key in enumerate(dict.fromkeys(own))}
+        self._receiver = np.array([numbers[key] for key in own])
+        self._first_drive = [int(np.flatnonzero(self._receiver == n)[0]) for n in range(len(numbers))]
+        some = [drives[n] for n in self._first_drive]
+        knots = np.array([max(2, math.ceil((one.end_s - one.start_s) / _KNOT_S) + 1) for one in some])
+        first = np.concatenate(([0], np.cumsum(2 * knots)))
+        self.knots, self.first = knots[self._receiver], first[:-1][self._receiver]
+        self.clocks = int(first[-1]) + np.arange(len(drives))
+        self.size = int(first[-1]) + len(drives)
         self.starts = np.array([drive.start_s for drive in drives])
 
     def prior(self, drives: Sequence[DriveErrors]) -> tuple[sparse.csr_matrix, FloatArray]:
         blocks, mean = [], np.zeros(self.size)
-        for number, drive in enumerate(drives):
-            knots = self.knots[number]
+        for number in self._first_drive:
+            drive, knots = drives[number], int(self.knots[number])
             keep = math.exp(-_KNOT_S / drive.correlation_s)
             inner = np.full(knots, 1 + keep**2)
             inner[[0, -1]] = 1.0
             line = sparse.diags([np.full(knots - 1, -keep), inner, np.full(knots - 1, -keep)], [-1, 0, 1])
             line = line / ((1 - keep**2) * drive.sigma_m**2)
-            blocks.append(sparse.block_diag([sparse.kron(line, sparse.eye(2)), [[drive.clock_sigma_s**-2]]]))
-            mean[self.clocks[number]] = drive.clock_s
+            blocks.append(sparse.kron(line, sparse.eye(2)))
+        blocks.append(sparse.diags([drive.clock_sigma_s**-2 for drive in drives]))
+        mean[self.clocks] = [drive.clock_s for drive in drives]
         return sparse.csr_matrix(sparse.block_diag(blocks)), mean
 
 
@@ -165,7 +174,7 @@ def _error_design(layout: _Layout, sightings: Sequence[Sighting]) -> sparse.csr_
     time_s = np.array([sighting.time_s for sighting in sightings])
     velocity = np.array([sighting.velocity_mps for sighting in sightings])
     place = np.clip((time_s - layout.starts[drive]) / _KNOT_S, 0, None)
-    low = np.minimum(place.astype(np.int64), np.array(layout.knots)[drive] - 2)
+    low = np.minimum(place.astype(np.int64), layout.knots[drive] - 2)
     share = np.repeat(np.minimum(place - low, 1.0), 2)
     column = np.repeat(layout.first[drive] + 2 * low, 2) + np.tile([0, 1], len(sightings))
     # Fixes stamped late put the vehicle, and all it sees, where it was before.

@@ -38,7 +38,11 @@ class Eliminated:
         self._weights = sparse.csr_matrix(inverse.tocsr() @ self._mixed)
         reduced = sparse.csc_matrix(normal.camera - self._mixed.T @ self._weights)
         self._inner, self._reduced = inner, reduced[:inner, :inner]
-        self._band = splu(self._reduced, permc_spec="NATURAL", diag_pivot_thresh=0.0)
+        found = self._reduced.tocoo()
+        self._width = int(np.abs(found.row - found.col).max(initial=0))
+        # Where somebody drove a road twice, objects tie knots together that are far apart.
+        order = "NATURAL" if self._width <= _NARROW else "MMD_AT_PLUS_A"
+        self._band = splu(self._reduced, permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         self._border = reduced[:inner, inner:].toarray()
         self._solved_border = self._band.solve(self._border)
         corner = reduced[inner:, inner:].toarray() - self._border.T @ self._solved_border
@@ -72,12 +76,9 @@ class Eliminated:
         common = (common - inner @ self._solved_border).reshape(-1, 2, GLOBALS)
         solved = cho_solve(self._corner, common.reshape(-1, GLOBALS).T).T.reshape(common.shape)
         spread = common @ solved.transpose(0, 2, 1)
-        reduced = self._reduced.tocoo()
-        band = int(np.abs(reduced.row - reduced.col).max(initial=0))
-        if band <= _NARROW:
-            spread += _spread_of(inner, SelectedInverse(reduced, max(band, _BLOCK)))
+        if self._width <= _NARROW:
+            spread += _spread_of(inner, SelectedInverse(self._reduced.tocoo(), max(self._width, _BLOCK)))
         else:
-            # Somebody drove a road twice: objects tie knots together that are far apart.
             for start in range(0, self._objects, _BATCH):
                 some = inner[2 * start : 2 * (start + _BATCH)]
                 product = some @ self._band.solve(some.T.toarray())

@@ -66,7 +66,9 @@ def look_again(
     for chosen in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(piece)) + 1):
         counts = (last - first)[chosen]
         objects, candidates = np.repeat(chosen, counts), in_order[_ranges(first[chosen], counts)]
-        sights = Sights(objects, rays.frame[candidates], rays.sides[candidates], sigma[candidates])
+        sights = Sights(
+            objects, rays.frame[candidates], rays.sides[candidates], sigma[candidates], rays.delay_s[candidates]
+        )
         total = _misfit(sights, Problem(views, sights, anchors, priors), x)
         total += np.where(rays.votes[candidates, votes[objects].argmax(axis=1)] <= 0, _WRONG_CLASS, 0.0)
         fits = total < 2.2 * _NOTHING

@@ -57,6 +57,7 @@ class NormalEquations:
             (chosen, self._sorted[self._pairs[chosen, None] + np.arange(count)])
             for count in np.unique(counts).tolist()
             for chosen in np.array_split(np.flatnonzero(counts == count), 1 + len(key) // _CHUNK)
+            if len(chosen)
         ]
         self._owner, self._low = owner[first], low[first]
         inner = 2 * problem.knots

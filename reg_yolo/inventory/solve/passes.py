@@ -41,11 +41,13 @@ class PassOptions:
         shapes: Geometry of each class, in the order of the class indices.
         priors: What is known of the camera.
         sigma_tangent: Deviation of a box's side, as a tangent, where it is not stated.
+        finds_moving: Whether to tell apart what moves along the road, which takes a camera that looks ahead.
     """
 
     shapes: tuple[ClassShape, ...]
     priors: Priors
     sigma_tangent: float
+    finds_moving: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def solve_pass(
 
     def without_moving(some: list[IntArray], solution: Adjusted) -> list[int]:
         """Find what moves among some objects, and return the numbers of the others."""
+        if not options.finds_moving:
+            return list(range(len(some)))
         new = MovingFinder(rays, sigma, views, frames, solution, sizes, options.shapes).find(some)
         moving.extend(new)
         standing[np.concatenate([np.zeros(0, np.int64), *(one.rows for one in new)])] = False
@@ -251,7 +255,7 @@ def _sights(rays: Rays, sigma: FloatArray, groups: list[IntArray], shapes: tuple
     objects = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     loose = np.array([shapes[class_id].loose for class_id in _votes(rays, groups).argmax(axis=1)])[objects]
     widened = sigma[rows] * np.where(loose[:, None], _LOOSE, 1.0)
-    return Sights(objects, rays.frame[rows], rays.sides[rows], widened)
+    return Sights(objects, rays.frame[rows], rays.sides[rows], widened, rays.delay_s[rows])
 
 
 def _votes(rays: Rays, groups: list[IntArray]) -> FloatArray:

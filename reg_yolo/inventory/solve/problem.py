@@ -79,12 +79,14 @@ class Sights:
         frame: Shape (K,).
         sides: Measured tangents left, top, right, bottom, shape (K, 4).
         sigma: Their deviations, shape (K, 4); infinite where the side was not seen.
+        delay_s: When each was read, against the time that the frame's place is of, shape (K,).
     """
 
     object: IntArray
     frame: IntArray
     sides: FloatArray
     sigma: FloatArray
+    delay_s: FloatArray
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class Problem:
         np.add.at(sums, sights.object, views.velocity_mps[sights.frame])
         counts = np.maximum(np.bincount(sights.object, minlength=self.objects), 1)
         self._drift = views.velocity_mps[sights.frame] - (sums / counts[:, None])[sights.object]
+        # Rows of a frame are read while the camera moves on.
+        self._position = views.position_m[sights.frame] + views.velocity_mps[sights.frame] * sights.delay_s[:, None]
         self._prior, self._prior_mean, self._prior_pull = self._build_prior()
 
     def object_columns(self, which: int) -> IntArray:
@@ -151,7 +155,7 @@ class Problem:
         turn = x[YAW] + (1 - self._share) * turns[self.low] + self._share * turns[self.low + 1]
         nod = x[PITCH] + (1 - self._share) * nods[self.low] + self._share * nods[self.low + 1]
         heading = self.views.heading_rad[frame] + turn + self.views.turn_rate[frame] * x[CLOCK]
-        apart = values[:, :2] - self.views.position_m[frame] - self._drift * x[CLOCK]
+        apart = values[:, :2] - self._position - self._drift * x[CLOCK]
         sin, cos = np.sin(heading), np.cos(heading)
         across = apart[:, 0] * cos - apart[:, 1] * sin
         middle = apart[:, 0] * sin + apart[:, 1] * cos

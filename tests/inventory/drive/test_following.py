@@ -31,8 +31,9 @@ def _rays(seed: int) -> tuple[Rays, np.ndarray]:
     seen, none = np.ones((count, 4), np.bool_), np.full((count, 4), np.nan)
     numbers = np.arange(count)
     rays = Rays(
-        frame, sides, seen, none, np.full(count, -1), numbers, np.ones(count, np.bool_), np.full((count, 1), 0.8)
-    )
+        frame, sides, seen, none, np.full(count, -1), numbers, np.ones(count, np.bool_), np.full((count, 1), 0.8),
+        np.zeros(count),
+    )  # fmt: skip
     return rays, post
 
 
