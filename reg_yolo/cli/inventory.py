@@ -75,6 +75,16 @@ def build(
     decisions: Annotated[
         list[Path] | None, typer.Option(help="decisions.jsonl of reviewers, one each; several times.")
     ] = None,
+    drives: Annotated[
+        bool,
+        typer.Option("--drive-per-folder", help="Each folder in the one given is a drive with its own positions."),
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Take up again drives that failed three times.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Spread drives over a Ray cluster: auto, local or HOST:PORT.", metavar="ADDRESS"),
+    ] = None,
+    cpus: Annotated[float, typer.Option("--cluster-cpus", help="Cores for each drive on the cluster.")] = 1.0,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails", help="Store a crop of each asset, from the source of its best frame.")
     ] = False,
@@ -96,6 +106,8 @@ def build(
     from reg_yolo.inventory.opening import BuildOptions, files_of
     from reg_yolo.inventory.report.page import Basemap
     from reg_yolo.inventory.thumbnails.making import ThumbnailOptions
+    from reg_yolo.inventory.work.folders import Place
+    from reg_yolo.jobs.cluster import Cluster
 
     if attribution and not tiles:
         raise ConfigError("--attribution: is for --tiles; give that, too")
@@ -104,8 +116,17 @@ def build(
         raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
     private, names = private_boxes_of(blur, trust) if blur else (None, ())
     named = named_cameras(camera or (), start or ())
+    folders = None
+    if drives:
+        if len(detections) != 1 or gnss or start or sync or named:
+            raise ConfigError(
+                "--drive-per-folder: takes one folder; positions, starts and named cameras stand in its folders"
+            )
+        folders = detections[0], Place(Cluster(cluster, cpus) if cluster else None, retry)
+    elif cluster or retry:
+        raise ConfigError(f"{'--cluster' if cluster else '--retry'}: is for --drive-per-folder; give that, too")
     options = BuildOptions(
-        files_of(detections),
+        () if drives else files_of(detections),
         tuple(gnss or ()),
         () if named else tuple(map(Path, camera or ())),
         () if named else tuple(start or ()),
@@ -122,7 +143,9 @@ def build(
     cutting = ThumbnailOptions(tuple(sources or ()), private, names) if thumbnails else None
     outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting, basemap)
     with progress_bar("inventory build") as progress:
-        built = build_into(options, out, outputs=outputs, route=route, previous=previous, say=say, progress=progress)
+        built = build_into(
+            options, out, outputs=outputs, route=route, previous=previous, folders=folders, say=say, progress=progress
+        )
     classes_found = Counter(asset.class_name for asset in built.assets)
     answer("inventory_build", {"folder": out, "assets": classes_found, "counts": built.counts, "notes": built.notes})
     if built.is_partial:
