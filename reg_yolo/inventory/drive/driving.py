@@ -93,6 +93,7 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
             clock_s=task.clock_sigma_s,
         ),
         task.side_sigma_px / task.camera.focal_px,
+        _most_focal(task.camera.focal_sigma),
         task.camera.looks_ahead,
     )
     points = np.flatnonzero(~is_line & used[rays.frame])
@@ -103,7 +104,7 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
     )
     first = first_objects(own, views, task.time_s, frames, options)
     objects = solve_pass(own, views, task.time_s, frames, options, known, first)
-    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _most_focal(options.priors.focal):
+    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > options.most_focal:
         # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
         counts["focal lengths not believed"] = 1
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,9 +117,13 @@ def _leaders(looks: DriveLooks) -> IntArray:
     """For each look the row of the most confident look that covers the same object in its frame."""
     leader = np.arange(len(looks))
     starts = np.searchsorted(looks.of_frame, np.arange(looks.frames + 1))
-    for start, end in itertools.pairwise(starts):
-        if end - start < 2:
-            continue
+    # Few frames have two boxes on one object; which ones is found out for all of them at once.
+    after = starts[looks.of_frame + 1] - leader - 1
+    one = np.repeat(leader, after)
+    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
+    shared = _iou_of(looks.xyxy[one], looks.xyxy[other]) > _SAME_BOX_IOU
+    for frame in np.unique(looks.of_frame[one[shared]]).tolist():
+        start, end = starts[frame], starts[frame + 1]
         boxes = looks.xyxy[start:end]
         overlap = iou(boxes, boxes)
         order = np.argsort(-looks.confidence[start:end], kind="stable")
@@ -136,9 +139,13 @@ def _leaders(looks: DriveLooks) -> IntArray:
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes xyxy, shapes (N, 4) and (K, 4): shape (N, K)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return _iou_of(a[:, None], b[None])
+
+
+def _iou_of(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of each two boxes, shapes (..., 4) and (..., 4): shape (...)."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - common
+    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (a, b)]
+    union = areas[0] + areas[1] - common
     return np.asarray(common / np.maximum(union, 1e-9))

@@ -17,7 +17,7 @@ from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
 from reg_yolo.inventory.solve.moving import Moving, MovingFinder, join_moving
-from reg_yolo.inventory.solve.problem import PER_OBJECT, Anchors, Priors, Problem, Sights, Views
+from reg_yolo.inventory.solve.problem import FOCAL, PER_OBJECT, Anchors, Priors, Problem, Sights, Views
 from reg_yolo.inventory.solve.sizes import ClassSizes, learn_sizes
 
 FloatArray = NDArray[np.float64]
@@ -29,6 +29,7 @@ _SHAPE_SIGMA = 0.02
 _NOD_SIGMA = math.radians(0.12)
 _FAR_M = 250.0
 _ROUNDS = 2
+_HOPELESS = 1.5
 _LOOSE = np.array([4.0, 1.0, 4.0, 8.0])
 """By how much the sides of a loose object (left, top, right, bottom) are trusted less."""
 
@@ -41,12 +42,15 @@ class PassOptions:
         shapes: Geometry of each class, in the order of the class indices.
         priors: What is known of the camera.
         sigma_tangent: Deviation of a box's side, as a tangent, where it is not stated.
+        most_focal: Share by which a focal length may be refined. A solution that is far beyond it soon is given up, and
+            returned as it is.
         finds_moving: Whether to tell apart what moves along the road, which takes a camera that looks ahead.
     """
 
     shapes: tuple[ClassShape, ...]
     priors: Priors
     sigma_tangent: float
+    most_focal: float = math.inf
     finds_moving: bool = True
 
 
@@ -152,6 +156,8 @@ def solve_pass(
         problem = Problem(views, _sights(rays, sigma, groups, options.shapes), anchors, options.priors)
         solved = adjust(problem, objects, None if solved is None else start_of(solved))
         done = _finished(rays, groups, solved)
+        if step < _ROUNDS and abs(solved.camera[FOCAL]) > _HOPELESS * options.most_focal:
+            return done
         if step == _ROUNDS + 1:
             done = done.take(without_moving(groups, solved))
             return _with_known(rays, views, sigma, options, sizes, done, moving, known or Known())
