@@ -137,10 +137,10 @@ def test_a_tunnel_closes_the_sky() -> None:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A drive with all features, every 30 m."""
+    """A drive with all features, every 28 m."""
     out = tmp_path_factory.mktemp("features") / "d"
     features = DriveFeatures.parse("all")
-    write_drive(out, 0.65, (320, 192), seed=5, every_m=30.0, gps_hz=2, truth_only=True, features=features)
+    write_drive(out, 0.65, (320, 192), seed=5, every_m=28.0, gps_hz=2, truth_only=True, features=features)
     return out, json.loads((out / "drive.json").read_text(encoding="utf-8"))
 
 
