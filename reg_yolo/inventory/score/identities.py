@@ -116,8 +116,10 @@ def score_identities(built: Path, truth: Path) -> IdentityScore | str | None:
         similarities.append(np.where(classes[0][:, None] == classes[1][None, :], similarity, 0.0))
     hota = compute_hota_metrics(true_ids, our_ids, similarities)
     identity = compute_identity_metrics(true_ids, our_ids, similarities)
-    counts = (sum(map(len, side)) for side in (our_ids, true_ids))
-    return IdentityScore(hota["HOTA"], hota["DetA"], hota["AssA"], identity["IDF1"], len(frames), *counts, unplaced)
+    ours_in_all, true_in_all = (sum(map(len, side)) for side in (our_ids, true_ids))
+    return IdentityScore(
+        hota["HOTA"], hota["DetA"], hota["AssA"], identity["IDF1"], len(frames), ours_in_all, true_in_all, unplaced
+    )
 
 
 def _read_truth(path: Path, truth: _Truth) -> None:

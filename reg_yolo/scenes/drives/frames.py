@@ -13,8 +13,8 @@ from reg_yolo.errors import ConfigError
 from reg_yolo.scenes.drives.features import DISTORTION, DriveFeatures
 from reg_yolo.scenes.drives.geography import UtmZone
 from reg_yolo.scenes.drives.gnss import NoiseDraw, NoiseModel, clock_offset, draw_constants
-from reg_yolo.scenes.drives.lorries import Lorry, Way, lorries_at, sign_carriers
-from reg_yolo.scenes.drives.motion import Motion, plan_motion
+from reg_yolo.scenes.drives.lorries import Lorry, lorries_at, sign_carriers
+from reg_yolo.scenes.drives.motion import Motion, Way, plan_motion
 from reg_yolo.scenes.drives.staging import Stage, plan_stage
 from reg_yolo.scenes.drives.world import DriveWorld, LaneTraffic, build_world, lane_traffic, vehicles_at
 from reg_yolo.scenes.labelling.labels import Label, LabelRule

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.scenes.assets import warning_sign
-from reg_yolo.scenes.drives.motion import Motion
+from reg_yolo.scenes.drives.motion import Way
 from reg_yolo.scenes.places.setting import Setting
 from reg_yolo.scenes.scenery import vehicles
 from reg_yolo.scenes.world import catalogue
@@ -29,32 +29,6 @@ _SHOULDER_M = 2.55
 _TALL_M = 3.2
 _REACH_M = 320.0
 _EVERY_M = 400.0
-
-
-@dataclass(frozen=True)
-class Way:
-    """What a drive along one direction is to those who plan lorries around it.
-
-    Args:
-        setting: the road.
-        direction: 1 or -1 along the chainage.
-        start_s: chainage of the first frame.
-        lane_offset_m: of the camera car from the axis.
-        motion: the car's way.
-        length_m: of the drive.
-    """
-
-    setting: Setting
-    direction: int
-    start_s: float
-    lane_offset_m: float
-    motion: Motion
-    length_m: float
-
-    @property
-    def outwards(self) -> int:
-        """Sign of the way from the axis to the car's roadside."""
-        return self.setting.outer(self.direction)
 
 
 @dataclass(frozen=True, eq=False)

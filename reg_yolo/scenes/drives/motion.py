@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.scenes.drives.features import DriveFeatures
+from reg_yolo.scenes.places.setting import Setting
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """The car's way along the road.
+    """How the car moves.
 
     Args:
         speed_mps: its speed, or the highest one.
@@ -74,6 +75,32 @@ class Motion:
         return time_s if self.knots is None else self.distance_at(time_s) / self.speed_mps
 
 
+@dataclass(frozen=True)
+class Way:
+    """The camera car's way along one direction of the road.
+
+    Args:
+        setting: the road.
+        direction: 1 or -1 along the chainage.
+        start_s: chainage of the first frame.
+        lane_offset_m: of the camera car from the axis.
+        motion: the car's way.
+        length_m: of the drive.
+    """
+
+    setting: Setting
+    direction: int
+    start_s: float
+    lane_offset_m: float
+    motion: Motion
+    length_m: float
+
+    @property
+    def outwards(self) -> int:
+        """Sign of the way from the axis to the car's roadside."""
+        return self.setting.outer(self.direction)
+
+
 def plan_motion(rng: np.random.Generator, features: DriveFeatures, speed_mps: float, length_m: float) -> Motion:
     """The way of a car over `length_m` metres, and a little beyond them."""
     if not (features.speed or features.stops):
@@ -84,10 +111,12 @@ def plan_motion(rng: np.random.Generator, features: DriveFeatures, speed_mps: fl
         # At this wavelength no more than 1.4 m/s2 are needed, whatever the speed.
         waves = 2 * math.pi * distances / max(60.0, speed_mps**2) + rng.uniform(0, 2 * math.pi)
         squared = (speed_mps * (0.7 + 0.3 * np.sin(waves))) ** 2
-    places = []
+    places: list[float] = []
     if features.stops:
         count = max(1, round(length_m / _STOP_EVERY_M))
-        places = np.round((np.arange(count) + rng.uniform(0.3, 0.7, count)) * length_m / count / _STEP_M) * _STEP_M
+        places = ((np.arange(count) + rng.uniform(0.3, 0.7, count)) * length_m / count).tolist()
+        # Stops lie on the grid, or the car would not come to stand.
+        places = [float(distances[round(place / _STEP_M)]) for place in places]
         for place in places:
             squared = np.minimum(squared, 2 * _BRAKING * np.abs(distances - place))
     speeds = np.sqrt(squared)

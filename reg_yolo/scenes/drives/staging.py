@@ -10,7 +10,8 @@ import numpy as np
 from reg_yolo.errors import ConfigError
 from reg_yolo.scenes.assets import information_sign, warning_sign
 from reg_yolo.scenes.drives.features import DriveFeatures
-from reg_yolo.scenes.drives.lorries import HIDES_S, REAPPEARS_M, Lorry, Way, hiding_lorry
+from reg_yolo.scenes.drives.lorries import HIDES_S, REAPPEARS_M, Lorry, hiding_lorry
+from reg_yolo.scenes.drives.motion import Way
 from reg_yolo.scenes.scenery.tunnel import build_tunnel
 from reg_yolo.scenes.world import catalogue
 from reg_yolo.scenes.world.mesh import Model
