@@ -87,6 +87,16 @@ def test_a_split_identity_costs_association_and_not_detection(tmp_path: Path) ->
     assert score.hota == pytest.approx(0.75**0.5)
 
 
+def test_of_two_boxes_in_a_frame_the_more_confident_one_counts(tmp_path: Path) -> None:
+    truth = write_truth(tmp_path, [{"pole-1": A}] * 4)
+    built = write_built(tmp_path, {"pole-x": seen(range(4), A) + seen(range(4), B)})
+    observed = tmp_path / "observations.jsonl"
+    of_b = json.dumps({"xyxy": B, "confidence": 0.9})[1:-1]
+    observed.write_text(observed.read_text().replace(of_b, of_b.replace("0.9", "0.3")))
+    score = scored(built, truth)
+    assert (score.idf1, score.built) == (1.0, 4)
+
+
 def test_another_class_is_no_match_and_signs_on_vehicles_are_not_true(tmp_path: Path) -> None:
     truth = write_truth(tmp_path, [{"sign-1": A, "sign-lorry": B}] * 4)
     score = scored(write_built(tmp_path, {"pole-x": seen(range(4), A)}), truth)
