@@ -20,16 +20,14 @@ from reg_yolo.config.schema import RunConfig
 
 def command_line() -> str:
     """Return a page with the help of every command, as it prints it."""
-    import typer
-
-    from reg_yolo.cli.app import app
+    from reg_yolo.cli.app import command_line
 
     lines = ["# The command line", "", "What `reg-yolo COMMAND -h` prints.", ""]
     os.environ["COLUMNS"] = "100"
-    for words, _ in commands(typer.main.get_command(app)):
+    for words, _ in commands(command_line()):
         printed = StringIO()
         with redirect_stdout(printed):
-            app(args=[*words, "-h"], prog_name="reg-yolo", standalone_mode=False)
+            command_line()(args=[*words, "-h"], prog_name="reg-yolo", standalone_mode=False)
         lines.extend([f"## reg-yolo {' '.join(words)}", "", "```text", printed.getvalue().strip(), "```", ""])
     return "\n".join(lines)
 

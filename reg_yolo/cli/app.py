@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -80,6 +81,12 @@ app.add_typer(data.app, name="data")
 app.add_typer(inventory.app, name="inventory")
 
 
+@cache
+def command_line() -> Any:
+    """Return the command with all that stand below it; to build it from the signatures takes a fifth of a second."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -89,12 +96,12 @@ def main(arguments: list[str] | None = None) -> None:
     watch_log()
     try:
         with terminated_like_interrupted():
-            code = app(args=words, prog_name="reg-yolo", standalone_mode=False)
+            code = command_line()(args=words, prog_name="reg-yolo", standalone_mode=False)
         if code == INTERRUPTED:
             # Typer turns Ctrl-C into this code without a word.
             report_failure(KeyboardInterrupt())
     except BaseException as error:
-        code = report_failure(error, debug=debug, options=option_words(app, words))
+        code = report_failure(error, debug=debug, options=option_words(command_line(), words))
         if isinstance(error, RankLostError):
             # Threads of the broken process group hold up an end in order, for half a minute or more.
             sys.stdout.flush()

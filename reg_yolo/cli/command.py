@@ -57,17 +57,16 @@ class PanelledCommand(TyperCommand):
                 formatter.write_dl(rows)
 
 
-def option_words(app: typer.Typer, words: Sequence[str]) -> dict[str, str]:
+def option_words(command: Any, words: Sequence[str]) -> dict[str, str]:
     """Return the words that the parameters of a command are typed as, by the parameters' names.
 
     Args:
-        app: The command line.
+        command: The whole command line, as Typer builds it.
         words: What the user typed, from the command's name on.
 
     Returns:
         Such as {"every": "--every", "near_bits": "--near-bits", "source": "SOURCE"}; empty where there is no command.
     """
-    command: Any = typer.main.get_command(app)
     for word in words:
         if word in getattr(command, "commands", {}):
             command = command.commands[word]

@@ -200,11 +200,19 @@ def score(
     _quiet: Quiet = False,
 ) -> None:
     """Score an inventory against the truth."""
+    from reg_yolo.inventory.score.identities import IdentityScore, score_identities
     from reg_yolo.inventory.score.scoring import score_files
 
     scored = score_files(built, truth, within)
     say(scored.as_text())
-    answer("inventory_score", scored.to_dict())
+    identities = score_identities(built, truth)
+    figures = None
+    if isinstance(identities, IdentityScore):
+        figures = identities.to_dict()
+        say(identities.as_text())
+    elif identities is not None:
+        say(identities)
+    answer("inventory_score", scored.to_dict() | {"identities": figures})
 
 
 @app.command()

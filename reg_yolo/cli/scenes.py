@@ -37,6 +37,13 @@ def scenes(
     both_directions: Annotated[bool, typer.Option("--both-directions", help="Drive: there and back.")] = False,
     gps_hz: Annotated[float, typer.Option(help="Drive: position fixes a second in the GPX tracks, 1 or 10.")] = 10.0,
     truth_only: Annotated[bool, typer.Option("--truth-only", help="Drive: truth and tracks without images.")] = False,
+    features: Annotated[
+        str,
+        typer.Option(
+            help="Drive: what makes it harder, with commas between: speed, stops, distortion, tunnel, clock, twins, "
+            "chevrons, hidden, lorries; or all."
+        ),
+    ] = "",
     _json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
@@ -46,7 +53,11 @@ def scenes(
     if semantic and (boxes or drive is not None):
         other = "--boxes" if boxes else "--drive"
         raise ConfigError(f"--semantic: writes still images with a class for each pixel; leave out {other}")
+    if features and drive is None:
+        raise ConfigError("--features: is for --drive; give that, too")
     if drive is not None:
+        from reg_yolo.scenes import DriveFeatures
+
         options = {
             "fps": fps,
             "speed_kmh": speed,
@@ -54,6 +65,7 @@ def scenes(
             "both_directions": both_directions,
             "gps_hz": gps_hz,
             "truth_only": truth_only,
+            "features": DriveFeatures.parse(features),
         }
         _drive(out, drive, width_height, seed, traffic_side=traffic, workers=processes, **options)
         return

@@ -17,6 +17,7 @@ from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from reg_yolo.inventory.thumbnails.cutting import PrivateBoxes
     from reg_yolo.jobs.work_list import WorkSource
     from reg_yolo.survey.forecast import NetworkSpeed
     from reg_yolo.survey.running import Predicted, SurveyResult
@@ -115,17 +116,24 @@ def survey(
         },
     }
     run = None if weights is None else _Network(weights, card, settings, retry=retry, trust=trust)
-    private, names = private_boxes_of(blur, trust) if blur and not preflight_only else (None, ())
+    private, names, blur_key = _blurring(blur, trust) if blur and not preflight_only else (None, (), "")
     cutting = ThumbnailOptions((card,), private, names) if thumbnails else None
     options = SurveyOptions(
         card, out, tuple(gnss or ()), tuple(start or ()), tuple(camera or ()), time_base, route,
         run.key if run else "", every, Outputs(crs, None, (), language, cutting),
-        classes, previous, tuple(decisions or ()), discard_frames, from_step,  # type: ignore[arg-type]
+        classes, previous, tuple(decisions or ()), discard_frames, from_step, blur_key,  # type: ignore[arg-type]
     )  # fmt: skip
     with progress_bar("survey") as progress:
         going = Survey(options, say, progress)
         result = going.run(None if preflight_only or run is None else run.predict, run.speed if run else None)
     _report(result, out)
+
+
+def _blurring(blur: list[str], trust: bool) -> tuple[PrivateBoxes, tuple[str, ...], str]:
+    private, names = private_boxes_of(blur, trust)
+    from reg_yolo.yolo.commands.private_boxes import blur_digest
+
+    return private, names, blur_digest(blur)
 
 
 def _report(result: SurveyResult, out: Path) -> None:

@@ -6,7 +6,6 @@ piece of text is rendered once as coverage (how much of a pixel a letter covers)
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ _THAI_TONES = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0e4d\u0e4e")
 _THAI_UPPER_VOWELS = frozenset("\u0e31\u0e34\u0e35\u0e36\u0e37\u0e47\u0e4d")
 _THAI_SARA_AM = "\u0e33"
 _RAISE_EM = 0.24
+_MOST_KEPT = 1024
 
 
 class TextTiles:
@@ -50,10 +50,17 @@ class TextTiles:
         padding = max(1, size_px // 8)
         self._top = int(min(box[1] for box in boxes)) - padding - (raised if stacked else 0)
         self.height_px = int(max(box[3] for box in boxes)) - self._top + padding
-        self.render = lru_cache(maxsize=1024)(self._render)
+        self._rendered: dict[str, NDArray[np.uint8]] = {}
 
-    def _render(self, text: str) -> NDArray[np.uint8]:
-        """Return the coverage of `text`, shape (height_px, width), 0 to 255. Cached: do not write to it."""
+    def render(self, text: str) -> NDArray[np.uint8]:
+        """Return the coverage of `text`, shape (height_px, width), 0 to 255. Kept: do not write to it."""
+        if text not in self._rendered:
+            if len(self._rendered) == _MOST_KEPT:
+                self._rendered.clear()
+            self._rendered[text] = self._drawn(text)
+        return self._rendered[text]
+
+    def _drawn(self, text: str) -> NDArray[np.uint8]:
         base, tones = (text, []) if self._complex else _split_stacked_tones(text)
         # Kerning and hinting let the last letter reach beyond the advance, so both are asked.
         box = self._font.getbbox(base)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 FloatArray = NDArray[np.float64]
 # Detections below are no part of it: hundreds an image with a confidence of nearly 0 would make every error small.
@@ -153,6 +152,9 @@ def fit_temperature(confidence: ArrayLike, correct: ArrayLike) -> float | None:
         >>> round(fit_temperature(p, correct), 1)
         2.0
     """
+    # Here: it takes half a second, which every command that reads temperatures would wait.
+    from scipy.optimize import minimize_scalar
+
     p, right = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     if len(p) < LEAST_DETECTIONS or right.all() or not right.any():
         return None

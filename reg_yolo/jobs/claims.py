@@ -97,6 +97,22 @@ class Claims:
             return None
         return Claim(lease, self.folder / f"{name}.{uuid.uuid4().hex[:8]}.work")
 
+    def discard_leftovers(self) -> None:
+        """Remove the folders of killed holders whose sources nobody takes any more: done by then, or left out.
+
+        Raises:
+            MediaError: If a claim's file cannot be written.
+        """
+        for left in self.folder.glob("*.work"):
+            lease = self._lease(left.name.partition(".")[0])
+            try:
+                with _named_errors(self.folder):
+                    lease.acquire(blocking=False)
+            except Timeout:
+                continue
+            shutil.rmtree(left, ignore_errors=True)
+            lease.release()
+
     @contextmanager
     def manifest(self) -> Iterator[None]:
         """Hold the lock under which the manifest is written, for the moment that this takes.

@@ -123,6 +123,7 @@ class WorkLoop:
                 self.report.waiting(held)
                 self.stop.wait(self.poll_s)
             left = held
+        self._claims.discard_leftovers()
         self._manifest.refresh()
         return self._manifest
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reg_yolo.scenes.contact_sheet import write_contact_sheet as write_contact_sheet
+    from reg_yolo.scenes.drives.features import DriveFeatures as DriveFeatures
     from reg_yolo.scenes.drives.gnss import NoiseModel as NoiseModel
     from reg_yolo.scenes.drives.writing import DriveSummary as DriveSummary
     from reg_yolo.scenes.drives.writing import write_drive as write_drive
@@ -28,6 +29,7 @@ _HOMES = {
     "StillsSummary": "reg_yolo.scenes.stills.writing",
     "write_stills": "reg_yolo.scenes.stills.writing",
     "LabelRule": "reg_yolo.scenes.labelling.labels",
+    "DriveFeatures": "reg_yolo.scenes.drives.features",
     "DriveSummary": "reg_yolo.scenes.drives.writing",
     "write_drive": "reg_yolo.scenes.drives.writing",
     "NoiseModel": "reg_yolo.scenes.drives.gnss",
@@ -42,6 +44,7 @@ __all__ = [
     "StillsSummary",
     "write_stills",
     "LabelRule",
+    "DriveFeatures",
     "DriveSummary",
     "write_drive",
     "NoiseModel",

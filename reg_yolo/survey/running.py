@@ -60,6 +60,7 @@ class SurveyOptions:
         decisions: Files of reviewers' decisions.
         discard_frames: Remove images that were stored in `out`.
         from_step: Do this step and those behind it again.
+        blur_key: Everything that decides what is blurred in stored images, as plain data.
     """
 
     root: Path
@@ -77,6 +78,7 @@ class SurveyOptions:
     decisions: tuple[Path, ...] = ()
     discard_frames: bool = False
     from_step: Step | None = None
+    blur_key: str = ""
 
     def __post_init__(self) -> None:
         if self.from_step is not None and self.from_step not in STEPS:
@@ -243,7 +245,7 @@ class Survey:
         digest = digest_of(
             settings_digest(build), list(build.detections), list(build.gnss), list(build.decisions), options.route,
             options.previous, repr(replace(options.outputs, thumbnails=None)), options.outputs.fields,
-            options.outputs.thumbnails and [str(one) for one in options.outputs.thumbnails.blurred_by],
+            options.outputs.thumbnails and [*options.outputs.thumbnails.blurred_by, options.blur_key],
         )  # fmt: skip
         outputs = [folder / name for name in ("inventory.gpkg", "inventory.geojson", "inventory.csv", "report.html")]
         if state.is_done("build", digest, outputs):

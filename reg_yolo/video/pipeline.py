@@ -248,5 +248,7 @@ class Sink(Generic[T]):
     ) -> None:
         self._waiting.finish()
         self.thread.join()
+        # Often a method of what holds this sink: without it neither waits for the garbage collector.
+        del self._function
         if kind is None:
             self._raise()

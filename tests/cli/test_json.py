@@ -227,7 +227,7 @@ CALLS: dict[str, tuple[Callable[[Place], list[object]], tuple[str, ...]]] = {
     "inventory build": (_build, ("folder", "assets", "counts", "notes")),
     "survey": (_survey, ("folder", "problems", "items", "package", "did")),
     "inventory labels": (_labels, ("result", "images", "detected", "projected", "skipped", "lost")),
-    "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes")),
+    "inventory score": (lambda p: [_inventory(p), _inventory(p)], ("recall", "classes", "identities")),
     "inventory diff": (
         lambda p: [_inventory(p), _inventory(p), "--out", p.folder / "d.csv"],
         ("counts", "table", "map"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reg_yolo.cli.app import app
+from reg_yolo.cli.app import command_line
 from reg_yolo.cli.command import option_words
 from reg_yolo.cli.failures import as_typed
 from tests.cli.conftest import Refused, Run
@@ -24,14 +24,14 @@ def test_parameters_are_said_as_they_are_typed() -> None:
 
 
 def test_the_words_are_those_of_the_command() -> None:
-    words = option_words(app, ["predict", "a.pt", "b.mp4", "--every", "x"])
+    words = option_words(command_line(), ["predict", "a.pt", "b.mp4", "--every", "x"])
     assert (words["every"], words["drive"], words["drives"], words["cpus"], words["source"]) == (
         "--every", "--as-one-drive", "--drive-per-folder", "--cluster-cpus", "SOURCE",
     )  # fmt: skip
     assert "old_drive" not in words
-    below = option_words(app, ["data", "check", "x.yaml"])
+    below = option_words(command_line(), ["data", "check", "x.yaml"])
     assert below["near_bits"] == "--near-bits" and "every" not in below
-    assert option_words(app, ["nonsense"]) == option_words(app, [])
+    assert option_words(command_line(), ["nonsense"]) == option_words(command_line(), [])
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import json
 import re
 
 import pytest
-import typer
 
-from reg_yolo.cli.app import app
+from reg_yolo.cli.app import command_line
 from reg_yolo.config.presets import PRESETS
 from reg_yolo.config.problems import schema_keys
 from reg_yolo.config.schema import RunConfig
@@ -52,7 +51,7 @@ def test_each_preset_lists_what_it_sets() -> None:
 
 def test_the_command_line_page_has_every_command_with_every_option() -> None:
     page = REFERENCE.command_line()
-    found = list(REFERENCE.commands(typer.main.get_command(app)))
+    found = list(REFERENCE.commands(command_line()))
     assert len(found) > 15
     for words, command in found:
         section = page.split(f"\n## reg-yolo {' '.join(words)}\n")[1].split("\n## ")[0]

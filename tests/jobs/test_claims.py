@@ -39,6 +39,19 @@ def holder(tmp_path: Path) -> object:
     process.join()
 
 
+def test_what_the_killed_left_is_removed_and_what_is_held_stays(tmp_path: Path, holder: object) -> None:
+    claims = Claims(tmp_path, LEASE_S)
+    (gone := tmp_path / "0123456789abcdef01234567.89abcdef.work").mkdir()
+    (gone / "half").write_text("written")
+    (mine,) = (folder for folder in tmp_path.glob("*.work") if folder != gone)
+    claims.discard_leftovers()
+    assert (mine / "half").is_file() and not gone.exists()
+    holder.kill()  # type: ignore[attr-defined]
+    holder.join()  # type: ignore[attr-defined]
+    claims.discard_leftovers()
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_source_has_one_holder(tmp_path: Path) -> None:
     first, second = Claims(tmp_path), Claims(tmp_path)
     claim = first.take("a/ถนน.mp4")

@@ -19,7 +19,7 @@ from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.claims import Claim, Claims
 from reg_yolo.jobs.manifest import Manifest, read_manifest
-from reg_yolo.jobs.work_list import Shard, WorkSource, list_sources, parse_shard
+from reg_yolo.jobs.work_list import CLAIMS_FOLDER, Shard, WorkSource, list_sources, parse_shard
 from reg_yolo.jobs.work_loop import remove_stale_images
 from reg_yolo.video.sources import resolve_source
 from tests.jobs.fake_processing import WANTED, FakeProcess, Notes, make_sources, work
@@ -392,3 +392,12 @@ def test_stored_images_that_show_what_is_to_be_blurred_go_first(tmp_path: Path) 
     assert remove_stale_images(sources, out, again) == []
     assert remove_stale_images(sources, out, replace(again, shown="faces and plates")) == ["a.mp4", "b.mp4"]
     assert not any(image.exists() for image in images)
+
+
+def test_nothing_half_made_stays_of_a_source_that_was_taken_out_after_a_kill(tmp_path: Path) -> None:
+    out, sources = tmp_path / "out", make_sources(tmp_path / "in", a="1", b="22")
+    left = out / CLAIMS_FOLDER / f"{'0' * 24}.89abcdef.work"
+    left.mkdir(parents=True)
+    (left / "detections.jsonl").write_text("half")
+    work(sources, out)
+    assert not list((out / CLAIMS_FOLDER).iterdir())

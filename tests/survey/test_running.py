@@ -24,6 +24,7 @@ from reg_yolo.inventory.classes import POINT
 from reg_yolo.inventory.command import Outputs
 from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.thumbnails.cutting import Picture
 from reg_yolo.inventory.thumbnails.making import ThumbnailOptions
 from reg_yolo.jobs.claims import Claims
 from reg_yolo.jobs.work_list import WorkSource, result_paths
@@ -60,11 +61,13 @@ class FakeNetwork:
 
 SMALL = textured(10, (64, 96))
 BUILT: list[BuildOptions] = []
+OUTPUTS: list[Outputs] = []
 
 
-def fake_build(options: BuildOptions, out: Path, **_: Any) -> Inventory:
+def fake_build(options: BuildOptions, out: Path, *, outputs: Outputs, **_: Any) -> Inventory:
     """Write the files of an inventory with a sign for each drive."""
     BUILT.append(options)
+    OUTPUTS.append(outputs)
     out.mkdir(parents=True, exist_ok=True)
     for name in ("inventory.gpkg", "inventory.geojson", "inventory.csv", "observations.jsonl", "report.html"):
         (out / name).write_text(str(options), encoding="utf-8")
@@ -198,6 +201,22 @@ def test_build_is_told_positions_starts_cameras_and_decisions(options: SurveyOpt
     assert told.gnss == (options.root / "ขากลับ/track.gpx", options.root / "ขาไป/track.gpx")
     assert told.cameras == (camera, camera) and told.starts == (None, "2024-05-01T03:00:00Z")
     assert told.decisions == (reviewer, options.out / "inventory/decisions.jsonl")
+
+
+def test_thumbnails_are_made_again_when_other_things_are_blurred(options: SurveyOptions) -> None:
+    def private(_: Picture) -> list[tuple[float, float, float, float]]:
+        return []
+
+    cutting = ThumbnailOptions((options.root,), private, ("faces.pt:0",))
+    drawn = {"outputs": Outputs(thumbnails=cutting), "blur_key": "first"}
+    run(options)
+    assert run(options, **drawn).did == ("build", "package")
+    assert OUTPUTS[-1].thumbnails is cutting
+    assert run(options, **drawn).did == ()
+    # The same file name, with other weights in it.
+    assert run(options, **drawn | {"blur_key": "second"}).did[0] == "build"
+    wider = replace(cutting, blurred_by=("faces.pt:0,1",))
+    assert run(options, outputs=Outputs(thumbnails=wider), blur_key="second").did[0] == "build"
 
 
 def test_discard_frames_removes_stored_images_only(options: SurveyOptions) -> None:

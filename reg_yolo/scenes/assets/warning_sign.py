@@ -15,6 +15,8 @@ from reg_yolo.scenes.world.mesh import RETROREFLECTIVE, Colour, MeshBuilder, Mod
 _YELLOW: Colour = (25.0, 190.0, 240.0)
 _BLACK: Colour = (25.0, 25.0, 25.0)
 VARIANTS = 64
+CHEVRON_M = (0.6, 0.75)
+"""Width and height of a chevron board."""
 _POST: Colour = (165.0, 168.0, 170.0)
 
 
@@ -77,6 +79,24 @@ def diamond(side_m: float, variant: int) -> Model:
         texture=diamond_texture(rng),
     )
     mesh.quad([(half, 0.03, 0), (0, 0.03, -half), (-half, 0.03, 0), (0, 0.03, half)], (125.0, 127.0, 128.0))
+    return mesh.build()
+
+
+@functools.cache
+def chevron(points_right: bool) -> Model:
+    """A yellow board with a black chevron that points along the bend; its lower edge is at z = 0."""
+    width, height = CHEVRON_M
+    face = textures.canvas(round(width * 96), round(height * 96), _YELLOW)
+    rows, columns = face.shape[:2]
+    arm = np.array([(0.2, 0.08), (0.55, 0.08), (0.85, 0.5), (0.55, 0.92), (0.2, 0.92), (0.5, 0.5)])
+    if not points_right:
+        arm[:, 0] = 1 - arm[:, 0]
+    cv2.fillPoly(face, [np.round(arm * [columns, rows]).astype(np.int32)], _BLACK)
+    mesh = MeshBuilder()
+    w = width / 2
+    corners = [(-w, 0.0, 0.0), (w, 0.0, 0.0), (w, 0.0, height), (-w, 0.0, height)]
+    mesh.quad(corners, _YELLOW, finish=RETROREFLECTIVE, texture=np.asarray(face, np.uint8))
+    mesh.quad([(-x, 0.03, z) for x, _, z in corners], (125.0, 127.0, 128.0))
     return mesh.build()
 
 

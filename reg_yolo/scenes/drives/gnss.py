@@ -61,6 +61,12 @@ def draw_constants(rng: np.random.Generator, model: NoiseModel) -> NoiseDraw:
     )
 
 
+def clock_offset(seed: int) -> float:
+    """Seconds from 0.8 to 2, with either sign, by which a clock that nobody has set is off; one for both directions."""
+    rng = np.random.default_rng([seed, 10])
+    return float(rng.choice([-1, 1]) * rng.uniform(0.8, 2.0))
+
+
 def correlated_noise(
     rng: np.random.Generator, times_s: FloatArray, deviation: float, correlation_s: float
 ) -> FloatArray:

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reg_yolo.files import replace_text
-from reg_yolo.scenes.drives.frames import DIRECTIONS, DrivePlan, FramePlan, RenderedFrame, view_at
-from reg_yolo.scenes.drives.gnss import Fix, noisy_fixes, utc_text
+from reg_yolo.scenes.drives.frames import DIRECTIONS, DrivePlan, FramePlan, RenderedFrame
+from reg_yolo.scenes.drives.gnss import utc_text
+from reg_yolo.scenes.drives.survey_files import START, grid, holes, schema_of
 from reg_yolo.scenes.world import catalogue
 from reg_yolo.scenes.world.objects import PlacedObject
 
-DRIVE_SCHEMA = "reg-yolo/scenes-drive/1"
-FRAMES_SCHEMA = "reg-yolo/scenes-frames/1"
-ASSETS_SCHEMA = "reg-yolo/scenes-assets/1"
 ROUTE_SCHEMA = "reg-yolo/scenes-route/1"
-CALIBRATION_SCHEMA = "reg-yolo/scenes-calibration/1"
-
-_START = {"forward": datetime(2024, 5, 1, 3, 0, 0, tzinfo=UTC), "backward": datetime(2024, 5, 1, 5, 0, 0, tzinfo=UTC)}
-
-
-def grid(plan: DrivePlan, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World points `[..., 3]` as easting, northing and height in metres."""
-    return np.asarray(points + np.array(plan.origin))
 
 
 def frames_header(plan: DrivePlan, direction: str) -> str:
     """First line of frames.jsonl."""
     camera = plan.camera
-    header = {
-        "schema": FRAMES_SCHEMA,
+    header: dict[str, Any] = {
+        "schema": schema_of(plan, "frames"),
         "direction": direction,
         "seed": plan.options.seed,
-        "start_utc": utc_text(_START[direction], 0.0),
+        "start_utc": utc_text(START[direction], 0.0),
         "crs": {"utm_zone": str(plan.zone), "epsg": plan.zone.epsg},
         "calibration": {
             "width": camera.width,
@@ -48,6 +38,8 @@ def frames_header(plan: DrivePlan, direction: str) -> str:
         },
         "names": list(catalogue.CLASS_NAMES),
     }
+    if plan.options.features.names:
+        header["calibration"]["distortion"] = list(camera.distortion)
     return json.dumps(header) + "\n"
 
 
@@ -58,13 +50,13 @@ def frame_line(
     pose = rendered.view.pose
     easting, northing, height = grid(plan, np.array([pose.x, pose.y, pose.z])).tolist()
     longitude, latitude = plan.zone.to_lon_lat(easting, northing)
-    record = {
+    record: dict[str, Any] = {
         "frame": frame.index,
         "file": file,
         "chapter": chapter,
         "chapter_frame": chapter_frame,
         "time_s": round(frame.time_s, 6),
-        "utc": utc_text(_START[frame.direction], frame.time_s),
+        "utc": utc_text(START[frame.direction], frame.time_s),
         "chainage_m": round(frame.s, 4),
         "pose": {
             "easting_m": round(easting, 4),
@@ -89,76 +81,24 @@ def frame_line(
             for label, mask in zip(rendered.labels, rendered.masks, strict=True)
         ],
     }
+    if plan.options.features.names:
+        record["speed_mps"] = round(plan.motion[frame.direction].speed_at(frame.time_s), 3)
+        record["has_fix"] = not any(first <= frame.time_s <= last for first, last in holes(plan, frame.direction))
+        for seen in record["objects"]:
+            if (middle := rendered.carried.get(seen["asset_id"])) is not None:
+                seen["on_vehicle"] = True
+                seen["position_utm"] = [round(float(v), 4) for v in grid(plan, middle)]
     return json.dumps(record) + "\n"
-
-
-def write_direction(folder: Path, plan: DrivePlan, direction: str) -> None:
-    """Write the calibrations and tracks of one direction, clean and noisy."""
-    draw, camera = plan.noise[direction], plan.camera
-    for name, pitch, factor in (("clean", 0.0, 1.0), ("noisy", draw.pitch_deg, draw.focal_factor)):
-        calibration = {
-            "schema": CALIBRATION_SCHEMA,
-            "width": camera.width,
-            "height": camera.height,
-            "focal_px": round(camera.focal_px * factor, 4),
-            "cx": camera.cx,
-            "cy": camera.cy,
-            "mount": {
-                "height_m": round(plan.mount.height_m, 4),
-                "pitch_deg": round(plan.mount.pitch_deg + pitch, 4),
-                "yaw_deg": round(plan.mount.yaw_deg, 4),
-                "roll_deg": round(plan.mount.roll_deg, 4),
-            },
-        }
-        replace_text(folder / f"calibration_{name}.json", json.dumps(calibration, indent=1) + "\n")
-    fixes = _fixes(plan, direction)
-    rng = np.random.default_rng([plan.options.seed, 6, DIRECTIONS[direction] + 1])
-    noisy = noisy_fixes(rng, fixes, plan.options.noise, draw.clock_s)
-    for name, track in (("clean", fixes), ("noisy", noisy)):
-        replace_text(folder / f"track_{name}.gpx", _gpx(plan, direction, track))
-
-
-def _fixes(plan: DrivePlan, direction: str) -> list[Fix]:
-    """True fixes of an antenna at the lens, from the drive's start to its last frame."""
-    frames = plan.frames[direction]
-    speed = plan.options.speed_kmh / 3.6
-    start, sign = frames[0].s, DIRECTIONS[direction]
-    count = int(frames[-1].time_s * plan.options.gps_hz + 1e-9) + 1
-    fixes = []
-    for k in range(count):
-        time_s = k / plan.options.gps_hz
-        pose = view_at(plan, direction, time_s, start + sign * speed * time_s).pose
-        easting, northing, height = grid(plan, np.array([pose.x, pose.y, pose.z])).tolist()
-        fixes.append(Fix(time_s, easting, northing, height))
-    return fixes
-
-
-def _gpx(plan: DrivePlan, direction: str, fixes: list[Fix]) -> str:
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<gpx version="1.1" creator="reg-yolo scenes" xmlns="http://www.topografix.com/GPX/1/1">',
-        f" <trk><name>{DRIVE_SCHEMA} seed {plan.options.seed} {direction}</name>",
-        "  <trkseg>",
-    ]
-    for fix in fixes:
-        longitude, latitude = plan.zone.to_lon_lat(fix.easting_m, fix.northing_m)
-        when = utc_text(_START[direction], fix.time_s)
-        lines.append(
-            f'   <trkpt lat="{latitude:.9f}" lon="{longitude:.9f}">'
-            f"<ele>{fix.height_m:.3f}</ele><time>{when}</time></trkpt>"
-        )
-    lines += ["  </trkseg>", " </trk>", "</gpx>"]
-    return "\n".join(lines) + "\n"
 
 
 def write_world(out: Path, plan: DrivePlan, videos: dict[str, list[str]]) -> None:
     """Write assets.geojson, route.geojson and, last, drive.json."""
     features = [_asset(plan, placed) for placed in plan.world.assets]
-    _write_features(out / "assets.geojson", ASSETS_SCHEMA, plan, features)
+    _write_features(out / "assets.geojson", schema_of(plan, "assets"), plan, features)
     _write_features(out / "route.geojson", ROUTE_SCHEMA, plan, _route(plan))
     options = plan.options
-    header = {
-        "schema": DRIVE_SCHEMA,
+    header: dict[str, Any] = {
+        "schema": schema_of(plan, "drive"),
         "seed": options.seed,
         "km": options.km,
         "size": list(options.size),
@@ -175,7 +115,7 @@ def write_world(out: Path, plan: DrivePlan, videos: dict[str, list[str]]) -> Non
         "directions": {
             name: {
                 "chainage_sign": DIRECTIONS[name],
-                "start_utc": utc_text(_START[name], 0.0),
+                "start_utc": utc_text(START[name], 0.0),
                 "frames": len(frames),
                 "videos": videos.get(name, []),
                 "time": plan.lighting[name].time,
@@ -192,7 +132,38 @@ def write_world(out: Path, plan: DrivePlan, videos: dict[str, list[str]]) -> Non
     }
     if options.truth_only:
         header["truth_only"] = True
+    if options.features.names:
+        header["features"] = list(options.features.names)
+        header["tunnels"] = [{"chainage_m": _rounded(tunnel)} for tunnel in plan.stage.tunnels]
+        header["twins"] = [[a.asset_id, b.asset_id] for a, b in plan.stage.twins]
+        for name in plan.frames:
+            header["directions"][name].update(_events(plan, name))
     replace_text(out / "drive.json", json.dumps(header, indent=1) + "\n")
+
+
+def _events(plan: DrivePlan, direction: str) -> dict[str, Any]:
+    """What happens along one direction because of features; times are seconds since its start."""
+    way = DIRECTIONS[direction]
+    return {
+        "stops": [
+            {"distance_m": round(stop.distance_m, 2), "seconds": _rounded((stop.from_s, stop.to_s))}
+            for stop in plan.motion[direction].stops
+        ],
+        "fix_holes": [{"seconds": _rounded(hole)} for hole in holes(plan, direction)],
+        "hidden_signs": [
+            {"asset_id": hidden.sign.asset_id, "seconds": _rounded((hidden.from_s, hidden.to_s))}
+            for hidden in plan.stage.hidden
+            if hidden.direction == way
+        ],
+        "lorries": [
+            {"kind": lorry.kind, "sign_id": lorry.sign_id, "seconds": _rounded((lorry.times[0], lorry.times[-1]))}
+            for lorry in plan.lorries[direction]
+        ],
+    }
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), 3) for value in values]
 
 
 def _asset(plan: DrivePlan, placed: PlacedObject) -> dict[str, object]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.scenes.drives.staging import Stage
 from reg_yolo.scenes.places import placing
 from reg_yolo.scenes.places.scattering import overlaps, scatter_scenery
 from reg_yolo.scenes.places.setting import Setting
@@ -55,24 +56,31 @@ class DriveWorld:
     assets: list[PlacedObject]
 
 
-def build_world(setting: Setting, rng: np.random.Generator, length_m: float) -> DriveWorld:
+def build_world(setting: Setting, rng: np.random.Generator, length_m: float, stage: Stage | None = None) -> DriveWorld:
     """Put assets in the paper's proportions, and scenery, along the first `length_m` metres of the road.
 
-    The setting's road must be longer by what can be seen from its end.
+    The setting's road must be longer by what can be seen from its end. What stands in the way of a stage is left out;
+    all else, identities included, is as without it. Its own assets are numbered on.
     """
     groups = _place_assets(setting, rng, length_m)
     groups.sort(key=lambda group: group[0].s)
+    own = sorted(stage.groups, key=lambda group: group[0].s) if stage else []
     serial = [0] * len(catalogue.CLASS_NAMES)
-    for group in groups:
+    for group in groups + own:
         class_id = group[0].class_id
         serial[class_id] += 1
         group[0].asset_id = f"{catalogue.CLASS_NAMES[class_id]}-{serial[class_id]:04d}"
+    if stage:
+        groups = [group for group in groups if all(stage.is_free(placed) for placed in group)] + own
+        groups.sort(key=lambda group: group[0].s)
     fixed = [placed for group in groups for placed in group]
     scenery: list[PlacedObject] = []
     for start in np.arange(-_MARGIN_M, length_m + _MARGIN_M, _CHUNK_M).tolist():
         chunk = scatter_scenery(setting, rng, start, start + _CHUNK_M)
         near = [p for p in fixed if p.footprint[1] > start - 60 and p.footprint[0] < start + _CHUNK_M + 60]
         scenery += [o for o in chunk if not any(overlaps(o, a, 0.5, 0.3) for a in near)]
+    if stage:
+        scenery = [o for o in scenery if stage.is_free(o)] + stage.fixtures
     return DriveWorld(setting, scenery + fixed, [group[0] for group in groups])
 
 

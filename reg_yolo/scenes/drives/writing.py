@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from reg_yolo.errors import ConfigError, DataError, MediaError
 from reg_yolo.files import whole_folder
 from reg_yolo.parallel import start_worker
-from reg_yolo.scenes.drives import truth_files
+from reg_yolo.scenes.drives import survey_files, truth_files
+from reg_yolo.scenes.drives.features import DriveFeatures
 from reg_yolo.scenes.drives.frames import DriveOptions, DrivePlan, FramePlan, RenderedFrame, plan_drive, render_frame
 from reg_yolo.scenes.drives.gnss import NoiseModel
 from reg_yolo.scenes.labelling.labels import LabelRule
@@ -61,6 +62,7 @@ def write_drive(
     noise: NoiseModel | None = None,
     rule: LabelRule | None = None,
     truth_only: bool = False,
+    features: DriveFeatures | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DriveSummary:
@@ -76,7 +78,7 @@ def write_drive(
         size: width and height in pixels, even numbers.
         seed: the same seed and arguments give the same truth and the same images, with any number of workers.
         fps: frames each second of the video.
-        speed_kmh: constant speed of the camera car.
+        speed_kmh: constant speed of the camera car; the highest one with the features speed or stops.
         every_m: write single JPEG frames this many metres apart instead of video.
         chapter_s: length of one video file in seconds.
         codec: four letters that OpenCV's video writer knows, such as mp4v or avc1.
@@ -89,6 +91,8 @@ def write_drive(
         noise: what is wrong with the noisy track and calibration.
         rule: what must be seen of an asset to be listed in a frame.
         truth_only: write no images; every other file but drive.json is the same.
+        features: what makes the drive harder; with any of them files have version 2 of their schemas, and
+            `camera_clean.yaml` and `camera_noisy.yaml` are written next to the calibrations.
         workers: processes that render.
         progress: called with the frames done and to do after each one.
 
@@ -114,6 +118,7 @@ def write_drive(
         noise=noise or NoiseModel(),
         rule=rule or LabelRule(),
         truth_only=truth_only,
+        features=features or DriveFeatures(),
     )
     if chapter_s * fps < 1:
         raise ConfigError(f"A chapter must hold at least one frame, got {chapter_s} s at {fps} frames a second.")
@@ -139,7 +144,7 @@ def write_drive(
                     done += 1
                     if progress is not None:
                         progress(done, total)
-            truth_files.write_direction(folder, plan, name)
+            survey_files.write_direction(folder, plan, name)
             summary.frames[name] = len(frames)
             summary.videos[name] = [out / name / file for file in sink.files] if every_m is None else []
         truth_files.write_world(whole, plan, {name: [p.name for p in files] for name, files in summary.videos.items()})

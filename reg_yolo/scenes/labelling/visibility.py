@@ -25,6 +25,7 @@ def find_labels(
     numbers: NDArray[np.uint8],
     view: View,
     rule: LabelRule,
+    unbent: NDArray[np.uint8] | None = None,
 ) -> list[Label]:
     """Labels of all assets that pass the rule, in the order of their numbers.
 
@@ -36,9 +37,11 @@ def find_labels(
         numbers: the number buffer `[H, W]`.
         view: the viewer.
         rule: what must be seen.
+        unbent: what the number buffer showed before a lens bent it, as silhouettes are not bent; None without a lens.
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     boxes = visible_boxes(numbers, max(numbers_of, default=0))
+    straight = boxes if unbent is None else visible_boxes(unbent, max(numbers_of, default=0))
     labels: list[Label] = []
     for owner, (placed, number) in enumerate(zip(objects, numbers_of, strict=True)):
         if number == 0:
@@ -50,10 +53,11 @@ def find_labels(
         if not _shows_its_front(placed, view, rule):
             continue
         area, width = silhouette(drawing, owner, view.camera)
-        share = pixels / max(area, pixels)
+        shown, shown_pixels = straight[number - 1]
+        share = shown_pixels / max(area, shown_pixels, 1)
         if share < _needed_share(placed.class_id, pixels, rule):
             continue
-        if placed.class_id == catalogue.SINGLE_ARM_POLE and box[2] - box[0] < rule.arm * width:
+        if placed.class_id == catalogue.SINGLE_ARM_POLE and shown[2] - shown[0] < rule.arm * width:
             continue
         if contrast(grey, numbers, number, box) < rule.contrast:
             continue

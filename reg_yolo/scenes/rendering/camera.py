@@ -6,6 +6,7 @@ import functools
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole calibration without distortion.
+    """Pinhole calibration, with OpenCV's lens distortion where that is not zero.
 
     Pixel coordinates are continuous: (0, 0) is the upper left corner of the upper left pixel, whose centre is
     (0.5, 0.5).
@@ -25,6 +26,7 @@ class Camera:
         focal_px: focal length in pixels, the same in both directions.
         cx: principal point from the left border, in pixels.
         cy: principal point from the upper border, in pixels.
+        distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
     """
 
     width: int
@@ -32,6 +34,7 @@ class Camera:
     focal_px: float
     cx: float
     cy: float
+    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
     def from_field_of_view(cls, width: int, height: int, horizontal_fov_deg: float) -> Camera:
@@ -44,8 +47,16 @@ class Camera:
 
         The caller removes points with no positive forward component: a pinhole has no image of them.
         """
+        if any(self.distortion):
+            flat = np.ascontiguousarray(points_camera, dtype=np.float64).reshape(-1, 1, 3)
+            pixels, _ = cv2.projectPoints(flat, np.zeros(3), np.zeros(3), self.matrix(), np.array(self.distortion))
+            return np.asarray(pixels, np.float64).reshape(*points_camera.shape[:-1], 2)
         depth = points_camera[..., 2:3]
         return points_camera[..., :2] * (self.focal_px / depth) + np.array([self.cx, self.cy])
+
+    def matrix(self) -> FloatArray:
+        """OpenCV's camera matrix `[3, 3]`."""
+        return np.array([[self.focal_px, 0.0, self.cx], [0.0, self.focal_px, self.cy], [0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from reg_yolo.scenes.places import placing
 from reg_yolo.scenes.places.scattering import overlaps, scatter_scenery, scatter_traffic
 from reg_yolo.scenes.places.setting import Setting
 from reg_yolo.scenes.rendering.camera import Camera
+from reg_yolo.scenes.rendering.lens import Lens
 from reg_yolo.scenes.rendering.lighting import Lighting
 from reg_yolo.scenes.rendering.painting import MAX_ASSETS, number_of_pixels, paint
 from reg_yolo.scenes.rendering.projection import View, draw, in_reach
@@ -58,12 +59,14 @@ class Rendering:
         numbers: `[H, W]` object number or ground material of every pixel.
         labels: what is named in it.
         objects: what stands in reach, in the order that `owner` numbers refer to.
+        flat: `numbers` before the lens bent them, as the view's camera has them; the same without a lens.
     """
 
     picture: NDArray[np.uint8]
     numbers: NDArray[np.uint8]
     labels: list[Label]
     objects: list[PlacedObject]
+    flat: NDArray[np.uint8]
 
 
 @dataclass
@@ -90,8 +93,13 @@ def render(
     objects: list[PlacedObject],
     backdrop: NDArray[np.uint8],
     rule: LabelRule,
+    lens: Lens | None = None,
 ) -> Rendering:
-    """Paint the objects in reach and find what is to be labelled. The asset nearest by order gets number 1."""
+    """Paint the objects in reach and find what is to be labelled. The asset nearest by order gets number 1.
+
+    Args:
+        lens: bends what the view's camera, which is then its pinhole, has painted; labels are of the bent image.
+    """
     kept = [objects[i] for i in in_reach(objects, view)]
     numbers_of = [0] * len(kept)
     count = 0
@@ -103,11 +111,14 @@ def render(
     lamps = placing.lamps_of(kept, setting)
     drawing = draw(kept, numbers_of, ground, view, lighting, lamps)
     buffer = paint(drawing, backdrop)
-    size = (view.camera.width, view.camera.height)
-    picture = cv2.resize(buffer[:, :, :3], size, interpolation=cv2.INTER_AREA)
-    numbers = number_of_pixels(buffer)
-    labels = find_labels(kept, numbers_of, drawing, picture, numbers, view, rule)
-    return Rendering(picture, numbers, labels, kept)
+    numbers = flat = number_of_pixels(buffer)
+    camera, unbent = view.camera, None
+    if lens is not None:
+        buffer, camera, unbent = lens.bend(buffer), lens.camera, np.where(lens.kept, flat, 0).astype(np.uint8)
+        numbers = number_of_pixels(buffer)
+    picture = cv2.resize(buffer[:, :, :3], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    labels = find_labels(kept, numbers_of, drawing, picture, numbers, view, rule, unbent)
+    return Rendering(picture, numbers, labels, kept, flat)
 
 
 def compose(

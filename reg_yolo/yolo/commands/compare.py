@@ -92,8 +92,7 @@ def run_plan(
     whole = state.whole_plan
     open_runs = [run for run in todo if run.record(out) is None]
     number, count = len(todo) - len(open_runs), len(todo)
-    missing = {run.key for run in open_runs}
-    _discard_leftovers(claims, [run for run in todo if run.key not in missing])
+    claims.discard_leftovers()
     with quiet_log():
         check_runs(open_runs, trust=trust)
         while open_runs:
@@ -141,16 +140,6 @@ def named_run(runs: Sequence[PlannedRun], word: str) -> PlannedRun:
     seeds = ", ".join(dict.fromkeys(str(run.seed) for run in runs))
     problem = "several runs have that name" if found else "the plan has no such run"
     raise ConfigError(f"--run {word}: {problem}; expected ARM:SEED with {arms} and {seeds}")
-
-
-def _discard_leftovers(claims: Claims, done: Sequence[PlannedRun]) -> None:
-    """Remove what is left of runs whose process was killed just after the record was written."""
-    if any(claims.folder.glob("*.work")):
-        for run in done:
-            claim = claims.take(run.name)
-            if claim is not None:
-                with claim:
-                    pass
 
 
 def _attempt(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.yolo.prediction.blurring import Box, find_all, open_finders
+from reg_yolo.yolo.prediction.blurring import Box, blur_digest, find_all, open_finders
+
+__all__ = ["blur_digest", "private_boxes"]
 
 
 def private_boxes(

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ from reg_yolo.parallel import available_cores
 _MOST_NETWORKS = 4
 # Every number that a byte becomes, as upstream computes it: looking up is faster than converting and dividing.
 _SHARES = torch.arange(256, dtype=torch.float32).div_(255).numpy()
+# The copies of a model that run beside it.
+_COPIES: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 # What a batch is by default on a GPU, where one frame does not fill it.
 GPU_BATCH = 8
 
@@ -99,8 +102,8 @@ def prepare(predictor: Any, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
 def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
     """Return functions from an input Tensor[B, 3, H, W] to raw predictions, each to be called by a thread of its own.
 
-    A PyTorch model on the CPU is copied for that, since it keeps its anchors in itself; OpenVINO and ONNX Runtime take
-    as many calls at once as they were opened for. Everything else takes one call at a time.
+    A PyTorch model on the CPU is copied for that, since it keeps its anchors in itself, once for all sources; OpenVINO
+    and ONNX Runtime take as many calls at once as they were opened for. Everything else takes one call at a time.
 
     Args:
         predictor: Upstream's predictor after `set_up`; its own `inference` is called on each model.
@@ -108,7 +111,9 @@ def inference_calls(predictor: Any) -> list[Callable[[torch.Tensor], Any]]:
     model, cores = predictor.model, available_cores()
     if getattr(model, "format", "") == "pt" and predictor.device.type == "cpu" and not predictor.args.compile:
         count = network_count()
-        models = [model, *(copy.deepcopy(model) for _ in range(count - 1))]
+        copies = _COPIES.setdefault(model, [])
+        copies += [copy.deepcopy(model) for _ in range(count - 1 - len(copies))]
+        models = [model, *copies[: count - 1]]
         return [_call(predictor, each, max(1, cores // count)) for each in models]
     calls = getattr(getattr(model, "backend", None), "calls_at_once", 1)
     return [_call(predictor, model, None) for _ in range(calls)]

@@ -185,7 +185,7 @@ def test_nothing_is_written_into_the_set(clean: Path, tmp_path: Path) -> None:
 
 
 def test_scenes_of_the_embedded_highway_are_clean(tmp_path: Path) -> None:
-    summary = write_stills(tmp_path / "scenes", 10, (320, 192), 0, workers=1, val_fraction=0.3)
+    summary = write_stills(tmp_path / "scenes", 5, (320, 192), 0, workers=1, val_fraction=0.4)
     report = check(summary.data_yaml, task="joint")
     assert {finding.code for finding in report.findings} <= {"class-missing", "class-rare"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import os
 import re
 import signal
@@ -17,9 +19,14 @@ import pytest
 import reg_yolo
 from reg_yolo.cli.app import main
 from reg_yolo.detections.files import read_detections
+from reg_yolo.drawing.annotate import Annotator
+from reg_yolo.drawing.text_tiles import TextTiles
 from reg_yolo.errors import ConfigError, MediaError
 from reg_yolo.jobs.manifest import read_manifest
+from reg_yolo.video.pipeline import Channel, Sink
 from reg_yolo.yolo.commands.predict_many import is_many, predict_many
+from reg_yolo.yolo.prediction.annotated import AnnotatedPictures
+from reg_yolo.yolo.prediction.networks import inference_calls
 from reg_yolo.yolo.prediction.session import Prediction
 from reg_yolo.yolo.prediction.settings import read_settings
 from tests.yolo.prediction.videos import write_video
@@ -74,6 +81,17 @@ def test_each_source_gets_what_predict_gives_it_alone(drives: Path, detector: Pa
     assert not (out / "annotated").exists() and not list((out / ".work").iterdir())
 
 
+def test_nothing_of_a_source_waits_for_the_garbage_collector(drives: Path, detector: Path, tmp_path: Path) -> None:
+    kinds = (AnnotatedPictures, Annotator, TextTiles, Sink, Channel)
+    gc.collect()
+    gc.disable()
+    try:
+        predict_many(detector, drives, out=tmp_path / "out", save=True, **FAST)
+        assert [each for each in gc.get_objects() if isinstance(each, kinds)] == []
+    finally:
+        gc.enable()
+
+
 def test_a_second_call_does_what_changed_and_nothing_else(
     drives: Path, detector: Path, pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,8 +102,12 @@ def test_a_second_call_does_what_changed_and_nothing_else(
     )
     out = tmp_path / "out"
     predict_many(detector, drives, out=out, **FAST)
-    # One model for all files of the process.
+    # One model for all files of the process, and one set of copies for those that run beside it.
     assert len(loaded) == 4 and len({id(predictor) for predictor in loaded}) == 1
+    first, second = (
+        [inspect.getclosurevars(call).nonlocals["twin"].model for call in inference_calls(loaded[0])] for _ in range(2)
+    )
+    assert list(map(id, first)) == list(map(id, second)) and len(set(map(id, first))) == len(first)
     assert predict_many(detector, drives, out=out, **FAST).changed == []
     assert predict_many(detector, drives, out=out, **FAST, batch=2).changed == []
     write_video(drives / "b.mp4", pictures[:5])
