@@ -49,7 +49,8 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int
         head = json.loads(next(stream))
         records = [json.loads(line) for line in stream]
     width, height, names = head["calibration"]["width"], head["calibration"]["height"], head["names"]
-    add_lorries(records, head["calibration"], names, lorries, seed)
+    if lorries:
+        add_lorries(records, head["calibration"], names, lorries, seed)
     labelled = Counter(found["asset_id"] for record in records for found in record["objects"])
     if out.exists():
         return labelled

@@ -35,8 +35,14 @@ def build(
             help="Positions (GPX, CSV, NMEA, exiftool, GoPro video, folder): one for all files as a drive, or one each."
         ),
     ] = None,
-    camera: Annotated[list[Path] | None, typer.Option(help="camera.yaml: one for all drives, or one each.")] = None,
-    start: Annotated[list[str] | None, typer.Option(help="When the video's clock was zero, one each drive.")] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="camera.yaml: one for all drives, one each, or NAME=FILE for each camera of one vehicle."),
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="When the video's clock was zero: one each drive, or NAME=TIME for each camera."),
+    ] = None,
     sync: Annotated[list[str] | None, typer.Option(help="VIDEO_S=TIME of a moment, several times.")] = None,
     time_base: Annotated[str, typer.Option(help="Of times without an offset: utc, gps or local+07:00.")] = "utc",
     hfov: Annotated[float, typer.Option(help="Horizontal field of view in degrees where no camera is given.")] = 70.0,
@@ -69,6 +75,16 @@ def build(
     decisions: Annotated[
         list[Path] | None, typer.Option(help="decisions.jsonl of reviewers, one each; several times.")
     ] = None,
+    drives: Annotated[
+        bool,
+        typer.Option("--drive-per-folder", help="Each folder in the one given is a drive with its own positions."),
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Take up again drives that failed three times.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Spread drives over a Ray cluster: auto, local or HOST:PORT.", metavar="ADDRESS"),
+    ] = None,
+    cpus: Annotated[float, typer.Option("--cluster-cpus", help="Cores for each drive on the cluster.")] = 1.0,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails", help="Store a crop of each asset, from the source of its best frame.")
     ] = False,
@@ -85,10 +101,13 @@ def build(
     _quiet: Quiet = False,
 ) -> None:
     """Build an inventory: inventory.gpkg, inventory.geojson, inventory.csv, observations.jsonl and report.html."""
+    from reg_yolo.inventory.cameras import named_cameras
     from reg_yolo.inventory.command import Outputs, build_into
     from reg_yolo.inventory.opening import BuildOptions, files_of
     from reg_yolo.inventory.report.page import Basemap
     from reg_yolo.inventory.thumbnails.making import ThumbnailOptions
+    from reg_yolo.inventory.work.folders import Place
+    from reg_yolo.jobs.cluster import Cluster
 
     if attribution and not tiles:
         raise ConfigError("--attribution: is for --tiles; give that, too")
@@ -96,11 +115,21 @@ def build(
     if not thumbnails and (sources or blur):
         raise ConfigError(f"{'--sources' if sources else '--blur'}: is for --thumbnails; give that, too")
     private, names = private_boxes_of(blur, trust) if blur else (None, ())
+    named = named_cameras(camera or (), start or ())
+    folders = None
+    if drives:
+        if len(detections) != 1 or gnss or start or sync or named:
+            raise ConfigError(
+                "--drive-per-folder: takes one folder; positions, starts and named cameras stand in its folders"
+            )
+        folders = detections[0], Place(Cluster(cluster, cpus) if cluster else None, retry)
+    elif cluster or retry:
+        raise ConfigError(f"{'--cluster' if cluster else '--retry'}: is for --drive-per-folder; give that, too")
     options = BuildOptions(
-        files_of(detections),
+        () if drives else files_of(detections),
         tuple(gnss or ()),
-        tuple(camera or ()),
-        tuple(start or ()),
+        () if named else tuple(map(Path, camera or ())),
+        () if named else tuple(start or ()),
         tuple(sync or ()),
         time_base,
         hfov,
@@ -109,11 +138,14 @@ def build(
         position_sigma,
         side_sigma,
         tuple(decisions or ()),
+        named,
     )
     cutting = ThumbnailOptions(tuple(sources or ()), private, names) if thumbnails else None
     outputs = Outputs(crs, fields, tuple(dict.fromkeys(format_ or ())), language, cutting, basemap)
     with progress_bar("inventory build") as progress:
-        built = build_into(options, out, outputs=outputs, route=route, previous=previous, say=say, progress=progress)
+        built = build_into(
+            options, out, outputs=outputs, route=route, previous=previous, folders=folders, say=say, progress=progress
+        )
     classes_found = Counter(asset.class_name for asset in built.assets)
     answer("inventory_build", {"folder": out, "assets": classes_found, "counts": built.counts, "notes": built.notes})
     if built.is_partial:

@@ -92,15 +92,27 @@ def assemble(
     projection: LocalProjection,
     shapes: Mapping[str, ClassShape],
     names: Mapping[int, str] | None = None,
+    receivers: Sequence[int | None] | None = None,
 ) -> list[Asset]:
-    """Make assets of what the network of drives found; `names` holds classes by group where the votes do not count."""
+    """Make assets of what the network of drives found.
+
+    Args:
+        sightings: Of all drives.
+        groups: Sightings of each asset.
+        shifted: The drives fitted to each other.
+        projection: What the metres mean.
+        shapes: Geometry of the classes.
+        names: Classes by group where the votes do not count.
+        receivers: By drive, where cameras share one: their looks are of one pass.
+    """
     assets = []
     for number, members in enumerate(groups):
         some = [sightings[n] for n in members]
         moved = [shifted.moved_m[n] for n in members]
         place, covariance = shifted.places_m[number], shifted.covariances[number]
         name = (names or {}).get(number)
-        assets.append(_asset(some, moved, place, covariance, projection, shapes, name))
+        passes = len({one.drive if receivers is None else receivers[one.drive] for one in some})
+        assets.append(_asset(some, moved, place, covariance, projection, shapes, name, passes))
     return assets
 
 
@@ -112,6 +124,7 @@ def _asset(
     projection: LocalProjection,
     shapes: Mapping[str, ClassShape],
     stated: str | None,
+    passes: int,
 ) -> Asset:
     votes: Counter[str] = Counter()
     for one in some:
@@ -125,7 +138,7 @@ def _asset(
     with_ends = [(one, shift) for one, shift in zip(some, moved, strict=True) if one.ends_m is not None]
     lower = float(np.average([one.lower_m for one in some], weights=weights))
     width = float(np.average([one.width_m for one in some], weights=weights))
-    way = _way_of(best)
+    way = best.way
     ends_seen = None
     if kind == LINE and with_ends:
         one, shift = max(with_ends, key=lambda pair: pair[0].frames)
@@ -143,7 +156,7 @@ def _asset(
         "sigma_along_m": round(along_sigma, 2),
         "sigma_across_m": round(across_sigma, 2),
         "observations": int(sum(one.frames for one in some)),
-        "passes": len({one.drive for one in some}),
+        "passes": passes,
         "first_seen": utc_text(min(one.first_s for one in some)),
         "last_seen": utc_text(max(one.last_s for one in some)),
         "height_m": round(float(np.average([one.height_m for one in some], weights=weights)), 2),
@@ -173,10 +186,6 @@ def _asset(
     )
 
 
-def _way_of(sighting: Sighting) -> FloatArray:
-    return sighting.velocity_mps / max(float(np.hypot(*sighting.velocity_mps)), 1e-6)
-
-
 def _span(
     some: Sequence[Sighting], moved: Sequence[FloatArray], place: FloatArray, way: FloatArray
 ) -> tuple[FloatArray, str]:
@@ -188,7 +197,7 @@ def _span(
     ends, looks = np.zeros((2, 2)), np.zeros(2)
     width = float(np.average([abs(one.width_m) for one in some], weights=[one.frames for one in some]))
     for one, shift in zip(some, moved, strict=True):
-        own = _way_of(one)
+        own = one.way
         across = np.array([own[1], -own[0]]) * one.width_m / 2
         both = np.stack([one.place_m + shift - across, one.place_m + shift + across])
         seen = np.array(one.details.get("ends_looks", (0, 0)), float)

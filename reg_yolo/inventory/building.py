@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.assets import Asset, assemble, bridge_lines, mark_supports, name_assets
-from reg_yolo.inventory.classes import LINE, ClassShape, shape_of
+from reg_yolo.inventory.classes import LINE, ClassShape, read_shapes, shape_of
 from reg_yolo.inventory.decisions.applying import Decisions, counted, follow
 from reg_yolo.inventory.decisions.decision import NotApplied
 from reg_yolo.inventory.decisions.matching import Sources
-from reg_yolo.inventory.drive.driving import DriveResult, run_drive
 from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.not_static import NotStatic
-from reg_yolo.inventory.drive.stretches import Stretch, surveyed_stretches
-from reg_yolo.inventory.drive.task import DriveTask
-from reg_yolo.inventory.drive.unlocated import Unlocated, unlocated_objects
+from reg_yolo.inventory.drive.stretches import Stretch
+from reg_yolo.inventory.drive.unlocated import Unlocated
 from reg_yolo.inventory.network.matching import match_drives
-from reg_yolo.inventory.network.shifts import fit_drives
-from reg_yolo.inventory.opening import BuildOptions, Drives, open_drives, settings_digest
+from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
+from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
 from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.work.folders import Place, work_on_folders
+from reg_yolo.inventory.work.outcome import DriveOutcome, renumbered
+from reg_yolo.inventory.work.stored import read_outcomes
+from reg_yolo.inventory.work.working import worked
 
 FloatArray = NDArray[np.float64]
 
@@ -69,45 +73,54 @@ class Inventory:
 
     @property
     def is_partial(self) -> bool:
-        """Whether decisions are not applied, or thumbnails are missing."""
-        return bool(self.not_applied) or bool(self.counts.get("assets without a thumbnail"))
+        """Whether decisions are not applied, or thumbnails or drives are missing."""
+        return bool(self.not_applied) or any(
+            self.counts.get(key) for key in ("assets without a thumbnail", "drives left out")
+        )
 
 
 @dataclass
 class _Driven:
-    """What came of all drives, one after the other.
+    """What came of all drives.
 
     Attributes:
-        results: Of each.
+        errors: What is known of the errors of each.
         weights: Digests of the weights that made the detections of each.
         names: Classes.
         sources: Of all frames, where decisions are given.
+        ways: Of each receiver.
     """
 
-    results: list[DriveResult] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    errors: list[DriveErrors] = field(default_factory=list)
     weights: list[tuple[str, ...]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
+    ways: dict[int | None, list[FloatArray]] = field(default_factory=dict)
+    length_km: float = 0.0
     stretches: list[Stretch] = field(default_factory=list)
     unlocated: list[Unlocated] = field(default_factory=list)
     not_static: list[NotStatic] = field(default_factory=list)
     media: MediaFacts = field(default_factory=MediaFacts)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, task: DriveTask, result: DriveResult, *, with_sources: bool) -> None:
+    def add(self, outcome: DriveOutcome, *, with_sources: bool) -> None:
         """Add one; a month of images has many sources, which only decisions need."""
-        self.results.append(result)
-        self.weights.append(task.looks.digests)
-        self.names |= set(task.looks.classes)
+        self.sightings += outcome.sightings
+        self.errors.append(outcome.errors)
+        self.weights.append(outcome.digests)
+        self.names |= set(outcome.classes)
         if with_sources:
-            self.sources |= set(task.looks.sources)
-        self.media.add(task.looks.media)
-        self.stretches += surveyed_stretches(task, result.poses, result.frames)
-        lost, left_out = unlocated_objects(task, result.poses)
-        self.unlocated += lost
-        self.not_static += result.not_static
-        self.counts.update(result.counts)
-        self.counts.update(left_out)
+            self.sources |= set(outcome.sources)
+        if outcome.errors.receiver not in self.ways:
+            # Several cameras of one vehicle have surveyed its way once.
+            self.ways[outcome.errors.receiver] = outcome.ways
+            self.length_km += sum(stretch.length_m for stretch in outcome.stretches) / 1000
+        self.media.add(outcome.media)
+        self.stretches += outcome.stretches
+        self.unlocated += outcome.unlocated
+        self.not_static += outcome.not_static
+        self.counts.update(outcome.counts)
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -158,27 +171,89 @@ def build_inventory(
 
     driven = _Driven()
     progress(0, len(drives.files))
-    for task in drives.tasks(tell):
-        result = run_drive(task, decisions.regrouping.of_rays)
-        driven.add(task, result, with_sources=bool(decisions.files))
-        tell(f"{task.name}: {_estimates(result)}")
-        progress(len(driven.results), len(drives.files))
+    for outcome in worked(drives, decisions, tell):
+        driven.add(outcome, with_sources=bool(decisions.files))
+        progress(len(driven.errors), len(drives.files))
+    return _merged(driven, drives.projection, drives.shapes, options, decisions, notes, tell)
+
+
+def build_from_folders(
+    root: Path,
+    options: BuildOptions,
+    out: Path,
+    place: Place,
+    say: Callable[[str], None] = lambda _line: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Inventory:
+    """Build an inventory of a folder of drives, each of them worked through by itself and only when it has to be.
+
+    Args:
+        root: Folder whose folders are the drives.
+        options: What they share; detections and positions are those of each folder.
+        out: Folder of the inventory.
+        place: Where the drives are worked through.
+        say: Called with each line that the user should read.
+        progress: Called with the drives done and to do.
+
+    Returns:
+        The inventory; what failed is counted in it, and `is_partial`.
+
+    Raises:
+        ConfigError: If options do not fit each other, or the cluster cannot be used.
+        DataError: If there are no drives, all of them have failed, or decisions are for other ones.
+    """
+    decisions = Decisions.of_files(options.decisions)
+    notes: list[str] = []
+
+    def tell(line: str) -> None:
+        notes.append(line)
+        say(line)
+
+    done = work_on_folders(root, options, out, place, say, progress)
+    outcomes = [read_outcomes(path) for path in done.files]
+    centres = np.array([outcome.centre for some in outcomes for outcome in some])
+    projection = LocalProjection.around(centres[:, 0], centres[:, 1])
+    driven = _Driven()
+    receivers: dict[tuple[int, int | None], int] = {}
+    for folder, some in enumerate(outcomes):
+        for outcome in some:
+            receiver = receivers.setdefault((folder, outcome.errors.receiver), len(receivers))
+            moved = renumbered(outcome, len(driven.errors), receiver, projection)
+            driven.add(moved, with_sources=bool(decisions.files))
+            notes += outcome.lines
+        some.clear()
+    for line in done.failed:
+        tell(f"left out: {line}")
+    driven.counts["drives left out"] = len(done.failed)
+    shapes = read_shapes(options.classes) if options.classes else {}
+    return _merged(driven, projection, shapes, options, decisions, notes, tell)
+
+
+def _merged(
+    driven: _Driven,
+    projection: LocalProjection,
+    stated: dict[str, ClassShape],
+    options: BuildOptions,
+    decisions: Decisions,
+    notes: list[str],
+    tell: Callable[[str], None],
+) -> Inventory:
+    """Make the inventory of what came of all drives."""
     counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
     counts["objects that are not static"] = len(driven.not_static)
-    length_km = sum(stretch.length_m for stretch in stretches) / 1000
-    tell(f"{len(stretches)} stretches surveyed, {length_km:.2f} km; {len(lost)} objects without a position")
+    tell(f"{len(stretches)} stretches surveyed, {driven.length_km:.2f} km; {len(lost)} objects without a position")
     if driven.not_static:
         tell(f"{len(driven.not_static)} objects that move along the road are listed as not_static, and are no assets")
-    found = _found(driven, drives, decisions)
+    found = _found(driven, projection, stated, options, decisions)
     probable = [asset for asset in found.assets if asset.probability >= options.min_probability]
     assets = bridge_lines(probable)
     counts["pieces of lines joined to others"] = len(probable) - len(assets)
     for some in (assets, found.rejected):
         some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
-    name_assets([*assets, *found.rejected], drives.projection, {})
+    name_assets([*assets, *found.rejected], projection, {})
     mark_supports(assets, found.shapes)
-    if any(result.sightings for result in driven.results):
+    if driven.sightings:
         weak = counts["objects below the probability"] = len(found.assets) - len(probable)
         tell(f"{len(assets)} assets; {weak} less probable than {options.min_probability:g} left out")
     if decisions.files:
@@ -191,20 +266,25 @@ def build_inventory(
         if found.not_applied:
             tell(counted(found.not_applied))
     return Inventory(
-        drives.projection, assets, [_pieces(result) for result in driven.results], notes, dict(counts), driven.digests,
-        found.shapes, stretches, [], lost, found.rejected if decisions.files else None,
-        found.not_applied if decisions.files else None, driven.media, driven.not_static,
+        projection, assets, list(driven.ways.values()), notes, dict(counts), driven.digests, found.shapes, stretches,
+        [], lost, found.rejected if decisions.files else None, found.not_applied if decisions.files else None,
+        driven.media, driven.not_static,
     )  # fmt: skip
 
 
-def _found(driven: _Driven, drives: Drives, decisions: Decisions) -> _Found:
+def _found(
+    driven: _Driven,
+    projection: LocalProjection,
+    stated: dict[str, ClassShape],
+    options: BuildOptions,
+    decisions: Decisions,
+) -> _Found:
     """Match the drives to each other, and make assets of what they saw and of what reviewers say of it."""
 
     def shape(name: str) -> ClassShape:
-        return shape_of(name, drives.shapes)
+        return shape_of(name, stated)
 
-    sightings = [sighting for result in driven.results for sighting in result.sightings]
-    errors = [result.errors for result in driven.results]
+    sightings, errors = driven.sightings, driven.errors
     groups, shifted = match_drives(errors, sightings) if sightings else ([], None)
     regrouped = decisions.regrouping.of_sightings(sightings, groups, Sources(driven.sources))
     if regrouped is not groups:
@@ -214,36 +294,14 @@ def _found(driven: _Driven, drives: Drives, decisions: Decisions) -> _Found:
     shapes = {name: shape(name) for name in driven.names | set(called.values())}
     if shifted is None:
         return _Found([], [], not_applied, shapes)
-    everything = assemble(sightings, groups, shifted, drives.projection, shapes, called)
-    settings = settings_digest(drives.options)
+    everything = assemble(sightings, groups, shifted, projection, shapes, called, [one.receiver for one in errors])
+    settings = settings_digest(options)
     for asset, members in zip(everything, groups, strict=True):
         makers = dict.fromkeys(digest for n in members for digest in driven.weights[sightings[n].drive])
         asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
         asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
     for number, ruling in rulings.items():
-        follow(ruling, everything[number], drives.projection)
+        follow(ruling, everything[number], projection)
     rejected = {number for number, ruling in rulings.items() if not ruling.exists}
     left = [asset for number, asset in enumerate(everything) if number not in rejected]
     return _Found(left, [everything[number] for number in sorted(rejected)], not_applied, shapes)
-
-
-def _estimates(result: DriveResult) -> str:
-    camera = result.camera
-    if "focal_px" not in camera:
-        return "nothing to refine the camera by"
-    known = camera["clock_sigma_s"] < 0.08
-    clock = (
-        f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
-    )
-    angles = f"yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees"
-    return f"focal {camera['focal_px']:.0f} px, {angles}, {clock}"
-
-
-def _pieces(result: DriveResult) -> list[FloatArray]:
-    """The way of a drive, cut where its positions have a hole."""
-    rows = result.frames
-    points = result.poses.position_m[rows]
-    if not len(rows):
-        return []
-    far = np.flatnonzero(np.linalg.norm(np.diff(points, axis=0), axis=1) > 200) + 1
-    return [piece for piece in np.split(points, far) if len(piece) > 1]

@@ -17,6 +17,8 @@ from reg_yolo.inventory.settings_files import read_settings_file
 FloatArray = NDArray[np.float64]
 
 DEFAULT_HFOV_DEG = 70.0
+_AHEAD_DEG = 45.0
+_MOST_READOUT_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Camera:
         roll_deg: Positive leans to the right.
         yaw_deg: Positive looks to the right of the way travelled.
         lever_arm_m: Lens minus antenna: right, forward, up.
+        readout_s: Time from the first row of a frame to the last; negative where it is read from below. A frame's time
+            is that of its first row in time.
         focal_sigma: Standard deviation of the focal length as a share of it.
         yaw_sigma_deg, pitch_sigma_deg: Standard deviations of the mount's angles.
     """
@@ -48,6 +52,7 @@ class Camera:
     roll_deg: float = 0.0
     yaw_deg: float = 0.0
     lever_arm_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    readout_s: float = 0.0
     focal_sigma: float = 0.004
     yaw_sigma_deg: float = 1.5
     pitch_sigma_deg: float = 1.0
@@ -57,6 +62,15 @@ class Camera:
         """Return a camera known by its horizontal field of view alone; the drive refines it."""
         focal = width / 2 / math.tan(math.radians(hfov_deg) / 2)
         return cls(width, height, focal, focal_sigma=0.05, yaw_sigma_deg=3.0, pitch_sigma_deg=3.0)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it looks ahead rather than to the side or back."""
+        return math.cos(math.radians(self.yaw_deg)) > math.cos(math.radians(_AHEAD_DEG))
+
+    def delay_s(self, y: FloatArray) -> FloatArray:
+        """Return when rows at these heights are read, against the middle of the frame's readout, shape of `y`."""
+        return np.asarray((np.clip(y / self.height, 0.0, 1.0) - 0.5) * self.readout_s)
 
     def with_focal(self, focal_px: float) -> Camera:
         """Return the same camera with another focal length."""
@@ -147,6 +161,8 @@ def read_camera(path: Path, hfov_deg: float = DEFAULT_HFOV_DEG) -> Camera:
         raise ConfigError(f"{path}: focal_px must be above 0, got {camera.focal_px}")
     if not 0.3 <= camera.height_m <= 6:
         raise ConfigError(f"{path}: height_m must be from 0.3 to 6 metres above the road, got {camera.height_m}")
+    if abs(camera.readout_s) > _MOST_READOUT_S:
+        raise ConfigError(f"{path}: readout_s must be from -0.2 to 0.2 seconds, got {camera.readout_s}")
     return camera
 
 

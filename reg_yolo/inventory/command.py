@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reg_yolo.errors import ConfigError
 from reg_yolo.files import make_folder
 from reg_yolo.inventory.assets import Asset, mark_supports, name_assets
-from reg_yolo.inventory.building import Inventory, build_inventory
+from reg_yolo.inventory.building import Inventory, build_from_folders, build_inventory
 from reg_yolo.inventory.classes import POINT
 from reg_yolo.inventory.datum import WGS84, conversion
 from reg_yolo.inventory.diff.differences import match_known
@@ -32,6 +32,7 @@ from reg_yolo.inventory.review.index import write_index
 from reg_yolo.inventory.route.axis import Route, read_routes
 from reg_yolo.inventory.route.reference import add_reference
 from reg_yolo.inventory.thumbnails.making import FOLDER, ThumbnailOptions, check_thumbnails, make_thumbnails, said
+from reg_yolo.inventory.work.folders import Place
 
 FloatArray = NDArray[np.float64]
 
@@ -64,6 +65,7 @@ def build_into(
     outputs: Outputs | None = None,
     route: Path | None = None,
     previous: Path | None = None,
+    folders: tuple[Path, Place] | None = None,
     say: Callable[[str], None] = lambda _line: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Inventory:
@@ -75,6 +77,8 @@ def build_into(
         outputs: What is written.
         route: Axis with chainage.
         previous: Earlier inventory, GeoJSON or GeoPackage, whose ids and `reviewed_by` are kept.
+        folders: Folder whose folders are the drives, and where they are worked through; then `options` say what the
+            drives share.
         say: Called with each line that the user should read.
         progress: Called with the drives done and to do, then with the thumbnails.
 
@@ -87,7 +91,10 @@ def build_into(
         check_thumbnails(outputs.thumbnails, options.detections)
     axes = read_routes(route) if route else []
     known = read_known(previous) if previous else []
-    inventory = build_inventory(options, say, progress)
+    if folders is None:
+        inventory = build_inventory(options, say, progress)
+    else:
+        inventory = build_from_folders(folders[0], options, out, folders[1], say, progress)
     if axes:
         without = add_reference(inventory.assets, inventory.projection, axes, inventory.ways)
         inventory.counts["assets without a chainage"] = without

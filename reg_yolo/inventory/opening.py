@@ -14,6 +14,7 @@ from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import file_sha256
 from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
+from reg_yolo.inventory.cameras import NamedCamera, files_by_camera
 from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
 from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
 from reg_yolo.inventory.drive.task import DriveTask
@@ -35,6 +36,7 @@ class BuildOptions:
         gnss: One positions file for all of them (then they are chapters of one drive), or one each; several files of
             one receiver as a tuple stand for one.
         cameras: None, one for all, or one a drive.
+        named_cameras: Several cameras of one vehicle instead, each with files of its own.
         starts: When the drives' clocks were zero: none, or one a drive, of which None is to be found out.
         syncs: Times of single moments, for one drive.
         time_base: Of starts and syncs without an offset.
@@ -58,6 +60,7 @@ class BuildOptions:
     position_sigma_m: float = 2.5
     side_sigma_px: float = 2.0
     decisions: tuple[Path, ...] = ()
+    named_cameras: tuple[NamedCamera, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Drives:
 
     Attributes:
         options: What from.
-        files: Detections files of each drive.
+        files: Detections files of each drive; with several cameras, of each camera.
         shapes: Geometry of the classes that the user states.
         fixes: Positions of each drive.
         projection: Around all of them.
@@ -87,7 +90,8 @@ class Drives:
         """
         for number, paths in enumerate(self.files):
             looks = read_drive(paths)
-            yield _task(self.options, number, looks, self.fixes[number], self.projection, self.shapes, say)
+            fixes = self.fixes[0 if self.options.named_cameras else number]
+            yield _task(self.options, number, looks, fixes, self.projection, self.shapes, say)
 
 
 def open_drives(options: BuildOptions) -> Drives:
@@ -124,7 +128,9 @@ def settings_digest(options: BuildOptions) -> str:
     content: dict[str, object] = {"reg_yolo": __version__}
     for entry in fields(options):
         value = getattr(options, entry.name)
-        if entry.name not in ("detections", "gnss", "decisions"):
+        if entry.name == "named_cameras":
+            content |= {one.name: [file_sha256(one.file), one.start] for one in options.named_cameras}
+        elif entry.name not in ("detections", "gnss", "decisions"):
             some = value if isinstance(value, tuple) else (value,)
             content[entry.name] = [file_sha256(one) if isinstance(one, Path) else one for one in some]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
@@ -135,6 +141,12 @@ def _drives(options: BuildOptions) -> list[tuple[Path, ...]]:
     files, tracks = list(dict.fromkeys(options.detections)), options.gnss
     if not tracks:
         raise DataError("no track: give the drive's positions with --gnss")
+    if options.named_cameras:
+        if len(tracks) > 1:
+            raise ConfigError(f"--camera NAME=FILE: several cameras are of one drive, but --gnss gives {len(tracks)}")
+        if options.syncs:
+            raise ConfigError("--sync: with several cameras give --start, as NAME=TIME where their clocks differ")
+        return files_by_camera(files, options.named_cameras)
     if len(tracks) == 1:
         drives = [tuple(files)]
     elif len(tracks) == len(files):
@@ -159,10 +171,11 @@ def _task(
     stated: dict[str, ClassShape],
     tell: Callable[[str], None],
 ) -> DriveTask:
-    name = Path(looks.files[0]).name
-    refuse_panorama(looks.sources[0], looks.width, looks.height, bool(options.cameras))
-    if options.cameras:
-        path = options.cameras[number if len(options.cameras) > 1 else 0]
+    named = options.named_cameras[number] if options.named_cameras else None
+    name = f"camera {named.name}" if named else Path(looks.files[0]).name
+    refuse_panorama(looks.sources[0], looks.width, looks.height, bool(options.cameras or named))
+    if options.cameras or named:
+        path = named.file if named else options.cameras[number if len(options.cameras) > 1 else 0]
         camera = read_camera(path, options.hfov_deg)
         if (camera.width, camera.height) != (looks.width, looks.height):
             raise ConfigError(
@@ -179,7 +192,7 @@ def _task(
     else:
         start = find_start(
             looks.sources[0],
-            (options.starts or (None,) * (number + 1))[number],
+            named.start if named else (options.starts or (None,) * (number + 1))[number],
             options.syncs,
             options.time_base,
             fixes.starts.get(Path(looks.sources[0]).name),
@@ -191,7 +204,10 @@ def _task(
     times = start.times(looks.time_s)
     check_overlap(times, trajectory.start_s, trajectory.end_s, name)
     shapes = tuple(shape_of(class_name, stated) for class_name in looks.classes)
-    return DriveTask(number, name, looks, times, trajectory, camera, shapes, start.sigma_s, options.side_sigma_px)
+    return DriveTask(
+        number, name, looks, times, trajectory, camera, shapes, start.sigma_s, options.side_sigma_px,
+        0 if named else number,
+    )  # fmt: skip
 
 
 def _by_names(fixes: Fixes, looks: DriveLooks) -> tuple[Fixes, DriveLooks, Start]:

@@ -22,6 +22,7 @@ from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, WeightsError
 from reg_yolo.jobs.cluster import Cluster, ClusterWork, run_on_cluster
 from reg_yolo.jobs.manifest import read_manifest
+from tests.inventory.roads import Mounted, write_road
 from tests.jobs import fake_processing
 from tests.jobs.fake_processing import WANTED, FakeProcess, Notes, make_sources
 from tests.jobs.test_work_list import assert_whole, states
@@ -176,6 +177,24 @@ def test_a_real_prediction_runs_on_the_cluster(
         assert there.records[name].hashes == here.records[name].hashes
         assert there.records[name].worker != here.records[name].worker
     assert predict_many(detector, tmp_path / "in", out=tmp_path / "there", **options).changed == []
+
+
+def test_drives_are_worked_through_on_the_cluster(tmp_path: Path, address: str) -> None:
+    from reg_yolo.inventory.command import build_into
+    from reg_yolo.inventory.opening import BuildOptions
+    from reg_yolo.inventory.work.folders import Place
+
+    for name in ("monday", "tuesday"):
+        write_road(tmp_path / "in" / name, [Mounted("front")])
+        (tmp_path / "in" / name / "drive.yaml").write_text("camera: front.yaml\nstart: 2024-05-01T03:00:00Z\n")
+    for out, place in (("there", Place(Cluster(address))), ("here", Place())):
+        built = build_into(BuildOptions((), ()), tmp_path / out, folders=(tmp_path / "in", place))
+        assert not built.is_partial
+    there, here = ((tmp_path / out / "inventory.csv").read_text(encoding="utf-8-sig") for out in ("there", "here"))
+    assert there == here and len(there.splitlines()) == 21
+    records = read_manifest(tmp_path / "there" / "drives").records
+    assert {name: one.state for name, one in records.items()} == {"monday": "done", "tuesday": "done"}
+    assert all(int(one.worker.rpartition(":")[2]) != os.getpid() for one in records.values())
 
 
 def test_too_large_a_demand_is_refused(tmp_path: Path, address: str) -> None:

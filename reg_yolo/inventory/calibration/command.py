@@ -15,7 +15,7 @@ from reg_yolo.inventory.camera import Camera, read_camera
 from reg_yolo.inventory.opening import BuildOptions
 
 # What a chessboard cannot determine.
-_MOUNT = ("height_m", "pitch_deg", "roll_deg", "yaw_deg", "lever_arm_m")
+_MOUNT = ("height_m", "pitch_deg", "roll_deg", "yaw_deg", "lever_arm_m", "readout_s")
 
 
 def calibrate_into(

@@ -107,6 +107,7 @@ def _values(camera: Camera, combined: dict[str, tuple[float, float]]) -> dict[st
         "roll_deg": camera.roll_deg,
         "yaw_deg": round(combined["yaw_deg"][0], 3),
         "lever_arm_m": list(camera.lever_arm_m),
+        "readout_s": camera.readout_s,
         "focal_sigma": round(focal_sigma / focal, 5),
         "yaw_sigma_deg": round(combined["yaw_deg"][1], 3),
         "pitch_sigma_deg": round(combined["pitch_deg"][1], 3),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reg_yolo.inventory.assets import Asset
+from reg_yolo.inventory.decisions.confirming import Confirming
 from reg_yolo.inventory.decisions.decision import MOVE, Decision, NotApplied
 from reg_yolo.inventory.decisions.files import read_decisions
 from reg_yolo.inventory.decisions.grouping import Regrouping
@@ -50,6 +51,11 @@ class Decisions:
     def regrouping(self) -> Regrouping:
         """What merges and splits."""
         return Regrouping(self.standing)
+
+    @property
+    def confirming(self) -> Confirming:
+        """What makes an asset of what would be left out."""
+        return Confirming(self.standing)
 
     def rule(
         self,

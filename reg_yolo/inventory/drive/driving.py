@@ -23,7 +23,7 @@ from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.observations import Observations, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.lines import LineFinder
-from reg_yolo.inventory.solve.passes import PassObjects, PassOptions, solve_pass
+from reg_yolo.inventory.solve.passes import Known, PassObjects, PassOptions, first_objects, solve_pass
 from reg_yolo.inventory.solve.problem import CLOCK, FOCAL, LOWER, PITCH, UPPER, WIDTH, YAW, Priors, Views
 
 FloatArray = NDArray[np.float64]
@@ -63,19 +63,23 @@ class DriveResult:
 Regroup = Callable[[DriveLooks, Rays, list[IntArray]], list[IntArray]]
 """Takes a drive's looks, rays, and for each object the rows of its rays, and returns the groups of rows that count."""
 
+Confirm = Callable[[DriveLooks, Rays, list[IntArray]], list[int]]
+"""Takes a drive's looks, rays, and the rows of each object's rays, and returns the numbers of those that exist."""
 
-def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
+
+def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm | None = None) -> DriveResult:
     """Find what stands along a drive.
 
     Args:
         task: The drive.
         regroup: Says what rays are of one object where somebody knows better than the association.
+        confirm: Says which moving objects are assets where somebody knows better.
     """
-    poses = task.trajectory.at(task.time_s)
+    poses = task.trajectory.at(task.time_s + abs(task.camera.readout_s) / 2)
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     frames = _used_frames(task, poses, counts)
-    rays = build_rays(task.looks, task.camera, poses.roll_rad)
+    rays = build_rays(task.looks, task.camera, poses.roll_rad, views.turn_rate)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
     used = np.zeros(task.looks.frames, np.bool_)
     used[frames] = True
@@ -89,22 +93,30 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
             clock_s=task.clock_sigma_s,
         ),
         task.side_sigma_px / task.camera.focal_px,
+        _most_focal(task.camera.focal_sigma),
+        task.camera.looks_ahead,
     )
     points = np.flatnonzero(~is_line & used[rays.frame])
     own = rays.take(points)
-    known = None if regroup is None else partial(regroup, task.looks, own)
-    objects = solve_pass(own, views, task.time_s, frames, options, known)
-    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > _most_focal(options.priors.focal):
+    known = Known(
+        None if regroup is None else partial(regroup, task.looks, own),
+        None if confirm is None else partial(confirm, task.looks, own),
+    )
+    first = first_objects(own, views, task.time_s, frames, options)
+    objects = solve_pass(own, views, task.time_s, frames, options, known, first)
+    if objects.solved is not None and abs(objects.solved.camera[FOCAL]) > options.most_focal:
         # Drives hardly tell the focal length; what is far from all that was known comes from wrong associations.
         counts["focal lengths not believed"] = 1
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
-        objects = solve_pass(own, views, task.time_s, frames, fixed, known)
+        objects = solve_pass(own, views, task.time_s, frames, fixed, known, first)
     close = rivals(own, objects)
     usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
     camera = _camera_estimate(task, objects)
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame] & rays.strong))
-    if len(lines):
+    if not task.camera.looks_ahead:
+        counts["looks at lines by cameras that do not look ahead"] = len(lines)
+    elif len(lines):
         finder = LineFinder(task, lines, views, poses, frames, objects.solved)
         sightings += finder.sightings(None if regroup is None else partial(regroup, task.looks, lines))
     errors = DriveErrors(
@@ -114,6 +126,7 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None) -> DriveResult:
         task.trajectory.drift.correlation_s,
         camera["clock_s"],
         camera["clock_sigma_s"],
+        task.number if task.receiver is None else task.receiver,
     )
     moving = not_static(task, own, views, objects.moving)
     return DriveResult(sightings, errors, camera, dict(counts), poses, frames, moving)
@@ -211,6 +224,7 @@ def _sighting(
         },
         observations=Observations.of_looks(task.looks, rays.look[rows]),
         view=View.of_look(task.looks, int(rays.look[best])),
+        looks_back=math.cos(math.radians(task.camera.yaw_deg)) < 0,
     )
 
 

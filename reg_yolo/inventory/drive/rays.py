@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +32,7 @@ class Rays:
         look: Row of the look that gave the box, shape (M,).
         strong: Whether one of its boxes reaches the threshold of its class, shape (M,).
         votes: Confidence by class, shape (M, C): boxes of two classes on one object are one row.
+        delay_s: When the middle of the box was read, against the middle of the frame's readout, shape (M,).
     """
 
     frame: IntArray
@@ -43,6 +43,7 @@ class Rays:
     look: IntArray
     strong: NDArray[np.bool_]
     votes: FloatArray
+    delay_s: FloatArray
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -58,16 +59,21 @@ class Rays:
             self.look[rows],
             self.strong[rows],
             self.votes[rows],
+            self.delay_s[rows],
         )
 
 
-def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = None) -> Rays:
+def build_rays(
+    looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = None, turn_rate: FloatArray | None = None
+) -> Rays:
     """Turn boxes into rays; boxes of several classes that lie on one another in a frame become one.
 
     Args:
         looks: All boxes.
         camera: Its mount's pitch and roll are taken out.
         roll_rad: Of the vehicle at each frame, shape (F,), taken out as well; None where not measured.
+        turn_rate: Of the camera's heading at each frame, radians a second, shape (F,): rows are turned to the heading
+            that it had at the middle of the frame's readout. None where it is not known.
     """
     leader = _leaders(looks)
     rows = np.flatnonzero(leader == np.arange(len(looks)))
@@ -87,6 +93,10 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
     frame = looks.of_frame[rows]
     roll: FloatArray | float = 0.0 if roll_rad is None else roll_rad[frame]
     sides = np.stack([camera.normalized(point, roll)[:, k % 2] for k, point in enumerate(points)], 1)
+    delay = camera.delay_s(middle[:, 1])
+    if turn_rate is not None:
+        # Upper and lower sides change by less than a hundredth of this.
+        sides[:, ::2] = np.tan(np.arctan(sides[:, ::2]) + (turn_rate[frame] * delay)[:, None])
     limits = np.array([looks.width, looks.height])
     margin = max(2.0, _BORDER_SHARE * looks.width)
     seen = np.concatenate([boxes[:, :2] > margin, boxes[:, 2:] < limits - margin], 1)
@@ -99,6 +109,7 @@ def build_rays(looks: DriveLooks, camera: Camera, roll_rad: FloatArray | None = 
         rows,
         strong[rows],
         votes[rows],
+        delay,
     )
 
 
@@ -106,9 +117,13 @@ def _leaders(looks: DriveLooks) -> IntArray:
     """For each look the row of the most confident look that covers the same object in its frame."""
     leader = np.arange(len(looks))
     starts = np.searchsorted(looks.of_frame, np.arange(looks.frames + 1))
-    for start, end in itertools.pairwise(starts):
-        if end - start < 2:
-            continue
+    # Few frames have two boxes on one object; which ones is found out for all of them at once.
+    after = starts[looks.of_frame + 1] - leader - 1
+    one = np.repeat(leader, after)
+    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
+    shared = _iou_of(looks.xyxy[one], looks.xyxy[other]) > _SAME_BOX_IOU
+    for frame in np.unique(looks.of_frame[one[shared]]).tolist():
+        start, end = starts[frame], starts[frame + 1]
         boxes = looks.xyxy[start:end]
         overlap = iou(boxes, boxes)
         order = np.argsort(-looks.confidence[start:end], kind="stable")
@@ -124,9 +139,13 @@ def _leaders(looks: DriveLooks) -> IntArray:
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes xyxy, shapes (N, 4) and (K, 4): shape (N, K)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return _iou_of(a[:, None], b[None])
+
+
+def _iou_of(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of each two boxes, shapes (..., 4) and (..., 4): shape (...)."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - common
+    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (a, b)]
+    union = areas[0] + areas[1] - common
     return np.asarray(common / np.maximum(union, 1e-9))

@@ -29,6 +29,7 @@ class DriveTask:
         shapes: Geometry of each class.
         clock_sigma_s: How unsure the frames' times are against the positions'.
         side_sigma_px: Deviation of a box's side where it is not stated.
+        receiver: Number of the receiver that its positions are of, where cameras share one; None for one of its own.
     """
 
     number: int
@@ -40,3 +41,4 @@ class DriveTask:
     shapes: tuple[ClassShape, ...]
     clock_sigma_s: float = 0.1
     side_sigma_px: float = 2.0
+    receiver: int | None = None

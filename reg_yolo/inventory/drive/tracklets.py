@@ -4,17 +4,23 @@ Each object in sight is followed by an extended Kalman filter in inverse-depth f
 *Inverse depth parametrization for monocular SLAM*, IEEE T-RO 24, 2008): inverse depth, and the tangents of the four
 sides of its box as first seen. The known motion of the vehicle says where it appears next, whether frames are 0.1 or
 10 m apart; looks are assigned to objects one to one. Trackers' identities and classes shift the odds only.
+
+Frames are many and objects in sight few, so a long pass is cut into lanes that are followed side by side, one frame of
+each at once. A lane goes on into the next one's frames until it has in sight what that one had there, from the same
+looks: from then on both are the same, and the result is that of one lane over the whole pass.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from reg_yolo.inventory.drive.in_sight import MIX, RHO_MIN, InSight
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.sizes import ClassSizes
 
@@ -27,13 +33,19 @@ _WRONG_CLASS = 6.0
 _SAME_TRACK = -5.0
 _OTHER_TRACK = 1.5
 _LOST_AFTER_M, _LOST_AFTER_S = 70.0, 4.0
+_STILL_NEAR_M = 15.0
+"""Way after which an object may be lost for the time alone."""
 _YAW_SIGMA = math.radians(0.25)
 _PITCH_SIGMA = math.radians(0.25)
 _SHAPE_SIGMA = 0.04
 """Deviation of a side as a share of the box: parts are hidden, and nothing is quite flat."""
-_HIDDEN, _HIDDEN_COST = 3.0, 4.5
+_HIDDEN, _HIDDEN_COST, _MOST_HIDDEN = 3.0, 4.5, 2
 _RHO, _RHO_SIGMA = 0.03, 0.03
-_RHO_MIN = 1 / 400
+_NEAREST = 0.02
+"""Least depth over the first depth."""
+_UNIT = np.eye(5)
+_LANE, _MOST_LANES = 150, 24
+"""Frames with looks that make a lane, and how many lanes there are at most."""
 _HIDDEN_SHARE = 0.12
 """Of a box's height that may be hidden as it is first seen."""
 
@@ -45,41 +57,64 @@ class Tracklet:
     Attributes:
         rows: Rows of the rays.
         position_m: Where the filter ends, easting and northing.
-        distance_sigma: Deviation of the first distance as a share of it.
     """
 
     rows: IntArray
     position_m: FloatArray
-    distance_sigma: float
 
 
-class _Followed:
-    """The state of all objects in sight, one row each."""
+class _Seen(NamedTuple):
+    """What is to be joined.
 
-    def __init__(self, classes: int) -> None:
-        self.origin = np.zeros((0, 2))
-        self.heading = np.zeros(0)
-        self.state = np.zeros((0, 5))
-        self.covariance = np.zeros((0, 5, 5))
-        self.votes = np.zeros((0, classes))
-        self.track = np.zeros(0, np.int64)
-        self.last_m = np.zeros(0)
-        self.last_s = np.zeros(0)
-        self.rows: list[list[int]] = []
+    Attributes:
+        rays: All rays.
+        noise: Covariances of their sides, shape (M, 4, 4).
+        inverse: First guess of each one's inverse depth, and its deviation, shape (M, 2).
+        has_tracks: Whether a tracker gave identities.
+    """
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    rays: Rays
+    noise: FloatArray
+    inverse: FloatArray
+    has_tracks: bool
 
-    def positions(self) -> FloatArray:
-        tangent = (self.state[:, 1] + self.state[:, 3]) / 2
-        sin, cos = np.sin(self.heading), np.cos(self.heading)
-        ray = np.stack([sin + tangent * cos, cos - tangent * sin], 1)
-        return np.asarray(self.origin + ray / np.maximum(self.state[:, :1], _RHO_MIN))
 
-    def keep(self, kept: NDArray[np.bool_]) -> None:
-        for name in ("origin", "heading", "state", "covariance", "votes", "track", "last_m", "last_s"):
-            setattr(self, name, getattr(self, name)[kept])
-        self.rows = [rows for rows, stays in zip(self.rows, kept, strict=True) if stays]
+class _Path(NamedTuple):
+    """The camera by frame or by lane: easting and northing, view direction, what it travelled and when, its axes."""
+
+    where: FloatArray
+    view: FloatArray
+    gone: FloatArray
+    axes: FloatArray
+
+    def at(self, rows: IntArray) -> _Path:
+        """Return the chosen rows."""
+        return _Path(*(values[rows] for values in self))
+
+
+class _Bearing(NamedTuple):
+    """Objects in the axes of a view, shape (N,): turn since first seen, way driven since, depth over first depth."""
+
+    cos: FloatArray
+    sin: FloatArray
+    across: FloatArray
+    along: FloatArray
+    depth: FloatArray
+
+
+class _Lane:
+    """What came of the frames of one lane.
+
+    Attributes:
+        done: Tracklets with the number of the frame in which they ended.
+        seen: What was in sight after each of its own frames, as a hash.
+        met: The lane that it goes over into, and the number of the frame after which; None where it ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[tuple[int, Tracklet]] = []
+        self.seen: list[tuple[int, int]] = []
+        self.met: tuple[int, int] | None = None
 
 
 def follow(
@@ -103,26 +138,86 @@ def follow(
     """
     starts = np.searchsorted(rays.frame, np.arange(len(position_m) + 1))
     noise = _noise(rays, sigma_tangent)
-    inverse = _inverse_distances(rays, sizes, sigma_tangent)
-    followed, done = _Followed(rays.votes.shape[1]), []
-    for frame in frames:
-        rows = np.arange(starts[frame], starts[frame + 1])
-        where, view = position_m[frame], heading_rad[frame]
+    seen = _Seen(rays, noise, _inverse_distances(rays, sizes, sigma_tangent), bool((rays.track >= 0).any()))
+    sin, cos = np.sin(heading_rad), np.cos(heading_rad)
+    axes = np.stack([cos, sin, -sin, cos], 1).reshape(-1, 2, 2)
+    path = _Path(position_m, heading_rad, np.stack([track_m, time_s], 1), axes)
+    # Nothing changes in frames that show nothing: what has gone out of sight ends with the next one that does.
+    frames = frames[starts[frames + 1] > starts[frames]]
+    begins = np.linspace(0, len(frames), min(max(len(frames) // _LANE, 1), _MOST_LANES) + 1).astype(np.int64)
+    lanes = [_Lane() for _ in begins[1:]]
+    followed, running = InSight(rays.votes.shape[1]), list(range(len(lanes)))
+    step = 0
+    while running:
+        # The frame that each lane is at, by its number among those that show something.
+        at = {lane: int(begins[lane]) + step for lane in running}
+        ended = [lane for lane in running if at[lane] == len(frames)]
+        _end(followed, np.isin(followed.lane, ended), lanes, at)
+        running = [lane for lane in running if at[lane] < len(frames)]
+        at = {lane: at[lane] for lane in running}
+        if not running:
+            break
+        numbers = np.array([at.get(lane, 0) for lane in range(len(lanes))])
+        here = path.at(frames[numbers])
+        some = frames[[at[lane] for lane in running]]
+        rows = np.concatenate([np.arange(starts[frame], starts[frame + 1]) for frame in some.tolist()])
+        lane_of = np.repeat(running, starts[some + 1] - starts[some])
         if len(followed):
-            ahead = (followed.positions() - where) @ np.array([math.sin(view), math.cos(view)])
-            fresh = (track_m[frame] - followed.last_m < _LOST_AFTER_M) & (
-                (time_s[frame] - followed.last_s < _LOST_AFTER_S) | (track_m[frame] - followed.last_m < 15)
-            )
-            kept = (ahead > 0.5) & fresh
+            bearing = _bearing(followed, here.at(followed.lane))
+            # The depth over the first depth, times the first depth, is how far ahead it lies.
+            ahead = bearing.depth > 0.5 * followed.state[:, 0]
+            driven, passed = (here.gone[followed.lane] - followed.last).T
+            kept = ahead & (driven < _LOST_AFTER_M) & ((passed < _LOST_AFTER_S) | (driven < _STILL_NEAR_M))
             if not kept.all():
-                done += _finish(followed, ~kept)
-                followed.keep(kept)
-        new = rows
-        if len(followed) and len(rows):
-            new = _assign(followed, rays, noise, rows, where, view, float(track_m[frame]), float(time_s[frame]))
-        if len(new):
-            _begin(followed, rays, noise, inverse, new, where, view, float(track_m[frame]), float(time_s[frame]))
-    return done + _finish(followed, np.ones(len(followed), np.bool_))
+                _end(followed, ~kept, lanes, at)
+                bearing = _Bearing(*(values[kept] for values in bearing))
+            new = _assign(followed, seen, rows, lane_of, here, bearing)
+            rows, lane_of = rows[new], lane_of[new]
+        if len(rows):
+            _begin(followed, seen, rows, lane_of, here)
+        _note(followed, lanes, at, begins)
+        met = [lane for lane in running if lanes[lane].met is not None]
+        if met:
+            followed.keep(~np.isin(followed.lane, met))
+            running = [lane for lane in running if lanes[lane].met is None]
+        step += 1
+    return _gathered(lanes)
+
+
+def _end(followed: InSight, ended: NDArray[np.bool_], lanes: list[_Lane], at: dict[int, int]) -> None:
+    """Take objects out of sight."""
+    if not ended.any():
+        return
+    positions, lane_of = followed.positions(), followed.lane
+    for n in np.flatnonzero(ended).tolist():
+        lane = int(lane_of[n])
+        lanes[lane].done.append((at[lane], Tracklet(np.array(followed.rows[n], np.int64), positions[n])))
+    followed.keep(~ended)
+
+
+def _note(followed: InSight, lanes: list[_Lane], at: dict[int, int], begins: IntArray) -> None:
+    """Note what each lane has in sight, and which lane has in sight what that of these frames had."""
+    hashes, counts = np.zeros(len(lanes), np.uint64), np.bincount(followed.lane, minlength=len(lanes))
+    np.add.at(hashes, followed.lane, followed.history * (followed.history ^ MIX))
+    for lane, number in at.items():
+        sight = int(hashes[lane]), int(counts[lane])
+        if number < begins[lane + 1]:
+            lanes[lane].seen.append(sight)
+            continue
+        owner = int(np.searchsorted(begins, number, side="right")) - 1
+        if lanes[owner].seen[number - int(begins[owner])] == sight:
+            lanes[lane].met = owner, number
+
+
+def _gathered(lanes: list[_Lane]) -> list[Tracklet]:
+    """Return the tracklets of the first lane, and of those that it goes over into what ends later."""
+    found, lane, after = [], lanes[0], -1
+    while True:
+        found += [tracklet for number, tracklet in lane.done if number > after]
+        if lane.met is None:
+            return found
+        owner, after = lane.met
+        lane = lanes[owner]
 
 
 def _noise(rays: Rays, sigma_tangent: float) -> FloatArray:
@@ -146,130 +241,121 @@ def _inverse_distances(rays: Rays, sizes: ClassSizes, sigma_tangent: float) -> F
     relative = np.sqrt(np.minimum(sizes.spread[main], 9.0) ** 2 + 2 * (sigma_tangent / height) ** 2 + _HIDDEN_SHARE**2)
     rho = np.where(whole, guess, _RHO)
     sigma = np.where(whole, np.minimum(guess * relative, 2 * _RHO_SIGMA), _RHO_SIGMA)
-    return np.stack([np.maximum(rho, _RHO_MIN), np.maximum(sigma, 1e-3)], 1)
+    return np.stack([np.maximum(rho, RHO_MIN), np.maximum(sigma, 1e-3)], 1)
 
 
-def _predict(followed: _Followed, where: FloatArray, view: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Predicted sides (N, 4), their Jacobians (N, 4, 5), and depths over the first depth (N,)."""
-    rho, sides = followed.state[:, 0], followed.state[:, 1:]
-    turn = followed.heading - view
+def _bearing(followed: InSight, here: _Path) -> _Bearing:
+    """Turn objects into the axes of the view."""
+    turn = followed.heading - here.view
     cos, sin = np.cos(turn), np.sin(turn)
-    back = followed.origin - where
-    # In the axes of the view: right and forward of the first camera's place, times the inverse depth.
-    east, north = math.cos(view), math.sin(view)
-    across = back[:, 0] * east - back[:, 1] * north
-    along = back[:, 0] * north + back[:, 1] * east
-    middle = (sides[:, 0] + sides[:, 2]) / 2
-    z = cos - middle * sin + rho * along
-    safe = np.where(z > 0.02, z, 0.02)
-    predicted = np.empty((len(z), 4))
-    jacobian = np.zeros((len(z), 4, 5))
-    for side in (0, 2):
-        x = sides[:, side] * cos + sin + rho * across
-        predicted[:, side] = x / safe
-        jacobian[:, side, 0] = across / safe - x * along / safe**2
-        jacobian[:, side, 1 + side] = cos / safe
-        jacobian[:, side, [1, 3]] += (x * sin / (2 * safe**2))[:, None]
-    for side in (1, 3):
-        predicted[:, side] = sides[:, side] / safe
-        jacobian[:, side, 0] = -sides[:, side] * along / safe**2
-        jacobian[:, side, 1 + side] = 1 / safe
-        jacobian[:, side, [1, 3]] += (sides[:, side] * sin / (2 * safe**2))[:, None]
-    return predicted, jacobian, z
+    across, along = ((followed.origin - here.where)[:, None] @ here.axes)[:, 0].T
+    state = followed.state
+    depth = cos - (state[:, 1] + state[:, 3]) * (0.5 * sin) + state[:, 0] * along
+    return _Bearing(cos, sin, across, along, depth)
+
+
+def _predict(followed: InSight, bearing: _Bearing) -> tuple[FloatArray, FloatArray]:
+    """Predicted sides (N, 4) and their Jacobians (N, 4, 5)."""
+    cos, sin, across, along, depth = bearing
+    count, rho, sides = len(cos), followed.state[:, 0], followed.state[:, 1:]
+    inverse = 1 / np.maximum(depth, _NEAREST)
+    scale = np.ones((count, 4))
+    scale[:, ::2] = cos[:, None]
+    predicted = sides * scale
+    predicted[:, ::2] += (sin + rho * across)[:, None]
+    predicted *= inverse[:, None]
+    jacobian = np.zeros((count, 4, 5))
+    jacobian[:, :, 0] = -predicted * along[:, None]
+    jacobian[:, ::2, 0] += across[:, None]
+    # Each side moves with its own tangent.
+    jacobian.reshape(count, 20)[:, 1::6] = scale
+    tilt = predicted * (0.5 * sin)[:, None]
+    jacobian[:, :, 1] += tilt
+    jacobian[:, :, 3] += tilt
+    jacobian *= inverse[:, None, None]
+    return predicted, jacobian
 
 
 def _assign(
-    followed: _Followed,
-    rays: Rays,
-    noise: FloatArray,
-    rows: IntArray,
-    where: FloatArray,
-    view: float,
-    track_m: float,
-    time_s: float,
-) -> IntArray:
-    """Give looks to the objects that they fit best, and return the rows that fit none."""
-    predicted, jacobian, depth = _predict(followed, where, view)
-    spread = jacobian @ followed.covariance @ jacobian.transpose(0, 2, 1)
-    total = spread[:, None] + noise[rows][None]
-    residual = rays.sides[rows][None] - predicted[:, None]
-    # A side that something hides lies elsewhere; it is nearly ignored, at a price.
-    scaled = np.abs(residual) / np.sqrt(np.einsum("nkii->nki", total))
-    hidden = scaled > _HIDDEN
-    total = total + np.eye(4) * np.where(hidden, residual**2, 0.0)[..., None]
-    solved = np.linalg.solve(total, residual[..., None])[..., 0]
-    distance = np.einsum("nkc,nkc->nk", residual, solved)
-    # A box far from where the object can be is not its own, however unsure the size is.
-    place = np.sqrt(np.einsum("nii->ni", spread)[:, :2].prod(axis=1))
-    known = followed.votes.argmax(axis=1)
-    share = rays.votes[rows][:, known].T > 0
-    hint = np.where(
-        (followed.track[:, None] < 0) | (rays.track[rows][None] < 0),
-        0.0,
-        np.where(followed.track[:, None] == rays.track[rows][None], _SAME_TRACK, _OTHER_TRACK),
-    )
-    cost = (
-        distance
-        + _HIDDEN_COST * hidden.sum(-1)
-        + 10 * np.clip(place, 0, 0.5)[:, None]
-        + np.where(share, 0.0, _WRONG_CLASS)
-        + hint
-    )
-    gated = (distance > _GATE) | (hidden.sum(-1) > 2) | (depth[:, None] < 0.02)
-    cost = np.where(gated, 1e3, cost)
-    padded = np.concatenate([cost, np.full((len(rows), len(rows)), _NEW_COST)], axis=0)
-    chosen, taken = linear_sum_assignment(padded)
+    followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path, bearing: _Bearing
+) -> NDArray[np.bool_]:
+    """Give looks to the objects of their lanes that they fit best, and return which fit none."""
     new = np.ones(len(rows), np.bool_)
-    pairs = [(n, k) for n, k in zip(chosen, taken, strict=True) if n < len(followed) and cost[n, k] < _NEW_COST]
-    if pairs:
-        n, k = np.array(pairs).T
-        new[k] = False
-        gain = followed.covariance[n] @ jacobian[n].transpose(0, 2, 1) @ np.linalg.inv(total[n, k])
-        followed.state[n] += np.einsum("nij,nj->ni", gain, residual[n, k])
-        followed.state[n, 0] = np.maximum(followed.state[n, 0], _RHO_MIN)
-        followed.covariance[n] -= gain @ jacobian[n] @ followed.covariance[n]
-        followed.votes[n] += rays.votes[rows[k]]
-        followed.track[n] = rays.track[rows[k]]
-        followed.last_m[n], followed.last_s[n] = track_m, time_s
-        for one, row in zip(n, rows[k], strict=True):
-            followed.rows[one].append(int(row))
-    return rows[new]
+    if not len(followed):
+        return new
+    rays = seen.rays
+    predicted, jacobian = _predict(followed, bearing)
+    moved = jacobian @ followed.covariance
+    spread = moved @ jacobian.transpose(0, 2, 1)
+    # A box far from where the object can be is not its own, however unsure the size is.
+    place = 10 * np.minimum(np.sqrt(spread[:, 0, 0] * spread[:, 1, 1]), 0.5)
+    n, k = np.nonzero(followed.lane[:, None] == lane_of)
+    residual = rays.sides[rows[k]] - predicted[n]
+    errors = seen.noise[rows[k]]
+    # A side that something hides lies elsewhere; it is nearly ignored, at a price.
+    diagonal, square = errors.reshape(-1, 16)[:, ::5], residual**2
+    hidden = square > _HIDDEN**2 * (diagonal + spread.reshape(-1, 16)[n, ::5])
+    parts = hidden.sum(axis=-1)
+    possible = np.flatnonzero((parts <= _MOST_HIDDEN) & (bearing.depth[n] >= _NEAREST))
+    diagonal += square * hidden
+    n, k, parts = n[possible], k[possible], parts[possible]
+    residual, errors = residual[possible], errors[possible]
+    inverse = np.linalg.inv(spread[n] + errors)
+    distance = ((inverse @ residual[..., None])[..., 0] * residual).sum(axis=-1)
+    wrong = rays.votes[rows[k], followed.votes.argmax(axis=1)[n]] <= 0
+    cost = distance + _HIDDEN_COST * parts + place[n] + _WRONG_CLASS * wrong
+    if seen.has_tracks:
+        own, other = followed.track[n], rays.track[rows[k]]
+        hint = np.where(own == other, _SAME_TRACK, _OTHER_TRACK)
+        cost += hint * ((own >= 0) & (other >= 0))
+    fits = np.flatnonzero((distance <= _GATE) & (cost < _NEW_COST))
+    chosen = fits[cheapest_pairs(n[fits], k[fits], cost[fits], _NEW_COST)]
+    if not len(chosen):
+        return new
+    n, k, inverse, errors, apart = n[chosen], k[chosen], inverse[chosen], errors[chosen], residual[chosen, :, None]
+    new[k] = False
+    gain = moved[n].transpose(0, 2, 1) @ inverse
+    followed.state[n] += (gain @ apart)[..., 0]
+    followed.state[n, 0] = np.maximum(followed.state[n, 0], RHO_MIN)
+    # Joseph's form: the covariance stays positive however near an object is passed.
+    left, back = _UNIT - gain @ jacobian[n], gain.transpose(0, 2, 1)
+    followed.covariance[n] = left @ followed.covariance[n] @ left.transpose(0, 2, 1) + gain @ errors @ back
+    followed.votes[n] += rays.votes[rows[k]]
+    followed.track[n] = rays.track[rows[k]]
+    followed.last[n] = here.gone[lane_of[k]]
+    followed.note(n, rows[k])
+    return new
 
 
-def _begin(
-    followed: _Followed,
-    rays: Rays,
-    noise: FloatArray,
-    inverse: FloatArray,
-    rows: IntArray,
-    where: FloatArray,
-    view: float,
-    track_m: float,
-    time_s: float,
-) -> None:
-    count = len(rows)
-    covariance = np.zeros((count, 5, 5))
-    covariance[:, 1:, 1:] = noise[rows]
-    covariance[:, 0, 0] = inverse[rows, 1] ** 2
-    followed.origin = np.concatenate([followed.origin, np.repeat(where[None], count, 0)])
-    followed.heading = np.concatenate([followed.heading, np.full(count, view)])
-    started = np.concatenate([inverse[rows, :1], rays.sides[rows]], 1)
-    followed.state = np.concatenate([followed.state, started])
-    followed.covariance = np.concatenate([followed.covariance, covariance])
-    followed.votes = np.concatenate([followed.votes, rays.votes[rows]])
-    followed.track = np.concatenate([followed.track, rays.track[rows]])
-    followed.last_m = np.concatenate([followed.last_m, np.full(count, track_m)])
-    followed.last_s = np.concatenate([followed.last_s, np.full(count, time_s)])
-    followed.rows += [[int(row)] for row in rows]
+def cheapest_pairs(one: IntArray, other: IntArray, cost: FloatArray, alone: float) -> IntArray:
+    """Return which pairs make the cheapest one-to-one matching, where leaving one of `other` alone costs `alone`.
+
+    Args:
+        one, other: Numbers of what is paired, shape (P,).
+        cost: Of each pair, less than `alone`, shape (P,).
+        alone: What it costs to leave one without a partner.
+    """
+    # What shares no partner with another pair holds anyway.
+    contested = (np.bincount(one)[one] > 1) | (np.bincount(other)[other] > 1)
+    taken = [np.flatnonzero(~contested)]
+    left = np.flatnonzero(contested)
+    if len(left):
+        firsts, row = np.unique(one[left], return_inverse=True)
+        seconds, column = np.unique(other[left], return_inverse=True)
+        costs = np.full((len(firsts) + len(seconds), len(seconds)), alone)
+        number = np.full(costs.shape, -1)
+        costs[row, column], number[row, column] = cost[left], left
+        pairs = number[linear_sum_assignment(costs)]
+        taken.append(pairs[pairs >= 0])
+    return np.concatenate(taken)
 
 
-def _finish(followed: _Followed, ended: NDArray[np.bool_]) -> list[Tracklet]:
-    positions = followed.positions()
-    return [
-        Tracklet(
-            np.array(followed.rows[n], np.int64),
-            positions[n],
-            float(math.sqrt(followed.covariance[n, 0, 0]) / max(followed.state[n, 0], _RHO_MIN)),
-        )
-        for n in np.flatnonzero(ended)
-    ]
+def _begin(followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path) -> None:
+    some = followed.add(rows, lane_of)
+    followed.origin[some], followed.heading[some] = here.where[lane_of], here.view[lane_of]
+    followed.track[some] = seen.rays.track[rows]
+    followed.last[some] = here.gone[lane_of]
+    followed.state[some, 0], followed.state[some, 1:] = seen.inverse[rows, 0], seen.rays.sides[rows]
+    followed.covariance[some, 1:, 1:] = seen.noise[rows]
+    followed.covariance[some, 0, 0] = seen.inverse[rows, 1] ** 2
+    followed.votes[some] = seen.rays.votes[rows]

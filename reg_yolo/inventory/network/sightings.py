@@ -34,6 +34,7 @@ class Sighting:
         details: What is handed on to the outputs: camera position, method.
         observations: The boxes that it was seen by.
         view: The frame that shows it best.
+        looks_back: Whether the camera looks back along the way.
     """
 
     drive: int
@@ -54,8 +55,15 @@ class Sighting:
     details: dict[str, Any] = field(default_factory=dict)
     observations: Observations = field(default_factory=Observations.none)
     view: View | None = None
+    looks_back: bool = False
 
     @property
     def class_name(self) -> str:
         """The class with the most votes."""
         return max(self.votes, key=lambda name: self.votes[name])
+
+    @property
+    def way(self) -> FloatArray:
+        """Along the road as the camera looks, shape (2,), of length 1."""
+        speed = max(float(np.hypot(*self.velocity_mps)), 1e-6)
+        return np.asarray(self.velocity_mps / (-speed if self.looks_back else speed))

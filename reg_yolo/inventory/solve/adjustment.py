@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from reg_yolo.inventory.solve.elimination import Eliminated
+from reg_yolo.inventory.solve.normal import Normal, NormalEquations
 from reg_yolo.inventory.solve.problem import GLOBALS, PER_OBJECT, Problem
 
 FloatArray = NDArray[np.float64]
@@ -58,12 +58,18 @@ def adjust(problem: Problem, objects: FloatArray, camera: FloatArray | None = No
         x[: problem.first_object] = camera
     x[problem.first_object :] = objects.ravel()
     damping, noise = 1e-2, 1.0
+    equations = NormalEquations(problem)
     cost, parts, scaled = _cost(problem, x, noise)
+
+    def normal_at(x: FloatArray) -> tuple[Normal, FloatArray]:
+        sigma = problem.sights.sigma * noise
+        inverse = np.where(np.isfinite(sigma), 1 / sigma, 0.0)
+        return equations.at(x, parts, scaled, (_FREEDOM + 1) / (_FREEDOM + scaled**2), inverse)
+
     for step in range(_STEPS):
-        normal, gradient = _normal(problem, x, parts, scaled, noise)
+        normal, gradient = normal_at(x)
         while True:
-            damped = normal + sparse.diags(damping * normal.diagonal())
-            trial = x - Eliminated(damped, problem.knots, problem.objects).solve(gradient)
+            trial = x - Eliminated(normal.damped(damping)).solve(gradient)
             new_cost, new_parts, new_scaled = _cost(problem, trial, noise)
             if new_cost <= cost or damping > 1e6:
                 break
@@ -78,8 +84,7 @@ def adjust(problem: Problem, objects: FloatArray, camera: FloatArray | None = No
                 cost, parts, scaled = _cost(problem, x, noise)
         elif change < 1e-4 * max(cost, 1.0) and step > 8:
             break
-    normal, _ = _normal(problem, x, parts, scaled, noise)
-    covariance, camera_sigma = Eliminated(normal, problem.knots, problem.objects).covariances()
+    covariance, camera_sigma = Eliminated(normal_at(x)[0]).covariances()
     knots = problem.knots
     return Adjusted(
         x[:GLOBALS],
@@ -104,17 +109,3 @@ def _cost(problem: Problem, x: FloatArray, noise: float) -> tuple[float, dict[st
     scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
     loss = 0.5 * (_FREEDOM + 1) * np.log1p(scaled**2 / _FREEDOM).sum()
     return float(loss) + problem.prior_cost(x), parts, scaled
-
-
-def _normal(
-    problem: Problem, x: FloatArray, parts: dict[str, FloatArray], scaled: FloatArray, noise: float
-) -> tuple[sparse.csr_matrix, FloatArray]:
-    """Return the weighted normal matrix with the prior, and the gradient."""
-    jacobian = problem.jacobian(x, parts)
-    sigma = problem.sights.sigma * noise
-    inverse = np.where(np.isfinite(sigma), 1 / sigma, 0.0)
-    weight = (_FREEDOM + 1) / (_FREEDOM + scaled**2)
-    rows = sparse.diags((inverse * np.sqrt(weight)).ravel()) @ jacobian
-    prior, pull = problem.prior_terms(x)
-    gradient = pull - rows.T @ (scaled * np.sqrt(weight)).ravel()
-    return sparse.csr_matrix(rows.T @ rows + prior), gradient

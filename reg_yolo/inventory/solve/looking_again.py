@@ -19,6 +19,8 @@ _SLACK = math.radians(0.3)
 _WRONG_CLASS = 5.0
 _MORE_M = 110.0
 _NOTHING = 14.0
+_PIECE = 200_000
+"""Looks that are tried on objects at once."""
 
 
 def look_again(
@@ -45,43 +47,74 @@ def look_again(
         votes: By object and class, shape (N, C).
         standing: Which rays may be of a static object, shape (M,).
     """
-    used = np.zeros(len(views.track_m), np.bool_)
-    used[frames] = True
-    starts = np.searchsorted(rays.frame, np.arange(len(views.track_m) + 1))
-    track = views.track_m[frames]
     if not groups:
         return []
-    pairs: list[tuple[IntArray, IntArray]] = []
-    for n, rows in enumerate(groups):
-        own = views.track_m[rays.frame[rows]]
-        near = frames[np.searchsorted(track, own.min() - _MORE_M) : np.searchsorted(track, own.max() + _MORE_M)]
-        if len(near):
-            found = np.concatenate([np.arange(starts[frame], starts[frame + 1]) for frame in near])
-            found = found[standing[found]]
-            pairs.append((np.full(len(found), n), found))
-    objects = np.concatenate([pair[0] for pair in pairs])
-    candidates = np.concatenate([pair[1] for pair in pairs])
-    sights = Sights(objects, rays.frame[candidates], rays.sides[candidates], sigma[candidates])
-    predicted, parts = Problem(views, sights, anchors, priors).predict(x)
+    starts = np.searchsorted(rays.frame, np.arange(len(views.track_m) + 1))
+    track = views.track_m[frames]
+    # All that may be of a static object, in the order of the frames that count, and where each frame's begin.
+    counts = starts[frames + 1] - starts[frames]
+    in_order = _ranges(starts[frames], counts)
+    owner = np.repeat(np.arange(len(frames)), counts)[standing[in_order]]
+    in_order = in_order[standing[in_order]]
+    begins = np.searchsorted(owner, np.arange(len(frames) + 1))
+    own = [views.track_m[rays.frame[rows]] for rows in groups]
+    first = begins[np.searchsorted(track, [some.min() - _MORE_M for some in own])]
+    last = begins[np.searchsorted(track, [some.max() + _MORE_M for some in own])]
+    pieces = []
+    # Objects have many looks within their reach, of which few fit; so they are sorted out piece by piece.
+    piece = np.cumsum(last - first) // _PIECE
+    for chosen in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(piece)) + 1):
+        counts = (last - first)[chosen]
+        objects, candidates = np.repeat(chosen, counts), in_order[_ranges(first[chosen], counts)]
+        sights = Sights(
+            objects, rays.frame[candidates], rays.sides[candidates], sigma[candidates], rays.delay_s[candidates]
+        )
+        total = _misfit(sights, Problem(views, sights, anchors, priors), x)
+        total += np.where(rays.votes[candidates, votes[objects].argmax(axis=1)] <= 0, _WRONG_CLASS, 0.0)
+        fits = total < 2.2 * _NOTHING
+        pieces.append((objects[fits], candidates[fits], total[fits]))
+    objects, candidates, total = (np.concatenate(some) for some in zip(*pieces, strict=True))
+    taken = _one_to_one(objects, candidates, rays.frame[candidates], total)
+    objects, candidates = objects[taken], candidates[taken]
+    order = np.lexsort((candidates, objects))
+    return np.split(candidates[order], np.searchsorted(objects[order], np.arange(1, len(groups))))
+
+
+def _misfit(sights: Sights, problem: Problem, x: FloatArray) -> FloatArray:
+    """Return how ill each look fits its object, shape (K,); infinite where it cannot be one of it."""
+    predicted, parts = problem.predict(x)
     scaled = np.abs(sights.sides - predicted) / np.sqrt(sights.sigma**2 + _SLACK**2)
-    scaled = np.where(np.isfinite(sights.sigma), scaled, 0.0)
-    cost = np.minimum(scaled, _SIDE_LIMIT) ** 2
+    cost = np.minimum(np.where(np.isfinite(sights.sigma), scaled, 0.0), _SIDE_LIMIT) ** 2
     across, up = cost[:, [0, 2]].min(axis=1), cost[:, [1, 3]].min(axis=1)
-    wrong = rays.votes[candidates, votes[objects].argmax(axis=1)] <= 0
-    total = cost.sum(axis=1) + np.where(wrong, _WRONG_CLASS, 0.0)
     # One side of each direction must be where it should: the others may be hidden.
-    fits = (across < _SIDE_LIMIT**2) & (up < _SIDE_LIMIT**2) & (total < 2.2 * _NOTHING) & (parts["middle"] > 0.6)
-    objects, candidates, total = objects[fits], candidates[fits], total[fits]
-    chosen: list[list[int]] = [[] for _ in groups]
-    order = np.argsort(rays.frame[candidates], kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(rays.frame[candidates][order])) + 1):
+    fits = (across < _SIDE_LIMIT**2) & (up < _SIDE_LIMIT**2) & (parts["middle"] > 0.6)
+    return np.where(fits, cost.sum(axis=1), np.inf)
+
+
+def _ranges(first: IntArray, counts: IntArray) -> IntArray:
+    """Return numbers that count up from each of `first`, so many of each."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+
+
+def _one_to_one(objects: IntArray, candidates: IntArray, frame: IntArray, cost: FloatArray) -> IntArray:
+    """Return which pairs hold: in every frame as many as can be, each look and object once, at the least cost."""
+    _, of_look = np.unique(candidates, return_inverse=True)
+    _, of_object = np.unique(objects * (int(frame.max(initial=0)) + 1) + frame, return_inverse=True)
+    # What shares neither look nor object with another pair holds anyway.
+    contested = (np.bincount(of_look)[of_look] > 1) | (np.bincount(of_object)[of_object] > 1)
+    taken = [np.flatnonzero(~contested)]
+    order = np.flatnonzero(contested)
+    order = order[np.argsort(frame[order], kind="stable")]
+    for rows in np.split(order, np.flatnonzero(np.diff(frame[order])) + 1):
         if not len(rows):
             continue
         which, object_at = np.unique(objects[rows], return_inverse=True)
         boxes, box_at = np.unique(candidates[rows], return_inverse=True)
         matrix = np.full((len(which), len(boxes)), 1e3)
-        matrix[object_at, box_at] = total[rows]
-        for n, k in zip(*linear_sum_assignment(matrix), strict=True):
-            if matrix[n, k] < 1e3:
-                chosen[which[n]].append(int(boxes[k]))
-    return [np.array(sorted(rows), np.int64) for rows in chosen]
+        matrix[object_at, box_at] = cost[rows]
+        number = np.full(matrix.shape, -1)
+        number[object_at, box_at] = rows
+        pairs = number[linear_sum_assignment(matrix)]
+        taken.append(pairs[pairs >= 0])
+    return np.concatenate(taken)

@@ -11,11 +11,11 @@ drive, which no static object does.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from reg_yolo.inventory.classes import ClassShape
 from reg_yolo.inventory.drive.rays import Rays
@@ -207,7 +207,7 @@ class MovingFinder:
         free = [n for n in range(_UNKNOWNS) if n != _SPEED or speed is not None]
 
         def residuals(some: FloatArray) -> FloatArray:
-            """Of one set of unknowns, shape (free,), or of several, shape (S, free)."""
+            """Of several sets of unknowns, shape (S, free)."""
             values = np.tile(start, (*some.shape[:-1], 1))
             values[..., free] = some
             scaled = np.nan_to_num((self._rays.sides[rows] - self._predicted(rows, values, middle)[0]) / sigma)
@@ -215,17 +215,9 @@ class MovingFinder:
             flat = np.clip(scaled, -_WORST, _WORST).reshape(*some.shape[:-1], -1)
             return np.concatenate([flat, expected], axis=-1)
 
-        def jacobian(some: FloatArray) -> FloatArray:
-            steps = 1e-5 * np.maximum(np.abs(some), 1.0)
-            slopes = (residuals(some + np.diag(steps)) - residuals(some - np.diag(steps))) / (2 * steps[:, None])
-            return np.asarray(slopes.T)
-
-        fit = least_squares(
-            residuals, start[free], jacobian, loss="soft_l1", f_scale=_F_SCALE, x_scale="jac", max_nfev=_MOST_STEPS
-        )
         values = start.copy()
-        values[free] = fit.x
-        return _Window(rows, values, middle, float(fit.cost))
+        values[free], cost = _least_squares(residuals, start[free])
+        return _Window(rows, values, middle, cost)
 
     def _predicted(self, rows: IntArray, values: FloatArray, middle: float) -> tuple[FloatArray, FloatArray]:
         """Tangents of the sides that some rays should have, shape (..., N, 4), and where the object was, (..., N, 2).
@@ -287,6 +279,42 @@ class MovingFinder:
         window = next(one for one in windows if largest in one.rows)
         place = self._predicted(np.array([largest]), window.values, window.middle_m)[1][0]
         return Moving(rows, float(np.median([one.values[_SPEED] for one in windows])), largest, place)
+
+
+def _least_squares(residuals: Callable[[FloatArray], FloatArray], start: FloatArray) -> tuple[FloatArray, float]:
+    """Return the unknowns that fit best, and their cost: of large residuals it grows in proportion, not as squares.
+
+    Steps are Levenberg's and Marquardt's. Residuals and slopes of each are taken in one call, as calls are what costs.
+
+    Args:
+        residuals: Of several sets of unknowns, shape (S, U), returns (S, R).
+        start: First guess, shape (U,).
+    """
+
+    def at(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        steps = 1e-5 * np.maximum(np.abs(x), 1.0)
+        found = residuals(np.concatenate([x[None], x + np.diag(steps), x - np.diag(steps)]))
+        plain, more, less = found[0], found[1 : len(x) + 1], found[len(x) + 1 :]
+        root = np.sqrt(1 + (plain / _F_SCALE) ** 2)
+        return plain, (more - less) / (2 * steps[:, None]), 1 / root, float(_F_SCALE**2 * (root - 1).sum())
+
+    x, damping = start, 1e-3
+    plain, slopes, weight, cost = at(x)
+    for _ in range(_MOST_STEPS):
+        normal = (slopes * weight) @ slopes.T
+        normal[np.diag_indices(len(x))] += damping * normal.diagonal() + 1e-9
+        trial = x - np.linalg.solve(normal, slopes @ (weight * plain))
+        after = at(trial)
+        if after[3] < cost:
+            gained, damping = cost - after[3], max(damping / 6, 1e-7)
+            x, (plain, slopes, weight, cost) = trial, after
+            if gained < 1e-7 * cost:
+                break
+        elif damping > 1e4:
+            break
+        else:
+            damping *= 6
+    return x, cost
 
 
 def join_moving(rays: Rays, track_m: FloatArray, moving: list[Moving]) -> tuple[Moving, ...]:

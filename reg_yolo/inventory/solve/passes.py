@@ -17,16 +17,19 @@ from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
 from reg_yolo.inventory.solve.moving import Moving, MovingFinder, join_moving
-from reg_yolo.inventory.solve.problem import PER_OBJECT, Anchors, Priors, Problem, Sights, Views
+from reg_yolo.inventory.solve.problem import FOCAL, PER_OBJECT, Anchors, Priors, Problem, Sights, Views
 from reg_yolo.inventory.solve.sizes import ClassSizes, learn_sizes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Founded = tuple[list[IntArray], FloatArray]
+"""Rows of each object's rays, and first guesses of the objects, shape (N, 6)."""
 
 _SHAPE_SIGMA = 0.02
 _NOD_SIGMA = math.radians(0.12)
 _FAR_M = 250.0
 _ROUNDS = 2
+_HOPELESS = 2.5
 _LOOSE = np.array([4.0, 1.0, 4.0, 8.0])
 """By how much the sides of a loose object (left, top, right, bottom) are trusted less."""
 
@@ -39,11 +42,29 @@ class PassOptions:
         shapes: Geometry of each class, in the order of the class indices.
         priors: What is known of the camera.
         sigma_tangent: Deviation of a box's side, as a tangent, where it is not stated.
+        most_focal: Share by which a focal length may be refined. A solution that is far beyond it soon is given up, and
+            returned as it is.
+        finds_moving: Whether to tell apart what moves along the road, which takes a camera that looks ahead.
     """
 
     shapes: tuple[ClassShape, ...]
     priors: Priors
     sigma_tangent: float
+    most_focal: float = math.inf
+    finds_moving: bool = True
+
+
+@dataclass(frozen=True)
+class Known:
+    """What somebody knows better than the solution.
+
+    Attributes:
+        regroup: Takes the rows of each object's rays, and returns the groups of rows that count.
+        confirm: Takes the rows of each moving object's rays, and returns the numbers of those that are assets.
+    """
+
+    regroup: Callable[[list[IntArray]], list[IntArray]] | None = None
+    confirm: Callable[[list[IntArray]], list[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +92,8 @@ class PassObjects:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, kept: list[int], moving: tuple[Moving, ...] = ()) -> PassObjects:
-        """Return some of the objects, in the same solution, and what moves."""
+    def take(self, kept: list[int]) -> PassObjects:
+        """Return some of the objects, in the same solution."""
         rows = [self.rows[n] for n in kept]
         numbers = np.array(kept, np.int64)
         return PassObjects(
@@ -82,7 +103,6 @@ class PassObjects:
             self.covariance[numbers],
             self.misfit[numbers],
             self.solved,
-            moving,
         )
 
 
@@ -92,7 +112,8 @@ def solve_pass(
     time_s: FloatArray,
     frames: IntArray,
     options: PassOptions,
-    regroup: Callable[[list[IntArray]], list[IntArray]] | None = None,
+    known: Known | None = None,
+    first: Founded | None = None,
 ) -> PassObjects:
     """Find the objects of a pass (points and spans; lines are found elsewhere).
 
@@ -104,32 +125,29 @@ def solve_pass(
         time_s: Of all frames.
         frames: Rows of the frames to go through, in the order of time: located, and not standing still.
         options: How.
-        regroup: Says in the end which rows are of one object where somebody knows better; all is solved once more then.
+        known: What somebody knows better; it counts in the end, and all is solved once more then.
+        first: What `first_objects` returns, where it is known already.
     """
     sigma = _sigma(rays, options.sigma_tangent)
     sizes = ClassSizes.unknown(rays.votes.shape[1])
 
-    def found(rows: IntArray) -> tuple[list[IntArray], FloatArray]:
-        some = rays.take(rows)
-        tracklets = follow(
-            some, frames, views.position_m, views.heading_rad, views.track_m, time_s, options.sigma_tangent, sizes
-        )
-        groups = [tracklet.rows for tracklet in tracklets]
-        places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
-        return [rows[group] for group in groups], _first_guesses(some, views, groups, places)
+    def found(rows: IntArray) -> Founded:
+        return _found(rays, rows, views, time_s, frames, options.sigma_tangent, sizes)
 
     standing = np.ones(len(rays), np.bool_)
     moving: list[Moving] = []
 
     def without_moving(some: list[IntArray], solution: Adjusted) -> list[int]:
         """Find what moves among some objects, and return the numbers of the others."""
+        if not options.finds_moving:
+            return list(range(len(some)))
         new = MovingFinder(rays, sigma, views, frames, solution, sizes, options.shapes).find(some)
         moving.extend(new)
         standing[np.concatenate([np.zeros(0, np.int64), *(one.rows for one in new)])] = False
         return [n for n, rows in enumerate(some) if standing[rows].all()]
 
     strong = np.flatnonzero(rays.strong)
-    groups, objects = found(strong)
+    groups, objects = found(strong) if first is None else first
     solved: Adjusted | None = None
     for step in range(_ROUNDS + 2):
         if not groups:
@@ -138,17 +156,11 @@ def solve_pass(
         problem = Problem(views, _sights(rays, sigma, groups, options.shapes), anchors, options.priors)
         solved = adjust(problem, objects, None if solved is None else start_of(solved))
         done = _finished(rays, groups, solved)
+        if step < _ROUNDS and abs(solved.camera[FOCAL]) > _HOPELESS * options.most_focal:
+            return done
         if step == _ROUNDS + 1:
-            kept = without_moving(groups, solved)
-            done = done.take(kept, join_moving(rays, views.track_m, moving))
-            groups = done.rows
-            known = groups if regroup is None else regroup(groups)
-            if known is groups:
-                return done
-            objects = _objects_of(known, groups, done.values)
-            anchors = _anchors(rays, views, known, objects, options.shapes, sizes)
-            problem = Problem(views, _sights(rays, sigma, known, options.shapes), anchors, options.priors)
-            return replace(_finished(rays, known, adjust(problem, objects, start_of(solved))), moving=done.moving)
+            done = done.take(without_moving(groups, solved))
+            return _with_known(rays, views, sigma, options, sizes, done, moving, known or Known())
         looks = np.array([len(rows) for rows in groups])
         sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
         if step == 0:
@@ -177,6 +189,57 @@ def solve_pass(
     return PassObjects([], *none, None, join_moving(rays, views.track_m, moving))
 
 
+def _with_known(
+    rays: Rays,
+    views: Views,
+    sigma: FloatArray,
+    options: PassOptions,
+    sizes: ClassSizes,
+    done: PassObjects,
+    moving: list[Moving],
+    known: Known,
+) -> PassObjects:
+    """Return the objects of a pass and what moves, after what somebody knows better of them."""
+    joined = join_moving(rays, views.track_m, moving)
+    confirmed = known.confirm([one.rows for one in joined]) if known.confirm else []
+    extra = [joined[n].rows for n in confirmed]
+    left = tuple(one for n, one in enumerate(joined) if n not in confirmed)
+    places = np.array([joined[n].place_m for n in confirmed]).reshape(-1, 2)
+    earlier = [*done.rows, *extra]
+    groups = known.regroup(earlier) if known.regroup else earlier
+    if not extra and groups is earlier:
+        return replace(done, moving=left)
+    assert done.solved is not None
+    values = np.concatenate([done.values, _first_guesses(rays, views, extra, places)])
+    objects = _objects_of(groups, earlier, values)
+    anchors = _anchors(rays, views, groups, objects, options.shapes, sizes)
+    problem = Problem(views, _sights(rays, sigma, groups, options.shapes), anchors, options.priors)
+    solved = adjust(problem, objects, start_of(done.solved))
+    return replace(_finished(rays, groups, solved), moving=left)
+
+
+def first_objects(rays: Rays, views: Views, time_s: FloatArray, frames: IntArray, options: PassOptions) -> Founded:
+    """Return the rows of what strong looks found before anything is solved, and guesses; see `solve_pass`."""
+    sizes = ClassSizes.unknown(rays.votes.shape[1])
+    return _found(rays, np.flatnonzero(rays.strong), views, time_s, frames, options.sigma_tangent, sizes)
+
+
+def _found(
+    rays: Rays,
+    rows: IntArray,
+    views: Views,
+    time_s: FloatArray,
+    frames: IntArray,
+    sigma_tangent: float,
+    sizes: ClassSizes,
+) -> Founded:
+    some = rays.take(rows)
+    tracklets = follow(some, frames, views.position_m, views.heading_rad, views.track_m, time_s, sigma_tangent, sizes)
+    groups = [tracklet.rows for tracklet in tracklets]
+    places = np.array([tracklet.position_m for tracklet in tracklets]).reshape(-1, 2)
+    return [rows[group] for group in groups], _first_guesses(some, views, groups, places)
+
+
 def _objects_of(groups: list[IntArray], earlier: list[IntArray], objects: FloatArray) -> FloatArray:
     """First guesses of regrouped objects: the values of the one that most of the rows belonged to."""
     owner = {int(row): n for n, rows in enumerate(earlier) for row in rows}
@@ -198,7 +261,7 @@ def _sights(rays: Rays, sigma: FloatArray, groups: list[IntArray], shapes: tuple
     objects = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     loose = np.array([shapes[class_id].loose for class_id in _votes(rays, groups).argmax(axis=1)])[objects]
     widened = sigma[rows] * np.where(loose[:, None], _LOOSE, 1.0)
-    return Sights(objects, rays.frame[rows], rays.sides[rows], widened)
+    return Sights(objects, rays.frame[rows], rays.sides[rows], widened, rays.delay_s[rows])
 
 
 def _votes(rays: Rays, groups: list[IntArray]) -> FloatArray:

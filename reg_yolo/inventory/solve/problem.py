@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ IntArray = NDArray[np.int64]
 GLOBALS = 4
 YAW, PITCH, FOCAL, CLOCK = range(GLOBALS)
 PER_OBJECT = 6
+LOOK_CAMERA = 4 + GLOBALS
+"""The camera's unknowns that a look knows of: turns and nods of two knots, and those that are common."""
 EAST, NORTH, UPPER, LOWER, WIDTH, LENGTH = range(PER_OBJECT)
 KNOT_M = 15.0
 _UPPER_M, _UPPER_SIGMA_M, _LOWER_SIGMA_M = 3.0, 6.0, 5.0
@@ -77,12 +80,14 @@ class Sights:
         frame: Shape (K,).
         sides: Measured tangents left, top, right, bottom, shape (K, 4).
         sigma: Their deviations, shape (K, 4); infinite where the side was not seen.
+        delay_s: When each was read, against the time that the frame's place is of, shape (K,).
     """
 
     object: IntArray
     frame: IntArray
     sides: FloatArray
     sigma: FloatArray
+    delay_s: FloatArray
 
 
 @dataclass(frozen=True)
@@ -127,15 +132,16 @@ class Problem:
         length = float(views.track_m[-1] - views.track_m[0]) if len(views.track_m) else 0.0
         self.knots = max(2, int(length / KNOT_M) + 2)
         place = (views.track_m[sights.frame] - views.track_m[0]) / KNOT_M
-        self._low = np.clip(place.astype(np.int64), 0, self.knots - 2)
-        self._share = place - self._low
+        self.low = np.clip(place.astype(np.int64), 0, self.knots - 2)
+        self._share = place - self.low
         self.first_object = GLOBALS + 2 * self.knots
         self.size = self.first_object + PER_OBJECT * self.objects
         sums = np.zeros((self.objects, 2))
         np.add.at(sums, sights.object, views.velocity_mps[sights.frame])
         counts = np.maximum(np.bincount(sights.object, minlength=self.objects), 1)
         self._drift = views.velocity_mps[sights.frame] - (sums / counts[:, None])[sights.object]
-        self._prior, self._prior_mean, self._prior_pull = self._build_prior()
+        # Rows of a frame are read while the camera moves on.
+        self._position = views.position_m[sights.frame] + views.velocity_mps[sights.frame] * sights.delay_s[:, None]
 
     def object_columns(self, which: int) -> IntArray:
         """Return the columns of one of the objects' unknowns, shape (N,)."""
@@ -146,10 +152,10 @@ class Problem:
         at, frame = self.sights.object, self.sights.frame
         values = x[self.first_object :].reshape(-1, PER_OBJECT)[at]
         turns, nods = x[GLOBALS : GLOBALS + self.knots], x[GLOBALS + self.knots : self.first_object]
-        turn = x[YAW] + (1 - self._share) * turns[self._low] + self._share * turns[self._low + 1]
-        nod = x[PITCH] + (1 - self._share) * nods[self._low] + self._share * nods[self._low + 1]
+        turn = x[YAW] + (1 - self._share) * turns[self.low] + self._share * turns[self.low + 1]
+        nod = x[PITCH] + (1 - self._share) * nods[self.low] + self._share * nods[self.low + 1]
         heading = self.views.heading_rad[frame] + turn + self.views.turn_rate[frame] * x[CLOCK]
-        apart = values[:, :2] - self.views.position_m[frame] - self._drift * x[CLOCK]
+        apart = values[:, :2] - self._position - self._drift * x[CLOCK]
         sin, cos = np.sin(heading), np.cos(heading)
         across = apart[:, 0] * cos - apart[:, 1] * sin
         middle = apart[:, 0] * sin + apart[:, 1] * cos
@@ -162,63 +168,51 @@ class Problem:
         parts = {"sin": sin, "cos": cos, "across": across, "middle": middle, "depth": depth, "plain": plain}
         return predicted, parts
 
-    def jacobian(self, x: FloatArray, parts: dict[str, FloatArray]) -> sparse.csr_matrix:
-        """Return the Jacobian of the predictions, shape (4K, size), rows in the order look by look."""
-        at, frame, count = self.sights.object, self.sights.frame, len(self.sights.object)
+    def jacobian(self, x: FloatArray, parts: dict[str, FloatArray]) -> FloatArray:
+        """Return the Jacobian of the predictions, shape (K, 4, 14), of what each look knows of.
+
+        Those are: turns of the knots before and after it, their nods, the four that are common, and its object's six.
+        """
+        at, frame = self.sights.object, self.sights.frame
         sin, cos, across, middle, plain = (parts[name] for name in ("sin", "cos", "across", "middle", "plain"))
         scale = 1 + x[FOCAL]
-        columns, entries, rows = [], [], []
-        own = self.first_object + PER_OBJECT * at
-        drift = self._drift
-        rate = self.views.turn_rate[frame]
-        for side in range(4):
-            flat = side % 2 == 0
-            value, depth = plain[:, side], parts["depth"][:, side]
-            # Moving the object east or north changes how far to the right and how deep it lies.
-            east = ((cos if flat else 0.0) - value * sin) / depth
-            north = ((-sin if flat else 0.0) - value * cos) / depth
-            turn = ((-middle if flat else 0.0) - value * across) / depth
-            edge = (self.anchors.left if side == 0 else self.anchors.right)[at] / depth if flat else -1 / depth
-            edge_column = own + (WIDTH if flat else (UPPER if side == 1 else LOWER))
-            clock = turn * rate - (east * drift[:, 0] + north * drift[:, 1])
-            first = GLOBALS if flat else GLOBALS + self.knots
-            bend = turn if flat else np.ones(count) / scale
-            terms = [
-                (own + EAST, east * scale),
-                (own + NORTH, north * scale),
-                (edge_column, edge * scale),
-                (own + LENGTH, -value * self.anchors.deep[at, side] / depth * scale),
-                (first + self._low, bend * scale * (1 - self._share)),
-                (first + self._low + 1, bend * scale * self._share),
-                (np.full(count, YAW if flat else PITCH), bend * scale),
-                (np.full(count, FOCAL), value),
-                (np.full(count, CLOCK), clock * scale),
-            ]
-            if not flat:
-                # A turn also brings an object beside the view nearer or farther.
-                terms += [
-                    (GLOBALS + self._low, turn * scale * (1 - self._share)),
-                    (GLOBALS + self._low + 1, turn * scale * self._share),
-                    (np.full(count, YAW), turn * scale),
-                ]
-            for column, entry in terms:
-                columns.append(column)
-                entries.append(entry)
-                rows.append(np.arange(count) * 4 + side)
-        return sparse.csr_matrix(
-            (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(4 * count, self.size)
-        )
+        inverse = scale / parts["depth"]
+        rows = np.zeros((len(at), 4, LOOK_CAMERA + PER_OBJECT))
+        flat = slice(0, 4, 2)
+        # Moving the object east or north, or turning the camera, changes how far to the right and how deep it lies.
+        east, north, turn = (-plain * one[:, None] for one in (sin, cos, across))
+        east[:, flat] += cos[:, None]
+        north[:, flat] -= sin[:, None]
+        turn[:, flat] -= middle[:, None]
+        for part in (east, north, turn):
+            part *= inverse
+        drift, share = self._drift, self._share[:, None]
+        rows[..., 0], rows[..., 1], rows[..., LOOK_CAMERA - GLOBALS + YAW] = turn * (1 - share), turn * share, turn
+        rows[:, 1::2, 2], rows[:, 1::2, 3], rows[:, 1::2, LOOK_CAMERA - GLOBALS + PITCH] = 1 - share, share, 1.0
+        rows[..., LOOK_CAMERA - GLOBALS + FOCAL] = plain
+        clock = turn * self.views.turn_rate[frame][:, None] - east * drift[:, :1] - north * drift[:, 1:]
+        rows[..., LOOK_CAMERA - GLOBALS + CLOCK] = clock
+        own = rows[..., LOOK_CAMERA:]
+        own[..., EAST], own[..., NORTH] = east, north
+        own[..., LENGTH] = -plain * self.anchors.deep[at] * inverse
+        for side, edge in ((0, self.anchors.left), (2, self.anchors.right)):
+            own[:, side, WIDTH] = edge[at] * inverse[:, side]
+        own[:, 1, UPPER], own[:, 3, LOWER] = -inverse[:, 1], -inverse[:, 3]
+        return rows
 
     def prior_terms(self, x: FloatArray) -> tuple[sparse.csr_matrix, FloatArray]:
         """Return the prior's precision matrix and its gradient at x."""
-        return self._prior, self._prior @ (x - self._prior_mean) - self._prior_pull
+        prior, mean, pull = self._prior
+        return prior, prior @ (x - mean) - pull
 
     def prior_cost(self, x: FloatArray) -> float:
         """Return the prior's part of the cost, up to a constant."""
-        apart = x - self._prior_mean
-        return float(0.5 * apart @ (self._prior @ apart) - self._prior_pull @ apart)
+        prior, mean, pull = self._prior
+        apart = x - mean
+        return float(0.5 * apart @ (prior @ apart) - pull @ apart)
 
-    def _build_prior(self) -> tuple[sparse.csr_matrix, FloatArray, FloatArray]:
+    @cached_property
+    def _prior(self) -> tuple[sparse.csr_matrix, FloatArray, FloatArray]:
         priors, knots = self.priors, self.knots
         mean = np.zeros(self.size)
         parts = [sparse.diags([priors.yaw**-2, priors.pitch**-2, priors.focal**-2, priors.clock_s**-2])]

@@ -12,10 +12,14 @@ import numpy as np
 import pyogrio
 import pytest
 
+from reg_yolo.inventory.building import build_inventory
+from reg_yolo.inventory.decisions.decision import Decision, Seen
+from reg_yolo.inventory.decisions.files import DecisionLog
+from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.projection import LocalProjection
 from scripts.bench_inventory import write_detections
 from scripts.bench_lorries import PREFIX, add_lorries, board_box
-from tests.inventory.simulated import build_of
+from tests.inventory.simulated import START, build_of
 
 CAMERA = {"width": 640, "height": 384, "focal_px": 532.0, "cx": 320.0, "cy": 192.0}
 STATIC = 24
@@ -104,3 +108,41 @@ def test_every_output_says_what_moves(road: tuple[Path, list[int]]) -> None:
     assert f"{len(rows)} objects that move along the road are listed as not_static" in page
     assert f"{len(rows)} objects that are not static" in page
     assert table(road[0] / "without" / "not_static.csv") == []
+
+
+def decide(root: Path, file: str, row: dict[str, str], *actions: tuple[str, str]) -> Path:
+    """Write what people decided on an object of not_static.csv, and return the file."""
+    seen = Seen(row["source"], int(row["best_frame"]), tuple(map(float, row["box_px"].split())))  # type: ignore[arg-type]
+    with DecisionLog(root / file) as log:
+        for who, action in actions:
+            log.append(Decision(who, action, ((seen,),)))
+    return root / file
+
+
+def test_what_somebody_accepts_is_an_asset_again(road: tuple[Path, list[int]]) -> None:
+    root = road[0]
+    first, *others = table(root / "with" / "not_static.csv")
+    file = decide(root, "accepted.jsonl", first, ("suda", "accept"))
+    assert build_of(root, root / "accepted", "--decisions", str(file), detections="with.jsonl") == 0
+    left = table(root / "accepted" / "not_static.csv")
+    assert [row["first_seen"] for row in left] == [row["first_seen"] for row in others]
+    reviewed = [row for row in table(root / "accepted" / "inventory.csv") if row["reviewed_by"]]
+    assert [(row["decisions"], row["reviewed_by"], row["probability"]) for row in reviewed] == [
+        ("accept", "suda", "1.0")
+    ]
+    assert int(reviewed[0]["observations"]) == int(first["observations"])
+    assert reviewed[0]["first_seen"] == first["first_seen"]
+    assert len(table(root / "accepted" / "inventory.csv")) == len(table(root / "with" / "inventory.csv")) + 1
+
+
+def test_an_accept_that_another_person_rejects_changes_nothing(road: tuple[Path, list[int]]) -> None:
+    root = road[0]
+    first = table(root / "with" / "not_static.csv")[0]
+    file = decide(root, "disputed.jsonl", first, ("suda", "accept"), ("somchai", "reject"))
+    options = BuildOptions(
+        (root / "with.jsonl",), (root / "forward" / "track_clean.gpx",), (root / "camera.yaml",), (START,),
+        decisions=(file,),
+    )  # fmt: skip
+    built = build_inventory(options)
+    assert len(built.not_static) == LORRIES
+    assert len(built.not_applied or []) == 2
