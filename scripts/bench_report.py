@@ -47,12 +47,12 @@ def synthetic(count: int) -> Inventory:
 
 def opened(page: Page, path: Path) -> tuple[float, float, float | None]:
     """Return the seconds that a page takes to open, those of its own thread, and to apply a filter where it has one."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
     start = time.perf_counter()
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready='1']", timeout=120_000)
     ready = time.perf_counter() - start
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
     metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
     filters = page.locator("#filters input")
     if not filters.count():

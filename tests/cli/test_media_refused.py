@@ -80,6 +80,11 @@ def test_folder_in_which_nothing_can_be_read_is_refused(detector: Path, tmp_path
     assert "empty.mp4 is empty" in outcome.err and "text.png" in outcome.err and "Traceback" not in outcome.err
 
 
+def test_an_engine_that_is_not_there_is_refused(detector: Path, even_rectangles: Path, refused: Refused) -> None:
+    images = even_rectangles.parent / "images/val"
+    assert refused("predict", detector, images, *FAST, "--engine", "tensorrt").startswith("error: TensorRT")
+
+
 def test_folder_of_which_a_part_can_be_read_is_partly_done(
     detector: Path, tmp_path: Path, even_rectangles: Path, run_cli: Run
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from reg_yolo.inventory.network import shifts
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Sighting
@@ -54,3 +57,17 @@ def test_a_signs_back_is_no_sign() -> None:
     sightings = [sighting(0, 5.0, (5.0, 100.0), 1.0, True), sighting(1, 1055.0, (5.0, 100.0), -1.0, True)]
     groups, _ = match_drives(DRIVES, sightings)
     assert len(groups) == 2
+
+
+def test_drives_that_never_meet_are_solved_apart_and_get_what_they_get_together() -> None:
+    drives = [*DRIVES, replace(DRIVES[0], start_s=5000.0, end_s=5060.0, receiver=7), replace(DRIVES[1], receiver=7)]
+    sightings = [sighting(0, 5.0 * n, (0.0, 100.0 * n - 4.0)) for n in range(1, 11)]
+    sightings += [sighting(1, 1055 - 5.0 * n, (0.0, 100.0 * n), -1.0) for n in range(1, 11)]
+    sightings += [sighting(2, 5005.0 + n, (900.0 + n, 100.0 * n)) for n in range(5)]
+    sightings += [sighting(3, 1005.0 + n, (900.0, 100.0 * n)) for n in range(5)]
+    groups = [[25], *([n, n + 10] for n in range(10)), [20, 26], [21], [22], [23], [24], [27], [28], [29]]
+    apart = fit_drives(drives, sightings, groups)
+    together = shifts._fit(drives, sightings, np.array([one.drive for one in sightings]), groups)
+    for name in ("places_m", "covariances", "moved_m", "clocks_s", "clock_sigmas_s"):
+        assert getattr(apart, name) == pytest.approx(getattr(together, name), abs=1e-6), name
+    assert shifts._parts(drives, sightings, groups).tolist() == [0, 0, 1, 1]

@@ -45,8 +45,8 @@ class Confirming:
             index.add(looks.sources[frame], int(looks.frame[frame]), box, int(owner[row]))
         about: dict[int, list[Decision]] = {}
         for decision in self._decisions:
-            number = main_of(index.find(decision.parts[0]))
-            if number is not None and number >= 0:
-                about.setdefault(number, []).append(decision)
+            main = main_of(index.find(decision.parts[0]))
+            if main is not None and main >= 0:
+                about.setdefault(main, []).append(decision)
         rulings = {number: rule_one(some)[0] for number, some in about.items()}
         return sorted(number for number, ruling in rulings.items() if ruling is not None and ruling.exists)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from reg_yolo.inventory.drive.in_sight import MIX, RHO_MIN, InSight
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.sizes import ClassSizes
 
@@ -40,15 +41,11 @@ _SHAPE_SIGMA = 0.04
 """Deviation of a side as a share of the box: parts are hidden, and nothing is quite flat."""
 _HIDDEN, _HIDDEN_COST, _MOST_HIDDEN = 3.0, 4.5, 2
 _RHO, _RHO_SIGMA = 0.03, 0.03
-_RHO_MIN = 1 / 400
 _NEAREST = 0.02
 """Least depth over the first depth."""
 _UNIT = np.eye(5)
 _LANE, _MOST_LANES = 150, 24
 """Frames with looks that make a lane, and how many lanes there are at most."""
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_VOTES = 36
-"""Columns of the table of what is followed that come before the votes."""
 _HIDDEN_SHARE = 0.12
 """Of a box's height that may be hidden as it is first seen."""
 
@@ -64,94 +61,6 @@ class Tracklet:
 
     rows: IntArray
     position_m: FloatArray
-
-
-class _Followed:
-    """The state of all objects in sight, one row each of one table.
-
-    Args:
-        classes: Number of classes.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self._table = np.zeros((0, _VOTES + classes))
-        self._marks = np.zeros((0, 2), np.uint64)
-        self.rows: list[list[int]] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def origin(self) -> FloatArray:
-        """Where the camera first saw each, shape (N, 2)."""
-        return self._table[:, :2]
-
-    @property
-    def heading(self) -> FloatArray:
-        """The view then, shape (N,)."""
-        return self._table[:, 2]
-
-    @property
-    def track(self) -> FloatArray:
-        """The tracker's identity, shape (N,)."""
-        return self._table[:, 3]
-
-    @property
-    def last(self) -> FloatArray:
-        """Distance travelled and time of the last look, shape (N, 2)."""
-        return self._table[:, 4:6]
-
-    @property
-    def state(self) -> FloatArray:
-        """Inverse depth and the tangents of the four sides, shape (N, 5)."""
-        return self._table[:, 6:11]
-
-    @property
-    def covariance(self) -> FloatArray:
-        """Of the state, shape (N, 5, 5)."""
-        return self._table[:, 11:_VOTES].reshape(-1, 5, 5)
-
-    @property
-    def votes(self) -> FloatArray:
-        """Shape (N, C)."""
-        return self._table[:, _VOTES:]
-
-    @property
-    def lane(self) -> IntArray:
-        """Shape (N,)."""
-        return self._marks[:, 0].view(np.int64)
-
-    @property
-    def history(self) -> NDArray[np.uint64]:
-        """A hash of the rows of each, shape (N,)."""
-        return self._marks[:, 1]
-
-    def positions(self) -> FloatArray:
-        """Easting and northing, shape (N, 2)."""
-        tangent = (self.state[:, 1] + self.state[:, 3]) / 2
-        sin, cos = np.sin(self.heading), np.cos(self.heading)
-        ray = np.stack([sin + tangent * cos, cos - tangent * sin], 1)
-        return np.asarray(self.origin + ray / np.maximum(self.state[:, :1], _RHO_MIN))
-
-    def keep(self, kept: NDArray[np.bool_]) -> None:
-        """Drop the others."""
-        self._table, self._marks = self._table[kept], self._marks[kept]
-        self.rows = [rows for rows, stays in zip(self.rows, kept.tolist(), strict=True) if stays]
-
-    def add(self, rows: IntArray, lane: IntArray) -> slice:
-        """Add objects that nothing is known of but their first rows, and return where they are."""
-        first = len(self.rows)
-        self._table = np.concatenate([self._table, np.zeros((len(rows), self._table.shape[1]))])
-        marks = np.stack([lane.view(np.uint64), (rows + 1).view(np.uint64)], 1)
-        self._marks = np.concatenate([self._marks, marks])
-        self.rows += [[row] for row in rows.tolist()]
-        return slice(first, first + len(rows))
-
-    def note(self, numbers: IntArray, rows: IntArray) -> None:
-        """Note a further row of some objects."""
-        self._marks[numbers, 1] = self._marks[numbers, 1] * _MIX + (rows + 1).view(np.uint64)
-        for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
-            self.rows[number].append(row)
 
 
 class _Seen(NamedTuple):
@@ -237,7 +146,7 @@ def follow(
     frames = frames[starts[frames + 1] > starts[frames]]
     begins = np.linspace(0, len(frames), min(max(len(frames) // _LANE, 1), _MOST_LANES) + 1).astype(np.int64)
     lanes = [_Lane() for _ in begins[1:]]
-    followed, running = _Followed(rays.votes.shape[1]), list(range(len(lanes)))
+    followed, running = InSight(rays.votes.shape[1]), list(range(len(lanes)))
     step = 0
     while running:
         # The frame that each lane is at, by its number among those that show something.
@@ -275,7 +184,7 @@ def follow(
     return _gathered(lanes)
 
 
-def _end(followed: _Followed, ended: NDArray[np.bool_], lanes: list[_Lane], at: dict[int, int]) -> None:
+def _end(followed: InSight, ended: NDArray[np.bool_], lanes: list[_Lane], at: dict[int, int]) -> None:
     """Take objects out of sight."""
     if not ended.any():
         return
@@ -286,10 +195,10 @@ def _end(followed: _Followed, ended: NDArray[np.bool_], lanes: list[_Lane], at: 
     followed.keep(~ended)
 
 
-def _note(followed: _Followed, lanes: list[_Lane], at: dict[int, int], begins: IntArray) -> None:
+def _note(followed: InSight, lanes: list[_Lane], at: dict[int, int], begins: IntArray) -> None:
     """Note what each lane has in sight, and which lane has in sight what that of these frames had."""
     hashes, counts = np.zeros(len(lanes), np.uint64), np.bincount(followed.lane, minlength=len(lanes))
-    np.add.at(hashes, followed.lane, followed.history * (followed.history ^ _MIX))
+    np.add.at(hashes, followed.lane, followed.history * (followed.history ^ MIX))
     for lane, number in at.items():
         sight = int(hashes[lane]), int(counts[lane])
         if number < begins[lane + 1]:
@@ -332,10 +241,10 @@ def _inverse_distances(rays: Rays, sizes: ClassSizes, sigma_tangent: float) -> F
     relative = np.sqrt(np.minimum(sizes.spread[main], 9.0) ** 2 + 2 * (sigma_tangent / height) ** 2 + _HIDDEN_SHARE**2)
     rho = np.where(whole, guess, _RHO)
     sigma = np.where(whole, np.minimum(guess * relative, 2 * _RHO_SIGMA), _RHO_SIGMA)
-    return np.stack([np.maximum(rho, _RHO_MIN), np.maximum(sigma, 1e-3)], 1)
+    return np.stack([np.maximum(rho, RHO_MIN), np.maximum(sigma, 1e-3)], 1)
 
 
-def _bearing(followed: _Followed, here: _Path) -> _Bearing:
+def _bearing(followed: InSight, here: _Path) -> _Bearing:
     """Turn objects into the axes of the view."""
     turn = followed.heading - here.view
     cos, sin = np.cos(turn), np.sin(turn)
@@ -345,7 +254,7 @@ def _bearing(followed: _Followed, here: _Path) -> _Bearing:
     return _Bearing(cos, sin, across, along, depth)
 
 
-def _predict(followed: _Followed, bearing: _Bearing) -> tuple[FloatArray, FloatArray]:
+def _predict(followed: InSight, bearing: _Bearing) -> tuple[FloatArray, FloatArray]:
     """Predicted sides (N, 4) and their Jacobians (N, 4, 5)."""
     cos, sin, across, along, depth = bearing
     count, rho, sides = len(cos), followed.state[:, 0], followed.state[:, 1:]
@@ -368,7 +277,7 @@ def _predict(followed: _Followed, bearing: _Bearing) -> tuple[FloatArray, FloatA
 
 
 def _assign(
-    followed: _Followed, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path, bearing: _Bearing
+    followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path, bearing: _Bearing
 ) -> NDArray[np.bool_]:
     """Give looks to the objects of their lanes that they fit best, and return which fit none."""
     new = np.ones(len(rows), np.bool_)
@@ -389,7 +298,8 @@ def _assign(
     parts = hidden.sum(axis=-1)
     possible = np.flatnonzero((parts <= _MOST_HIDDEN) & (bearing.depth[n] >= _NEAREST))
     diagonal += square * hidden
-    n, k, residual, errors, parts = (values[possible] for values in (n, k, residual, errors, parts))
+    n, k, parts = n[possible], k[possible], parts[possible]
+    residual, errors = residual[possible], errors[possible]
     inverse = np.linalg.inv(spread[n] + errors)
     distance = ((inverse @ residual[..., None])[..., 0] * residual).sum(axis=-1)
     wrong = rays.votes[rows[k], followed.votes.argmax(axis=1)[n]] <= 0
@@ -406,7 +316,7 @@ def _assign(
     new[k] = False
     gain = moved[n].transpose(0, 2, 1) @ inverse
     followed.state[n] += (gain @ apart)[..., 0]
-    followed.state[n, 0] = np.maximum(followed.state[n, 0], _RHO_MIN)
+    followed.state[n, 0] = np.maximum(followed.state[n, 0], RHO_MIN)
     # Joseph's form: the covariance stays positive however near an object is passed.
     left, back = _UNIT - gain @ jacobian[n], gain.transpose(0, 2, 1)
     followed.covariance[n] = left @ followed.covariance[n] @ left.transpose(0, 2, 1) + gain @ errors @ back
@@ -440,7 +350,7 @@ def cheapest_pairs(one: IntArray, other: IntArray, cost: FloatArray, alone: floa
     return np.concatenate(taken)
 
 
-def _begin(followed: _Followed, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path) -> None:
+def _begin(followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path) -> None:
     some = followed.add(rows, lane_of)
     followed.origin[some], followed.heading[some] = here.where[lane_of], here.view[lane_of]
     followed.track[some] = seen.rays.track[rows]

@@ -46,15 +46,16 @@ def match_drives(drives: Sequence[DriveErrors], sightings: Sequence[Sighting]) -
 def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) -> list[list[int]]:
     """Add drive by drive to the objects found so far."""
     groups: list[list[int]] = []
+    middles: list[FloatArray] = []
     by_drive: dict[int, list[int]] = {}
     for number, sighting in enumerate(sightings):
         by_drive.setdefault(sighting.drive, []).append(number)
     for members in by_drive.values():
         if not groups:
             groups = [[n] for n in members]
+            middles = [places[n] for n in members]
             continue
-        middles = np.array([places[group].mean(axis=0) for group in groups])
-        near = cKDTree(middles).query_ball_point(places[members], 2.5 * reach)
+        near = cKDTree(np.array(middles)).query_ball_point(places[members], 2.5 * reach)
         costs = {}
         for row, candidates in enumerate(near):
             for column in candidates:
@@ -64,9 +65,12 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) ->
         taken = _one_to_one(costs, len(members), len(groups), reach)
         for row, number in enumerate(members):
             if row in taken:
-                groups[taken[row]].append(number)
+                group = groups[taken[row]]
+                group.append(number)
+                middles[taken[row]] = places[group].mean(axis=0)
             else:
                 groups.append([number])
+                middles.append(places[number])
     return groups
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from reg_yolo.inventory.network.sightings import Sighting
@@ -71,11 +72,61 @@ def fit_drives(
 ) -> Shifted:
     """Solve the drives' errors and the objects' places.
 
+    Drives that no object ties together, directly or by others, are solved apart: the work grows with their number.
+
     Args:
         drives: What is known of each.
         sightings: All of them.
         groups: Sightings of each object.
     """
+    count = len(groups)
+    result = Shifted(
+        np.zeros((count, 2)), np.zeros((count, 2, 2)), np.zeros((len(sightings), 2)), np.zeros(len(drives)),
+        np.zeros(len(drives)),
+    )  # fmt: skip
+    part_of_drive = _parts(drives, sightings, groups)
+    members: dict[int, tuple[list[int], list[int]]] = {int(part): ([], []) for part in part_of_drive}
+    for number, part in enumerate(part_of_drive.tolist()):
+        members[part][0].append(number)
+    for number, group in enumerate(groups):
+        members[int(part_of_drive[sightings[group[0]].drive])][1].append(number)
+    for own_drives, own_groups in members.values():
+        rows = [n for number in own_groups for n in groups[number]]
+        place = {n: row for row, n in enumerate(rows)}
+        solved = _fit(
+            [drives[n] for n in own_drives],
+            [sightings[n] for n in rows],
+            np.searchsorted(own_drives, [sightings[n].drive for n in rows]),
+            [[place[n] for n in groups[number]] for number in own_groups],
+        )
+        result.places_m[own_groups], result.covariances[own_groups] = solved.places_m, solved.covariances
+        result.moved_m[rows] = solved.moved_m
+        result.clocks_s[own_drives], result.clock_sigmas_s[own_drives] = solved.clocks_s, solved.clock_sigmas_s
+    return result
+
+
+def _parts(
+    drives: Sequence[DriveErrors], sightings: Sequence[Sighting], groups: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
+    """Return a number for each drive, the same for drives that objects or receivers tie together, shape (D,)."""
+    first: dict[int, int] = {}
+    pairs = [(first.setdefault(one.receiver, n), n) for n, one in enumerate(drives) if one.receiver is not None]
+    pairs += [(sightings[group[0]].drive, sightings[n].drive) for group in groups for n in group[1:]]
+    ties = np.array(pairs, np.int64).reshape(-1, 2)
+    graph = sparse.coo_matrix((np.ones(len(ties)), ties.T), shape=(len(drives),) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _fit(
+    drives: Sequence[DriveErrors],
+    sightings: Sequence[Sighting],
+    drive: NDArray[np.int64],
+    groups: Sequence[Sequence[int]],
+) -> Shifted:
+    """Solve drives that are tied together; `drive` says which of them each sighting is of."""
+    if not sightings:
+        clocks = ([one.clock_s for one in drives], [one.clock_sigma_s for one in drives])
+        return Shifted(np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros((0, 2)), *map(np.array, clocks))
     layout = _Layout(drives)
     count = len(groups)
     owner = np.empty(len(sightings), np.int64)
@@ -83,7 +134,7 @@ def fit_drives(
         owner[list(members)] = number
     inverses = np.linalg.inv(np.array([sighting.covariance for sighting in sightings]))
     places = np.array([sighting.place_m for sighting in sightings])
-    errors = _error_design(layout, sightings)
+    errors = _error_design(layout, sightings, drive)
     own = np.zeros((count, 2, 2))
     np.add.at(own, owner, inverses)
     spread = np.linalg.inv(own)
@@ -168,9 +219,8 @@ class _Layout:
         return sparse.csr_matrix(sparse.block_diag(blocks)), mean
 
 
-def _error_design(layout: _Layout, sightings: Sequence[Sighting]) -> sparse.csr_matrix:
+def _error_design(layout: _Layout, sightings: Sequence[Sighting], drive: NDArray[np.int64]) -> sparse.csr_matrix:
     """What the drives' errors do to each coordinate of each sighting, shape (2S, size)."""
-    drive = np.array([sighting.drive for sighting in sightings])
     time_s = np.array([sighting.time_s for sighting in sightings])
     velocity = np.array([sighting.velocity_mps for sighting in sightings])
     place = np.clip((time_s - layout.starts[drive]) / _KNOT_S, 0, None)

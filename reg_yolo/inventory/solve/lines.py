@@ -33,6 +33,7 @@ _HALF_WIDTH_M = 0.25
 _FITS = 6
 _NEAREST_M, _FARTHEST_M = 2.0, 90.0
 _ENOUGH = 2
+_LOST_AFTER_M = 30.0
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,13 @@ class LineFinder:
         """Rows of the boxes that show one line: side by side in a frame they are two, one after the other maybe one."""
         track = self.views.track_m[self.rays.frame]
         groups: list[dict[str, Any]] = []
+        near: list[dict[str, Any]] = []
         for row in range(len(self.rays)):
             reach = float(ends.start[row])
             best, best_cost = None, 1e9
-            for group in groups:
+            near = [group for group in near if track[row] - group["track"] <= _LOST_AFTER_M]
+            for group in near:
                 if group["side"] != ends.side[row] or group["frame"] == self.rays.frame[row]:
-                    continue
-                if track[row] - float(group["track"]) > 30.0:
                     continue
                 previous = self.rays.sides[int(group["last"])]
                 cost = float(np.abs(previous - self.rays.sides[row]).sum()) + 0.01 * (
@@ -193,13 +194,14 @@ class LineFinder:
                 if cost < best_cost:
                     best, best_cost = group, cost
             if best is None or best_cost > 1.6:
-                groups.append(
-                    {"side": ends.side[row], "frame": self.rays.frame[row], "track": track[row], "last": row,
+                near.append(
+                    {"side": ends.side[row], "frame": self.rays.frame[row], "track": float(track[row]), "last": row,
                      "start": reach, "rows": [row]}
                 )  # fmt: skip
+                groups.append(near[-1])
                 continue
             best["rows"].append(row)
-            best["frame"], best["track"], best["last"] = self.rays.frame[row], track[row], row
+            best["frame"], best["track"], best["last"] = self.rays.frame[row], float(track[row]), row
             if math.isfinite(reach):
                 best["start"] = reach
         return [np.array(group["rows"], np.int64) for group in groups]

@@ -38,6 +38,25 @@ class Normal:
         return Normal(camera, self.mixed, self.blocks + np.eye(PER_OBJECT) * (damping * diagonal)[:, None])
 
 
+class _Pattern:
+    """Where the entries of a sparse matrix lie, of which several are summed; the same at every step.
+
+    Args:
+        rows, columns: Of each entry, shapes that broadcast to one another.
+        shape: Of the matrix.
+    """
+
+    def __init__(self, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> None:
+        places, slots = np.unique(rows * shape[1] + columns, return_inverse=True)
+        self._slots, self._indices, self._shape = slots.ravel(), places % shape[1], shape
+        self._starts = np.searchsorted(places, shape[1] * np.arange(shape[0] + 1))
+
+    def matrix(self, values: FloatArray) -> sparse.csr_matrix:
+        """Return the matrix of some values, in the order of the entries."""
+        summed = np.bincount(self._slots, values.ravel(), len(self._indices))
+        return sparse.csr_matrix((summed, self._indices, self._starts), shape=self._shape)
+
+
 class NormalEquations:
     """Sums the normal equations of a problem at any values of its unknowns.
 
@@ -60,12 +79,21 @@ class NormalEquations:
             if len(chosen)
         ]
         self._owner, self._low = owner[first], low[first]
+        self._objects = np.flatnonzero(np.concatenate(([True], np.diff(self._owner) > 0)))
         inner = 2 * problem.knots
         columns = 2 * self._low[:, None] + np.array([0, 2, 1, 3])
         common = np.broadcast_to(inner + np.arange(GLOBALS), (len(columns), GLOBALS))
         self._columns = np.concatenate([columns, common], 1)
         self._size = inner + GLOBALS
         self._rows = PER_OBJECT * self._owner[:, None] + np.arange(PER_OBJECT)
+        self._mixed = _Pattern(
+            self._rows[:, :, None], self._columns[:, None, :], (PER_OBJECT * problem.objects, self._size)
+        )
+        # Of the camera, what lies between the same two knots is summed first.
+        self._by_knot = np.argsort(self._low, kind="stable")
+        self._knots = np.flatnonzero(np.concatenate(([True], np.diff(self._low[self._by_knot]) > 0)))
+        known = self._columns[self._by_knot[self._knots]]
+        self._camera = _Pattern(known[:, :, None], known[:, None, :], (self._size, self._size))
         prior = problem.prior_terms(np.zeros(problem.size))[0]
         order = inner_order(problem.knots)
         self._prior_camera = sparse.csr_matrix(prior[: self._size, : self._size][order][:, order])
@@ -87,24 +115,15 @@ class NormalEquations:
         root = np.sqrt(weight)
         rows = problem.jacobian(x, parts)
         rows *= (inverse * root)[..., None]
-        pulled = (rows * (scaled * root)[..., None]).sum(axis=1)
+        pulled = ((scaled * root)[:, None] @ rows)[:, 0]
         summed = self._summed(rows)
-        pairs, camera = self._pairs, slice(0, LOOK_CAMERA)
-        own = slice(LOOK_CAMERA, None)
+        camera, own = slice(0, LOOK_CAMERA), slice(LOOK_CAMERA, None)
         blocks = self._prior_blocks.copy()
-        np.add.at(blocks, self._owner, summed[:, own, own])
-        at = np.broadcast_to(self._columns[:, None, :], (len(pairs), PER_OBJECT, LOOK_CAMERA)).ravel()
-        rows_at = np.broadcast_to(self._rows[:, :, None], (len(pairs), PER_OBJECT, LOOK_CAMERA)).ravel()
-        mixed = sparse.csr_matrix(
-            (summed[:, own, camera].ravel(), (rows_at, at)), shape=(PER_OBJECT * problem.objects, self._size)
-        )
-        both = (len(pairs), LOOK_CAMERA, LOOK_CAMERA)
-        left, right = (np.broadcast_to(self._columns[:, :, None], both), np.broadcast_to(self._columns[:, None], both))
-        knots = sparse.csr_matrix(
-            (summed[:, camera, camera].ravel(), (left.ravel(), right.ravel())), shape=(self._size, self._size)
-        )
+        blocks[self._owner[self._objects]] += np.add.reduceat(summed[:, own, own], self._objects)
+        mixed = self._mixed.matrix(summed[:, own, camera])
+        knots = self._camera.matrix(np.add.reduceat(summed[self._by_knot, camera, camera], self._knots))
         gradient = problem.prior_terms(x)[1]
-        pull = np.add.reduceat(pulled[self._sorted], pairs)
+        pull = np.add.reduceat(pulled[self._sorted], self._pairs)
         inner = np.bincount(self._columns.ravel(), pull[:, camera].ravel(), self._size)
         gradient[inner_order(problem.knots)] -= inner
         gradient[self._size :] -= np.bincount(self._rows.ravel(), pull[:, own].ravel(), PER_OBJECT * problem.objects)

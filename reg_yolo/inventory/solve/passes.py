@@ -29,7 +29,7 @@ _SHAPE_SIGMA = 0.02
 _NOD_SIGMA = math.radians(0.12)
 _FAR_M = 250.0
 _ROUNDS = 2
-_HOPELESS = 1.5
+_HOPELESS = 2.5
 _LOOSE = np.array([4.0, 1.0, 4.0, 8.0])
 """By how much the sides of a loose object (left, top, right, bottom) are trusted less."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +142,6 @@ class Problem:
         self._drift = views.velocity_mps[sights.frame] - (sums / counts[:, None])[sights.object]
         # Rows of a frame are read while the camera moves on.
         self._position = views.position_m[sights.frame] + views.velocity_mps[sights.frame] * sights.delay_s[:, None]
-        self._prior, self._prior_mean, self._prior_pull = self._build_prior()
 
     def object_columns(self, which: int) -> IntArray:
         """Return the columns of one of the objects' unknowns, shape (N,)."""
@@ -202,14 +202,17 @@ class Problem:
 
     def prior_terms(self, x: FloatArray) -> tuple[sparse.csr_matrix, FloatArray]:
         """Return the prior's precision matrix and its gradient at x."""
-        return self._prior, self._prior @ (x - self._prior_mean) - self._prior_pull
+        prior, mean, pull = self._prior
+        return prior, prior @ (x - mean) - pull
 
     def prior_cost(self, x: FloatArray) -> float:
         """Return the prior's part of the cost, up to a constant."""
-        apart = x - self._prior_mean
-        return float(0.5 * apart @ (self._prior @ apart) - self._prior_pull @ apart)
+        prior, mean, pull = self._prior
+        apart = x - mean
+        return float(0.5 * apart @ (prior @ apart) - pull @ apart)
 
-    def _build_prior(self) -> tuple[sparse.csr_matrix, FloatArray, FloatArray]:
+    @cached_property
+    def _prior(self) -> tuple[sparse.csr_matrix, FloatArray, FloatArray]:
         priors, knots = self.priors, self.knots
         mean = np.zeros(self.size)
         parts = [sparse.diags([priors.yaw**-2, priors.pitch**-2, priors.focal**-2, priors.clock_s**-2])]

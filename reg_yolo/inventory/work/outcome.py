@@ -70,9 +70,12 @@ def outcome_of(task: DriveTask, result: DriveResult, lines: list[str]) -> DriveO
     """
     lost, left_out = unlocated_objects(task, result.poses)
     projection = task.trajectory.projection
+    # A sum of two would leave out what is 0, which a report says, too.
+    counts = Counter(result.counts)
+    counts.update(left_out)
     return DriveOutcome(
         task.name, (projection.longitude_deg, projection.latitude_deg), result.sightings, result.errors,
-        dict(Counter(result.counts) + Counter(left_out)), _pieces(result),
+        dict(counts), _pieces(result),
         surveyed_stretches(task, result.poses, result.frames), lost, result.not_static, task.looks.digests,
         task.looks.classes, tuple(dict.fromkeys(task.looks.sources)), task.looks.media, lines,
     )  # fmt: skip

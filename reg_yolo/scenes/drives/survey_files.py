@@ -83,7 +83,7 @@ def _fixes(plan: DrivePlan, direction: str) -> list[Fix]:
 
 
 def _camera_yaml(calibration: dict[str, Any]) -> str:
-    """The calibration as `inventory build --camera` reads it."""
+    """The calibration in the form of `camera.yaml`."""
     lens = {key: calibration[key] for key in ("width", "height", "focal_px", "cx", "cy", "distortion")}
     return "".join(f"{key}: {value}\n" for key, value in (lens | calibration["mount"]).items())
 
