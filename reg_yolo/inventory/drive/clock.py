@@ -21,7 +21,7 @@ _CORRELATION_S = 5.0
 """Time over which the smoothed way's errors of velocity are alike."""
 _UNSURE = 2.0
 """By what factor deviations are widened: neither looks nor the way are as independent as they are counted."""
-_LEAST_S = 0.05
+_LEAST_S = 0.1
 _BRISK_MPS2 = 1.0
 """Acceleration over which more of it shows no more, as the smoother blurs where it begins."""
 _GROSS = 3.0
