@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import LINE
+from reg_yolo.inventory.drive.clock import ClockOffset, estimate, next_shift, way_sigma
 from reg_yolo.inventory.drive.looks import DriveLooks
 from reg_yolo.inventory.drive.not_static import NotStatic, not_static
 from reg_yolo.inventory.drive.rays import Rays, build_rays
@@ -35,6 +36,7 @@ _SCALE_SIGMA = 0.012
 """Share by which distances are unsure because the smoothed way is a little too long or too short."""
 _SLACK_M = 0.12
 _FIXED = 1e-6
+_CLOCK_ROUNDS, _CLOCK_ENOUGH_S = 5, 0.03
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,22 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
         regroup: Says what rays are of one object where somebody knows better than the association.
         confirm: Says which moving objects are assets where somebody knows better.
     """
-    poses = task.trajectory.at(task.time_s + abs(task.camera.readout_s) / 2)
+    shift_s = 0.0
+    for _ in range(_CLOCK_ROUNDS):
+        result, offset = _run_shifted(task, shift_s, regroup, confirm)
+        # A solution knows the way only near the times that it was given.
+        step = next_shift(offset, shift_s) - shift_s
+        if not offset.gross or abs(step) < _CLOCK_ENOUGH_S:
+            break
+        shift_s += step
+    return result
+
+
+def _run_shifted(
+    task: DriveTask, shift_s: float, regroup: Regroup | None, confirm: Confirm | None
+) -> tuple[DriveResult, ClockOffset]:
+    """Find what stands along a drive whose positions' clock is ahead by about `shift_s`."""
+    poses = task.trajectory.at(task.time_s + shift_s + abs(task.camera.readout_s) / 2)
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     frames = _used_frames(task, poses, counts)
@@ -112,7 +129,12 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
     close = rivals(own, objects)
     usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
-    camera = _camera_estimate(task, objects)
+    offset = ClockOffset(0.0, task.clock_sigma_s)
+    if objects.solved is not None:
+        solved_s, sigma_s = float(objects.solved.camera[CLOCK]), float(objects.solved.camera_sigma[CLOCK])
+        unsure_s = way_sigma(poses, task.time_s, frames)
+        offset = estimate(solved_s, sigma_s, unsure_s, task.clock_sigma_s, shift_s)
+    camera = _camera_estimate(task, objects, offset)
     lines = rays.take(np.flatnonzero(is_line & used[rays.frame] & rays.strong))
     if not task.camera.looks_ahead:
         counts["looks at lines by cameras that do not look ahead"] = len(lines)
@@ -124,12 +146,12 @@ def run_drive(task: DriveTask, regroup: Regroup | None = None, confirm: Confirm 
         task.trajectory.end_s,
         task.trajectory.drift.sigma_m,
         task.trajectory.drift.correlation_s,
-        camera["clock_s"],
-        camera["clock_sigma_s"],
+        offset.value_s - shift_s,
+        offset.sigma_s,
         task.number if task.receiver is None else task.receiver,
     )
     moving = not_static(task, own, views, objects.moving)
-    return DriveResult(sightings, errors, camera, dict(counts), poses, frames, moving)
+    return DriveResult(sightings, errors, camera, dict(counts), poses, frames, moving), offset
 
 
 def _most_focal(sigma: float) -> float:
@@ -236,13 +258,10 @@ def _best_frame(looks: DriveLooks, rays: Rays, rows: IntArray) -> int:
     return int(rows[np.argmax(area * looks.confidence[rays.look[rows]] * np.where(whole, 1.0, 0.2))])
 
 
-def _camera_estimate(task: DriveTask, objects: PassObjects) -> dict[str, float]:
+def _camera_estimate(task: DriveTask, objects: PassObjects, offset: ClockOffset) -> dict[str, float]:
     if objects.solved is None:
-        return {"clock_s": 0.0, "clock_sigma_s": task.clock_sigma_s}
+        return {"clock_s": offset.value_s, "clock_sigma_s": offset.sigma_s}
     values, sigma = objects.solved.camera, objects.solved.camera_sigma
-    # Unmodelled bends of the way weigh on the clock: a fit that claims more than it can know is not believed.
-    clock_sigma = max(float(sigma[CLOCK]) * 4.0, 0.1)
-    share = task.clock_sigma_s**2 / (task.clock_sigma_s**2 + clock_sigma**2)
     return {
         "yaw_deg": task.camera.yaw_deg + math.degrees(values[YAW]),
         "yaw_sigma_deg": math.degrees(sigma[YAW]),
@@ -250,8 +269,9 @@ def _camera_estimate(task: DriveTask, objects: PassObjects) -> dict[str, float]:
         "pitch_sigma_deg": math.degrees(sigma[PITCH]),
         "focal_px": task.camera.focal_px * (1 + float(values[FOCAL])),
         "focal_sigma_px": task.camera.focal_px * float(sigma[FOCAL]),
-        "clock_s": float(values[CLOCK]) * share,
-        "clock_sigma_s": math.sqrt(share) * clock_sigma,
+        "clock_s": offset.value_s,
+        "clock_sigma_s": offset.sigma_s,
+        "clock_observed": float(offset.observed),
         "side_sigma_px": task.side_sigma_px * objects.solved.noise,
     }
 

@@ -41,9 +41,8 @@ def _estimates(result: DriveResult) -> str:
     camera = result.camera
     if "focal_px" not in camera:
         return "nothing to refine the camera by"
-    known = camera["clock_sigma_s"] < 0.08
-    clock = (
-        f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}" if known else "clock offset not observable"
-    )
+    clock = f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}"
+    if not camera["clock_observed"]:
+        clock = f"clock offset not observable, {clock} from the stated time"
     angles = f"yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees"
     return f"focal {camera['focal_px']:.0f} px, {angles}, {clock}"
