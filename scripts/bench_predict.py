@@ -1,6 +1,7 @@
 """Time `predict` on a video, annotated copy included: upstream's and ours, with each engine, and what the stages cost.
 
     python scripts/bench_predict.py [--weights weights/highway_yolov8n.pt] [--imgsz 640] [--repeats 5] [--int8]
+    python scripts/bench_predict.py --records-only                  # no annotated copy: neither drawn nor encoded
 
 The ways take turns within every repeat, so that whatever else the machine does falls on all of them alike; ratios are
 medians of the ratio within a repeat. Loading and exporting are not counted: frames/s from the first to the last frame.
@@ -78,13 +79,13 @@ def pictures_of(video: Path, most: int = 1000) -> list[np.ndarray]:
     return [frame.picture for frame in frames if frame.picture is not None]
 
 
-def upstream(model: Path, imgsz: int, folder: Path, device: str = "cpu") -> Callable[[Path], float]:
+def upstream(model: Path, imgsz: int, folder: Path, device: str = "cpu", save: bool = True) -> Callable[[Path], float]:
     """Return a call that runs upstream's `predict` with its defaults over a video and gives frames/s."""
     network = YOLO(model, task="detect")
 
     def run(video: Path) -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        options = {"save": True, "imgsz": imgsz, "project": str(folder), "device": device, "verbose": False}
+        options = {"save": save, "imgsz": imgsz, "project": str(folder), "device": device, "verbose": False}
         results = network.predict(source=str(video), stream=True, **options)
         started = time.perf_counter()
         count = sum(1 for _ in results)
@@ -174,11 +175,14 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         name: reg_yolo.predict(weights, video, out=folder / "first", imgsz=options.imgsz, device="cpu", **way).engine
         for name, way in ways.items()
     }
-    runs = {"upstream, .pt": upstream(weights, options.imgsz, folder / "upstream")}
+    save = not options.records_only
+    runs = {"upstream, .pt": upstream(weights, options.imgsz, folder / "upstream", save=save)}
     for name in ("OpenVINO", "OpenVINO INT8"):
         if name in choices:
-            runs[f"upstream, {name}"] = upstream(choices[name].model, options.imgsz, folder / "upstream")
-    runs |= {f"ours, {name}": ours(weights, options.imgsz, folder / "ours", **way) for name, way in ways.items()}
+            runs[f"upstream, {name}"] = upstream(choices[name].model, options.imgsz, folder / "upstream", save=save)
+    runs |= {
+        f"ours, {name}": ours(weights, options.imgsz, folder / "ours", save=save, **way) for name, way in ways.items()
+    }
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(options.repeats + 1):
         for name, run in runs.items():
@@ -189,8 +193,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         print(f"repeat {repeat}: " + ", ".join(f"{n} {r[-1]:.1f}" for n, r in rates.items() if r), file=sys.stderr)
     cores = available_cores()
     stages = {name: stage_times(weights, choice, video, options.imgsz, folder) for name, choice in choices.items()}
+    if options.records_only:
+        stages = {name: {k: v for k, v in each.items() if k not in ("draw", "encode")} for name, each in stages.items()}
     print(f"{machine_name(torch.device('cpu'))}, load {os.getloadavg()[1]:.1f}, {SIZE[0]}x{SIZE[1]}, ", end="")
-    print(f"network input {options.imgsz}, {options.repeats} repeats, annotated video written\n")
+    written = "annotated video written" if save else "records only"
+    print(f"network input {options.imgsz}, {options.repeats} repeats, {written}\n")
     print("| | frames/s | best | to upstream .pt | to upstream OpenVINO | bound | share of it, median | best |")
     print("|---|---|---|---|---|---|---|---|")
     for name, values in rates.items():
@@ -222,6 +229,7 @@ def main() -> None:
     parser.add_argument("--loops", type=int, default=3, help="how often the drive's 125 frames are repeated")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--int8", action="store_true", help="calibrate on scenes and measure INT8, too")
+    parser.add_argument("--records-only", action="store_true", help="write no annotated video")
     parser.add_argument("--video", type=Path, help="measure on this 1280x720 video instead")
     options = parser.parse_args()
     LOGGER.setLevel("ERROR")
