@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from reg_yolo.inventory.drive.in_sight import MIX, RHO_MIN, InSight
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.solve.pairing import cheapest_pairs
 from reg_yolo.inventory.solve.sizes import ClassSizes
 
 FloatArray = NDArray[np.float64]
@@ -325,29 +325,6 @@ def _assign(
     followed.last[n] = here.gone[lane_of[k]]
     followed.note(n, rows[k])
     return new
-
-
-def cheapest_pairs(one: IntArray, other: IntArray, cost: FloatArray, alone: float) -> IntArray:
-    """Return which pairs make the cheapest one-to-one matching, where leaving one of `other` alone costs `alone`.
-
-    Args:
-        one, other: Numbers of what is paired, shape (P,).
-        cost: Of each pair, less than `alone`, shape (P,).
-        alone: What it costs to leave one without a partner.
-    """
-    # What shares no partner with another pair holds anyway.
-    contested = (np.bincount(one)[one] > 1) | (np.bincount(other)[other] > 1)
-    taken = [np.flatnonzero(~contested)]
-    left = np.flatnonzero(contested)
-    if len(left):
-        firsts, row = np.unique(one[left], return_inverse=True)
-        seconds, column = np.unique(other[left], return_inverse=True)
-        costs = np.full((len(firsts) + len(seconds), len(seconds)), alone)
-        number = np.full(costs.shape, -1)
-        costs[row, column], number[row, column] = cost[left], left
-        pairs = number[linear_sum_assignment(costs)]
-        taken.append(pairs[pairs >= 0])
-    return np.concatenate(taken)
 
 
 def _begin(followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path) -> None:

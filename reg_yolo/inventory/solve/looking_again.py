@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.solve.pairing import cheapest_pairs
 from reg_yolo.inventory.solve.problem import Anchors, Priors, Problem, Sights, Views
 
 FloatArray = NDArray[np.float64]
@@ -19,6 +19,8 @@ _SLACK = math.radians(0.3)
 _WRONG_CLASS = 5.0
 _MORE_M = 110.0
 _NOTHING = 14.0
+_FAR = 1e3
+"""Above the cost of any pair."""
 _PIECE = 200_000
 """Looks that are tried on objects at once."""
 
@@ -74,14 +76,17 @@ def look_again(
         fits = total < 2.2 * _NOTHING
         pieces.append((objects[fits], candidates[fits], total[fits]))
     objects, candidates, total = (np.concatenate(some) for some in zip(*pieces, strict=True))
-    taken = _one_to_one(objects, candidates, rays.frame[candidates], total)
+    # An object takes one look of a frame, and a look belongs to one object; as many hold as can.
+    frame = rays.frame[candidates]
+    _, of_object = np.unique(objects * len(views.track_m) + frame, return_inverse=True)
+    taken = cheapest_pairs(of_object, candidates, total, _FAR, frame)
     objects, candidates = objects[taken], candidates[taken]
     order = np.lexsort((candidates, objects))
     return np.split(candidates[order], np.searchsorted(objects[order], np.arange(1, len(groups))))
 
 
 def _misfit(sights: Sights, problem: Problem, x: FloatArray) -> FloatArray:
-    """Return how ill each look fits its object, shape (K,); infinite where it cannot be one of it."""
+    """Return how badly each look fits its object, shape (K,); infinite where it cannot be one of it."""
     predicted, parts = problem.predict(x)
     scaled = np.abs(sights.sides - predicted) / np.sqrt(sights.sigma**2 + _SLACK**2)
     cost = np.minimum(np.where(np.isfinite(sights.sigma), scaled, 0.0), _SIDE_LIMIT) ** 2
@@ -95,26 +100,3 @@ def _ranges(first: IntArray, counts: IntArray) -> IntArray:
     """Return numbers that count up from each of `first`, so many of each."""
     ends = np.cumsum(counts)
     return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
-
-
-def _one_to_one(objects: IntArray, candidates: IntArray, frame: IntArray, cost: FloatArray) -> IntArray:
-    """Return which pairs hold: in every frame as many as can be, each look and object once, at the least cost."""
-    _, of_look = np.unique(candidates, return_inverse=True)
-    _, of_object = np.unique(objects * (int(frame.max(initial=0)) + 1) + frame, return_inverse=True)
-    # What shares neither look nor object with another pair holds anyway.
-    contested = (np.bincount(of_look)[of_look] > 1) | (np.bincount(of_object)[of_object] > 1)
-    taken = [np.flatnonzero(~contested)]
-    order = np.flatnonzero(contested)
-    order = order[np.argsort(frame[order], kind="stable")]
-    for rows in np.split(order, np.flatnonzero(np.diff(frame[order])) + 1):
-        if not len(rows):
-            continue
-        which, object_at = np.unique(objects[rows], return_inverse=True)
-        boxes, box_at = np.unique(candidates[rows], return_inverse=True)
-        matrix = np.full((len(which), len(boxes)), 1e3)
-        matrix[object_at, box_at] = cost[rows]
-        number = np.full(matrix.shape, -1)
-        number[object_at, box_at] = rows
-        pairs = number[linear_sum_assignment(matrix)]
-        taken.append(pairs[pairs >= 0])
-    return np.concatenate(taken)
