@@ -185,13 +185,13 @@ def build_from_folders(
     say: Callable[[str], None] = lambda _line: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Inventory:
-    """Build an inventory of a folder of drives, each of them worked through by itself and only when it has to be.
+    """Build an inventory of a folder of drives, each processed separately and only when necessary.
 
     Args:
         root: Folder whose folders are the drives.
         options: What they share; detections and positions are those of each folder.
         out: Folder of the inventory.
-        place: Where the drives are worked through.
+        place: Where the drives are processed.
         say: Called with each line that the user should read.
         progress: Called with the drives done and to do.
 

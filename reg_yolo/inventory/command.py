@@ -77,7 +77,7 @@ def build_into(
         outputs: What is written.
         route: Axis with chainage.
         previous: Earlier inventory, GeoJSON or GeoPackage, whose ids and `reviewed_by` are kept.
-        folders: Folder whose folders are the drives, and where they are worked through; then `options` say what the
+        folders: Folder whose folders are the drives, and where they are processed; then `options` say what the
             drives share.
         say: Called with each line that the user should read.
         progress: Called with the drives done and to do, then with the thumbnails.

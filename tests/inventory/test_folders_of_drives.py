@@ -1,4 +1,4 @@
-"""A folder of drives: each is worked through by itself, once, and all are merged."""
+"""A folder of drives: each is processed once, and all are merged."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def way_sigma(poses: Poses, time_s: FloatArray, frames: IntArray) -> float:
         return math.inf
     steps = np.diff(time_s[frames])
     changes = np.linalg.norm(np.diff(poses.velocity_mps[frames], axis=0), axis=1)
-    # Stops and holes are no continuous way: what changes over them is not seen.
+    # Not across gaps: what changes there is not observed.
     whole = (steps > 0) & (steps < _CORRELATION_S)
     square = (changes[whole] / steps[whole]) ** 2
     power = float((square / (1 + square / _BRISK_MPS2**2) * steps[whole]).sum())

@@ -1,4 +1,4 @@
-"""An object that was followed through a drive and is no asset: what is said of it whatever the cause."""
+"""Objects that were tracked through a drive but are not assets, and the fields they all have."""
 
 from __future__ import annotations
 

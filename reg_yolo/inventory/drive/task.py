@@ -1,4 +1,4 @@
-"""What is known of one drive before it is worked through."""
+"""What is known of one drive before it is processed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DriveTask:
-    """One drive to be worked through.
+    """One drive to process.
 
     Attributes:
         number: Its place among the drives.

@@ -134,7 +134,7 @@ def _read_truth(path: Path, truth: _Truth) -> None:
             for file, index in ((record["file"], int(record["chapter_frame"])), (FRAMES, number)):
                 truth.files.setdefault(file, {}).setdefault(direction, {})[index] = number
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{place} is no frame of a drive: {error!r}") from None
+            raise DataError(f"{place} is not a frame of a drive: {error!r}") from None
 
 
 def _read_observations(path: Path, truth: _Truth) -> tuple[dict[Key, Boxes], int]:
@@ -162,7 +162,7 @@ def _read_observations(path: Path, truth: _Truth) -> tuple[dict[Key, Boxes], int
                     certain[key, name] = one["confidence"]
                     found.setdefault(key, {})[name] = (record["class"], one["xyxy"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{place} is no asset with observations: {error!r}") from None
+            raise DataError(f"{place} is not an asset with observations: {error!r}") from None
     return found, unplaced
 
 

@@ -1,4 +1,4 @@
-"""A folder of drives: each of its folders is one, and a piece of work of its own, here or on a cluster."""
+"""A folder of drives: each subfolder is a drive and a work item, processed here or on a cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ENDINGS = (".jsonl", ".yaml", ".yml", *TEXT_ENDINGS)
 
 @dataclass(frozen=True)
 class Place:
-    """Where drives are worked through.
+    """Where drives are processed.
 
     Attributes:
         cluster: A Ray cluster; None for this process.
@@ -113,7 +113,7 @@ def drive_folders(root: Path, out: Path) -> list[WorkSource]:
 
 @dataclass
 class ProcessDrive:
-    """Works through one folder: the `ProcessSource` of the work loop.
+    """Processes one folder: the `ProcessSource` of the work loop.
 
     Attributes:
         options: Of all drives.
@@ -126,7 +126,7 @@ class ProcessDrive:
     stop: threading.Event
 
     def __call__(self, source: WorkSource, out: Path) -> ProcessedSource:
-        """Work through `source`, and leave the outcomes in the folder `out`."""
+        """Process `source`, and leave the outcomes in the folder `out`."""
         start = time.perf_counter()
         outcomes = []
         for outcome in worked(open_drives(drive_options(source.files[0].parent, self.options)), self.decisions):
@@ -198,7 +198,7 @@ def work_on_folders(
     say: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Worked:
-    """Work through the drives of a folder that are missing, changed or failed.
+    """Process the drives of a folder that are missing, changed or failed.
 
     Args:
         root: Folder of the drives.
@@ -221,7 +221,7 @@ def work_on_folders(
     manifest = Manifest(folder / MANIFEST_FILE)
     before = dict(manifest.records)
     due = [one for one in sources if judge(one, manifest, wanted, before.get(one.name)).needed]
-    say(f"{len(due)} of {len(sources)} drives to work through")
+    say(f"{len(due)} of {len(sources)} drives to process")
     opening = OpenDrives(_absolute(options))
     with listening_for_signals() as stop:
         if place.cluster is not None and due:
@@ -238,7 +238,7 @@ def work_on_folders(
         else:
             failed.append(f"{source.name}: {record.error if record else 'not done'}")
     if not files:
-        raise DataError(f"{root}: none of its {len(sources)} drives could be worked through: {'; '.join(failed[:3])}")
+        raise DataError(f"{root}: none of its {len(sources)} drives could be processed: {'; '.join(failed[:3])}")
     return Worked(files, failed)
 
 

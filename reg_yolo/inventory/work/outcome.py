@@ -1,4 +1,4 @@
-"""What is kept of a drive once it is worked through: all that the inventory of many drives is made of."""
+"""What is kept of a drive once it is processed: what an inventory of many drives is built from."""
 
 from __future__ import annotations
 

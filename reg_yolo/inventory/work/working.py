@@ -1,4 +1,4 @@
-"""Drives worked through one after the other."""
+"""Drives processed one after another."""
 
 from __future__ import annotations
 

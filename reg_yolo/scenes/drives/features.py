@@ -23,7 +23,7 @@ class DriveFeatures:
         twins: two pairs of equal warning signs a kilometre, 1 m apart.
         chevrons: a row of eight boards every 10 m along a bend, once a kilometre.
         hidden: a lorry hides a sign for about 3 s, once a kilometre and direction.
-        lorries: signs on the backs and roofs of lorries, which are no assets.
+        lorries: signs on the backs and roofs of lorries, which are not assets.
 
     Example:
         >>> DriveFeatures.parse("stops, tunnel").names

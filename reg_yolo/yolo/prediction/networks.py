@@ -26,7 +26,7 @@ from reg_yolo.parallel import available_cores
 _MOST_NETWORKS = 4
 # Every number that a byte becomes, as upstream computes it: looking up is faster than converting and dividing.
 _SHARES = torch.arange(256, dtype=torch.float32).div_(255).numpy()
-# The copies of a model that run beside it.
+# Copies of a model that run in parallel with it.
 _COPIES: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 # What a batch is by default on a GPU, where one frame does not fill it.
 GPU_BATCH = 8

@@ -139,7 +139,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
     truth = write_truth(tmp_path, FRAMES)
     table = tmp_path / "forward" / "frames.jsonl"
     table.write_text(table.read_text().replace('"objects"', '"things"'))
-    with pytest.raises(DataError, match=r"frames\.jsonl:2 is no frame of a drive: KeyError\('objects'\)"):
+    with pytest.raises(DataError, match=r"frames\.jsonl:2 is not a frame of a drive: KeyError\('objects'\)"):
         score_identities(built, truth)
     table.write_text(table.read_text()[:-20])
     with pytest.raises(DataError, match=r"frames\.jsonl:\d+ is"):
