@@ -84,7 +84,7 @@ def test_only_what_is_new_changed_or_failed_is_worked_through(
     capsys.readouterr()
     assert build(str(root / "in"), "--drive-per-folder", "--out", str(out)) == 3
     said = capsys.readouterr()
-    assert "1 of 3 drives to work through" in said.out + said.err
+    assert "1 of 3 drives to process" in said.out + said.err
     assert "left out: wednesday" in said.out + said.err
     assert "expected one file with positions, got none" in said.out + said.err
     after = records(out)
