@@ -167,7 +167,12 @@ def test_an_outcome_is_stored_to_the_last_digit_and_moved_to_other_metres(
 
 
 def test_what_is_no_outcome_is_refused(tmp_path: Path) -> None:
-    for text in ("", "{}\n", '{"schema": "reg_yolo.drives/1"}\n{"is": "Path"}\n', "no json"):
+    header = '{"schema": "reg_yolo.drives/1"}\n'
+    lines = (
+        '{"is": "Path"}', '{"is": "list", "items": []}', '{"is": "same", "item": "x", "times": 1000000000000}',
+        "[" * 100_000, '{"is": "array", "of": "object", "shape": [1], "bytes": ""}',
+    )  # fmt: skip
+    for text in ("", "{}\n", "no json", *(header + line for line in lines)):
         (tmp_path / "bad.jsonl").write_text(text)
         with pytest.raises(DataError, match="is not the outcome of a drive"):
             read_outcomes(tmp_path / "bad.jsonl")

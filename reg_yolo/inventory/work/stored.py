@@ -33,6 +33,8 @@ _KINDS = {
     for kind in (DriveErrors, DriveOutcome, MediaFacts, NotStatic, Observations, Sighting, Stretch, Unlocated, View)
 }
 _NUMBERS = ("float64", "float32", "int64", "int32")
+_MOST_ALIKE = 10_000_000
+"""Far more boxes than an object has: a short line cannot ask for all of the memory."""
 
 
 def write_outcomes(path: Path, outcomes: Sequence[DriveOutcome]) -> None:
@@ -59,11 +61,13 @@ def read_outcomes(path: Path) -> list[DriveOutcome]:
                 one = _restored(json.loads(line))
                 if isinstance(one, DriveOutcome):
                     outcomes.append(one)
-                else:
+                elif isinstance(one, Sighting):
                     outcomes[-1].sightings.append(one)
+                else:
+                    raise ValueError(f"a line is a {type(one).__name__}")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, StopIteration) as error:
         raise DataError(f"{path} is not the outcome of a drive: {error}; remove it, and build again") from None
     return outcomes
 
@@ -98,7 +102,9 @@ def _restored(value: Any) -> Any:
         array = np.frombuffer(base64.b64decode(value["bytes"]), value["of"])
         return array.reshape(value["shape"]).copy()
     if kind == "same":
-        return (sys.intern(value["item"]),) * int(value["times"])
+        if not 0 <= value["times"] <= _MOST_ALIKE:
+            raise ValueError(f"{value['times']} times the same")
+        return (sys.intern(value["item"]),) * value["times"]
     if kind == "dict":
         return {_restored(key): _restored(one) for key, one in value["items"]}
     if kind in ("list", "tuple", "set"):
