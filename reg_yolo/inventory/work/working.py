@@ -43,6 +43,6 @@ def _estimates(result: DriveResult) -> str:
         return "nothing to refine the camera by"
     clock = f"clock {camera['clock_s']:+.2f} s +- {camera['clock_sigma_s']:.2f}"
     if not camera["clock_observed"]:
-        clock = f"clock offset not observable, {clock} from the stated time"
+        clock += " (offset not observable: no surer than the stated time)"
     angles = f"yaw {camera['yaw_deg']:.2f}, pitch {camera['pitch_deg']:.2f} degrees"
     return f"focal {camera['focal_px']:.0f} px, {angles}, {clock}"
