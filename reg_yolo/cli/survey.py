@@ -124,8 +124,8 @@ def survey(
     options = SurveyOptions(
         card, out, tuple(gnss or ()), tuple(start or ()), tuple(camera or ()), time_base, route,
         run.key if run else "", every, Outputs(crs, None, (), language, cutting),
-        classes, previous, tuple(decisions or ()), discard_frames, from_step, blur_key,
-        min_probability,  # type: ignore[arg-type]
+        classes, previous, tuple(decisions or ()), discard_frames, from_step,  # type: ignore[arg-type]
+        blur_key, min_probability,
     )  # fmt: skip
     with progress_bar("survey") as progress:
         going = Survey(options, say, progress)

@@ -228,13 +228,13 @@ def as_given(paths: tuple[Path, ...]) -> Path | tuple[Path, ...]:
 
 
 def time_text(time_s: float) -> str:
-    """Return a POSIX time as ISO 8601 in UTC.
+    """Return a POSIX time as ISO 8601 in UTC, to the second.
 
     Example:
-        >>> time_text(1714532400.0)
+        >>> time_text(1714532399.96)
         '2024-05-01T03:00:00Z'
     """
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(round(time_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _counted(files: Sized) -> str:

@@ -152,7 +152,7 @@ class Survey:
         self._did: list[str] = []
 
     def run(self, predict: Predict | None = None, measure_network: MeasureNetwork | None = None) -> SurveyResult:
-        """Do every step that is missing; nothing is ever written to the card.
+        """Do every step that is missing; nothing is written to the card unless `out` lies on it.
 
         Args:
             predict: Runs the network; None ends after preflight, which is then made afresh.
