@@ -79,6 +79,9 @@ def survey(
         str, _option(_OUTPUT, "--crs", "Of the GeoPackage, such as EPSG:32647; WGS 84 by default.")
     ] = "EPSG:4326",
     classes: Annotated[Path | None, _option(_OUTPUT, "--classes", "YAML of the classes' geometry.")] = None,
+    min_probability: Annotated[
+        float, _option(_OUTPUT, "--min-probability", "Assets less probable are left out; 0.4, for a review 0.05.")
+    ] = 0.4,
     previous: Annotated[
         Path | None, _option(_OUTPUT, "--previous", "Earlier inventory whose ids and reviewed_by are kept.")
     ] = None,
@@ -121,7 +124,8 @@ def survey(
     options = SurveyOptions(
         card, out, tuple(gnss or ()), tuple(start or ()), tuple(camera or ()), time_base, route,
         run.key if run else "", every, Outputs(crs, None, (), language, cutting),
-        classes, previous, tuple(decisions or ()), discard_frames, from_step, blur_key,  # type: ignore[arg-type]
+        classes, previous, tuple(decisions or ()), discard_frames, from_step,  # type: ignore[arg-type]
+        blur_key, min_probability,
     )  # fmt: skip
     with progress_bar("survey") as progress:
         going = Survey(options, say, progress)

@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 
 _NAME = re.compile(r"(20\d{2})[-_]?([01]\d)[-_]?([0-3]\d)[-_T ]?([0-2]\d)[-_:]?([0-5]\d)[-_:]?([0-5]\d)")
 _LEAP_SECONDS = 18
+_BUDDHIST_YEARS, _LEAST_BUDDHIST = 543, 2400
+"""How far the Thai calendar is ahead, and the year from which one is meant."""
 _STATED_SIGMA_S, _TELEMETRY_SIGMA_S, _NAME_SIGMA_S = 0.1, 0.2, 1.0
 
 
@@ -48,13 +50,15 @@ def parse_time(text: str, time_base: str = "utc") -> float:
         time_base: `utc`, `gps` (ahead of UTC by the leap seconds), or `local+07:00`.
 
     Raises:
-        ConfigError: If either is not understood.
+        ConfigError: If either is not understood, or the year is of the Buddhist era.
     """
     plain = re.sub(r"^(\d{4}):(\d\d):(\d\d) ", r"\1-\2-\3 ", text.strip())
     try:
         moment = datetime.fromisoformat(plain.replace("Z", "+00:00"))
     except ValueError:
         raise ConfigError(f"expected a time such as 2024-05-01T03:00:00Z, got {text!r}") from None
+    if moment.year >= _LEAST_BUDDHIST:
+        raise ConfigError(f"{text!r}: {moment.year} is a Buddhist year; write {moment.year - _BUDDHIST_YEARS}")
     shift, zone = 0.0, UTC
     if time_base == "gps":
         shift = -float(_LEAP_SECONDS)

@@ -16,6 +16,7 @@ from reg_yolo.video.sources import COPY_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SAME_RECORDING_S = 5.0
 """A chapter that starts, by its name, this much later than the one before it ended is of another recording."""
+_MOST_NAMED = 20
 _NO_FOLDERS = {"system volume information", "$recycle.bin", "lost+found"}
 
 
@@ -97,19 +98,25 @@ class Card:
 
         Args:
             option: As typed, for messages.
-            given: Values: one for all where they may share it, one each in the order of the drives, or NAME=VALUE.
+            given: Values: one for all where they may share it, one each in the order of the drives, or NAME=VALUE with
+                a drive's name or the last part of it, where no other drive ends so.
             shared: Whether one may be for all.
 
         Raises:
-            ConfigError: If they are neither.
+            ConfigError: If they are neither, or no drive or several have the name.
         """
         names = [drive.name for drive in self.drives]
         named: dict[str, str] = {}
         plain: list[str] = []
         for value in given:
-            name, equals, rest = value.partition("=")
-            if equals and name in names:
-                named[name] = rest
+            text, equals, rest = value.partition("=")
+            fitting = [name for name in names if name == text] or [name for name in names if name.endswith(f"/{text}")]
+            if equals and len(fitting) == 1:
+                named[fitting[0]] = rest
+            elif equals and not Path(value).exists():
+                listed = ", ".join(map(repr, names[:_MOST_NAMED])) + ", ..." * (len(names) > _MOST_NAMED)
+                fault = "is the end of several drives" if fitting else "is no drive"
+                raise ConfigError(f"{option}: {text!r} {fault}; expected DRIVE=VALUE with one of {listed}")
             else:
                 plain.append(value)
         if not plain:

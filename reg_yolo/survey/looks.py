@@ -70,7 +70,7 @@ class DriveMeasures:
         blurred_most: Highest blur that a tenth of the images reach.
         change: Median of the mean difference between an image and the next, in grey levels.
         roll_deg: How far the horizon leans, clockwise positive; NaN where none is found.
-        horizon_contrast: Grey levels between above and below the horizon; positive where it is brighter above.
+        horizon_contrast: Levels of blue between above and below the horizon; positive where it is brighter above.
         spots: What stays.
     """
 
@@ -132,7 +132,7 @@ def measure_drive(pictures: Sequence[Picture]) -> DriveMeasures:
     single = [measure_picture(picture) for picture in pictures]
     greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures]
     changes = [float(cv2.absdiff(one, two).mean()) for one, two in pairwise(greys)]
-    roll, contrast = horizon(greys)
+    roll, contrast = horizon([np.ascontiguousarray(picture[..., 0]) for picture in pictures])
     blurs = [one.blur for one in single]
     return DriveMeasures(
         len(pictures),
@@ -147,16 +147,17 @@ def measure_drive(pictures: Sequence[Picture]) -> DriveMeasures:
     )
 
 
-def horizon(greys: Sequence[Picture]) -> tuple[float, float]:
-    """Return how far the horizon leans in degrees, and its contrast in grey levels.
+def horizon(blues: Sequence[Picture]) -> tuple[float, float]:
+    """Return how far the horizon leans in degrees, and its contrast in levels.
 
     The mean of all images is cut by the straight line that divides it best into two even parts (Otsu's criterion).
 
     Args:
-        greys: Shape (H, W), uint8, all of one size.
+        blues: Their blue, shape (H, W), uint8, all of one size: in grey, sand to one side is as bright as the sky, and
+            the line leans towards it.
     """
-    height = max(8, round(greys[0].shape[0] * _HORIZON_WIDTH_PX / greys[0].shape[1]))
-    small = [cv2.resize(grey, (_HORIZON_WIDTH_PX, height), interpolation=cv2.INTER_AREA) for grey in greys]
+    height = max(8, round(blues[0].shape[0] * _HORIZON_WIDTH_PX / blues[0].shape[1]))
+    small = [cv2.resize(blue, (_HORIZON_WIDTH_PX, height), interpolation=cv2.INTER_AREA) for blue in blues]
     mean = np.mean(small, axis=0)
     rows, columns = np.indices(mean.shape)
     x, y = columns - (_HORIZON_WIDTH_PX - 1) / 2, rows - (height - 1) / 2

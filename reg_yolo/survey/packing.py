@@ -16,8 +16,12 @@ _CONTENT = {
     "inventory.gpkg": "for QGIS and other GIS: assets, the way, surveyed stretches, what has no position",
     "inventory.geojson": "the assets in WGS 84",
     "inventory.csv": "the assets as a table; opens in Excel",
-    "report.html": "map, table and counts; opens offline in a browser",
+    "inventory.qgs": "a QGIS project of the GeoPackage's layers, with their styles; keep both in one folder",
+    "report.html": "map, table and counts, and a button Review; opens offline in a browser",
+    "thumbnails/": "a crop of each asset",
+    "not_static.csv": "what moves along the road, such as signs on lorries; no assets",
     "observations.jsonl": "for each asset the boxes that it was seen by, to which decisions of reviewers refer",
+    "review.sqlite": "an index that lets a review open at once; it may be deleted",
     "preflight.json": "what was found on the card before anything else",
 }
 
@@ -56,6 +60,7 @@ def readme(
     names: Sequence[str], preflight: Preflight, drives: int, left_out: Mapping[str, str], assets: Mapping[str, int]
 ) -> str:
     """Return the text that says what is what."""
+    tops = {f"{top}/" if rest else top for top, _, rest in (name.partition("/") for name in names)} | {"preflight.json"}
     lines = [
         f"Inventory of road assets, made by reg_yolo {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "",
@@ -65,13 +70,16 @@ def readme(
         *(f"  {name}: {count}" for name, count in sorted(assets.items())),
         "",
         "Files",
-        *(f"  {name}: {text}" for name, text in _CONTENT.items() if name in names or name == "preflight.json"),
-        *(f"  {name}" for name in names if "/" not in name and name not in _CONTENT),
-        *(f"  {top}/" for top in sorted({name.partition("/")[0] for name in names if "/" in name})),
+        *(f"  {name}: {text}" for name, text in _CONTENT.items() if name in tops),
+        *(f"  {name}" for name in sorted(tops - _CONTENT.keys())),
         "",
-        "Nobody has reviewed what has no name in the column reviewed_by. To review, unpack all of it into one folder;",
-        "each row's probability says what to look at first. Decisions are lines of a decisions.jsonl that the next",
-        "build follows (reg-yolo survey with the same --out, or --decisions FILE).",
+        "Nobody has reviewed what has no name in the column reviewed_by. To review, unpack all of it into one folder.",
+        "Either open report.html, press Review, write your name, and hand in what Download decisions gives; or run",
+        "  reg-yolo inventory review FOLDER",
+        "which keeps decisions in FOLDER/decisions_NAME.jsonl. The next build follows them: reg-yolo survey with",
+        "the same --out and --decisions FILE, or without that where they lie in its inventory folder.",
+        "Whether the inventory is good enough says an acceptance audit:",
+        "  reg-yolo inventory audit plan FOLDER --out audit",
         "",
         f"Preflight: {preflight.count('problem')} problems, {preflight.count('warning')} warnings",
         *(f"  {item.line}" for item in preflight.items if item.verdict != "ok"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from shlex import quote
 
 import numpy as np
 import shapely
@@ -15,7 +15,7 @@ from reg_yolo.inventory.route.axis import Route
 from reg_yolo.inventory.route.reference import chainage_text
 from reg_yolo.inventory.timing import check_overlap
 from reg_yolo.survey.items import Item, Verdict
-from reg_yolo.survey.places import Located, Way, way_of
+from reg_yolo.survey.places import Located, Way, time_text, way_of
 
 LEAST_WAY_M = 50.0
 """A drive shorter than this has not moved."""
@@ -34,7 +34,7 @@ def position_item(located: Located, way: Way | None) -> Item:
     drive, found = located.drive.name, located.positions
     if found is None or way is None:
         why = "; ".join(located.reasons[:2]) or "none on the card, in the files or in EXIF"
-        advice = "copy the receiver's log next to the files, or name it with --gnss"
+        advice = located.advice or "copy the receiver's log next to the files, or name it with --gnss"
         return Item(drive, "positions", "problem", f"none: {why}", advice, blocks=True)
     fixes = found.fixes
     dropped = sum(fixes.dropped.values())
@@ -85,36 +85,57 @@ def clock_item(located: Located, way: Way | None) -> Item | None:
             return Item(drive.name, "clock", "problem", text, "check that the list is of these images", True)
         verdict: Verdict = "warning" if lost > MOST_LOST else "ok"
         return Item(drive.name, "clock", verdict, text, "the others cannot be located" if lost > MOST_LOST else "")
-    if start is None:
-        why = located.reasons[-1] if located.reasons else "nothing tells when it started"
-        text = why.partition("; give")[0].removeprefix(f"{drive.files[0]}: ")
-        advice = f"state it with --start '{drive.name}=2024-05-01T03:00:00Z'"
-        return Item(drive.name, "clock", "problem", text, advice, blocks=True)
     first, last = float(found.fixes.time_s[0]), float(found.fixes.time_s[-1])
+    if start is None:
+        return _without_start(located, first, last, shared=found.shared)
     length = drive.seconds
     begin, end = start.time_s, start.time_s + (length or 0.0)
-    values = {"start": _text(begin), "from": start.source, "seconds": length, "positions": [_text(first), _text(last)]}
+    values = {
+        "start": time_text(begin),
+        "from": start.source,
+        "seconds": length,
+        "positions": [time_text(first), time_text(last)],
+    }
     try:
         check_overlap(np.array([begin, end]), first, last, drive.name)
     except DataError as error:
-        offset = first - begin
         text = str(error).removeprefix(f"{drive.name}: ")
         advice = "correct it with --start or --time-base, or give the positions of this drive with --gnss"
-        values["offset_s"] = round(offset, 1)
+        if found.shared:
+            # What lies next to several drives may be another's: an offset would put this one on its way.
+            text = f"{text.partition('; an offset')[0]}, which may be of another drive"
+            advice = "give the positions of this drive with --gnss, or correct its time with --start or --time-base"
+        else:
+            values["offset_s"] = round(first - begin, 1)
         return Item(drive.name, "clock", "problem", f"by {start.source}, {text}", advice, True, values)
     if length is None:
-        text = f"starts {_text(begin)} by {start.source}; how long it is its container does not say"
+        text = f"starts {time_text(begin)} by {start.source}; how long it is its container does not say"
         return Item(drive.name, "clock", "ok", text, values=values)
     covered = _covered_s(way, begin, end) if way is not None else 0.0
     lost_s = max(0.0, length - covered)
     values["without_position_s"] = round(lost_s, 1)
-    text = f"starts {_text(begin)} by {start.source}; {lost_s:.0f} of {length:.0f} s without a position"
+    text = f"starts {time_text(begin)} by {start.source}; {lost_s:.0f} of {length:.0f} s without a position"
     if lost_s > max(2.0, MOST_LOST * length):
         if lost_s > 0.5 * length:
             advice = "most of the drive cannot be located: check --start, --time-base and the receiver"
             return Item(drive.name, "clock", "problem", text, advice, values=values)
         return Item(drive.name, "clock", "warning", text, "that part cannot be located", values=values)
     return Item(drive.name, "clock", "ok", text, values=values)
+
+
+def _without_start(located: Located, first_s: float, last_s: float, *, shared: bool) -> Item:
+    """Say what is known of a drive whose positions run from one time to another, and of which no time is known."""
+    drive = located.drive
+    why = located.reasons[-1] if located.reasons else "nothing tells when it started"
+    why = why.partition("; give")[0].removeprefix(f"{drive.files[0]}: ").removeprefix(f"{drive.name}: ")
+    text = f"{why}; its positions run from {time_text(first_s)} to {time_text(last_s)}"
+    if not drive.is_video:
+        advice = "give positions by file name with --gnss, or images with EXIF"
+    elif shared:
+        advice = f"state it with --start {quote(f'{drive.name}=TIME')}, a time between these"
+    else:
+        advice = f"state it, such as --start {quote(f'{drive.name}={time_text(first_s)}')} if it began with them"
+    return Item(drive.name, "clock", "problem", text, advice, blocks=True)
 
 
 def drive_way(located: Located, projection: LocalProjection) -> Way | None:
@@ -167,7 +188,3 @@ def _covered_s(way: Way, begin_s: float, end_s: float) -> float:
 
 def _extent_m(way: Way) -> float:
     return float(np.linalg.norm(np.ptp(way.points_m, axis=0))) if len(way.points_m) else 0.0
-
-
-def _text(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

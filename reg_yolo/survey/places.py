@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Sized
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 
 import av
 import numpy as np
@@ -31,11 +33,13 @@ class Positions:
         paths: Files as `inventory build` takes them; several of one receiver, or images.
         fixes: What they hold.
         kind: Where they come from, in words.
+        shared: Other drives use them too, or lie next to them: that both start together is no more than a guess.
     """
 
     paths: tuple[Path, ...]
     fixes: Fixes
     kind: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Located:
     Attributes:
         drive: The drive.
         positions: None where there are none.
-        start: None where nothing tells it, or where positions belong to named images.
+        start: None where nothing tells it, there are no positions, or they belong to named images.
         reasons: Why something is missing.
         stated_start: What the user stated.
+        advice: What mends missing positions; empty where nothing special does.
     """
 
     drive: SurveyDrive
@@ -55,6 +60,15 @@ class Located:
     start: Start | None
     reasons: tuple[str, ...]
     stated_start: str | None = None
+    advice: str = ""
+
+
+@dataclass
+class _Missing:
+    """Why a drive has no positions, and what mends that; filled while they are looked for."""
+
+    reasons: list[str] = field(default_factory=list)
+    advice: str = ""
 
 
 class PositionFiles:
@@ -75,32 +89,33 @@ class PositionFiles:
     def locate(self, drive: SurveyDrive) -> Located:
         """Find positions and start of a drive."""
         stated = self._starts.get(drive.name)
-        reasons: list[str] = []
-        positions = self._positions(drive, reasons)
+        missing = _Missing()
+        positions = self._positions(drive, missing)
         start: Start | None = None
-        if positions is None or not positions.fixes.names:
-            telemetry = positions.fixes.starts.get(drive.files[0].name) if positions else None
+        if positions is not None and not positions.fixes.names:
+            telemetry = positions.fixes.starts.get(drive.files[0].name)
             try:
                 start = self._start(drive, telemetry)
             except RegYoloError as error:
-                reasons.append(first_line(error))
-        return Located(drive, positions, start, tuple(reasons), stated)
+                missing.reasons.append(first_line(error))
+        return Located(drive, positions, start, tuple(missing.reasons), stated, missing.advice)
 
-    def _start(self, drive: SurveyDrive, telemetry: float | None = None) -> Start | None:
+    def _start(self, drive: SurveyDrive, telemetry: float | None = None) -> Start:
         if not drive.is_video:
             raise DataError(f"{drive.name}: images without positions by file name have no times")
         return find_start(str(drive.files[0]), self._starts.get(drive.name), (), self._time_base, telemetry)
 
-    def _positions(self, drive: SurveyDrive, reasons: list[str]) -> Positions | None:
+    def _positions(self, drive: SurveyDrive, missing: _Missing) -> Positions | None:
         stated = self._stated.get(drive.name)
         if stated is not None:
-            fixes = self._fixes((stated,), reasons)
-            return Positions((stated,), fixes, f"--gnss {stated.name}") if fixes else None
-        for find in (self._named_alike, self._embedded, self._on_card):
-            found = find(drive, reasons)
+            fixes = self._fixes((stated,), missing.reasons)
+            shared = list(self._stated.values()).count(stated) > 1
+            return Positions((stated,), fixes, f"--gnss {stated.name}", shared) if fixes else None
+        for find in (self._named_alike, self._embedded):
+            found = find(drive, missing.reasons)
             if found is not None:
                 return found
-        return None
+        return self._on_card(drive, missing)
 
     def _named_alike(self, drive: SurveyDrive, reasons: list[str]) -> Positions | None:
         """Files that are named as a chapter is, which dash cameras write next to it."""
@@ -124,49 +139,70 @@ class PositionFiles:
         fixes = self._fixes(paths, reasons)
         return Positions(paths, fixes, "GoPro telemetry") if fixes else None
 
-    def _on_card(self, drive: SurveyDrive, reasons: list[str]) -> Positions | None:
+    def _on_card(self, drive: SurveyDrive, missing: _Missing) -> Positions | None:
         """Files in the drive's folder, else anywhere on the card; of several those of its time."""
         folder = drive.files[0].parent
-        near = [path for path in self._files if path.parent == folder]
+        mates = [one for one in self._card.drives if one.name != drive.name]
+        named = {(path.parent, path.stem.casefold()) for one in mates if one.is_video for path in one.files}
+        foreign = [path for path in self._files if (path.parent, path.stem.casefold()) in named]
+        free = [path for path in self._files if path not in foreign]
+        near = [path for path in free if path.parent == folder]
         # What lies next to another drive is that one's, unless it lies above this one.
         others = {one.files[0].parent for one in self._card.drives} - set(folder.parents)
-        far = [path for path in self._files if path.parent not in {*others, folder}]
+        far = [path for path in free if path.parent not in {*others, folder}]
         for files in (near, far):
             unread: list[str] = []
             readable = {path: fixes for path in files if (fixes := self._fixes((path,), unread)) is not None}
-            reasons += unread if files is near else []
-            chosen = self._fitting(drive, readable, lonely=files is near, reasons=reasons)
+            missing.reasons += unread if files is near else []
+            chosen = self._fitting(drive, readable, lonely=files is near, missing=missing)
             if chosen:
-                fixes = self._fixes(chosen, reasons)
-                return Positions(chosen, fixes, _kind(chosen)) if fixes else None
+                fixes = self._fixes(chosen, missing.reasons)
+                shared = any(one.files[0].parent == folder for one in mates) and files is near
+                return Positions(chosen, fixes, _kind(chosen), shared) if fixes else None
+        beside = tuple(path for path in foreign if path.parent == folder)
+        if beside and drive.is_video:
+            verb = "are named as other drives" if len(beside) > 1 else "is named as another drive"
+            missing.reasons.insert(0, f"{_kind(beside)} {verb}")
+            own = f"{drive.files[0].stem}{beside[0].suffix}"
+            missing.advice = f"copy {own} next to the video, or name its positions with --gnss"
         return None
 
     def _fitting(
-        self, drive: SurveyDrive, readable: dict[Path, Fixes], *, lonely: bool, reasons: list[str]
+        self, drive: SurveyDrive, readable: dict[Path, Fixes], *, lonely: bool, missing: _Missing
     ) -> tuple[Path, ...]:
         """Files of the drive's time, one after the other; a lone one next to the drive whatever its time."""
         if lonely and len(readable) == 1:
             return tuple(readable)
+        where = "next to it" if lonely else "on the card"
         if not drive.is_video:
             names = {path.name for path in drive.files}
             fitting = [path for path, fixes in readable.items() if names & {Path(name).name for name in fixes.names}]
+            if readable and not fitting:
+                missing.reasons.append(f"{_counted(readable)} {where}, none of which names its images")
             return tuple(fitting[:1])
+        timed = {path: fixes for path, fixes in readable.items() if not fixes.names}
+        if not timed:
+            return ()
         try:
             start = self._start(drive)
         except RegYoloError:
-            start = None
-        if start is None or drive.seconds is None:
-            if len(readable) > 1 and lonely:
-                reasons.append(f"{len(readable)} files of positions next to it, and nothing tells its time")
+            missing.reasons.append(f"{_counted(timed)} {where}, and no time to choose by")
+            missing.advice = f"give --start {quote(f'{drive.name}=TIME')}, or name the file with --gnss"
+            return ()
+        if drive.seconds is None:
+            missing.reasons.append(f"{_counted(timed)} {where}, and its container does not say how long it is")
+            missing.advice = "name the file with --gnss"
             return ()
         spans = []
-        for path, fixes in readable.items():
-            if fixes.names:
-                continue
+        for path, fixes in timed.items():
             first, last = float(fixes.time_s[0]), float(fixes.time_s[-1])
             shared = min(last, start.time_s + drive.seconds) - max(first, start.time_s)
             if shared > 0:
                 spans.append((first, last, shared, path))
+        if not spans:
+            began = f"{time_text(start.time_s)} by {start.source}"
+            missing.reasons.append(f"{_counted(timed)} {where}, none of its time, which began {began}")
+            missing.advice = "correct it with --start or --time-base, or copy the receiver's log of that time"
         spans.sort()
         if any(two[0] < one[1] for one, two in pairwise(spans)):
             # Two receivers at once: that which covers more.
@@ -189,6 +225,20 @@ class PositionFiles:
 def as_given(paths: tuple[Path, ...]) -> Path | tuple[Path, ...]:
     """Return positions as `BuildOptions` takes them."""
     return paths[0] if _lone(paths) else paths
+
+
+def time_text(time_s: float) -> str:
+    """Return a POSIX time as ISO 8601 in UTC, to the second.
+
+    Example:
+        >>> time_text(1714532399.96)
+        '2024-05-01T03:00:00Z'
+    """
+    return datetime.fromtimestamp(round(time_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _counted(files: Sized) -> str:
+    return "1 file of positions" if len(files) == 1 else f"{len(files)} files of positions"
 
 
 def _lone(paths: Sequence[Path]) -> bool:

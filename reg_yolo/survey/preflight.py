@@ -138,6 +138,9 @@ def look_at(
                 say(item.line)
 
     tell(*(Item("", "folder", "warning", f"cannot be read: {line}", "its files are left out") for line in card.unread))
+    if out.resolve().is_relative_to(card.root.resolve()):
+        text = f"--out {out} lies in {card.root}: this writes to the card"
+        tell(Item("", "folder", "warning", text, "name a folder elsewhere with --out"))
     progress(0, len(card.drives))
     for number, drive in enumerate(card.drives):
         tell(_file_item(drive))

@@ -61,6 +61,7 @@ class SurveyOptions:
         discard_frames: Remove images that were stored in `out`.
         from_step: Do this step and those behind it again.
         blur_key: Everything that decides what is blurred in stored images, as plain data.
+        min_probability: Assets less probable than this are left out and counted.
     """
 
     root: Path
@@ -79,6 +80,7 @@ class SurveyOptions:
     discard_frames: bool = False
     from_step: Step | None = None
     blur_key: str = ""
+    min_probability: float = 0.4
 
     def __post_init__(self) -> None:
         if self.from_step is not None and self.from_step not in STEPS:
@@ -142,10 +144,15 @@ class Survey:
             _files("--camera", cameras), options.time_base, read_routes(options.route) if options.route else (),
             options.every,
         )  # fmt: skip
+        for name, moment in self.stated.starts.items():
+            try:
+                parse_time(moment, options.time_base)
+            except ConfigError as error:
+                raise ConfigError(f"--start of {name}: {error}") from None
         self._did: list[str] = []
 
     def run(self, predict: Predict | None = None, measure_network: MeasureNetwork | None = None) -> SurveyResult:
-        """Do every step that is missing; nothing is ever written to the card.
+        """Do every step that is missing; nothing is written to the card unless `out` lies on it.
 
         Args:
             predict: Runs the network; None ends after preflight, which is then made afresh.
@@ -201,6 +208,7 @@ class Survey:
             tuple(starts) if any(starts) else (),
             time_base=self.options.time_base,
             classes=self.options.classes,
+            min_probability=self.options.min_probability,
             decisions=self._decisions(),
         )
 

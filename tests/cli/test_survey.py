@@ -37,7 +37,11 @@ def test_a_card_becomes_a_package_and_what_is_missing_is_named(
     assert "frames/s measured on this machine" in first.out
     assert first.err.endswith("error: partly done: 1 left out or not whole; the lines above say why\n")
     with zipfile.ZipFile(tmp_path / "ผล/survey.zip") as archive:
-        assert "ไม่มีจีพีเอส: positions: none" in archive.read("README.txt").decode()
+        readme = archive.read("README.txt").decode()
+        assert "ไม่มีจีพีเอส: positions: none" in readme
+        lines = readme.partition("\nFiles\n")[2].partition("\n\n")[0].splitlines()
+        described = {name.strip() for name, colon, text in (line.partition(": ") for line in lines) if text}
+        assert described == set(archive.namelist()) - {"README.txt"}
         table = archive.read("inventory.csv").decode("utf-8-sig").splitlines()
     assert "probability" in next(csv.reader(table))
     (card / "ไม่มีจีพีเอส").rename(tmp_path / "away")
@@ -56,6 +60,8 @@ def test_what_is_asked_for_wrongly_is_refused(card: Path, run_cli: Run, tmp_path
         ((tmp_path / "none", "--preflight-only"), "is not there; expected the folder of a card"),
         ((card, "--preflight-only", "--gnss", "no.gpx"), "error: --gnss: no.gpx does not exist"),
         ((card, "--preflight-only", "--start", "x"), "error: --start: got 1 for 3 drives"),
+        ((card, "--preflight-only", "--start", "ขาไป=2567-05-01T03:00:00Z"), "2567 is a Buddhist year; write 2024"),
+        ((card, "--preflight-only", "--start", "ไป=2024-05-01T03:00:00Z"), "error: --start: 'ไป' is no drive"),
         ((card, "--preflight-only", "--time-base", "local"), "error: --time-base: expected utc, gps or local+07:00"),
     ):
         outcome = run_cli("survey", *words, "--out", tmp_path / "out")

@@ -115,3 +115,26 @@ def test_the_score_tells_sides_and_chainages(tmp_path: Path) -> None:
     assert sorted(score.chainage_errors_m) == pytest.approx([0.0, 3.0, 6.0])
     assert score.to_dict()["chainage_error_median_m"] == pytest.approx(3.0)
     assert "side right for 2 of 3" in score.as_text()
+
+
+def test_what_is_no_geojson_says_where_the_format_stands(tmp_path: Path) -> None:
+    (tmp_path / "101.gpx").write_text("<gpx/>")
+    with pytest.raises(DataError, match=r"is not GeoJSON: .*; see docs/inventory.md, Linear reference$"):
+        read_routes(tmp_path / "101.gpx")
+
+
+def test_the_examples_of_the_docs_are_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/inventory.md").read_text("utf-8")
+    section = text.partition("### Linear reference")[2].partition("\n### ")[0]
+    example, program = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("json", "python"))
+    monkeypatch.chdir(tmp_path)
+    Path("route.geojson").write_text(example, "utf-8")
+    [route] = read_routes(Path("route.geojson"))
+    assert route.name == "101-0200" and route.chainage_m == pytest.approx([12000, 12060, 12120], abs=2)
+    steps = np.array([[0.0, 5.0 * second] for second in [*range(20), *[19] * 10, *range(20, 41)]])
+    points = "".join(f'<trkpt lat="{lat:.7f}" lon="{lon:.7f}"/>' for lon, lat in PLACE.to_degrees(steps))
+    Path("101.gpx").write_text(f'<gpx version="1.1" creator="t"><trk><trkseg>{points}</trkseg></trk></gpx>', "utf-8")
+    exec(compile(program, "docs/inventory.md", "exec"), {})
+    [route] = read_routes(Path("route.geojson"))
+    assert route.name == "101" and route.chainage_m[0] == 0 and route.chainage_m[-1] == pytest.approx(200, abs=21)
+    assert route.degrees[0] == pytest.approx([PLACE.longitude_deg, PLACE.latitude_deg], abs=1e-6)

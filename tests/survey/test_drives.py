@@ -66,8 +66,25 @@ def test_options_are_for_all_one_each_or_by_name(card: Path) -> None:
     touch(card / "b", "1.mp4")
     touch(card / "ขาไป", "1.mp4")
     found = read_card(card, card / "out")
-    assert found.for_each("--gnss", ["x=1.gpx"], shared=True) == {"b": "x=1.gpx", "ขาไป": "x=1.gpx"}
+    touch(card, "x=1.gpx")
+    file = str(card / "x=1.gpx")
+    assert found.for_each("--gnss", [file], shared=True) == {"b": file, "ขาไป": file}
     assert found.for_each("--gnss", ["1", "2"], shared=True) == {"b": "1", "ขาไป": "2"}
     assert found.for_each("--start", ["ขาไป=T"], shared=False) == {"ขาไป": "T"}
     with pytest.raises(ConfigError, match=r"--start: got 1 for 2 drives; give one each, or DRIVE=VALUE .* 'b'"):
         found.for_each("--start", ["T"], shared=False)
+
+
+def test_the_last_part_of_a_name_is_enough_where_no_other_drive_ends_so(card: Path) -> None:
+    touch(card / "ทางหลวง 4/เช้า", "ขาไป 1.mp4", "front_1.mp4")
+    touch(card / "ทางหลวง 101/เช้า", "ขากลับ 1.mp4", "front_1.mp4")
+    found = read_card(card, card / "out")
+    given = ["ขากลับ 1=T", "4/เช้า/front_1=U"]
+    with pytest.raises(ConfigError, match=r"--start: '4/เช้า/front_1' is no drive; expected DRIVE=VALUE with one of '"):
+        found.for_each("--start", given, shared=False)
+    given[1] = "ทางหลวง 4/เช้า/front_1=U"
+    assert found.for_each("--start", given, shared=False) == {
+        "ทางหลวง 101/เช้า/ขากลับ 1": "T", "ทางหลวง 4/เช้า/front_1": "U",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="--camera: 'front_1' is the end of several drives; expected"):
+        found.for_each("--camera", ["front_1=c.yaml"], shared=True)

@@ -66,6 +66,16 @@ def test_the_lean_of_the_horizon_is_measured(rendered: Pictures, degrees: int) -
     assert measure_drive(turned(rendered, degrees)).roll_deg - upright == pytest.approx(degrees, abs=3)
 
 
+def test_bright_sand_to_one_side_is_no_lean() -> None:
+    picture = np.full((192, 320, 3), 70, np.uint8)
+    picture[:96] = (230, 180, 120)
+    picture[96:120, :110] = (130, 175, 195)  # in grey brighter than the sky
+    picture[84:96, 210:] = 60
+    assert "mount" not in verdicts([picture] * 2)
+    for degrees in (-15, 15):
+        assert "mount" in verdicts(turned([picture] * 2, degrees))
+
+
 @pytest.mark.parametrize(("drop", "y"), [(True, 0.45), (False, 0.2)], ids=["drop", "dirt"])
 def test_a_spot_that_stays_is_found_where_it_is(rendered: Pictures, drop: bool, y: float) -> None:
     grey = [cv2.cvtColor(one, cv2.COLOR_BGR2GRAY) for one in soiled(rendered, 0.3, y, 0.045, drop=drop)]

@@ -21,7 +21,8 @@ from tests.survey.cards import LATITUDE, START, longitude, stamp, textured, writ
 def look(card: Path, **stated: Any) -> Preflight:
     """Look at a card."""
     options = {"gnss": {}, "starts": {}, "cameras": {}, **stated}
-    return look_at(read_card(card, card / "out"), Stated(**options), card / "out")
+    out = card.parent / "out"
+    return look_at(read_card(card, out), Stated(**options), out)
 
 
 def item_of(found: Preflight, name: str, drive: str = "ขาไป") -> Item:
@@ -57,6 +58,57 @@ def test_without_positions_the_drive_is_blocked(card: Path) -> None:
     assert list(found.blocked) == ["ขาไป"]
 
 
+def test_positions_named_as_another_drive_are_not_taken(card: Path) -> None:
+    folder, later = card / "ขาไป", START + timedelta(hours=2)
+    for start in (START, later):
+        write_video(folder / f"{stamp(start)}.mp4", textured(10, (64, 96)))
+    write_track(folder / f"{stamp(later)}.gpx", 10, later)
+    for first, name in ((START, f"ขาไป/{stamp()}"), (later, f"ขาไป/{stamp(later)}")):
+        found = look(card)
+        assert found.positions == {f"ขาไป/{stamp(later)}": (folder / f"{stamp(later)}.gpx",)}
+        if first is START:
+            item = item_of(found, "positions", name)
+            assert item.blocks and item.text == f"none: {stamp(later)}.gpx is named as another drive"
+            assert item.advice.startswith(f"copy {stamp()}.gpx next to the video")
+        else:
+            assert name not in found.blocked
+    (folder / f"{stamp(later)}.gpx").rename(card / "log.gpx")
+    item = item_of(look(card), "positions", f"ขาไป/{stamp()}")
+    assert "1 file of positions on the card, none of its time, which began 2024-05-01T03:00:00Z" in item.text
+
+
+def test_no_offset_is_advised_for_positions_next_to_several_drives(card: Path) -> None:
+    folder, later = card / "ขาไป", START + timedelta(hours=2)
+    for start in (START, later):
+        write_video(folder / f"{stamp(start)}.mp4", textured(10, (64, 96)))
+    write_track(folder / "log.gpx", 10, later)
+    item = item_of(look(card), "clock", f"ขาไป/{stamp()}")
+    assert item.blocks and "offset" not in item.line and "offset_s" not in item.values
+    assert "(2024-05-01T05:00:00Z to 2024-05-01T05:00:10Z), which may be of another drive; give" in item.line
+    for path in folder.glob("*.mp4"):
+        path.rename(folder / f"{'ab'[path.stem == stamp()]}.mp4")
+    item = item_of(look(card), "clock", "ขาไป/a")
+    assert item.advice == "state it with --start 'ขาไป/a=TIME', a time between these"
+
+
+def test_positions_elsewhere_on_the_card_need_a_time_to_choose_by(card: Path) -> None:
+    write_video(card / "ขาไป/clip.mp4", textured(10, (64, 96)))
+    for hour in (0, 1):
+        write_track(card / f"log_{hour}.gpx", 10, START + timedelta(hours=hour))
+    item = item_of(look(card), "positions")
+    assert item.text == "none: 2 files of positions on the card, and no time to choose by"
+    assert item.advice == "give --start 'ขาไป=TIME', or name the file with --gnss"
+    assert look(card, starts={"ขาไป": "2024-05-01T04:00:00Z"}).positions == {"ขาไป": (card / "log_1.gpx",)}
+
+
+def test_results_on_the_card_are_warned_of(card: Path) -> None:
+    write_drive_folder(card / "ขาไป", textured(10, (64, 96)))
+    nothing: dict[str, Any] = {"gnss": {}, "starts": {}, "cameras": {}}
+    found = look_at(read_card(card, card / "out"), Stated(**nothing), card / "out")
+    [item] = [one for one in found.items if one.name == "folder"]
+    assert item.verdict == "warning" and "this writes to the card; name a folder elsewhere with --out" in item.line
+
+
 def test_damaged_positions_are_named(card: Path) -> None:
     write_drive_folder(card / "ขาไป")
     (card / "ขาไป/track.gpx").write_text("<gpx><trk>", encoding="utf-8")
@@ -88,11 +140,13 @@ def test_a_clock_in_another_time_zone_is_named_with_its_offset(card: Path) -> No
 
 
 def test_a_video_that_nothing_dates_needs_a_start(card: Path) -> None:
-    write_drive_folder(card / "ขาไป").rename(card / "ขาไป/clip.mp4")
+    write_drive_folder(card / "ขาไป", start=START + timedelta(minutes=20)).rename(card / "ขาไป/clip.mp4")
     item = item_of(look(card), "clock")
-    assert item.blocks and item.text == "nothing tells when it started"
-    assert "--start 'ขาไป=2024-" in item.advice
-    assert item_of(look(card, starts={"ขาไป": "2024-05-01T03:00:00Z"}), "clock").verdict == "ok"
+    assert item.blocks and item.text == (
+        "nothing tells when it started; its positions run from 2024-05-01T03:20:00Z to 2024-05-01T03:20:10Z"
+    )
+    assert item.advice == "state it, such as --start 'ขาไป=2024-05-01T03:20:00Z' if it began with them"
+    assert item_of(look(card, starts={"ขาไป": "2024-05-01T03:20:00Z"}), "clock").verdict == "ok"
 
 
 def test_a_hole_in_the_positions_is_counted(card: Path) -> None:

@@ -122,6 +122,7 @@ def test_one_call_makes_the_package_and_leaves_the_card_as_it_was(options: Surve
         "report.html",
     }  # fmt: skip
     assert "Drives: 2, of which 0 are left out" in readme and "  sign: 2\n" in readme
+    assert "press Review" in readme and "\n  reg-yolo inventory review FOLDER\n" in readme
 
 
 def test_a_second_call_does_nothing_and_changes_do_what_depends_on_them(options: SurveyOptions) -> None:
@@ -130,7 +131,9 @@ def test_a_second_call_does_nothing_and_changes_do_what_depends_on_them(options:
     assert run(options).did == ()
     assert content_of(options.out) == stored
     assert run(options, outputs=Outputs(crs="EPSG:32647")).did == ("build", "package")
-    assert run(options, from_step="package").did == ("build", "package")  # back to the first --crs
+    assert run(options, min_probability=0.05, outputs=Outputs(crs="EPSG:32647")).did == ("build", "package")
+    assert BUILT[-1].min_probability == 0.05
+    assert run(options, from_step="package").did == ("build", "package")  # back to the first options
     assert run(options, from_step="package").did == ("package",)
     network = FakeNetwork()
     assert run(options, network, from_step="predict").did == ("predict", "build", "package")

@@ -62,7 +62,9 @@ def read_routes(path: Path) -> list[Route]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is not GeoJSON: expected a FeatureCollection") from None
+        raise DataError(
+            f"{path} is not GeoJSON: expected a FeatureCollection; see docs/inventory.md, Linear reference"
+        ) from None
     kinds = [(feature.get("geometry") or {}).get("type") for feature in features]
     if "MultiLineString" in kinds:
         number = kinds.index("MultiLineString") + 1
