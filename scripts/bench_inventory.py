@@ -1,9 +1,15 @@
-"""Measure the inventory on embedded drives: true boxes (T), true boxes made worse (T-), many draws of the positions.
+"""Measure the inventory on embedded drives: true boxes (T), true boxes made worse (T-), or what a detector found (D).
 
     python -m scripts.bench_inventory DRIVES --out results --draws 50 [--kind T-] [--passes one|both]
 
-DRIVES are folders that `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote. Each draw is one file in
-the results' folder; a second run goes on where the first one stopped. The table is printed at the end.
+DRIVES are folders that `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote. Each draw of the
+positions is one file in the results' folder; a second run goes on where the first one stopped. The table is printed at
+the end.
+
+D takes drives with images, and for each direction the detections that were made of them:
+
+    reg-yolo scenes D0 --drive 10 --every 5 --both-directions
+    reg-yolo predict demo D0/forward/images --for-inventory --out D0/forward/found      # and of D0/backward
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from reg_yolo.detections.detections import Detection, FrameDetections
-from reg_yolo.detections.files import DetectionsWriter
+from reg_yolo.detections.files import DetectionsWriter, read_detections
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.inventory.assets import assemble
 from reg_yolo.inventory.camera import Camera
@@ -27,6 +33,7 @@ from reg_yolo.inventory.classes import shape_of
 from reg_yolo.inventory.diff.differences import one_to_one
 from reg_yolo.inventory.drive.driving import DriveTask, run_drive
 from reg_yolo.inventory.drive.looks import read_drive
+from reg_yolo.inventory.drive.rays import iou
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.gpx import read_gpx
@@ -49,6 +56,8 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int
         head = json.loads(next(stream))
         records = [json.loads(line) for line in stream]
     width, height, names = head["calibration"]["width"], head["calibration"]["height"], head["names"]
+    if kind == "D":
+        return _write_found(frames, records, names, (width, height), out)
     if lorries:
         add_lorries(records, head["calibration"], names, lorries, seed)
     labelled = Counter(found["asset_id"] for record in records for found in record["objects"])
@@ -85,6 +94,43 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int
                 found.append(Detection(names[class_id], class_id, confidence, tuple(box.tolist())))
             writer.write(FrameDetections(source, record["frame"], record["time_s"], width, height, tuple(found)))
     return labelled
+
+
+def _write_found(
+    frames: Path, records: list[dict[str, Any]], names: list[str], size: tuple[int, int], out: Path
+) -> Counter[str]:
+    """Write a detector's boxes with the frames' own times; return in how many frames it found each asset.
+
+    An asset is found where a box of its class that reaches the threshold of that class has an IoU of 0.5 with it.
+    """
+    by_image = {record["file"]: record for record in records}
+    found: Counter[str] = Counter()
+    parts = sorted((frames.parent / "found").glob("**/*.jsonl"))
+    if not parts:
+        raise SystemExit(f"{frames.parent / 'found'}: no detections; see `python -m scripts.bench_inventory --help`")
+    header, looks = None, []
+    for part in parts:
+        reader = read_detections(part)
+        header = header or reader.header
+        limits = reader.header.extra.get("stored_thresholds") or {}
+        for frame in reader:
+            record = by_image[Path(frame.source).name]
+            looks.append(replace(frame, source="truth", frame=record["frame"], time_s=record["time_s"]))
+            strong = [one for one in frame.detections if one.confidence >= limits.get(one.class_name, 0.0)]
+            for truth in record["objects"]:
+                same = [one.box_xyxy for one in strong if one.class_name == names[truth["class_id"]]]
+                overlaps = iou(np.array([truth["xyxy"]], float), np.array(same).reshape(-1, 4))
+                found[truth["asset_id"]] += bool((overlaps >= 0.5).any())
+    labelled = Counter(one["asset_id"] for record in records for one in record["objects"])
+    counted = [name for name, frames_with in labelled.items() if frames_with >= 2]
+    print(f"{frames}: {sum(found[name] >= 2 for name in counted)} of {len(counted)} assets found in two frames or more")
+    if not out.exists():
+        assert header is not None
+        looks.sort(key=lambda one: one.frame)
+        with DetectionsWriter(out, replace(header, source=str(frames), width=size[0], height=size[1])) as writer:
+            for look in looks:
+                writer.write(look)
+    return found
 
 
 def run(
@@ -228,7 +274,7 @@ def main() -> None:
     parser.add_argument("drives", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench_inventory"))
     parser.add_argument("--draws", type=int, default=50)
-    parser.add_argument("--kind", choices=("T", "T-"), default="T-")
+    parser.add_argument("--kind", choices=("T", "T-", "D"), default="T-")
     parser.add_argument("--passes", choices=("one", "both"), default="both")
     parser.add_argument("--clean", action="store_true", help="clean tracks and calibrations, one run")
     parser.add_argument("--lorries", type=int, default=0, help="signs on this many vehicles a pass, which move")

@@ -121,7 +121,7 @@ def _leaders(looks: DriveLooks) -> IntArray:
     after = starts[looks.of_frame + 1] - leader - 1
     one = np.repeat(leader, after)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
-    shared = _iou_of(looks.xyxy[one], looks.xyxy[other]) > _SAME_BOX_IOU
+    shared = iou_of_each(looks.xyxy[one], looks.xyxy[other]) > _SAME_BOX_IOU
     for frame in np.unique(looks.of_frame[one[shared]]).tolist():
         start, end = starts[frame], starts[frame + 1]
         boxes = looks.xyxy[start:end]
@@ -139,10 +139,10 @@ def _leaders(looks: DriveLooks) -> IntArray:
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes xyxy, shapes (N, 4) and (K, 4): shape (N, K)."""
-    return _iou_of(a[:, None], b[None])
+    return iou_of_each(a[:, None], b[None])
 
 
-def _iou_of(a: FloatArray, b: FloatArray) -> FloatArray:
+def iou_of_each(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of each two boxes, shapes (..., 4) and (..., 4): shape (...)."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=-1)

@@ -14,6 +14,7 @@ from reg_yolo.inventory.classes import OUTER, ClassShape
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.drive.tracklets import follow
 from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
+from reg_yolo.inventory.solve.handed_over import join_handed_over
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
 from reg_yolo.inventory.solve.moving import Moving, MovingFinder, join_moving
@@ -159,7 +160,7 @@ def solve_pass(
         if step < _ROUNDS and abs(solved.camera[FOCAL]) > _HOPELESS * options.most_focal:
             return done
         if step == _ROUNDS + 1:
-            done = done.take(without_moving(groups, solved))
+            done = _handed_over(rays, sigma, views, done.take(without_moving(groups, solved)))
             return _with_known(rays, views, sigma, options, sizes, done, moving, known or Known())
         looks = np.array([len(rows) for rows in groups])
         sizes = learn_sizes(done.votes, done.values, done.covariance, done.misfit, looks)
@@ -187,6 +188,17 @@ def solve_pass(
         objects = np.concatenate([objects, new_objects])
     none = np.zeros((0, rays.votes.shape[1])), np.zeros((0, 6)), np.zeros((0, 2, 2)), np.zeros(0)
     return PassObjects([], *none, None, join_moving(rays, views.track_m, moving))
+
+
+def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects) -> PassObjects:
+    """Join pieces of one object, each joined one where its most certain piece is."""
+    if not len(done):
+        return done
+    members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1))
+    unsure = np.linalg.eigvalsh(done.covariance)[:, -1]
+    joined = done.take([min(some, key=lambda n: float(unsure[n])) for some in members])
+    rows = [np.sort(np.concatenate([done.rows[n] for n in some])) for some in members]
+    return replace(joined, rows=rows, votes=_votes(rays, rows))
 
 
 def _with_known(
