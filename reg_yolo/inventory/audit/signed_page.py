@@ -29,30 +29,40 @@ _COLOURS = {PASS: "#1a7f37", FAIL: "#b42318", NOT_ENOUGH: "#9a6700"}
 # Left edges of the columns of limits, as shares of the text's width; numbers end where the next column begins.
 _COLUMNS = (0.0, 0.115, 0.335, 0.395, 0.475, 0.545, 0.615, 0.755, 0.885)
 _LONGEST_CLASS = 24
-_THAI = "reg_yolo Thai"
-_SIGNERS = ("Auditor A", "Auditor B", "For the contractor", "For the agency")
+_FONT = "reg_yolo"
+_SIGNERS = {
+    1: (("Auditor",), ("For the contractor", "For the agency")),
+    2: (("Auditor A", "Auditor B"), ("For the contractor", "For the agency")),
+}
+"""Who signs, in rows, by how many people check."""
 
 
 def write_pdf(path: Path, judgement: Judgement) -> None:
-    """Write the report as PDF, A4, with places to sign on its first page. Letters that the main font lacks, such as
-    Thai ones, are set in the font that ships with the package.
-    """
+    """Write the report as PDF, A4, with places to sign on its first page."""
     with matplotlib.rc_context(_fonts()):
-        pages = _Pages(f"Acceptance audit {judgement.plan.audit}")
-        _first_page(pages, judgement)
-        _details(pages, judgement)
-        replace_bytes(path, pages.content())
+        replace_bytes(path, set_pages(judgement).content())
+
+
+def set_pages(judgement: Judgement) -> _Pages:
+    """Set the report's pages."""
+    pages = _Pages(f"Acceptance audit {judgement.plan.audit}")
+    _first_page(pages, judgement)
+    _details(pages, judgement)
+    return pages
 
 
 def _fonts() -> dict[Any, Any]:
-    """Settings under which letters that the main font lacks are set in the font that ships with the package."""
-    if not any(font.name == _THAI for font in font_manager.fontManager.ttflist):
+    """Settings under which all is set in the font that ships with the package, Thai and Latin alike; letters that it
+    lacks are matplotlib's own font's.
+    """
+    if not any(font.name == _FONT for font in font_manager.fontManager.ttflist):
         for weight in (400, 700):
             # One weight serves as both; a name of its own keeps it apart from fonts of the machine.
-            entry = font_manager.FontEntry(fname=str(FONT_PATH), name=_THAI, weight=weight, size="scalable")
+            entry = font_manager.FontEntry(fname=str(FONT_PATH), name=_FONT, weight=weight, size="scalable")
             font_manager.fontManager.ttflist.append(entry)
-    # Type 42 keeps letters as letters, so that the text can be searched and copied.
-    return {"font.family": ["DejaVu Sans", _THAI], "pdf.fonttype": 42, "text.usetex": False}
+    # Type 42 keeps letters as letters. Thai ones with marks above or below are copied twice and more: matplotlib 3.11,
+    # which sets the marks where they belong, leads each part of such a group back to all of its letters.
+    return {"font.family": [_FONT, "DejaVu Sans"], "pdf.fonttype": 42, "text.usetex": False}
 
 
 class _Pages:
@@ -140,25 +150,27 @@ def _first_page(pages: _Pages, judgement: Judgement) -> None:
         for line in lines:
             pages.put(0.23, line)
             pages.step()
-    _signatures(pages)
+    _signatures(pages, judgement.plan.terms.checkers)
 
 
-def _signatures(pages: _Pages) -> None:
+def _signatures(pages: _Pages, checkers: int) -> None:
     """Places for names, dates and signatures, in two columns."""
     pages.heading("Signatures")
     pages.room(12)
-    for pair in (_SIGNERS[:2], _SIGNERS[2:]):
-        for column, who in enumerate(pair):
+    for row in _SIGNERS[checkers]:
+        for column, who in enumerate(row):
             pages.put(column * 0.53, who, weight="bold")
         pages.step(2.0)
         for field in ("Name", "Date and signature"):
-            for column in range(2):
+            for column in range(len(row)):
                 start = _LEFT + (column * 0.53) * (_RIGHT - _LEFT)
                 end = start + 0.47 * (_RIGHT - _LEFT)
                 line = Line2D([start, end], [pages.y, pages.y], linewidth=0.6, color="black")
                 pages.figures[-1].add_artist(line)
+            pages.step(0.25)
+            for column in range(len(row)):
                 pages.put(column * 0.53, field, size=7, colour="#555555")
-            pages.step(2.0)
+            pages.step(1.85)
 
 
 def _details(pages: _Pages, judgement: Judgement) -> None:

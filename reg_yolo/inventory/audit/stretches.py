@@ -35,6 +35,7 @@ class Surveyed:
         road: What the drive's file is called.
         line: Longitude and latitude, shape (N, 2), in the direction of travel.
         hfov_deg, yaw_deg, range_m: What the camera saw.
+        first_seen, last_seen: ISO 8601, UTC; "" where not stated.
     """
 
     drive: int
@@ -43,6 +44,8 @@ class Surveyed:
     hfov_deg: float
     yaw_deg: float
     range_m: float
+    first_seen: str = ""
+    last_seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def read_surveyed(path: Path) -> list[Surveyed]:
             Path(str(columns["source"][n]).replace("\\", "/")).stem,
             convert(shapely.get_coordinates(part)),
             *(float(columns[key][n]) for key in ("hfov_deg", "yaw_deg", "range_m")),
+            *(str(columns[key][n] or "") if key in columns else "" for key in ("first_seen", "last_seen")),
         )
         for n, shape in enumerate(shapely.from_wkb(shapes))
         for part in shapely.get_parts(shape)
