@@ -49,6 +49,15 @@ def shown(row: Judged, judgement: Judgement) -> list[str]:
     ]  # fmt: skip
 
 
+def reasons(judgement: Judgement) -> list[str]:
+    """Return why limits over all have no verdict; those with one reason share a line."""
+    named: dict[str, list[str]] = {}
+    for row in judgement.over_all():
+        if row.why:
+            named.setdefault(row.why, []).append(limit_name(row, judgement))
+    return [f"{', '.join(names)}: {why}" for why, names in named.items()]
+
+
 def facts(judgement: Judgement) -> list[tuple[str, str]]:
     """Return what is known besides the limits, each with its name."""
     plan, terms = judgement.plan, judgement.plan.terms
@@ -144,15 +153,11 @@ def write_outputs(folder: Path, judgement: Judgement) -> list[Path]:
 def _markdown(judgement: Judgement) -> str:
     lines = [f"# Acceptance audit {judgement.plan.audit}", "", f"**{judgement.verdict.upper()}**", ""]
     lines += [f"- {name}: {escape_markdown(text)}" for name, text in facts(judgement)]
+    lines += ["", *(f"- {escape_markdown(line)}" for line in reasons(judgement))]
     for title, rows in (("Limits", judgement.over_all()), ("By class", judgement.by_class())):
         if rows:
             cells = [[escape_markdown(cell) for cell in shown(row, judgement)] for row in rows]
             lines += ["", f"## {title}", "", markdown_rows(HEADINGS, cells, 2)]
-            lines += [
-                f"\n{escape_markdown(limit_name(row, judgement))}: {row.why}"
-                for row in rows
-                if row.why and not row.class_name
-            ]
     lines += ["", METHOD, ""]
     if len(judgement.passes) > 1:
         cells = [

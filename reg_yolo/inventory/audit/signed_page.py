@@ -19,7 +19,7 @@ from reg_yolo.drawing.text_tiles import FONT_PATH
 from reg_yolo.files import replace_bytes
 from reg_yolo.inventory.audit.estimates import FAIL, NOT_ENOUGH, PASS
 from reg_yolo.inventory.audit.judging import Judgement
-from reg_yolo.inventory.audit.report import HEADINGS, METHOD, facts, limit_name, shown
+from reg_yolo.inventory.audit.report import HEADINGS, METHOD, facts, reasons, shown
 from reg_yolo.text_tables import display_width, visible
 
 _WIDTH, _HEIGHT = 8.27, 11.69
@@ -106,7 +106,7 @@ class _Pages:
         self.put(0, text, size=11, weight="bold")
         self.step(1.5)
 
-    def paragraph(self, text: str, *, x: float = 0.0, size: float = 8.5, letters: int = 108) -> None:
+    def paragraph(self, text: str, *, x: float = 0.0, size: float = 8.5, letters: int = 124) -> None:
         for line in textwrap.wrap(text, letters) or [""]:
             self.room(1)
             self.put(x, line, size=size)
@@ -133,18 +133,17 @@ def _first_page(pages: _Pages, judgement: Judgement) -> None:
     pages.figures[-1].add_artist(
         Rectangle((_LEFT, pages.y - height), _RIGHT - _LEFT, height, facecolor=colour, edgecolor="none", alpha=0.12)
     )
-    pages.step(0.75)
+    pages.step(0.55)
     pages.put(0.02, f"Verdict: {judgement.verdict.upper()}", size=15, weight="bold", colour=colour)
-    pages.step(2.8)
+    pages.step(3.0)
     _table(pages, judgement, judgement.over_all())
-    for row in judgement.over_all():
-        if row.why:
-            pages.paragraph(f"{limit_name(row, judgement)}: {row.why}", size=8)
+    for line in reasons(judgement):
+        pages.paragraph(line, size=8)
     pages.step(0.4)
-    pages.paragraph(METHOD, size=7.5, letters=122)
+    pages.paragraph(METHOD, size=7.5, letters=145)
     pages.heading("What was audited, by whom")
     for name, text in facts(judgement):
-        lines = textwrap.wrap(text, 84) or [""]
+        lines = textwrap.wrap(text, 98) or [""]
         pages.room(len(lines))
         pages.put(0, name, size=8.5, colour="#555555")
         for line in lines:
@@ -182,7 +181,7 @@ def _details(pages: _Pages, judgement: Judgement) -> None:
     if judgement.notes:
         pages.heading("Notes")
         for note in judgement.notes:
-            lines = textwrap.wrap(visible(note), 108)
+            lines = textwrap.wrap(visible(note), 124)
             pages.room(len(lines))
             pages.put(0, "–")
             for line in lines:

@@ -51,7 +51,12 @@ def test_one_of_two_forms_is_not_enough_and_page_one_says_so(audit: Path, tmp_pa
     assert any(ONE_SIDED in line for line in lines_of(found))
     assert dict(facts(found))["Form b"] == "not handed in"
     first = " ".join(text.get_text() for text in set_pages(found).figures[0].texts)
-    assert f"precision: {ONE_SIDED}" in first and "Verdict: NOT ENOUGH" in first and "Form b not handed in" in first
+    assert (
+        f"precision, within 5 m: {ONE_SIDED}" in first
+        and "Signatures" in first
+        and "Verdict: NOT ENOUGH" in first
+        and "Form b not handed in" in first
+    )
     # The same sample, planned for one person: a verdict, which says so.
     plan = read_plan(audit)
     alone = judge(replace(plan, terms=replace(plan.terms, checkers=1)), read_record(audit, plan))
