@@ -140,7 +140,7 @@ def _assets(plan: Plan, answers: Answers) -> tuple[list[Checked], list[tuple[str
             continue
         decided = judged.get(DECIDER)
         disputed = decided is None and len({one.yes for one in said.values() if one is not None}) > 1
-        right = bool(decided.yes) if decided is not None else all(one.yes for one in judged.values())
+        right = bool(decided.yes) if decided is not None else not disputed and all(one.yes for one in judged.values())
         own = [one.error_m for one in judged.values() if one.error_m is not None]
         if decided is not None and decided.error_m is not None:
             own = [decided.error_m]

@@ -112,12 +112,15 @@ def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: N
             )
         if not answered:
             tell(f"{path}: {'nothing' if unfinished else 'no row is filled, nothing'} recorded")
+            for line in _kept(path, unfilled, (), [*before, *new]):
+                tell(line)
             continue
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         answers, typed = tuple(one for _, one in answered), tuple(dict(row.cells) for row, _ in answered)
         new.append(Submission(plan.audit, path.name, digest, now, answers, typed))
         tell(f"{path}: {len(answered)} rows recorded, {empty} not filled{_which(path, unfilled)}")
-        for line in _remarks(path, answers, unfilled, [*before, *new[:-1]], plan):
+        earlier = [*before, *new[:-1]]
+        for line in (*_kept(path, unfilled, answers, earlier), *_remarks(path, answers, earlier, plan)):
             tell(line)
     for one in new:
         _write(folder, one)
@@ -201,22 +204,28 @@ def _item(row: TypedRow) -> str:
     return row.text(KIND[row.kind].key)
 
 
-def _remarks(
-    path: Path, answers: Sequence[Answer], unfilled: Sequence[TypedRow], before: Sequence[Submission], plan: Plan
+def _kept(
+    path: Path, unfilled: Sequence[TypedRow], answers: Sequence[Answer], before: Sequence[Submission]
 ) -> list[str]:
-    """What is worth a second look in answers that are recorded."""
+    """Say that an empty row takes no earlier answer back."""
     earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
     own = {(one.kind, one.form, one.item) for one in answers}
-    again = sorted(own & earlier)
-    said = []
     kept = sorted({(row.kind, row.text("form").casefold(), _item(row)) for row in unfilled} & earlier - own)
-    if kept:
-        some = _some([item for _, _, item in kept])
-        back = "hand in their lists again" if kept[0][0] == STRETCHES else "write unsure"
-        said.append(
-            f"{path}: {len(kept)} that are not filled were answered before ({some}), and those answers still count; to "
-            f"take them back {back}"
-        )
+    if not kept:
+        return []
+    some = _some([item for _, _, item in kept])
+    back = "hand in their lists again" if kept[0][0] == STRETCHES else "write unsure"
+    return [
+        f"{path}: {len(kept)} that are not filled were answered before ({some}), and those answers still count; to "
+        f"take them back {back}"
+    ]
+
+
+def _remarks(path: Path, answers: Sequence[Answer], before: Sequence[Submission], plan: Plan) -> list[str]:
+    """What is worth a second look in answers that are recorded."""
+    earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
+    again = sorted({(one.kind, one.form, one.item) for one in answers} & earlier)
+    said = []
     if again:
         some = _some([item for _, _, item in again])
         said.append(f"{path}: {len(again)} were recorded before ({some}); what was typed last counts, both are kept")

@@ -219,6 +219,10 @@ def test_rows_that_are_not_filled_are_named_and_do_not_take_answers_back(audit: 
     )
     assert any("5 that are not filled were answered before" in line and "write unsure" in line for line in done.lines)
     assert last_answers(read_record(audit, read_plan(audit))).assets["a", items[1]].yes is True
+    blank = fill(audit / "form_a_assets.csv", tmp_path / "blank.csv", lambda row: [row], "assets")
+    done = record_forms(audit, [blank])
+    assert (done.forms, len(done.lines)) == (0, 2)
+    assert f"{len(items)} that are not filled were answered before" in done.lines[1]
     # What the form's instructions say.
     told = " ".join((audit / "instructions.md").read_text(encoding="utf-8").split())
     assert "A row that you empty does not: the earlier answer still counts" in told
@@ -302,7 +306,9 @@ def test_points_in_a_stretch_that_is_not_said_to_be_complete_are_left_out(audit:
     # Nothing else in it.
     edited(path, (CHECK, ("no", second.stretch_id)))
     done = record_forms(audit, [path])
-    assert (done.forms, done.left_out) == (0, 2) and done.lines[-1] == f"{path}: nothing recorded"
+    assert (done.forms, done.left_out) == (0, 2) and done.lines[1] == f"{path}: nothing recorded"
+    # Its earlier list still counts.
+    assert f"({second.stretch_id}), and those answers still count; to take them back hand in" in done.lines[2]
     # What the form's instructions say.
     told = " ".join((audit / "instructions.md").read_text(encoding="utf-8").split())
     assert "`checked` is empty, `no` or `unsure` counts as not checked, and its points are left out" in told

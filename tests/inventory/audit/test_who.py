@@ -114,8 +114,10 @@ def test_what_one_is_sure_of_and_the_other_is_not_is_disputed(audit: Path, tmp_p
     item = read_plan(audit).assets[0].asset_id
     hand_in(audit, tmp_path, "a", "assets")
     hand_in(audit, tmp_path, "b", "assets", asset_filler({item: "unsure"}))
-    [disputed] = [one for one in judged(audit).findings.assets if one.disputed]
-    assert disputed.asset_id == item
+    found = judged(audit)
+    [disputed] = [one for one in found.findings.assets if one.disputed]
+    assert disputed.asset_id == item and not disputed.right
+    assert [row.estimate.faults for row in found.over_all() if row.what == PRECISION] == [1]
     hand_in(audit, tmp_path, "a", "assets", asset_filler({item: "unsure"}))
     found = judged(audit)
     assert item not in {one.asset_id for one in found.findings.assets}
