@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.audit.assets import Listed, read_assets
 from reg_yolo.inventory.audit.forms import ASSETS, GEOPACKAGES, KIND, LAYERS, LISTED, NOTHING, STRETCHES
-from reg_yolo.inventory.audit.plan import Plan, SampledAsset, SampledStretch, read_plan
+from reg_yolo.inventory.audit.plan import Plan, SampledAsset, SampledStretch, Twin, read_plan
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
@@ -84,14 +84,22 @@ class Truth:
 
     def right(self, sampled: SampledAsset) -> float | None:
         """Return how far an asset lies from the true one of its class that it is, None where it is none."""
-        place = self.metres(np.array([[sampled.longitude, sampled.latitude]]))
-        some = [
-            float(shape.distance(place) if asset.is_line else _middle(shape).distance(place))
-            for asset, shape in zip(self.assets, self.shapes, strict=True)
-            if asset.class_name == sampled.class_name
-        ]
-        nearest = min(some, default=np.inf)
+        place = self._place(sampled)
+        others = [(twin.asset_id, self._place(twin)) for twin in sampled.twins or ()]
+        nearest = np.inf
+        for asset, shape in zip(self.assets, self.shapes, strict=True):
+            if asset.class_name != sampled.class_name:
+                continue
+            where = shape if asset.is_line else _middle(shape)
+            away = float(where.distance(place))
+            # Of several that are listed for one real thing the nearest is right; long things come in pieces.
+            own = (away, sampled.asset_id)
+            if asset.is_line or not any((float(where.distance(other)), name) < own for name, other in others):
+                nearest = min(nearest, away)
         return nearest if nearest <= WITHIN_M else None
+
+    def _place(self, one: SampledAsset | Twin) -> Any:
+        return self.metres(np.array([[one.longitude, one.latitude]]))
 
 
 def _middle(shape: Any) -> Any:

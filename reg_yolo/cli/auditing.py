@@ -43,12 +43,16 @@ def plan(
     stretch: Annotated[float, typer.Option(help="Length of a stretch in metres.")] = 100.0,
     reach: Annotated[float, typer.Option(help="Metres to both sides of a stretch in which all is listed.")] = 20.0,
     within: Annotated[float, typer.Option(help="Metres within which something listed is an asset.")] = 10.0,
+    checkers: Annotated[int, typer.Option(help="How many people check the same sample: 2, or 1, which is said.")] = 2,
+    contract_classes: Annotated[
+        str, typer.Option(help="Classes of the contract, A,B: named in the forms even if the inventory has none.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of the random sample.")] = 0,
     _json: Json = False,
     _quiet: Quiet = False,
 ) -> None:
-    """Draw a sample of stretches and assets, and write forms for two people."""
-    from reg_yolo.inventory.audit.command import metres, plan_into
+    """Draw a sample of stretches and assets, and write forms for those who check it."""
+    from reg_yolo.inventory.audit.command import metres, names, plan_into
     from reg_yolo.inventory.audit.plan import Terms
     from reg_yolo.inventory.audit.planning import terms_with_expected
 
@@ -65,6 +69,8 @@ def plan(
         reach_m=reach,
         within_m=within,
         seed=seed,
+        checkers=checkers,
+        contract_classes=names(contract_classes),
     )
     terms = terms_with_expected(terms, expected_recall, expected_precision, expected_position)
     with progress_bar("inventory audit plan") as progress:

@@ -13,7 +13,7 @@ import shapely
 
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.audit.filled import TypedRow
-from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, KIND, LISTED, NOTHING, PEOPLE, STRETCHES
+from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, KIND, LISTED, NOTHING, STRETCHES, people
 from reg_yolo.inventory.audit.plan import Plan
 from reg_yolo.inventory.projection import LocalProjection, import_pyproj
 
@@ -84,7 +84,7 @@ class Checker:
             name: shapely.LineString(self.projection.to_metres(*np.array(stretch.line).T))
             for name, stretch in self.stretches.items()
         }
-        self.classes = {name.casefold(): name for name in plan.classes}
+        self.classes = {name.casefold(): name for name in plan.all_classes}
 
     def answer(self, row: TypedRow) -> Answer | None:
         """Return what a row says, None where it is not filled.
@@ -97,7 +97,9 @@ class Checker:
                 f"{row.where}: a form of audit {row.text('audit') or 'none'}, but this one is {self.plan.audit}"
             )
         form = row.text("form").casefold()
-        allowed = (DECIDER,) if row.kind == DISPUTED else (*PEOPLE, *((DECIDER,) if row.kind == ASSETS else ()))
+        allowed = (
+            (DECIDER,) if row.kind == DISPUTED else (*people(self.plan), *((DECIDER,) if row.kind == ASSETS else ()))
+        )
         if form not in allowed:
             raise DataError(f"{row.where}: form: expected {' or '.join(allowed)}, got {row.text('form')!r}")
         if row.kind == ASSETS:

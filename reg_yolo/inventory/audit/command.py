@@ -85,6 +85,16 @@ def report_into(folder: Path, say: Say = lambda _line: None) -> Reported:
     return Reported(judgement, files)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Read names such as `sign, guardrail`, each once.
+
+    Example:
+        >>> names("sign, guardrail,sign")
+        ('sign', 'guardrail')
+    """
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
 def metres(text: str, option: str) -> float:
     """Read a length such as `5m`.
 

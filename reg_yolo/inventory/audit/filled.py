@@ -140,13 +140,20 @@ def _decoded(path: Path, say: Say) -> str:
 
 def _kind(path: Path, header: list[str]) -> Kind:
     for kind in KINDS:
-        if kind.key in header and (kind.asked in header or kind is KINDS[-1]):
-            lacking = [name for name in ("audit", "form", kind.asked) if name not in header]
+        if kind.key in header and kind.asked in header:
+            lacking = [name for name in ("audit", "form") if name not in header]
             if lacking:
-                message = f"{path}: no column {lacking[0]!r}; take the form as it was written"
-                raise DataError(with_hint(message, did_you_mean(lacking[0], header)))
+                raise _lacks(path, lacking[0], header)
             return kind
+    begun = next((kind for kind in KINDS if kind.key in header), None)
+    if begun is not None:
+        raise _lacks(path, begun.asked, header)
     raise DataError(f"{path} is not a form of an audit: expected a column {' or '.join(kind.key for kind in KINDS)}")
+
+
+def _lacks(path: Path, column: str, header: list[str]) -> DataError:
+    message = f"{path}: no column {column!r}; take the form as it was written"
+    return DataError(with_hint(message, did_you_mean(column, header)))
 
 
 def _cell(text: str) -> str:

@@ -28,7 +28,7 @@ class Checked:
     Attributes:
         asset_id, class_name: Which.
         right: Whether it is right; a disputed one counts as wrong until it is decided.
-        disputed: Whether two people say different things and nobody has decided.
+        disputed: Whether two people say different things, or one is unsure, and nobody has decided.
         error_m: Mean of the measured distances from its true place; None where nobody measured it.
     """
 
@@ -139,8 +139,8 @@ def _assets(plan: Plan, answers: Answers) -> tuple[list[Checked], list[tuple[str
         if not judged:
             continue
         decided = judged.get(DECIDER)
-        disputed = decided is None and len({one.yes for one in judged.values()}) > 1
-        right = bool(decided.yes) if decided is not None else all(one.yes for one in judged.values())
+        disputed = decided is None and len({one.yes for one in said.values() if one is not None}) > 1
+        right = bool(decided.yes) if decided is not None else not disputed and all(one.yes for one in judged.values())
         own = [one.error_m for one in judged.values() if one.error_m is not None]
         if decided is not None and decided.error_m is not None:
             own = [decided.error_m]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ ASSETS, STRETCHES, LISTED, DISPUTED = "assets", "stretches", "listed", "disputed
 PEOPLE = ("a", "b")
 DECIDER = "c"
 NOTHING = "none"
+SAME_CLASS = "same_class_near"
 _SIGNED = ("auditor", "checked_on", "remark")
+_COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ KINDS = (
     Kind(
         ASSETS,
         "asset_id",
-        ("audit", "form", "asset_id", "road", "chainage", "side", "class", "length_m", "longitude", "latitude"),
+        ("audit", "form", "asset_id", "road", "chainage", "side", "class", "length_m", SAME_CLASS, "longitude",
+         "latitude"),
         ("correct", "true_class", "error_m", "true_longitude", "true_latitude", *_SIGNED),
         "correct",
     ),
@@ -83,17 +87,22 @@ LAYERS = {
         "LineString", KIND[STRETCHES].given[:8], ("checked", *_SIGNED)
     ),
     LISTED: ("Point", ("audit", "form", "stretch_id"), ("class", *_SIGNED)),
-    ASSETS: ("Point", KIND[ASSETS].given[:8], ("correct", "true_class", "error_m", *_SIGNED)),
+    ASSETS: ("Point", KIND[ASSETS].given[:9], ("correct", "true_class", "error_m", *_SIGNED)),
 }  # fmt: skip
 """Layers of the GeoPackages: geometry, given columns, answers."""
 GEOPACKAGES = {STRETCHES: (STRETCHES, LISTED), ASSETS: (ASSETS,)}
 """Layers of each of a person's two GeoPackages."""
 
 
+def people(plan: Plan) -> tuple[str, ...]:
+    """Return the forms of those who check: `a`, and `b` unless one person was planned."""
+    return PEOPLE[: plan.terms.checkers]
+
+
 def write_forms(folder: Path, plan: Plan) -> list[Path]:
-    """Write the forms of both people, and how to fill them; the folder is new."""
+    """Write the forms of all people, and how to fill them; the folder is new."""
     written = []
-    for form in PEOPLE:
+    for form in people(plan):
         for kind, rows in ((STRETCHES, _stretch_rows(plan, form)), (ASSETS, asset_rows(plan, form, plan.assets))):
             path = folder / f"form_{form}_{kind}.csv"
             write_table(path, KIND[kind], rows)
@@ -127,11 +136,25 @@ def asset_rows(plan: Plan, form: str, assets: Sequence[SampledAsset]) -> list[di
             "side": asset.side,
             "class": asset.class_name,
             "length_m": asset.length_m,
+            SAME_CLASS: _twins(asset),
             "longitude": f"{asset.longitude:.7f}",
             "latitude": f"{asset.latitude:.7f}",
         }
         for asset in assets
     ]
+
+
+def _twins(asset: SampledAsset) -> str | None:
+    """The others that may be the same thing, such as `sign-1a6ebaa1 3.2 m NE (100.1234567 14.1234567)`."""
+    if asset.twins is None:
+        return None
+    said = []
+    for twin in asset.twins:
+        east = (twin.longitude - asset.longitude) * math.cos(math.radians(asset.latitude))
+        bearing = math.degrees(math.atan2(east, twin.latitude - asset.latitude))
+        way = _COMPASS[round(bearing / 45) % len(_COMPASS)]
+        said.append(f"{twin.asset_id} {twin.apart_m:g} m {way} ({twin.longitude:.7f} {twin.latitude:.7f})")
+    return "; ".join(said) or NOTHING
 
 
 def _stretch_rows(plan: Plan, form: str) -> list[dict[str, object]]:
@@ -191,14 +214,27 @@ def _write_geopackages(folder: Path, plan: Plan, form: str) -> list[Path]:
     return written
 
 
+_WHO = {
+    1: "One person checks the sample, without the inventory, and fills form_a,",
+    2: "Two people check the same sample, each alone, without the inventory and without each other's form: one fills "
+    "form_a, the\nother form_b,",
+}
+_SAME_NAME = {1: "", 2: ", both of you under the same name"}
+
+
 def _instructions(plan: Plan) -> str:
     terms = plan.terms
+    whose = "the inventory and the contract" if terms.contract_classes else "the inventory"
     return f"""# How to fill the forms of audit {plan.audit}
 
-Two people check the same sample, each alone, without the inventory and without each other's form: one fills form_a, the
-other form_b, as tables (form_a_stretches.csv and form_a_assets.csv, in a spreadsheet) or as layers
+{_WHO[terms.checkers]} as tables (form_a_stretches.csv and form_a_assets.csv, in a spreadsheet) or as layers
 (form_a_stretches.gpkg and form_a_assets.gpkg, in QGIS). Fill and hand in the stretches before you open the assets,
-which show what the inventory has. Save tables as CSV. Leave the columns `audit`, `form` and the ids as they are.
+which show what the inventory has. Save tables as CSV. Leave the columns `audit`, `form` and the ids as they are. Write
+your name into `auditor`, and the day into `checked_on`.
+
+What you hand in again replaces what you said of the same rows before. A row that you empty does not: the earlier answer
+still counts, which `record` says. To take an answer about an asset back write `unsure`; to change a stretch hand in its
+list as a whole.
 
 ## Stretches: what stands there?
 
@@ -213,12 +249,20 @@ In QGIS: draw a point in the layer `listed` for each, with its class, and write 
 whose list is complete, also where nothing stands. A stretch whose `checked` is empty, `no` or `unsure` counts as not
 checked, and its points are left out, which is said when the form is handed in.
 
-Classes: {", ".join(plan.classes)}. Write them as they stand here.
+Classes of {whose}: {", ".join(plan.all_classes)}. Write these as they stand here.
+List everything else that the contract asks for, too{_SAME_NAME[terms.checkers]}: what the inventory lacks altogether
+counts as missed.
 
 ## Assets: is it right?
 
-For each asset write into `correct`: `yes` where one of this class stands there and no other row is the same one, `no`
+For each asset write into `correct`: `yes` where one of this class stands there (within {terms.within_m:g} m), `no`
 otherwise, `unsure` where it cannot be told. `true_class` says what stands there instead. Of right ones measure
 where they stand: `error_m` (metres between the place stated and the true one), or `true_longitude` and `true_latitude`,
 or in QGIS move the point. A row whose `correct` is empty counts as not checked.
+
+One real thing makes one asset right. `{SAME_CLASS}` names all other assets of the inventory of this class that may
+be the same thing, in the sample or not, each with its distance, direction and place (longitude, latitude). Where
+several are listed for one real thing write `no` for each but the one nearest to it (as near: the one whose id comes
+first). Something long that is listed in pieces, end to end, is right in each; where two list the same piece, the one
+farther from it is `no`.
 """

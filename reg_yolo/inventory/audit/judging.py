@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from reg_yolo import __version__
 from reg_yolo.inventory.audit.agreement import Agreement, cohens_kappa
 from reg_yolo.inventory.audit.estimates import (
     FAIL,
@@ -21,9 +23,11 @@ from reg_yolo.inventory.audit.estimates import (
     stretch_share,
 )
 from reg_yolo.inventory.audit.findings import Checked, Findings, Standing, bring_together
+from reg_yolo.inventory.audit.forms import ASSETS, STRETCHES
 from reg_yolo.inventory.audit.plan import Plan
 from reg_yolo.inventory.audit.recapture import Independence, Recapture, chapman, independence
 from reg_yolo.inventory.audit.record import Submission, last_answers
+from reg_yolo.inventory.audit.who import Who, who_checked
 
 ALL = ""
 RECALL, PRECISION, POSITION = "recall", "precision", "position"
@@ -68,7 +72,8 @@ class Judgement:
         passes: Completeness from opposite passes, over all and by class; None where the columns cannot tell.
         independence: Whether the passes are independent, by what the auditors found; None where nothing tells.
         findings: What the above is made of.
-        auditors: Names by person.
+        who: Who checked, and when.
+        reported_at: ISO 8601, UTC.
         notes: What the reader should know.
     """
 
@@ -82,8 +87,18 @@ class Judgement:
     passes: dict[str, Recapture]
     independence: Independence | None
     findings: Findings
-    auditors: dict[str, list[str]]
+    who: Who
+    reported_at: str
     notes: list[str]
+
+    @property
+    def unchecked(self) -> str:
+        """What of the sample nobody has checked; "" where all is."""
+        plan, findings = self.plan, self.findings
+        stretches, assets = len(plan.stretches) - len(findings.stretches), len(plan.assets) - len(findings.assets)
+        if not stretches and not assets:
+            return ""
+        return f"{stretches} of {len(plan.stretches)} stretches, {assets} of {len(plan.assets)} assets"
 
     def over_all(self) -> list[Judged]:
         """Return the limits over all."""
@@ -112,7 +127,10 @@ class Judgement:
             "lists": None if self.lists is None else asdict(self.lists),
             "passes": {name or "all": asdict(one) for name, one in self.passes.items()},
             "independence": None if self.independence is None else asdict(self.independence),
-            "auditors": self.auditors,
+            "auditors": self.who.auditors,
+            "checked_on": self.who.dates,
+            "reported_at": self.reported_at,
+            "reg_yolo_version": __version__,
             "notes": self.notes,
         }
 
@@ -126,9 +144,11 @@ def judge(plan: Plan, record: Sequence[Submission]) -> Judgement:
     """
     findings = bring_together(plan, last_answers(record))
     classes = sorted({*plan.classes, *(one.listed.class_name for one in findings.standing)})
+    who = who_checked(plan, record)
     rows = []
     for what in (RECALL, PRECISION, POSITION):
-        rows += [_judged(plan, findings, what, name, classes) for name in (ALL, *classes)]
+        lacks = who.lacks[STRETCHES if what == RECALL else ASSETS]
+        rows += [_judged(plan, findings, what, name, classes, lacks) for name in (ALL, *classes)]
     rows = [row for row in rows if row.class_name == ALL or row.estimate.checked]
     over_all = [row.verdict for row in rows if row.class_name == ALL]
     verdict = FAIL if FAIL in over_all else PASS if set(over_all) == {PASS} else NOT_ENOUGH
@@ -136,11 +156,6 @@ def judge(plan: Plan, record: Sequence[Submission]) -> Judgement:
     confidence = plan.terms.confidence
     passes = _passes(plan)
     tested = _independence(plan, findings)
-    auditors: dict[str, set[str]] = {}
-    for submission in record:
-        for one in submission.answers:
-            if one.auditor:
-                auditors.setdefault(one.form, set()).add(one.auditor)
     judgement = Judgement(
         plan,
         rows,
@@ -152,14 +167,16 @@ def judge(plan: Plan, record: Sequence[Submission]) -> Judgement:
         passes,
         tested,
         findings,
-        {form: sorted(names) for form, names in sorted(auditors.items())},
+        who,
+        datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         [],
     )
     judgement.notes.extend(_notes(judgement))
     return judgement
 
 
-def _judged(plan: Plan, findings: Findings, what: str, name: str, classes: Sequence[str]) -> Judged:
+def _judged(plan: Plan, findings: Findings, what: str, name: str, classes: Sequence[str], lacks: str) -> Judged:
+    """Judge one limit; `lacks` says what keeps its checks from being those of two people."""
     terms = plan.terms
     limit = {RECALL: terms.recall, PRECISION: terms.precision, POSITION: terms.position_share}[what]
     chosen = [name] if name else classes
@@ -179,7 +196,9 @@ def _judged(plan: Plan, findings: Findings, what: str, name: str, classes: Seque
     verdict, why = lowest, ""
     if lowest == FAIL and highest != FAIL:
         verdict = NOT_ENOUGH
-    if verdict == NOT_ENOUGH:
+    if lacks and worst.checked:
+        verdict, why = NOT_ENOUGH, lacks
+    elif verdict == NOT_ENOUGH:
         part = len(findings.stretches) / sum(plan.stretches_in_all.values())
         if what != RECALL:
             part = worst.checked / max(sum(plan.classes.get(one, 0) for one in chosen), 1)
@@ -260,12 +279,9 @@ def _seen(one: Standing) -> str | None:
 def _notes(judgement: Judgement) -> list[str]:
     plan, findings = judgement.plan, judgement.findings
     said = [*plan.notes, *findings.notes]
-    stretches, assets = len(plan.stretches) - len(findings.stretches), len(plan.assets) - len(findings.assets)
-    if stretches or assets:
-        said.append(
-            f"not checked: {stretches} of {len(plan.stretches)} stretches, {assets} of {len(plan.assets)} assets; the "
-            "figures hold if what is missing is missing by chance"
-        )
+    missing = judgement.unchecked
+    if missing:
+        said.append(f"not checked: {missing}; the figures hold if what is missing is missing by chance")
     seen = {one.class_name for one in findings.assets}
     unseen = {name: count for name, count in plan.classes.items() if name not in seen}
     if unseen and seen:

@@ -14,6 +14,7 @@ from reg_yolo.inventory.audit.sizes import SampleSize
 from reg_yolo.stored import damage_named, read_stored_json
 
 NAME = "audit.json"
+INVENTORY_FILES = ("inventory.geojson", "inventory.gpkg")
 SCHEMA = "reg_yolo.audit/1"
 ID_DIGITS = 12
 
@@ -35,6 +36,8 @@ class Terms:
         reach_m: How far to both sides of a stretch everything is listed.
         within_m: Distance within which something listed is an asset of the inventory.
         seed: Of the sample.
+        checkers: How many people check the same sample, 1 or 2.
+        contract_classes: Classes that the contract asks for, whether the inventory has them or not.
     """
 
     recall: float = 0.9
@@ -52,11 +55,34 @@ class Terms:
     reach_m: float = 20.0
     within_m: float = 10.0
     seed: int = 0
+    checkers: int = 2
+    contract_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Another asset of the inventory of the same class, so near that both may be one real thing.
+
+    Attributes:
+        asset_id: Which.
+        longitude, latitude: Of its middle.
+        apart_m: Distance between both; of long ones between their lines.
+    """
+
+    asset_id: str
+    longitude: float
+    latitude: float
+    apart_m: float
 
 
 @dataclass(frozen=True)
 class SampledAsset:
-    """An asset that is checked: whether it is right, and where it stands."""
+    """An asset that is checked: whether it is right, and where it stands.
+
+    Attributes:
+        asset_id, class_name, road, longitude, latitude, chainage, side, length_m: As the inventory has it.
+        twins: Others of its class near it, the nearest first; None in audits planned before they were kept.
+    """
 
     asset_id: str
     class_name: str
@@ -66,6 +92,7 @@ class SampledAsset:
     chainage: str = ""
     side: str = ""
     length_m: float | None = None
+    twins: tuple[Twin, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +160,9 @@ class Plan:
         stretches_in_all: By road.
         assets, stretches, nearby, passes: The sample, and what the inventory says there.
         notes: What the user should read.
-        audit: Its id, of all the above.
+        audit: Its id, of all the others.
+        sections: First and last chainage of the road that was drawn from, by road; "" without a route.
+        surveyed: First and last time that a drive saw the road, ISO 8601; empty where the inventory does not say.
     """
 
     terms: Terms
@@ -150,6 +179,14 @@ class Plan:
     passes: Passes
     notes: tuple[str, ...] = ()
     audit: str = ""
+    sections: dict[str, tuple[str, str]] = field(default_factory=dict)
+    surveyed: tuple[str, ...] = ()
+
+    @property
+    def all_classes(self) -> tuple[str, ...]:
+        """Classes of the inventory and of the contract; one that only differs in case is the inventory's."""
+        names = {name.casefold(): name for name in (*self.terms.contract_classes, *self.classes)}
+        return tuple(sorted(names.values()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
@@ -159,7 +196,8 @@ class Plan:
 def named(plan: dict[str, Any]) -> str:
     """Return the id that an audit's content gives it."""
     content = {key: value for key, value in plan.items() if key != "audit"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
+    # A spreadsheet takes digits alone, or digits around an e, for a number: a letter comes first.
+    return "a" + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -180,19 +218,23 @@ def read_plan(folder: Path) -> Plan:
             content = read_stored_json(path, 1 << 30)
             if content.get("schema") != SCHEMA:
                 raise ValueError(f"schema {content.get('schema')!r} instead of {SCHEMA}")
-            plan = _plan(content)
-            if plan.audit != named(json.loads(json.dumps(plan.to_dict()))):
+            name = named(content)
+            # Ids of earlier audits have no letter before their digits.
+            if content["audit"] not in (name, name[1:]):
                 raise ValueError("changed since it was planned")
-            return plan
+            return _plan(content)
     except FileNotFoundError:
+        if any((folder / file).is_file() for file in INVENTORY_FILES):
+            raise DataError(f"{folder}: that is an inventory; name the audit's folder") from None
         raise DataError(
             f"{folder} holds no audit ({NAME}); plan one with: reg-yolo inventory audit plan INVENTORY --out {folder}"
         ) from None
 
 
 def _plan(content: dict[str, Any]) -> Plan:
+    terms = content["terms"]
     return Plan(
-        Terms(**content["terms"]),
+        Terms(**{**terms, "contract_classes": tuple(map(str, terms.get("contract_classes", ())))}),
         str(content["inventory"]),
         str(content["sha256"]),
         str(content["planned_at"]),
@@ -200,7 +242,7 @@ def _plan(content: dict[str, Any]) -> Plan:
         SampleSize(**content["stretch_size"]),
         {str(key): int(value) for key, value in content["classes"].items()},
         {str(key): int(value) for key, value in content["stretches_in_all"].items()},
-        tuple(SampledAsset(**one) for one in content["assets"]),
+        tuple(SampledAsset(**{**one, "twins": _twins(one.get("twins"))}) for one in content["assets"]),
         tuple(SampledStretch(**{**one, "line": _line(one["line"])}) for one in content["stretches"]),
         tuple(Nearby(**{**one, "line": _line(one["line"])}) for one in content["nearby"]),
         Passes(
@@ -209,7 +251,13 @@ def _plan(content: dict[str, Any]) -> Plan:
         ),
         tuple(map(str, content["notes"])),
         str(content["audit"]),
+        {str(key): (str(first), str(last)) for key, (first, last) in content.get("sections", {}).items()},
+        tuple(map(str, content.get("surveyed", ()))),
     )
+
+
+def _twins(rows: list[dict[str, Any]] | None) -> tuple[Twin, ...] | None:
+    return None if rows is None else tuple(Twin(**one) for one in rows)
 
 
 def _line(points: list[list[float]]) -> tuple[tuple[float, float], ...]:

@@ -14,15 +14,27 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from reg_yolo.config.problems import with_hint
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import file_sha256
 from reg_yolo.inventory.audit.assets import GEOJSON, GEOPACKAGE, Listed, read_assets
 from reg_yolo.inventory.audit.estimates import design_effect
 from reg_yolo.inventory.audit.passes import BOTH, FIRST, SECOND, Opposite
-from reg_yolo.inventory.audit.plan import Nearby, Passes, Plan, SampledAsset, SampledStretch, Terms, named
+from reg_yolo.inventory.audit.plan import (
+    INVENTORY_FILES,
+    Nearby,
+    Passes,
+    Plan,
+    SampledAsset,
+    SampledStretch,
+    Terms,
+    Twin,
+    named,
+)
 from reg_yolo.inventory.audit.sampling import draw_assets, draw_stratified
 from reg_yolo.inventory.audit.sizes import SampleSize, drawn_for, sample_size
 from reg_yolo.inventory.audit.stretches import Piece, Surveyed, cut_route, cut_surveyed, read_surveyed
+from reg_yolo.inventory.audit.terms import check_terms
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.route.axis import read_routes
 
@@ -44,6 +56,7 @@ class _Frame:
         projection: Around the assets.
         roads: Of each asset.
         counts: Assets of the inventory at each piece, shape (P,).
+        shapes: Of each asset in metres: its middle, or the line of a long one.
     """
 
     assets: list[Listed]
@@ -51,6 +64,7 @@ class _Frame:
     projection: LocalProjection
     roads: list[str]
     counts: IntArray
+    shapes: NDArray[np.object_]
 
 
 def plan_audit(
@@ -85,6 +99,13 @@ def plan_audit(
         notes.append(line)
         say(line)
 
+    if terms.checkers == 1:
+        tell("One person checks, as planned (--checkers 1): nobody sees what that person overlooks")
+    known = {asset.class_name.casefold() for asset in assets}
+    lacking = [name for name in terms.contract_classes if name.casefold() not in known]
+    if lacking:
+        tell(f"The inventory has none of these classes of the contract: {', '.join(lacking)}")
+
     places = np.array([asset.place_deg for asset in assets])
     projection = LocalProjection.around(places[:, 0], places[:, 1])
     pieces = _pieces(path, surveyed, routes, projection, terms, tell)
@@ -107,59 +128,27 @@ def plan_audit(
         stretch_size,
         dict(sorted(Counter(asset.class_name for asset in assets).items())),
         dict(sorted(Counter(piece.road for piece in pieces).items())),
-        tuple(_sampled_asset(assets[row], frame.roads[row]) for row in _travelled(frame, asset_rows)),
+        _sampled_assets(frame, _travelled(frame, asset_rows), terms),
         tuple(stretches),
         _nearby(frame, stretch_rows, seen, terms),
         _passes(assets, seen),
         tuple(notes),
+        sections=_sections(pieces),
+        surveyed=_times(surveyed),
     )
     progress(_STEPS, _STEPS)
     return replace(plan, audit=named(json.loads(json.dumps(plan.to_dict()))))
 
 
-def check_terms(terms: Terms) -> None:
-    """Refuse terms that do not fit each other.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
-    for name in ("recall", "precision", "position_share", "confidence", "power"):
-        value = getattr(terms, name)
-        if not 0 < value < 1:
-            raise ConfigError(f"--{name.replace('_', '-')}: expected a share between 0 and 1, got {value:g}")
-    for name in ("recall", "precision"):
-        if not getattr(terms, name) < getattr(terms, f"expected_{name}") <= 1:
-            raise ConfigError(
-                f"--expected-{name}: expected a share above --{name} {getattr(terms, name):g} and at most 1, "
-                f"got {getattr(terms, f'expected_{name}'):g}"
-            )
-    if not terms.position_share < terms.expected_position <= 1:
-        raise ConfigError(
-            f"--expected-position: expected a share above --position-share {terms.position_share:g} and at most 1, "
-            f"got {terms.expected_position:g}"
-        )
-    for name in ("position_m", "stretch_m", "reach_m", "within_m"):
-        if not 0 < getattr(terms, name) < math.inf:
-            raise ConfigError(f"--{name[:-2]}: expected metres above 0, got {getattr(terms, name):g}")
-    if terms.reach_m * 2 >= terms.stretch_m:
-        raise ConfigError(
-            f"--reach {terms.reach_m:g}: expected less than half of a stretch of {terms.stretch_m:g} m (--stretch)"
-        )
-    if not 0 <= terms.clustering < 1:
-        raise ConfigError(f"--clustering: expected a correlation from 0 to below 1, got {terms.clustering:g}")
-    if terms.each_class < 0:
-        raise ConfigError(f"--each-class: expected 0 or more, got {terms.each_class}")
-    if terms.seed < 0:
-        raise ConfigError(f"--seed: expected 0 or more, got {terms.seed}")
-
-
 def _files(inventory: Path) -> tuple[Path, Path | None]:
     """The file with the assets, and the one that says where was surveyed."""
     if inventory.is_dir():
-        found = [inventory / name for name in ("inventory.geojson", "inventory.gpkg")]
+        found = [inventory / name for name in INVENTORY_FILES]
         there = [path for path in found if path.is_file()]
         if not there:
-            raise DataError(f"{inventory}: expected inventory.geojson or inventory.gpkg in it")
+            inner = inventory / "inventory"
+            hint = f" Did you mean {inner}?" if any((inner / name).is_file() for name in INVENTORY_FILES) else ""
+            raise DataError(with_hint(f"{inventory}: expected {' or '.join(INVENTORY_FILES)} in it", hint))
         return there[0], found[1] if found[1].is_file() else None
     if inventory.suffix.lower() in GEOPACKAGE:
         return inventory, inventory if inventory.is_file() else None
@@ -212,7 +201,12 @@ def _frame(assets: list[Listed], pieces: list[Piece], projection: LocalProjectio
         for piece, distance in zip(nearest.tolist(), apart.tolist(), strict=True)
     ]
     counts = np.bincount(nearest[apart <= terms.reach_m], minlength=len(pieces)).astype(np.int64)
-    return _Frame(assets, pieces, projection, roads, counts)
+    long = np.array([asset.is_line for asset in assets])
+    shapes = points.copy()
+    shapes[long] = shapely.transform(
+        np.array([asset.shape for asset in assets], dtype=object)[long], lambda xy: projection.to_metres(*xy.T)
+    )
+    return _Frame(assets, pieces, projection, roads, counts, shapes)
 
 
 def _size(name: str, limit: float, expected: float, terms: Terms, population: int | None = None) -> SampleSize:
@@ -278,10 +272,43 @@ def _along(asset: Listed) -> tuple[str, float, float]:
     return asset.chainage.zfill(12), longitude, latitude
 
 
-def _sampled_asset(asset: Listed, road: str) -> SampledAsset:
+def _sampled_assets(frame: _Frame, rows: list[int], terms: Terms) -> tuple[SampledAsset, ...]:
+    """Sampled assets, each with the others of its class that may be the same real thing: an asset stands for what lies
+    within `within_m` of it, so that two of them may be twice as far apart.
+    """
+    twins: dict[int, list[Twin]] = {row: [] for row in rows}
+    near = shapely.STRtree(frame.shapes).query(frame.shapes[rows], predicate="dwithin", distance=2 * terms.within_m)
+    for row, other in zip([rows[n] for n in near[0].tolist()], near[1].tolist(), strict=True):
+        one = frame.assets[other]
+        if row != other and one.class_name == frame.assets[row].class_name:
+            apart = round(float(frame.shapes[row].distance(frame.shapes[other])), 1)
+            twins[row].append(Twin(one.asset_id, *_place(one), apart))
+    return tuple(
+        SampledAsset(
+            one.asset_id, one.class_name, frame.roads[row], *_place(one), one.chainage, one.side, one.length_m,
+            tuple(sorted(twins[row], key=lambda twin: (twin.apart_m, twin.asset_id))),
+        )
+        for row, one in ((row, frame.assets[row]) for row in rows)
+    )  # fmt: skip
+
+
+def _place(asset: Listed) -> tuple[float, float]:
     longitude, latitude = asset.place_deg
-    place = round(longitude, 7), round(latitude, 7)
-    return SampledAsset(asset.asset_id, asset.class_name, road, *place, asset.chainage, asset.side, asset.length_m)
+    return round(longitude, 7), round(latitude, 7)
+
+
+def _sections(pieces: Sequence[Piece]) -> dict[str, tuple[str, str]]:
+    """First and last chainage of each road; pieces lie in their order."""
+    found: dict[str, tuple[str, str]] = {}
+    for piece in pieces:
+        first, _ = found.get(piece.road, (piece.chainage_from, ""))
+        found[piece.road] = first, piece.chainage_to
+    return dict(sorted(found.items()))
+
+
+def _times(surveyed: Sequence[Surveyed]) -> tuple[str, ...]:
+    times = [time for way in surveyed for time in (way.first_seen, way.last_seen) if time]
+    return (min(times), max(times)) if times else ()
 
 
 def _sampled_stretch(piece: Piece, projection: LocalProjection, passes: Opposite) -> SampledStretch:

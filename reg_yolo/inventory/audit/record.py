@@ -17,11 +17,12 @@ from reg_yolo.errors import DataError
 from reg_yolo.files import file_sha256, make_folder, replace_text
 from reg_yolo.inventory.audit.answers import Answer, Checker, listed_id
 from reg_yolo.inventory.audit.filled import TypedRow, read_filled
-from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, LISTED, STRETCHES
+from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, KIND, LISTED, STRETCHES
 from reg_yolo.inventory.audit.plan import Plan, read_plan
 from reg_yolo.stored import damage_named, read_stored_json
 
 FOLDER = "record"
+_MOST_NAMED = 3
 SCHEMA = "reg_yolo.audit_record/1"
 Say = Callable[[str], None]
 
@@ -98,8 +99,8 @@ def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: N
             continue
         digests.add(digest)
         checker = Checker(plan, disputable([*before, *new]))
-        filled = _checked(path, rows, checker)
-        empty = len(rows) - len(filled)
+        filled, unfilled = _checked(path, rows, checker)
+        empty = len(unfilled)
         answered, unfinished = _complete(filled)
         left_out = len(filled) - len(answered)
         done.empty += empty
@@ -111,12 +112,15 @@ def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: N
             )
         if not answered:
             tell(f"{path}: {'nothing' if unfinished else 'no row is filled, nothing'} recorded")
+            for line in _kept(path, unfilled, (), [*before, *new]):
+                tell(line)
             continue
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         answers, typed = tuple(one for _, one in answered), tuple(dict(row.cells) for row, _ in answered)
         new.append(Submission(plan.audit, path.name, digest, now, answers, typed))
-        tell(f"{path}: {len(answered)} rows recorded, {empty} not filled")
-        for line in _remarks(path, answers, [*before, *new[:-1]], plan):
+        tell(f"{path}: {len(answered)} rows recorded, {empty} not filled{_which(path, unfilled)}")
+        earlier = [*before, *new[:-1]]
+        for line in (*_kept(path, unfilled, answers, earlier), *_remarks(path, answers, earlier, plan)):
             tell(line)
     for one in new:
         _write(folder, one)
@@ -125,13 +129,16 @@ def record_forms(folder: Path, forms: Sequence[Path], say: Say = lambda _line: N
     return done
 
 
-def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tuple[TypedRow, Answer]]:
-    """Answers of all filled rows.
+def _checked(
+    path: Path, rows: Sequence[TypedRow], checker: Checker
+) -> tuple[list[tuple[TypedRow, Answer]], list[TypedRow]]:
+    """Answers of all filled rows, and the rows that are not filled.
 
     Raises:
         DataError: Naming the first row that is wrong and how many more are.
     """
     answered: list[tuple[TypedRow, Answer]] = []
+    unfilled: list[TypedRow] = []
     wrong: list[str] = []
     for row in rows:
         try:
@@ -139,7 +146,9 @@ def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tup
         except DataError as error:
             wrong.append(str(error))
             continue
-        if answer is not None:
+        if answer is None:
+            unfilled.append(row)
+        else:
             answered.append((row, answer))
     twice = [key for key, count in Counter((a.kind, a.form, a.item) for _, a in answered).items() if count > 1]
     wrong += [
@@ -153,7 +162,7 @@ def _checked(path: Path, rows: Sequence[TypedRow], checker: Checker) -> list[tup
     if wrong:
         more = f" (and {len(wrong) - 1} more of its rows are wrong)" if len(wrong) > 1 else ""
         raise DataError(f"{wrong[0]}{more}; nothing was recorded")
-    return answered
+    return answered, unfilled
 
 
 def _complete(
@@ -184,6 +193,34 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
+def _which(path: Path, rows: Sequence[TypedRow]) -> str:
+    """Name rows, such as `: row 13, sign-1a6ebaa1`."""
+    named = [f"{row.where.removeprefix(f'{path.name}: ')}, {_item(row)}" for row in rows[:_MOST_NAMED]]
+    more = len(rows) - len(named)
+    return (f": {'; '.join(named)}" if named else "") + (f" and {more} more" if more else "")
+
+
+def _item(row: TypedRow) -> str:
+    return row.text(KIND[row.kind].key)
+
+
+def _kept(
+    path: Path, unfilled: Sequence[TypedRow], answers: Sequence[Answer], before: Sequence[Submission]
+) -> list[str]:
+    """Say that an empty row takes no earlier answer back."""
+    earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
+    own = {(one.kind, one.form, one.item) for one in answers}
+    kept = sorted({(row.kind, row.text("form").casefold(), _item(row)) for row in unfilled} & earlier - own)
+    if not kept:
+        return []
+    some = _some([item for _, _, item in kept])
+    back = "hand in their lists again" if kept[0][0] == STRETCHES else "write unsure"
+    return [
+        f"{path}: {len(kept)} that are not filled were answered before ({some}), and those answers still count; to "
+        f"take them back {back}"
+    ]
+
+
 def _remarks(path: Path, answers: Sequence[Answer], before: Sequence[Submission], plan: Plan) -> list[str]:
     """What is worth a second look in answers that are recorded."""
     earlier = {(one.kind, one.form, one.item) for submission in before for one in submission.answers}
@@ -192,10 +229,15 @@ def _remarks(path: Path, answers: Sequence[Answer], before: Sequence[Submission]
     if again:
         some = _some([item for _, _, item in again])
         said.append(f"{path}: {len(again)} were recorded before ({some}); what was typed last counts, both are kept")
-    strange = Counter(one.class_name for one in answers if one.class_name and one.class_name not in plan.classes)
-    for name, count in strange.items():
+    known = plan.all_classes
+    strange = Counter((one.class_name, one.kind) for one in answers if one.class_name and one.class_name not in known)
+    for (name, kind), count in strange.items():
         message = f"{path}: {count} of class {name!r}, which the inventory does not have"
-        said.append(with_hint(message, did_you_mean(name, plan.classes)))
+        hint = did_you_mean(name, known)
+        if hint:
+            until = "; until then it counts as a class of its own, missed" if kind == STRETCHES else ""
+            hint += f" Then correct it and hand the form in again{until}"
+        said.append(with_hint(message, hint))
     return said
 
 

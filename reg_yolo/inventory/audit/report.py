@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from reg_yolo import __version__
 from reg_yolo.files import file_sha256, replace_bytes, replace_text
 from reg_yolo.inventory.audit.filled import read_filled
-from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, KIND, asset_rows, write_table
+from reg_yolo.inventory.audit.forms import ASSETS, DECIDER, DISPUTED, KIND, asset_rows, people, write_table
 from reg_yolo.inventory.audit.judging import POSITION, RECALL, Judged, Judgement, share_text
+from reg_yolo.inventory.audit.plan import Plan
 from reg_yolo.inventory.audit.record import Submission, name_of
 from reg_yolo.text_tables import csv_cell, escape_markdown, markdown_rows
 
@@ -24,6 +26,8 @@ METHOD = (
     "not enough in between. Each is wrong with a probability of at most 1 - confidence."
 )
 SCHEMA = "reg_yolo.audit_report/1"
+ONE_CHECKER = "one person checked, as planned (--checkers 1): nobody sees what that person overlooks"
+_MOST_NAMED = 4
 
 
 def limit_name(row: Judged, judgement: Judgement) -> str:
@@ -45,19 +49,33 @@ def shown(row: Judged, judgement: Judgement) -> list[str]:
     ]  # fmt: skip
 
 
+def reasons(judgement: Judgement) -> list[str]:
+    """Return why limits over all have no verdict; those with one reason share a line."""
+    named: dict[str, list[str]] = {}
+    for row in judgement.over_all():
+        if row.why:
+            named.setdefault(row.why, []).append(limit_name(row, judgement))
+    return [f"{', '.join(names)}: {why}" for why, names in named.items()]
+
+
 def facts(judgement: Judgement) -> list[tuple[str, str]]:
     """Return what is known besides the limits, each with its name."""
     plan, terms = judgement.plan, judgement.plan.terms
     stretches = sum(plan.stretches_in_all.values())
     said = [
         ("Inventory", f"{plan.inventory}, {sum(plan.classes.values())} assets, SHA-256 {plan.sha256[:16]}..."),
+        ("Roads", _roads(plan)),
+        ("Surveyed", " to ".join(dict.fromkeys(time[:10] for time in plan.surveyed)) or "not stated"),
         ("Planned", f"{plan.planned_at}, seed {terms.seed}"),
+        ("Reported", f"{judgement.reported_at}, reg-yolo {__version__}"),
         (
             "Sample",
             f"{len(plan.assets)} assets; {len(plan.stretches)} of {stretches} stretches",
         ),
         ("Confidence", f"{terms.confidence * 100:g}%"),
     ]
+    if judgement.unchecked:
+        said.insert(5, ("Not checked", judgement.unchecked))
     if judgement.errors_m is not None:
         median, most = judgement.errors_m
         said.append(("Position", f"median {median:.2f} m, 95 % within {most:.2f} m, as measured"))
@@ -98,9 +116,28 @@ def facts(judgement: Judgement) -> list[tuple[str, str]]:
                 f"neither of what the auditors found: {ratio}, p = {tested.p_value:.3g} (Fisher)",
             )
         )
-    for form, names in judgement.auditors.items():
-        said.append((f"Form {form}", ", ".join(names)))
+    who = judgement.who
+    for form in sorted({*people(plan), *who.forms}):
+        names = ", ".join(who.auditors.get(form, [])) or "no auditor's name"
+        days = f"; checked on {_few(who.dates[form])}" if form in who.dates else ""
+        said.append((f"Form {form}", names + days if form in who.forms else "not handed in"))
+    if terms.checkers == 1:
+        said.append(("One checker", ONE_CHECKER))
     return said
+
+
+def _roads(plan: Plan) -> str:
+    """Roads that were drawn from, with chainage where there is a route."""
+    said = []
+    for road in plan.stretches_in_all:
+        first, last = plan.sections.get(road, ("", ""))
+        said.append(f"{road}, {first} to {last}" if first and last else road)
+    return _few(said, "; ")
+
+
+def _few(some: Sequence[str], between: str = ", ") -> str:
+    more = len(some) - _MOST_NAMED
+    return between.join(some[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def write_outputs(folder: Path, judgement: Judgement) -> list[Path]:
@@ -116,15 +153,11 @@ def write_outputs(folder: Path, judgement: Judgement) -> list[Path]:
 def _markdown(judgement: Judgement) -> str:
     lines = [f"# Acceptance audit {judgement.plan.audit}", "", f"**{judgement.verdict.upper()}**", ""]
     lines += [f"- {name}: {escape_markdown(text)}" for name, text in facts(judgement)]
+    lines += ["", *(f"- {escape_markdown(line)}" for line in reasons(judgement))]
     for title, rows in (("Limits", judgement.over_all()), ("By class", judgement.by_class())):
         if rows:
             cells = [[escape_markdown(cell) for cell in shown(row, judgement)] for row in rows]
             lines += ["", f"## {title}", "", markdown_rows(HEADINGS, cells, 2)]
-            lines += [
-                f"\n{escape_markdown(limit_name(row, judgement))}: {row.why}"
-                for row in rows
-                if row.why and not row.class_name
-            ]
     lines += ["", METHOD, ""]
     if len(judgement.passes) > 1:
         cells = [
@@ -224,4 +257,6 @@ def lines_of(judgement: Judgement) -> list[str]:
             of = "listed" if row.what == RECALL else "checked"
             text += f", {share_text(one.share)} ({reach}), asked {row.limit:g}; {one.checked} {of}, {one.faults} faults"
         lines.append(text + (f"; {row.why}" if row.why else ""))
+    if judgement.plan.terms.checkers == 1:
+        lines.append(f"Note: {ONE_CHECKER}")
     return [*lines, f"Verdict: {judgement.verdict}"]

@@ -19,7 +19,7 @@ from reg_yolo.drawing.text_tiles import FONT_PATH
 from reg_yolo.files import replace_bytes
 from reg_yolo.inventory.audit.estimates import FAIL, NOT_ENOUGH, PASS
 from reg_yolo.inventory.audit.judging import Judgement
-from reg_yolo.inventory.audit.report import HEADINGS, METHOD, facts, limit_name, shown
+from reg_yolo.inventory.audit.report import HEADINGS, METHOD, facts, reasons, shown
 from reg_yolo.text_tables import display_width, visible
 
 _WIDTH, _HEIGHT = 8.27, 11.69
@@ -29,30 +29,40 @@ _COLOURS = {PASS: "#1a7f37", FAIL: "#b42318", NOT_ENOUGH: "#9a6700"}
 # Left edges of the columns of limits, as shares of the text's width; numbers end where the next column begins.
 _COLUMNS = (0.0, 0.115, 0.335, 0.395, 0.475, 0.545, 0.615, 0.755, 0.885)
 _LONGEST_CLASS = 24
-_THAI = "reg_yolo Thai"
-_SIGNERS = ("Auditor A", "Auditor B", "For the contractor", "For the agency")
+_FONT = "reg_yolo"
+_SIGNERS = {
+    1: (("Auditor",), ("For the contractor", "For the agency")),
+    2: (("Auditor A", "Auditor B"), ("For the contractor", "For the agency")),
+}
+"""Who signs, in rows, by how many people check."""
 
 
 def write_pdf(path: Path, judgement: Judgement) -> None:
-    """Write the report as PDF, A4, with places to sign on its first page. Letters that the main font lacks, such as
-    Thai ones, are set in the font that ships with the package.
-    """
+    """Write the report as PDF, A4, with places to sign on its first page."""
     with matplotlib.rc_context(_fonts()):
-        pages = _Pages(f"Acceptance audit {judgement.plan.audit}")
-        _first_page(pages, judgement)
-        _details(pages, judgement)
-        replace_bytes(path, pages.content())
+        replace_bytes(path, set_pages(judgement).content())
+
+
+def set_pages(judgement: Judgement) -> _Pages:
+    """Set the report's pages."""
+    pages = _Pages(f"Acceptance audit {judgement.plan.audit}")
+    _first_page(pages, judgement)
+    _details(pages, judgement)
+    return pages
 
 
 def _fonts() -> dict[Any, Any]:
-    """Settings under which letters that the main font lacks are set in the font that ships with the package."""
-    if not any(font.name == _THAI for font in font_manager.fontManager.ttflist):
+    """Settings under which all is set in the font that ships with the package, Thai and Latin alike; letters that it
+    lacks are matplotlib's own font's.
+    """
+    if not any(font.name == _FONT for font in font_manager.fontManager.ttflist):
         for weight in (400, 700):
             # One weight serves as both; a name of its own keeps it apart from fonts of the machine.
-            entry = font_manager.FontEntry(fname=str(FONT_PATH), name=_THAI, weight=weight, size="scalable")
+            entry = font_manager.FontEntry(fname=str(FONT_PATH), name=_FONT, weight=weight, size="scalable")
             font_manager.fontManager.ttflist.append(entry)
-    # Type 42 keeps letters as letters, so that the text can be searched and copied.
-    return {"font.family": ["DejaVu Sans", _THAI], "pdf.fonttype": 42, "text.usetex": False}
+    # Type 42 keeps letters as letters. Thai ones with marks above or below are copied twice and more: matplotlib 3.11,
+    # which sets the marks where they belong, leads each part of such a group back to all of its letters.
+    return {"font.family": [_FONT, "DejaVu Sans"], "pdf.fonttype": 42, "text.usetex": False}
 
 
 class _Pages:
@@ -96,7 +106,7 @@ class _Pages:
         self.put(0, text, size=11, weight="bold")
         self.step(1.5)
 
-    def paragraph(self, text: str, *, x: float = 0.0, size: float = 8.5, letters: int = 108) -> None:
+    def paragraph(self, text: str, *, x: float = 0.0, size: float = 8.5, letters: int = 124) -> None:
         for line in textwrap.wrap(text, letters) or [""]:
             self.room(1)
             self.put(x, line, size=size)
@@ -123,42 +133,43 @@ def _first_page(pages: _Pages, judgement: Judgement) -> None:
     pages.figures[-1].add_artist(
         Rectangle((_LEFT, pages.y - height), _RIGHT - _LEFT, height, facecolor=colour, edgecolor="none", alpha=0.12)
     )
-    pages.step(0.75)
+    pages.step(0.55)
     pages.put(0.02, f"Verdict: {judgement.verdict.upper()}", size=15, weight="bold", colour=colour)
-    pages.step(2.8)
+    pages.step(3.0)
     _table(pages, judgement, judgement.over_all())
-    for row in judgement.over_all():
-        if row.why:
-            pages.paragraph(f"{limit_name(row, judgement)}: {row.why}", size=8)
+    for line in reasons(judgement):
+        pages.paragraph(line, size=8)
     pages.step(0.4)
-    pages.paragraph(METHOD, size=7.5, letters=122)
+    pages.paragraph(METHOD, size=7.5, letters=145)
     pages.heading("What was audited, by whom")
     for name, text in facts(judgement):
-        lines = textwrap.wrap(text, 84) or [""]
+        lines = textwrap.wrap(text, 98) or [""]
         pages.room(len(lines))
         pages.put(0, name, size=8.5, colour="#555555")
         for line in lines:
             pages.put(0.23, line)
             pages.step()
-    _signatures(pages)
+    _signatures(pages, judgement.plan.terms.checkers)
 
 
-def _signatures(pages: _Pages) -> None:
+def _signatures(pages: _Pages, checkers: int) -> None:
     """Places for names, dates and signatures, in two columns."""
     pages.heading("Signatures")
     pages.room(12)
-    for pair in (_SIGNERS[:2], _SIGNERS[2:]):
-        for column, who in enumerate(pair):
+    for row in _SIGNERS[checkers]:
+        for column, who in enumerate(row):
             pages.put(column * 0.53, who, weight="bold")
         pages.step(2.0)
         for field in ("Name", "Date and signature"):
-            for column in range(2):
+            for column in range(len(row)):
                 start = _LEFT + (column * 0.53) * (_RIGHT - _LEFT)
                 end = start + 0.47 * (_RIGHT - _LEFT)
                 line = Line2D([start, end], [pages.y, pages.y], linewidth=0.6, color="black")
                 pages.figures[-1].add_artist(line)
+            pages.step(0.25)
+            for column in range(len(row)):
                 pages.put(column * 0.53, field, size=7, colour="#555555")
-            pages.step(2.0)
+            pages.step(1.85)
 
 
 def _details(pages: _Pages, judgement: Judgement) -> None:
@@ -170,7 +181,7 @@ def _details(pages: _Pages, judgement: Judgement) -> None:
     if judgement.notes:
         pages.heading("Notes")
         for note in judgement.notes:
-            lines = textwrap.wrap(visible(note), 108)
+            lines = textwrap.wrap(visible(note), 124)
             pages.room(len(lines))
             pages.put(0, "–")
             for line in lines:

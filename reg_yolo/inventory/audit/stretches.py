@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Surveyed:
         road: What the drive's file is called.
         line: Longitude and latitude, shape (N, 2), in the direction of travel.
         hfov_deg, yaw_deg, range_m: What the camera saw.
+        first_seen, last_seen: ISO 8601, UTC; "" where not stated.
     """
 
     drive: int
@@ -43,6 +44,8 @@ class Surveyed:
     hfov_deg: float
     yaw_deg: float
     range_m: float
+    first_seen: str = ""
+    last_seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,19 @@ def read_surveyed(path: Path) -> list[Surveyed]:
             int(columns["drive"][n]),
             Path(str(columns["source"][n]).replace("\\", "/")).stem,
             convert(shapely.get_coordinates(part)),
-            *(float(columns[key][n]) for key in ("hfov_deg", "yaw_deg", "range_m")),
+            float(columns["hfov_deg"][n]),
+            float(columns["yaw_deg"][n]),
+            float(columns["range_m"][n]),
+            _time(columns, "first_seen", n),
+            _time(columns, "last_seen", n),
         )
         for n, shape in enumerate(shapely.from_wkb(shapes))
         for part in shapely.get_parts(shape)
     ]
+
+
+def _time(columns: Mapping[str, Any], name: str, n: int) -> str:
+    return str(columns[name][n] or "") if name in columns else ""
 
 
 def cut_surveyed(

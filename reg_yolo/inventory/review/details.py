@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from reg_yolo.inventory.report.labels import shown_date, shown_side
 from reg_yolo.inventory.review.catalogue import Catalogue, Entry
 from reg_yolo.inventory.review.index import points_of
 from reg_yolo.inventory.review.naming import naming
@@ -19,8 +21,14 @@ NEAR_M, MOST_NEAR = 25.0, 8
 _MOST_SEEN = 400
 
 
-def details(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
-    """Return an asset with what names it, what it was seen by, and what stands near it."""
+def details(catalogue: Catalogue, entry: Entry, language: str = "en") -> dict[str, Any]:
+    """Return an asset with what names it, what it was seen by, and what stands near it.
+
+    Args:
+        catalogue: The inventory.
+        entry: The asset.
+        language: Of the columns' dates and sides, as in report.html.
+    """
     record = catalogue.observed(entry.asset_id)
     assert record is not None
     near = [
@@ -33,10 +41,16 @@ def details(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "rank": entry.rank,
         "doubt": round(entry.doubt, 3),
         "camera": _camera(values),
-        "columns": {name: values[name] for name in SHOWN if values.get(name) is not None},
+        "columns": {name: _shown(name, values[name], language) for name in SHOWN if values.get(name) is not None},
         "observations": [_seen(one) for one in record["observations"][:_MOST_SEEN]],
         "near": near,
     }
+
+
+def _shown(name: str, value: Any, language: str) -> Any:
+    if name == "first_seen" and value:
+        return shown_date(datetime.fromisoformat(value).timestamp(), language)
+    return shown_side(value, language) if name == "side" else value
 
 
 def _brief(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:

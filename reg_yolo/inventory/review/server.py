@@ -85,7 +85,7 @@ class Guard:
         await self._app({**scope, "path": f"/{rest}", "raw_path": None}, receive, answer)
 
 
-def make_app(catalogue: Catalogue, progress: Progress, ways: Ways, page: str, token: str) -> Any:
+def make_app(catalogue: Catalogue, progress: Progress, ways: Ways, page: str, token: str, language: str = "en") -> Any:
     """Return the application.
 
     Args:
@@ -94,6 +94,7 @@ def make_app(catalogue: Catalogue, progress: Progress, ways: Ways, page: str, to
         ways: Where the vehicle drove.
         page: HTML.
         token: First part of every path.
+        language: Of dates and sides.
 
     Raises:
         ConfigError: If Starlette is missing.
@@ -116,13 +117,13 @@ def make_app(catalogue: Catalogue, progress: Progress, ways: Ways, page: str, to
     async def queue(request: Request) -> Any:
         first, count = _number(request, "from", 0), min(_number(request, "count", 1), _MOST_QUEUED)
         some = catalogue.queue(first, count, request.query_params.get("class") or None)
-        return JSONResponse({**counts(), "assets": [details(catalogue, entry) for entry in some]})
+        return JSONResponse({**counts(), "assets": [details(catalogue, entry, language) for entry in some]})
 
     async def asset(request: Request) -> Any:
         entry = catalogue.entry(request.query_params.get("id", ""))
         if entry is None:
             raise HTTPException(404, "no such asset")
-        return JSONResponse(details(catalogue, entry))
+        return JSONResponse(details(catalogue, entry, language))
 
     async def history(_request: Request) -> Any:
         return JSONResponse({**counts(), "decisions": [_told(one) for one in progress.history(_MOST_TOLD)]})

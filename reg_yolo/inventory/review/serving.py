@@ -129,7 +129,7 @@ def review_folder(
         token = secrets.token_urlsafe(24)
         address = f"http://{HOSTS[0]}:{listening.getsockname()[1]}/{token}/"
         page = review_page(catalogue, who, build_digest(catalogue), options.language)
-        app = make_app(catalogue, progress, Ways(folder / "inventory.gpkg"), page, token)
+        app = make_app(catalogue, progress, Ways(folder / "inventory.gpkg"), page, token, options.language)
         say(f"{catalogue.count_reviewed()} of {catalogue.total} assets reviewed; decisions go to {path}")
         say(f"Review: {address} (Ctrl-C ends)")
         if options.browser:

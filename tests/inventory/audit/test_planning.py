@@ -14,8 +14,9 @@ import pytest
 
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import file_sha256
-from reg_yolo.inventory.audit.command import metres, plan_into
-from reg_yolo.inventory.audit.plan import Terms, read_plan
+from reg_yolo.inventory.audit.command import metres, names, plan_into
+from reg_yolo.inventory.audit.forms import asset_rows
+from reg_yolo.inventory.audit.plan import Terms, named, read_plan
 from reg_yolo.inventory.audit.planning import plan_audit
 from reg_yolo.inventory.audit.sizes import drawn_for
 from tests.inventory.audit.worlds import POLE, RAIL, SIGN, degrees, rows_of
@@ -203,6 +204,47 @@ def test_inventories_that_cannot_be_audited(inventory: Path, tmp_path: Path) -> 
     ):  # fmt: skip
         with pytest.raises(DataError, match=message):
             plan_audit(path, EASY)
+
+
+def test_the_folder_of_a_survey_names_its_inventory(inventory: Path, tmp_path: Path) -> None:
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/inventory.geojson").write_bytes((inventory / "inventory.geojson").read_bytes())
+    with pytest.raises(DataError, match=rf"in it\. Did you mean {tmp_path / 'inventory'}\?$"):
+        plan_audit(tmp_path, EASY)
+
+
+def test_ids_begin_with_a_letter_and_those_of_before_are_read(audit: Path) -> None:
+    plan = read_plan(audit)
+    assert re.fullmatch(r"a[0-9a-f]{12}", plan.audit)
+    assert plan.sections == {"ไป0": ("", "")} and len(plan.surveyed) == 2
+    path = audit / "audit.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("sections", "surveyed"):
+        del content[name]
+    for name in ("checkers", "contract_classes"):
+        del content["terms"][name]
+    for asset in content["assets"]:
+        del asset["twins"]
+    content["audit"] = named(content)[1:]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    old = read_plan(audit)
+    assert old.audit == content["audit"] and old.terms == plan.terms and old.assets[0].twins is None
+    assert {row["same_class_near"] for row in asset_rows(old, "a", old.assets) if row["same_class_near"]} == set()
+
+
+def test_one_checker_and_the_classes_of_a_contract(inventory: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    terms = replace(EASY, checkers=1, contract_classes=names("SIGN, guardrail"))
+    plan = plan_into(inventory, tmp_path / "audit", terms, say=said.append)
+    assert read_plan(tmp_path / "audit").terms == terms
+    forms = {f"form_a_{kind}" for kind in ("stretches.csv", "stretches.gpkg", "assets.csv", "assets.gpkg")}
+    assert {path.name for path in (tmp_path / "audit").iterdir()} == {*forms, "audit.json", "instructions.md"}
+    assert any("nobody sees what that person overlooks" in line for line in said)
+    assert any(line.endswith("none of these classes of the contract: guardrail") for line in said)
+    told = " ".join((tmp_path / "audit/instructions.md").read_text(encoding="utf-8").split())
+    # In the inventory's writing where it has the class.
+    assert f"Classes of the inventory and the contract: guardrail, rail, sign, {POLE}. Write these as" in told
+    assert "One person checks the sample" in told and plan.audit in told
 
 
 def test_metres() -> None:

@@ -108,7 +108,7 @@ def test_a_wrong_row_is_one_line_and_nothing_is_recorded(
 def test_forms_that_are_none(audit: Path, tmp_path: Path) -> None:
     for name, content, message in (
         ("a.csv", "x,y\n1,2\n", "is not a form of an audit: expected a column asset_id or listed_id or stretch_id"),
-        ("b.csv", "audit,form,asset_id,corect\n", "is not a form of an audit"),
+        ("b.csv", "audit,form,asset_id,corect\n", r"b.csv: no column 'correct'; take .* Did you mean corect\?"),
         ("c.csv", "audit,asset_id,correct\n", "no column 'form'"),
         ("d.csv", "", "is empty"),
         ("e.xlsx", "x", "save the sheet as CSV"),
@@ -197,7 +197,43 @@ def test_a_class_that_the_inventory_lacks_is_named(audit: Path, tmp_path: Path) 
 
     said: list[str] = []
     record_forms(audit, [fill(audit / "form_a_stretches.csv", tmp_path / "a.csv", change, "stretches")], said.append)
-    assert any("of class 'sgin', which the inventory does not have. Did you mean sign?" in line for line in said)
+    assert any(
+        "of class 'sgin', which the inventory does not have. Did you mean sign? Then correct it and hand the form in "
+        "again; until then it counts as a class of its own, missed" in line
+        for line in said
+    )
+
+
+def test_rows_that_are_not_filled_are_named_and_do_not_take_answers_back(audit: Path, tmp_path: Path) -> None:
+    first = fill(audit / "form_a_assets.csv", tmp_path / "first.csv", asset_filler(), "assets")
+    items = [row["asset_id"] for row in rows_of(first)]
+    record_forms(audit, [first])
+
+    def emptied(row: Row) -> list[Row]:
+        blank = {**row, "correct": "", "error_m": "", "auditor": ""}
+        return [blank if row["asset_id"] in (items[1], *items[5:9]) else {**row, "remark": "again"}]
+
+    done = record_forms(audit, [fill(first, tmp_path / "second.csv", emptied, "assets")])
+    assert done.lines[0].endswith(
+        f"rows recorded, 5 not filled: row 3, {items[1]}; row 7, {items[5]}; row 8, {items[6]} and 2 more"
+    )
+    assert any("5 that are not filled were answered before" in line and "write unsure" in line for line in done.lines)
+    assert last_answers(read_record(audit, read_plan(audit))).assets["a", items[1]].yes is True
+    blank = fill(audit / "form_a_assets.csv", tmp_path / "blank.csv", lambda row: [row], "assets")
+    done = record_forms(audit, [blank])
+    assert (done.forms, len(done.lines)) == (0, 2)
+    assert f"{len(items)} that are not filled were answered before" in done.lines[1]
+    # What the form's instructions say.
+    told = " ".join((audit / "instructions.md").read_text(encoding="utf-8").split())
+    assert "A row that you empty does not: the earlier answer still counts" in told
+    back = fill(audit / "form_a_assets.csv", tmp_path / "back.csv", asset_filler({items[1]: "unsure"}), "assets")
+    record_forms(audit, [back])
+    assert last_answers(read_record(audit, read_plan(audit))).assets["a", items[1]].yes is None
+
+
+def test_the_folder_of_an_inventory_is_no_audit(inventory: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"that is an inventory; name the audit's folder$"):
+        record_forms(inventory, [tmp_path / "form.csv"])
 
 
 def test_a_damaged_record_is_named(audit: Path, tmp_path: Path) -> None:
@@ -270,7 +306,9 @@ def test_points_in_a_stretch_that_is_not_said_to_be_complete_are_left_out(audit:
     # Nothing else in it.
     edited(path, (CHECK, ("no", second.stretch_id)))
     done = record_forms(audit, [path])
-    assert (done.forms, done.left_out) == (0, 2) and done.lines[-1] == f"{path}: nothing recorded"
+    assert (done.forms, done.left_out) == (0, 2) and done.lines[1] == f"{path}: nothing recorded"
+    # Its earlier list still counts.
+    assert f"({second.stretch_id}), and those answers still count; to take them back hand in" in done.lines[2]
     # What the form's instructions say.
     told = " ".join((audit / "instructions.md").read_text(encoding="utf-8").split())
     assert "`checked` is empty, `no` or `unsure` counts as not checked, and its points are left out" in told

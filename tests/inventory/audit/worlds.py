@@ -21,6 +21,7 @@ from reg_yolo.inventory.projection import LocalProjection
 PROJECTION = LocalProjection(102.0, 14.0)
 LENGTH_M = 2000.0
 POLE, SIGN, RAIL = "เสา", "sign", "rail"
+AUDITORS = {"a": "สมชาย", "b": "Malee", "c": "สุดา"}
 
 
 def degrees(x: float, y: float) -> tuple[float, float]:
@@ -101,8 +102,9 @@ def asset_filler(
     def change(row: Row) -> list[Row]:
         item = row["asset_id"]
         if item in (wrong or {}):
-            return [{**row, "correct": (wrong or {})[item], "auditor": "สมชาย"}]
-        return [{**row, "correct": "yes", "error_m": str((far or {}).get(item, 0.5)), "auditor": "สมชาย"}]
+            return [{**row, "correct": (wrong or {})[item], "auditor": AUDITORS[row["form"]]}]
+        error = str((far or {}).get(item, 0.5))
+        return [{**row, "correct": "yes", "error_m": error, "auditor": AUDITORS[row["form"]]}]
 
     return change
 

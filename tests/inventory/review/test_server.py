@@ -13,6 +13,7 @@ import pytest
 from reg_yolo.errors import ConfigError, DataError, OutputError
 from reg_yolo.inventory.decisions.files import read_decisions
 from reg_yolo.inventory.review.catalogue import Catalogue
+from reg_yolo.inventory.review.details import details
 from reg_yolo.inventory.review.progress import Progress
 from reg_yolo.inventory.review.server import make_app
 from reg_yolo.inventory.review.serving import ReviewOptions, default_file, review_folder
@@ -94,6 +95,22 @@ def test_thumbnails_are_all_of_the_disk_that_is_given(client: Client) -> None:
         answer = client.get(f"/{TOKEN}/{place}")
         assert answer.status_code in (404, 405), place
         assert b"secret" not in answer.content and b"Feature" not in answer.content
+
+
+def test_dates_and_sides_are_written_in_the_language_of_the_page(
+    catalogue: Catalogue, progress: Progress, folder: Path
+) -> None:
+    thai = Client(make_app(catalogue, progress, Ways(folder / "inventory.gpkg"), "", TOKEN, "th"))
+    [asset] = thai.get(f"/{TOKEN}/queue?from=0&count=1").json()["assets"]
+    # The time of Thailand, in years of the Buddhist era, as the column is called.
+    assert asset["columns"]["first_seen"] == "2567-05-01 10:00:00"
+    assert thai.get(f"/{TOKEN}/asset", params={"id": asset["id"]}).json() == asset
+    entry = catalogue.entry(asset["id"])
+    assert entry is not None
+    entry.feature["properties"]["side"] = "right"
+    shown = [details(catalogue, entry, language)["columns"] for language in ("th", "en")]
+    assert [one["side"] for one in shown] == ["ขวา", "right"]
+    assert shown[1]["first_seen"] == "2024-05-01 03:00:00 UTC"
 
 
 def test_a_decision_is_in_the_file_when_it_is_answered(client: Client, record: Record, progress: Progress) -> None:
