@@ -32,8 +32,8 @@ from reg_yolo.inventory.review.embedded import embedded_review
 FloatArray = NDArray[np.float64]
 
 _COLUMNS = (
-    "thumbnail", "asset_id", "class", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
-    "route", "carriageway", "chainage", "chainage_m", "chainage_also", "track_m", "offset_m", "side", "height_m",
+    "thumbnail", "asset_id", "class", "route", "chainage", "side", "probability", "sigma_along_m", "sigma_across_m",
+    "observations", "passes", "carriageway", "chainage_m", "chainage_also", "track_m", "offset_m", "height_m",
     "width_m", "length_m", "ends_seen", "facing_deg", "source", "best_frame", "first_seen", "last_seen", "class_votes",
     "reviewed_by", "decisions",
 )  # fmt: skip

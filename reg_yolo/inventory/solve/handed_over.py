@@ -26,7 +26,7 @@ _GROWTH, _SHAPE = math.log(1.5), math.log(1.5)
 _APART = 0.35
 """How far the middles of two boxes may be apart, in sizes."""
 _SLACK = math.radians(0.3)
-_LEAST_IOU = 0.4
+_LEAST_IOU = 0.33
 _RATE_WAY_M, _RATE = 20.0, 0.02
 """Way that a box's growth is taken over, and how much it may change, in shares a metre."""
 
