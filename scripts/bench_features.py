@@ -12,6 +12,7 @@ import argparse
 import json
 from collections import Counter
 from dataclasses import fields
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from reg_yolo.config.yaml_text import dump_yaml
@@ -23,6 +24,7 @@ from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.score.identities import IdentityScore, score_identities
 from reg_yolo.inventory.score.scoring import score_files
 from reg_yolo.scenes import DriveFeatures, write_drive
+from reg_yolo.scenes.drives.gnss import clock_offset
 
 
 def main() -> None:
@@ -42,10 +44,10 @@ def main() -> None:
             features = DriveFeatures.parse("" if name == "none" else name)
             width, height = (int(part) for part in options.size.split("x"))
             write_drive(folder, 1.0, (width, height), options.seed, fps=options.fps, features=features, truth_only=True)
-        print(measured(folder, name), flush=True)
+        print(measured(folder, name, options.seed), flush=True)
 
 
-def measured(root: Path, name: str) -> str:
+def measured(root: Path, name: str, seed: int) -> str:
     """Build an inventory of a drive and return its row."""
     drive = root / "forward"
     labelled = write_boxes(drive)
@@ -55,10 +57,18 @@ def measured(root: Path, name: str) -> str:
         camera["distortion"] = clean["distortion"]
     (drive / "camera.yaml").write_text(dump_yaml(camera), encoding="utf-8")
     with (drive / "frames.jsonl").open(encoding="utf-8") as stream:
-        start = json.loads(next(stream))["start_utc"]
+        start = datetime.fromisoformat(json.loads(next(stream))["start_utc"])
+    if name == "clock":
+        # The clean track has the camera's time; a receiver that is ahead shows as a camera that is late.
+        start -= timedelta(seconds=clock_offset(seed))
     lines: list[str] = []
     build_into(
-        BuildOptions((drive / "boxes.jsonl",), (drive / "track_clean.gpx",), (drive / "camera.yaml",), starts=(start,)),
+        BuildOptions(
+            (drive / "boxes.jsonl",),
+            (drive / "track_clean.gpx",),
+            (drive / "camera.yaml",),
+            starts=(start.isoformat(),),
+        ),
         root / "built",
         say=lines.append,
     )

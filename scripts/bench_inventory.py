@@ -103,7 +103,7 @@ def _write_found(
 
     An asset is found where a box of its class that reaches the threshold of that class has an IoU of 0.5 with it.
     """
-    by_image = {record["file"]: record for record in records}
+    by_image = {Path(record["file"]).name: record for record in records}
     found: Counter[str] = Counter()
     parts = sorted((frames.parent / "found").glob("**/*.jsonl"))
     if not parts:

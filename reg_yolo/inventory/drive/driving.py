@@ -18,7 +18,7 @@ from reg_yolo.inventory.drive.looks import DriveLooks
 from reg_yolo.inventory.drive.not_static import NotStatic, not_static
 from reg_yolo.inventory.drive.rays import Rays, build_rays
 from reg_yolo.inventory.drive.task import DriveTask as DriveTask
-from reg_yolo.inventory.existence import pass_features, rivals
+from reg_yolo.inventory.existence import Usual, pass_features, rivals
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
 from reg_yolo.inventory.observations import Observations, View
@@ -95,6 +95,7 @@ def _run_shifted(
     poses = task.trajectory.at(task.time_s + shift_s + abs(task.camera.readout_s) / 2)
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
+    counts["weak looks not believed"] = task.looks.weak_left_out
     frames = _used_frames(task, poses, counts)
     rays = build_rays(task.looks, task.camera, poses.roll_rad, views.turn_rate)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
@@ -127,7 +128,7 @@ def _run_shifted(
         fixed = replace(options, priors=replace(options.priors, focal=_FIXED))
         objects = solve_pass(own, views, task.time_s, frames, fixed, known, first)
     close = rivals(own, objects)
-    usual = float(np.median(task.looks.confidence[task.looks.strong])) if task.looks.strong.any() else 0.0
+    usual = Usual.of(task.looks.confidence[task.looks.strong])
     sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
     offset = ClockOffset(0.0, task.clock_sigma_s)
     if objects.solved is not None:
@@ -208,7 +209,7 @@ def _sighting(
     poses: Poses,
     frames: IntArray,
     rival: float,
-    usual: float,
+    usual: Usual,
 ) -> Sighting:
     rows = objects.rows[n]
     seen_in = rays.frame[rows]

@@ -233,10 +233,9 @@ class LineFinder:
             float(self.task.time_s[seen_in].max()),
             len(np.unique(seen_in)),
             {
-                "looks": math.log(len(rows)),
                 "way": math.log1p(float(np.ptp(track))),
                 "confidence": 0.0,
-                "misfit": 1.0,
+                "strong": math.log1p(len(rows)),
                 "density": len(rows) / max(int(between.max() - between.min()) + 1, 1),
                 "purity": max(votes.values()) / sum(votes.values()),
                 "unsure": 0.0,

@@ -1,0 +1,47 @@
+"""What an object's probability depends on, and how confidences of different detectors are made alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reg_yolo.inventory.existence import FEATURES, Usual, probability
+
+SEEN = {
+    "way": 4.0, "confidence": 0.0, "strong": 2.2, "density": 0.9, "purity": 1.0, "unsure": -0.7, "near": 3.0,
+    "rival": 0.0,
+}  # fmt: skip
+
+
+def test_the_sample_has_every_feature() -> None:
+    assert set(SEEN) == set(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("name", "worse"),
+    [("confidence", -1.5), ("strong", 0.7), ("density", 0.2), ("unsure", 1.5), ("rival", 1.0), ("purity", 0.4)],
+)
+def test_what_makes_an_object_doubtful(name: str, worse: float) -> None:
+    assert probability([SEEN]) > 0.9
+    assert probability([SEEN | {name: worse}]) < probability([SEEN]) - 0.01
+
+
+def test_one_look_that_hardly_reaches_its_threshold_is_not_enough_and_many_are() -> None:
+    once = SEEN | {"way": 0.0, "strong": np.log(2), "density": 1.0, "unsure": 2.0, "confidence": -1.0}
+    assert probability([once]) < 0.05
+    assert probability([SEEN | {"strong": np.log(11)}]) > 0.95
+
+
+def test_further_passes_add_to_the_best_one() -> None:
+    weak = SEEN | {"confidence": -2.0}
+    assert probability([SEEN, weak]) == probability([weak, SEEN]) > probability([SEEN])
+
+
+def test_confidences_are_taken_in_terms_of_the_drive() -> None:
+    """A detector whose sure boxes have 0.6 and one whose have 0.9 say the same with the same place in the order."""
+    low = np.linspace(0.45, 0.75, 31)
+    middle, spread = Usual.of(low)
+    assert (middle, spread) == pytest.approx((0.6, 0.12))
+    assert Usual.of(low * 2) == pytest.approx((1.2, 0.24))
+    assert Usual.of(np.full(9, 0.8)) == pytest.approx((0.8, 0.05))
+    assert Usual.of(np.zeros(0)) == (0.0, 1.0)
