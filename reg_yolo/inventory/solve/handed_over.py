@@ -51,7 +51,14 @@ class _Boxes(NamedTuple):
 
     def at(self, rows: IntArray) -> _Boxes:
         """Return the chosen looks."""
-        return _Boxes(*(values[rows] for values in self))
+        return _Boxes(
+            self.frame[rows],
+            self.track_m[rows],
+            self.heading_rad[rows],
+            self.sides[rows],
+            self.whole[rows],
+            self.sigma[rows],
+        )
 
     @property
     def size(self) -> FloatArray:
