@@ -69,7 +69,7 @@ def test_a_tunnel_leaves_two_stretches_and_names_what_was_seen_in_it(
     # What stands along the rest of the road is where it stands.
     score = score_files(out / "inventory.geojson", drive / "assets.geojson")
     assert score.false == 0
-    # The pavilion far ahead of the hole and the one close behind it are one, which a few looks from either side do not tell.
+    # A pavilion that is seen far ahead of the hole and close behind it may be listed from either side.
     assert score.double <= 1
     assert score.found >= 2
     assert float(np.median(score.errors_m)) < 1.5
