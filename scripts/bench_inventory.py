@@ -9,7 +9,7 @@ the end.
 D takes drives with images, and for each direction the detections that were made of them:
 
     reg-yolo scenes D0 --drive 10 --every 5 --both-directions
-    reg-yolo predict demo D0/forward/images --for-inventory --out D0/forward/found      # and of D0/backward
+    reg-yolo predict demo D0/forward/frames --for-inventory --out D0/forward/found      # and of D0/backward
 """
 
 from __future__ import annotations
