@@ -24,17 +24,16 @@ IntArray = NDArray[np.int64]
 
 _RIVAL_M = 8.0
 _LEAST_SPREAD = 0.05
-FEATURES = ("way", "confidence", "strong", "density", "purity", "unsure", "near", "rival")
+FEATURES = ("way", "confidence", "strong", "density", "purity", "unsure", "rival")
 WEIGHTS: Mapping[str, float] = {
-    "bias": -6.203,
-    "way": 0.300,
-    "confidence": 2.421,
+    "bias": -5.582,
+    "way": 0.356,
+    "confidence": 2.393,
     "strong": 1.462,
-    "density": 2.293,
-    "purity": 0.703,
-    "unsure": -1.505,
-    "near": 0.314,
-    "rival": -4.456,
+    "density": 2.340,
+    "purity": 0.889,
+    "unsure": -1.369,
+    "rival": -4.496,
     "passes": 0.388,
 }
 
@@ -71,7 +70,6 @@ def pass_features(
     n: int,
     views: Views,
     frames: IntArray,
-    distance: FloatArray,
     rival: float,
     usual: Usual,
 ) -> dict[str, float]:
@@ -80,8 +78,8 @@ def pass_features(
     `way` and `strong` are logarithms of the metres between first and last look and of the number of looks that reach
     their threshold; `confidence` is the mean confidence in terms of the drive's `usual` ones; `density` is the share
     of the frames between first and last look in which it was seen; `purity` the share of its main class in the votes;
-    `unsure` the logarithm of its relative deviation in metres; `near` the logarithm of the nearest distance; `rival`
-    the share of its frames in which a like object close by, seen more often, was not seen: it may be that object.
+    `unsure` the logarithm of its deviation in metres; `rival` the
+    share of its frames in which a like object close by, seen more often, was not seen: it may be that object.
     """
     seen_in = rays.frame[rows]
     order = np.searchsorted(views.track_m[frames], views.track_m[seen_in])
@@ -95,7 +93,6 @@ def pass_features(
         "density": len(np.unique(seen_in)) / between,
         "purity": float(votes.max() / max(votes.sum(), 1e-9)),
         "unsure": math.log(max(min(spread, 50.0), 0.05)),
-        "near": math.log(max(float(distance.min()), 1.0)),
         "rival": rival,
     }
 

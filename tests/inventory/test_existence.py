@@ -8,7 +8,7 @@ import pytest
 from reg_yolo.inventory.existence import FEATURES, Usual, probability
 
 SEEN = {
-    "way": 4.0, "confidence": 0.0, "strong": 2.2, "density": 0.9, "purity": 1.0, "unsure": -0.7, "near": 3.0,
+    "way": 4.0, "confidence": 0.0, "strong": 2.2, "density": 0.9, "purity": 1.0, "unsure": -0.7,
     "rival": 0.0,
 }  # fmt: skip
 

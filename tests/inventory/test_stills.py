@@ -127,8 +127,7 @@ def test_a_drive_of_images_is_built_from_their_exif_positions(tmp_path: Path, wh
         inventory.projection.to_degrees(np.array([asset.middle_m for asset in inventory.assets])) * 111_000
         for inventory in (by_name, by_time)
     ]
-    # Of an object in pieces the surer one says where it is, and the two kinds of time need not agree which that is.
-    assert np.abs(places[0] - places[1]).max() < 3
+    assert np.abs(places[0] - places[1]).max() < 1.5
 
 
 def test_a_bad_time_in_a_table_names_its_line(tmp_path: Path) -> None:

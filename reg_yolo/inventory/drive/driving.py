@@ -238,7 +238,7 @@ def _sighting(
         float(task.time_s[seen_in].min()),
         float(task.time_s[seen_in].max()),
         len(np.unique(seen_in)),
-        pass_features(rays, rows, objects, n, views, frames, distance, float(rival), usual),
+        pass_features(rays, rows, objects, n, views, frames, float(rival), usual),
         details={
             "camera_m": views.position_m[rays.frame[best]].tolist(),
             "track_m": float(views.track_m[nearest]),

@@ -239,7 +239,6 @@ class LineFinder:
                 "density": len(rows) / max(int(between.max() - between.min()) + 1, 1),
                 "purity": max(votes.values()) / sum(votes.values()),
                 "unsure": 0.0,
-                "near": math.log(max(abs(offset), 1.0)),
                 "rival": 0.0,
             },
             ends_m=points,

@@ -191,12 +191,15 @@ def solve_pass(
 
 
 def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects) -> PassObjects:
-    """Join pieces of one object, each joined one where its most certain piece is."""
+    """Join pieces of one object, each joined one where the piece is that was seen from nearest."""
     if not len(done):
         return done
     members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1))
-    unsure = np.linalg.eigvalsh(done.covariance)[:, -1]
-    joined = done.take([min(some, key=lambda n: float(unsure[n])) for some in members])
+    nearest = [
+        np.linalg.norm(done.values[n, :2] - views.position_m[rays.frame[rows]], axis=1).min()
+        for n, rows in enumerate(done.rows)
+    ]
+    joined = done.take([min(some, key=nearest.__getitem__) for some in members])
     rows = [np.sort(np.concatenate([done.rows[n] for n in some])) for some in members]
     return replace(joined, rows=rows, votes=_votes(rays, rows))
 
