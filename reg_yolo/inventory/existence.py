@@ -78,8 +78,8 @@ def pass_features(
     `way` and `strong` are logarithms of the metres between first and last look and of the number of looks that reach
     their threshold; `confidence` is the mean confidence in terms of the drive's `usual` ones; `density` is the share
     of the frames between first and last look in which it was seen; `purity` the share of its main class in the votes;
-    `unsure` the logarithm of its deviation in metres; `rival` the
-    share of its frames in which a like object close by, seen more often, was not seen: it may be that object.
+    `unsure` the logarithm of its deviation in metres; `rival` the share of its frames in which a like object close by,
+    seen more often, was not seen: it may be that object.
     """
     seen_in = rays.frame[rows]
     order = np.searchsorted(views.track_m[frames], views.track_m[seen_in])

@@ -115,8 +115,8 @@ class Card:
                 named[fitting[0]] = rest
             elif equals and not Path(value).exists():
                 listed = ", ".join(map(repr, names[:_MOST_NAMED])) + ", ..." * (len(names) > _MOST_NAMED)
-                fault = "is the end of several drives" if fitting else "is no drive"
-                raise ConfigError(f"{option}: {text!r} {fault}; expected DRIVE=VALUE with one of {listed}")
+                fault = f"{text!r} matches several drives" if fitting else f"no drive is named {text!r}"
+                raise ConfigError(f"{option}: {fault}; expected DRIVE=VALUE with one of {listed}")
             else:
                 plain.append(value)
         if not plain:

@@ -132,7 +132,7 @@ def measure_drive(pictures: Sequence[Picture]) -> DriveMeasures:
     single = [measure_picture(picture) for picture in pictures]
     greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures]
     changes = [float(cv2.absdiff(one, two).mean()) for one, two in pairwise(greys)]
-    roll, contrast = horizon([np.ascontiguousarray(picture[..., 0]) for picture in pictures])
+    roll, contrast = horizon([picture[..., 0] for picture in pictures])
     blurs = [one.blur for one in single]
     return DriveMeasures(
         len(pictures),

@@ -33,7 +33,7 @@ class Positions:
         paths: Files as `inventory build` takes them; several of one receiver, or images.
         fixes: What they hold.
         kind: Where they come from, in words.
-        shared: Other drives use them too, or lie next to them: that both start together is no more than a guess.
+        shared: Other drives use the same file or lie next to it, so that its first fix need not be this drive's start.
     """
 
     paths: tuple[Path, ...]

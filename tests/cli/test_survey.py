@@ -61,7 +61,7 @@ def test_what_is_asked_for_wrongly_is_refused(card: Path, run_cli: Run, tmp_path
         ((card, "--preflight-only", "--gnss", "no.gpx"), "error: --gnss: no.gpx does not exist"),
         ((card, "--preflight-only", "--start", "x"), "error: --start: got 1 for 3 drives"),
         ((card, "--preflight-only", "--start", "ขาไป=2567-05-01T03:00:00Z"), "2567 is a Buddhist year; write 2024"),
-        ((card, "--preflight-only", "--start", "ไป=2024-05-01T03:00:00Z"), "error: --start: 'ไป' is no drive"),
+        ((card, "--preflight-only", "--start", "ไป=2024-05-01T03:00:00Z"), "error: --start: no drive is named 'ไป'"),
         ((card, "--preflight-only", "--time-base", "local"), "error: --time-base: expected utc, gps or local+07:00"),
     ):
         outcome = run_cli("survey", *words, "--out", tmp_path / "out")
