@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from reg_yolo.config.yaml_text import dump_yaml
-from reg_yolo.detections.detections import Detection, FrameDetections
-from reg_yolo.detections.files import DetectionsWriter
-from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.inventory.command import build_into
 from reg_yolo.inventory.opening import BuildOptions
 from reg_yolo.inventory.score.identities import IdentityScore, score_identities
 from reg_yolo.inventory.score.scoring import score_files
 from reg_yolo.scenes import DriveFeatures, write_drive
 from reg_yolo.scenes.drives.gnss import clock_offset
+from scripts.bench_inventory import write_detections
 
 
 def main() -> None:
@@ -50,13 +47,14 @@ def main() -> None:
 def measured(root: Path, name: str, seed: int) -> str:
     """Build an inventory of a drive and return its row."""
     drive = root / "forward"
-    labelled = write_boxes(drive)
+    frames = drive / "frames.jsonl"
+    labelled = write_detections(frames, drive / "boxes.jsonl", "T", 0, source=str(frames))
     clean = json.loads((drive / "calibration_clean.json").read_text(encoding="utf-8"))
     camera = {key: clean[key] for key in ("width", "height", "focal_px", "cx", "cy")} | clean["mount"]
     if "distortion" in clean:
         camera["distortion"] = clean["distortion"]
     (drive / "camera.yaml").write_text(dump_yaml(camera), encoding="utf-8")
-    with (drive / "frames.jsonl").open(encoding="utf-8") as stream:
+    with frames.open(encoding="utf-8") as stream:
         start = datetime.fromisoformat(json.loads(next(stream))["start_utc"])
     if name == "clock":
         # The clean track has the camera's time; a receiver that is ahead shows as a camera that is late.
@@ -86,29 +84,6 @@ def measured(root: Path, name: str, seed: int) -> str:
     errors = f"{score['error_median_m']:.2f} | {score['error_p90_m']:.2f}"
     counts = f"{score['found']} of {score['true']} | {score['false']} | {score['double']}"
     return f"| {name} | {errors} | {counts} | {identities} | {clock} |"
-
-
-def write_boxes(drive: Path) -> Counter[str]:
-    """Write a drive's true boxes as detections of its chapters; return in how many frames each asset is labelled."""
-    with (drive / "frames.jsonl").open(encoding="utf-8") as stream:
-        head = json.loads(next(stream))
-        records = [json.loads(line) for line in stream]
-    width, height = head["calibration"]["width"], head["calibration"]["height"]
-    names = head["names"]
-    header = DetectionsHeader(
-        source=str(drive), classes=tuple(names), weights_name="truth", weights_sha256="0" * 64, engine="pytorch",
-        precision="f32", imgsz=(height, width), device="cpu", thresholds={}, reg_yolo_version="0", width=width,
-        height=height,
-    )  # fmt: skip
-    source = str(drive / "frames.jsonl")
-    with DetectionsWriter(drive / "boxes.jsonl", header) as writer:
-        for record in records:
-            found = tuple(
-                Detection(names[one["class_id"]], one["class_id"], 0.9, tuple(map(float, one["xyxy"])))
-                for one in record["objects"]
-            )
-            writer.write(FrameDetections(source, record["frame"], record["time_s"], width, height, found))
-    return Counter(one["asset_id"] for record in records for one in record["objects"])
 
 
 if __name__ == "__main__":

@@ -47,10 +47,12 @@ MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
 WITHIN_M, LISTED = 10.0, 0.4
 
 
-def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int = 0) -> Counter[str]:
+def write_detections(
+    frames: Path, out: Path, kind: str, seed: int, lorries: int = 0, source: str = "truth"
+) -> Counter[str]:
     """Write true boxes, or worse ones, as a detections file; return how often each asset was labelled.
 
-    `lorries` puts that many signs on vehicles among them, named after `PREFIX`.
+    `lorries` puts that many signs on vehicles among them, named after `PREFIX`; `source` is what the boxes are of.
     """
     with frames.open(encoding="utf-8") as stream:
         head = json.loads(next(stream))
@@ -69,8 +71,9 @@ def write_detections(frames: Path, out: Path, kind: str, seed: int, lorries: int
         precision="f32", imgsz=(height, width), device="cpu", thresholds={}, reg_yolo_version="0", width=width,
         height=height,
     )  # fmt: skip
-    # Lorries are counted by pass, so that boxes must say which one they are of.
-    source = str(frames) if lorries else "truth"
+    if lorries:
+        # They are counted by pass, so that boxes must say which one they are of.
+        source = str(frames)
     limits = np.array([width, height, width, height])
     with DetectionsWriter(out, header) as writer:
         for record in records:

@@ -80,7 +80,8 @@ def test_the_last_part_of_a_name_is_enough_where_no_other_drive_ends_so(card: Pa
     touch(card / "ทางหลวง 101/เช้า", "ขากลับ 1.mp4", "front_1.mp4")
     found = read_card(card, card / "out")
     given = ["ขากลับ 1=T", "4/เช้า/front_1=U"]
-    with pytest.raises(ConfigError, match="no drive is named '4/เช้า/front_1'; expected DRIVE=VALUE with one of '"):
+    unknown = "--start: no drive is named '4/เช้า/front_1'; expected DRIVE=VALUE with one of '"
+    with pytest.raises(ConfigError, match=unknown):
         found.for_each("--start", given, shared=False)
     given[1] = "ทางหลวง 4/เช้า/front_1=U"
     assert found.for_each("--start", given, shared=False) == {
