@@ -41,6 +41,8 @@ from ultralytics.data.utils import check_det_dataset  # isort: skip
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel  # isort: skip
 
 GAMMAS = (0.5, 1.0, 1.5, 2.0)
+# The forms that balance positives against negatives do so without an exponent, too.
+BALANCED_GAMMAS = (0.0, 1.0, 1.5, 2.0)
 ALPHA = {"scheme": "balanced", "temper": 0.5}
 CENTER = {"enabled": True, "floor": 0.1}
 EDGE = {"enabled": True, "floor": 0.1, "distance": "edge", "beta": 1.0, "delta": 3.0, "keep_hard": 1.0}
@@ -51,9 +53,14 @@ Measured = tuple[float, float, float, float]
 Ratios = dict[str, list[Measured]]
 
 
-def settings_to_measure(masks: bool) -> dict[str, tuple[float, RegSettings]]:
-    """Return exponent and settings by name, without a factor."""
+def settings_to_measure(masks: bool) -> dict[str, tuple[str, RegSettings]]:
+    """Return form with exponent, and settings, by name, without a factor."""
     found = {}
+    for form in () if masks else ("sigmoid", "varifocal"):
+        for gamma in BALANCED_GAMMAS:
+            for name, terms in {"": {}, " class alpha": {"alpha": ALPHA}}.items():
+                reg = {"preset": "stock", "focal": {"gamma": gamma, "form": form}, "scale": 1.0, **terms}
+                found[f"{form} {gamma:g}{name}"] = (f"{form} {gamma:g}", RegSettings.from_mapping(reg))
     for gamma in GAMMAS:
         variants: dict[str, Any] = {"": {}, " alpha": {"alpha": ALPHA}}
         if not masks:
@@ -61,7 +68,7 @@ def settings_to_measure(masks: bool) -> dict[str, tuple[float, RegSettings]]:
             variants[" g edge, hard kept"] = {"spatial": EDGE}
         for name, terms in variants.items():
             reg = {"preset": "stock", "focal": {"gamma": gamma}, "scale": 1.0, **terms}
-            found[f"gamma {gamma:g}{name}"] = (gamma, RegSettings.from_mapping(reg))
+            found[f"gamma {gamma:g}{name}"] = (f"gamma {gamma:g}", RegSettings.from_mapping(reg))
     return found
 
 
@@ -229,12 +236,12 @@ def measure_all(scenes: Scenes, options: argparse.Namespace) -> None:
     for name in settings_to_measure(options.masks):
         cells = [" / ".join(f"{m:.2f}" for m in medians_of(ratios.get(name, []))) for ratios in by_moment.values()]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    print("\n| gamma | medians of | value: least, median, most | gradient: least, median, most |\n|---|---|---|---|")
-    for gamma in GAMMAS:
+    print("\n| exponent | medians of | value: least, median, most | gradient: least, median, most |\n|---|---|---|---|")
+    for wanted in groups(options.masks):
         medians = [
             medians_of(ratios[name])
-            for name, (exponent, _) in settings_to_measure(options.masks).items()
-            if exponent == gamma
+            for name, (group, _) in settings_to_measure(options.masks).items()
+            if group == wanted
             for ratios in by_moment.values()
             if ratios.get(name)
         ]
@@ -242,19 +249,24 @@ def measure_all(scenes: Scenes, options: argparse.Namespace) -> None:
             f"{min(column):.2f}, {statistics.median(column):.2f}, {max(column):.2f}"
             for column in ([m[index] for m in medians] for index in (0, 3))
         ]
-        print(f"| {gamma:g} | {len(medians)} | " + " | ".join(ranges) + " |")
+        print(f"| {wanted} | {len(medians)} | " + " | ".join(ranges) + " |")
 
 
 def by_gamma(ratios: Ratios, masks: bool) -> str:
     """Return the median ratios of value and gradient for each exponent, in a line."""
     parts = []
-    for gamma in GAMMAS:
+    for wanted in groups(masks):
         rows = [
-            medians_of(ratios.get(name, [])) for name, (one, _) in settings_to_measure(masks).items() if one == gamma
+            medians_of(ratios.get(name, [])) for name, (one, _) in settings_to_measure(masks).items() if one == wanted
         ]
         value, gradient = (statistics.median(row[index] for row in rows) for index in (0, 3))
-        parts.append(f"gamma {gamma:g} value {value:.2f} gradient {gradient:.2f}")
+        parts.append(f"{wanted} value {value:.2f} gradient {gradient:.2f}")
     return ", ".join(parts)
+
+
+def groups(masks: bool) -> list[str]:
+    """Return each form with exponent once."""
+    return list(dict.fromkeys(group for group, _ in settings_to_measure(masks).values()))
 
 
 def medians_of(rows: list[Measured]) -> list[float]:

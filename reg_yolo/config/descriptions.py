@@ -176,6 +176,13 @@ def _class_loss(settings: RegSettings) -> str:
                 f"EFL eq. 3-4, e_c = {gamma:g} + {settings.focal.s:g} (1 - g_c), g_c = positive over negative gradient "
                 "of the class so far, at most 1; where g_c = 1 it is the focal loss"
             )
+        balance = settings.focal.balance
+        if settings.focal.form == "sigmoid":
+            focus = f"({balance:g} y + {1 - balance:g} (1 - y)) (1 - p_t)^{gamma:g} "
+            source = "focal loss, Lin et al. 2017 eq. 5; p_t = y p + (1 - y)(1 - p)"
+        elif settings.focal.form == "varifocal":
+            focus = f"(y where y > 0, {balance:g} p^{gamma:g} elsewhere) "
+            source = "varifocal loss, Zhang et al. 2021 eq. 2"
         text = f"sum of {weights}{focus}BCE({z}, y){context} / S ({source})"
     if settings.uncertainty.mode == "free_energy":
         weight = settings.uncertainty.prior.kl_weight

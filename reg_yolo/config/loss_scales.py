@@ -13,6 +13,11 @@ from collections.abc import Mapping
 from typing import Final
 
 CLASS_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 2.2, 1.0: 3.7, 1.5: 6.1, 2.0: 8.6}
+# Of the forms that balance the signs, at the alpha of their papers.
+FORM_SCALES: Final[Mapping[str, Mapping[float, float]]] = {
+    "sigmoid": {0.0: 1.0, 1.0: 2.0, 2.0: 3.0},
+    "varifocal": {0.0: 1.0, 1.0: 2.0, 2.0: 3.0},
+}
 MASK_SCALES: Final[Mapping[float, float]] = {0.0: 1.0, 0.5: 1.01, 1.0: 1.06, 1.5: 1.14, 2.0: 1.25}
 
 
@@ -21,7 +26,7 @@ def scale_by_gamma(gamma: float, measured: Mapping[float, float]) -> float:
 
     Args:
         gamma: >= 0.
-        measured: Factors by exponent, 0 the first.
+        measured: Factors by exponent, 0 among them.
     """
     known = sorted(measured)
     upper = next((g for g in known[1:] if g >= gamma), known[-1])

@@ -18,6 +18,9 @@ def pixel_term_faults(reg: RegSettings) -> list[tuple[KeyPath, str]]:
     if reg.focal.form == "equalized":
         message = "equalized goes by the gradients of sigmoids, and task semantic has a softmax; expected soft"
         found.append((("reg", "focal", "form"), message))
+    if reg.focal.balance is not None:
+        message = f"{reg.focal.form} balances the signs of sigmoids, and task semantic has a softmax; expected soft"
+        found.append((("reg", "focal", "form"), message))
     if reg.alpha.mitigation:
         message = "weighs negatives of sigmoids, and task semantic has a softmax; expected 0"
         found.append((("reg", "alpha", "mitigation"), message))

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 Preset = dict[str, Any]
 
 PresetName = Literal[
-    "stock", "gfl", "reg", "reg_v1", "reg_u", "reg_printed", "blog", "efl", "reg_efl", "focal_eiou", "cle"
+    "stock", "gfl", "reg", "reg_v1", "reg_u", "reg_printed", "blog", "sigmoid_focal", "varifocal", "efl", "reg_efl", "focal_eiou", "cle"
 ]
 
 DEFAULT_PRESET: Final[PresetName] = "reg"
@@ -75,6 +75,9 @@ PRESETS: dict[str, Preset] = {
     # REG-blog's baseline: SmoothL1 boxes and cross-entropy, a binary one for each class because its y-hat is a sigmoid.
     # The model yolov8n-leaky.yaml is its network.
     "blog": {"box": {"loss": "smooth_l1"}, "semantic": {"dice": False, "auxiliary": 0.0}},
+    # Lin et al. 2017 and Zhang et al. 2021 with the papers' alpha and gamma, on YOLOv8's soft targets.
+    "sigmoid_focal": {"focal": {"gamma": 2.0, "form": "sigmoid"}},
+    "varifocal": {"focal": {"gamma": 2.0, "form": "varifocal"}},
     # Equalized Focal Loss (Li et al. 2022) with the paper's gamma_b and s, on soft targets; its union with alpha and
     # g of `reg_v1`, at a factor that is measured for the exponent.
     "efl": {"focal": {"gamma": 2.0, "form": "equalized", "s": 8.0}},

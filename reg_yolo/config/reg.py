@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from reg_yolo.config.assign import AssignSettings
-from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES, scale_by_gamma
+from reg_yolo.config.loss_scales import CLASS_SCALES, FORM_SCALES, MASK_SCALES, scale_by_gamma
 from reg_yolo.config.merging import flattened, merge_reg
 from reg_yolo.config.presets import DEFAULT_PRESET, PRESETS, PresetName
 from reg_yolo.config.problems import explain, show_value
@@ -55,9 +55,10 @@ class RegSettings(Section):
 
     @model_validator(mode="after")
     def _terms_fit_together(self) -> RegSettings:
-        if self.focal.form == "equalized" and self.uncertainty.mode not in ("none", "printed"):
+        if self.focal.form not in ("soft", "printed") and self.uncertainty.mode not in ("none", "printed"):
+            reason = "goes by the gradients" if self.focal.form == "equalized" else "is a loss"
             raise ValueError(
-                f"focal.form equalized goes by the gradients of plain logits, and uncertainty.mode is "
+                f"focal.form {self.focal.form} {reason} of plain logits, and uncertainty.mode is "
                 f"{self.uncertainty.mode}; expected uncertainty.mode none, or focal.form soft"
             )
         return self
@@ -138,7 +139,7 @@ class RegSettings(Section):
     @property
     def class_scale(self) -> float | None:
         """Factor on the classification loss, 1 where there is none; None where the first training batch fixes it."""
-        return 1.0 if self.is_neutral else self._scale_of(CLASS_SCALES)
+        return 1.0 if self.is_neutral else self._scale_of(FORM_SCALES.get(self.focal.form, CLASS_SCALES))
 
     @property
     def mask_scale(self) -> float | None:

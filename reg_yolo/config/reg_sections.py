@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,14 +66,24 @@ class AlphaSettings(Section):
         return self.scheme == "none" or (self.scheme != "dual" and self.temper == 0)
 
 
+# Alpha of the forms that balance the signs: Lin et al. 2017, and Zhang et al. 2021.
+BALANCES: Final[Mapping[str, float]] = {"sigmoid": 0.25, "varifocal": 0.75}
+
+
 class FocalSettings(Section):
     """Focusing factor (REG §2.1, GFL's quality focal loss)."""
 
     gamma: float = Field(default=0.0, ge=0, le=10, description="Focusing exponent; 0 is plain cross-entropy.")
-    form: Literal["soft", "printed", "equalized"] = Field(
+    form: Literal["soft", "printed", "equalized", "sigmoid", "varifocal"] = Field(
         default="soft",
         description="soft: |y - p|^gamma BCE with soft targets over their sum. printed: A.10.2's indicator with hard "
-        "targets, over the number of positives. equalized: soft with an exponent for each class (EFL).",
+        "targets, over the number of positives. equalized: soft with an exponent for each class (EFL). sigmoid: "
+        "(1 - p_t)^gamma with alpha_t. varifocal: y on positives, p^gamma on negatives.",
+    )
+    alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="Forms sigmoid (weight of positives, 1 less it of negatives) and varifocal (weight of negatives); "
+        "null is the paper's 0.25 and 0.75.",
     )
     s: float = Field(
         default=8.0,
@@ -86,6 +97,20 @@ class FocalSettings(Section):
         if self.form == "equalized" and self.gamma == 0:
             raise ValueError("form equalized divides by gamma, and gamma is 0; expected a gamma above 0, such as 2")
         return self
+
+    @model_validator(mode="after")
+    def _alpha_has_a_form(self) -> FocalSettings:
+        if self.alpha is not None and self.form not in BALANCES:
+            raise ValueError(
+                f"alpha {self.alpha:g} balances signs in forms sigmoid and varifocal, and form is {self.form}; expected "
+                "null, or one of these forms. Weights of classes are reg.alpha"
+            )
+        return self
+
+    @property
+    def balance(self) -> float | None:
+        """Weight of positives (form sigmoid) or negatives (varifocal); None in the forms that have none."""
+        return BALANCES.get(self.form) if self.alpha is None else self.alpha
 
 
 class SpatialSettings(Section):

@@ -39,6 +39,8 @@ def test_only_active_terms_are_named() -> None:
     assert labels == {
         "stock": ["class", "box"],
         "gfl": ["class", "pixels", "box", "scale"],
+        "sigmoid_focal": ["class", "box", "scale"],
+        "varifocal": ["class", "box", "scale"],
         "reg": ["class", "alpha", "pixels", "box", "scale"],
         "reg_v1": ["class", "alpha", "g", "pixels", "g (pix.)", "box", "scale"],
         "reg_u": ["class", "alpha", "g", "p-hat", "box", "scale"],
@@ -76,6 +78,8 @@ def test_only_active_terms_are_named() -> None:
         ({"spatial": {"keep_hard": 2}}, "g", "1 - (1 - max(sigmoid(3 (d - 1)), 0.1)) (1 - p)^2 on negatives"),
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c/1.5 |y - p|^e_c BCE(z, y) g / S (EFL eq. 3-4"),
         ({"focal": {"form": "equalized", "s": 4}}, "class", "e_c = 1.5 + 4 (1 - g_c)"),
+        ({"focal": {"form": "sigmoid"}}, "class", "(0.25 y + 0.75 (1 - y)) (1 - p_t)^1.5 BCE(z, y) g / S (focal loss"),
+        ({"focal": {"form": "varifocal", "alpha": 0.5}}, "class", "(y where y > 0, 0.5 p^1.5 elsewhere) BCE(z, y) g"),
         ({"mask": {"spatial": {"enabled": True}}}, "g (mask)", "max(sigmoid(-0.5 (d - 4)), 0.1) on pixels outside"),
         (
             {"proximal": {"enabled": True, "steps": 5, "eta": 2}},

@@ -35,7 +35,7 @@ def test_without_a_preset_the_loss_is_reg() -> None:
 
 def test_reg_v1_has_every_term() -> None:
     expected = RegSettings.from_mapping("reg_v1")
-    assert expected.to_dict()["focal"] == {"gamma": 1.5, "form": "soft", "s": 8.0}
+    assert expected.to_dict()["focal"] == {"gamma": 1.5, "form": "soft", "alpha": None, "s": 8.0}
     assert expected.spatial.model_dump() == {
         "enabled": True,
         "beta": 3.0,
@@ -54,6 +54,8 @@ def test_presets_differ_from_stock_in_the_terms_they_name() -> None:
     assert changed == {
         "stock": set(),
         "gfl": {"focal"},
+        "sigmoid_focal": {"focal"},
+        "varifocal": {"focal"},
         "reg": {"alpha", "spatial"},
         "reg_v1": {"alpha", "focal", "spatial", "semantic", "scale"},
         "reg_u": {"alpha", "focal", "spatial", "semantic", "uncertainty", "scale"},
@@ -236,6 +238,19 @@ def test_equalized_needs_an_exponent_and_plain_logits() -> None:
         RegSettings.from_mapping({"preset": "stock", "focal": {"form": "equalized"}})
     with pytest.raises(ConfigError, match=r"gradients of plain logits, and uncertainty\.mode is logit_normal"):
         RegSettings.from_mapping({"preset": "efl", "uncertainty": {"mode": "logit_normal"}})
+
+
+def test_forms_that_balance_the_signs_have_their_papers_alpha() -> None:
+    assert RegSettings.from_mapping("sigmoid_focal").focal.balance == 0.25
+    assert RegSettings.from_mapping("varifocal").focal.balance == 0.75
+    given = {"preset": "varifocal", "focal": {"alpha": 0.0}}
+    assert RegSettings.from_mapping(given).focal.balance == 0.0
+    assert RegSettings.from_mapping("gfl").focal.balance is None
+    assert not RegSettings.from_mapping({"preset": "sigmoid_focal", "focal": {"gamma": 0}}).is_neutral
+    with pytest.raises(ConfigError, match=r"reg\.focal.*balances signs in forms sigmoid and varifocal, and form is soft"):
+        RegSettings.from_mapping({"preset": "stock", "focal": {"alpha": 0.25}})
+    with pytest.raises(ConfigError, match=r"varifocal is a loss of plain logits, and uncertainty\.mode is logit_normal"):
+        RegSettings.from_mapping({"preset": "varifocal", "uncertainty": {"mode": "logit_normal"}})
 
 
 def test_beta_of_a_focal_l1_has_the_papers_range() -> None:

@@ -80,8 +80,9 @@ class ClassLossTerms:
             if kind in {"balanced", "inverse_frequency"}:
                 kind += f" (temper {s.alpha.temper:g})"
             parts.append(f"alpha {kind} on {s.alpha.on}")
-        if s.focal.gamma or s.focal.form == "printed":
+        if s.focal.gamma or s.focal.form != "soft":
             own = f", s {s.focal.s:g}" if s.focal.form == "equalized" else ""
+            own += f", alpha {s.focal.balance:g}" if s.focal.balance is not None else ""
             parts.append(f"gamma {s.focal.gamma:g} ({s.focal.form}{own})")
         if s.alpha.mitigation:
             parts.append(f"mitigation {s.alpha.mitigation:g}")
@@ -140,6 +141,12 @@ class ClassLossTerms:
                     targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
                 )
                 return self._equalized(self.gradient_ratio, logits, assignment, factor, terms is not None), None
+            if self.settings.focal.balance is not None:
+                entries = self._balanced(logits, targets)
+                factor = losses.entry_weight(
+                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
+                )
+                return entries if factor is None else entries * factor, None
             return losses.refined_generalized_focal_loss(
                 logits,
                 targets,
@@ -156,6 +163,13 @@ class ClassLossTerms:
     @property
     def _class_weights_on(self) -> str:
         return "all" if self.settings.alpha.on == "both" else "positives"
+
+    def _balanced(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of the forms whose own alpha balances positives against negatives."""
+        focal = self.settings.focal
+        if focal.form == "sigmoid":
+            return losses.sigmoid_focal_loss(logits, targets, focal.balance, focal.gamma)
+        return losses.varifocal_loss(logits, targets, focal.balance, focal.gamma)
 
     def _equalized(
         self,

@@ -119,6 +119,10 @@ def entry_loss(settings: dict[str, Any], z: float, y: float, alpha: float | None
     if settings["focal"]["form"] == "equalized":
         # No gradient has been seen yet: every class counts as balanced.
         return equations.equalized_focal_loss(z, y, 1.0, gamma, settings["focal"]["s"], weight)
+    if settings["focal"]["form"] == "sigmoid":
+        return weight * equations.sigmoid_focal_loss(z, y, settings["focal"]["alpha"] or 0.25, gamma)
+    if settings["focal"]["form"] == "varifocal":
+        return weight * equations.varifocal_loss(z, y, settings["focal"]["alpha"] or 0.75, gamma)
     if settings["focal"]["form"] == "printed":
         return weight * (1.0 - equations.sigmoid(z)) ** gamma * equations.softplus(-z) if y > 0 else 0.0
     return weight * equations.quality_focal_loss(z, y, gamma)

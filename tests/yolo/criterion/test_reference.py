@@ -73,6 +73,18 @@ CLASS_SWITCHES: dict[str, dict[str, Any]] = {
     "g edge, hard kept": {
         "spatial": {"enabled": True, "distance": "edge", "beta": 0.8, "delta": 2.0, "keep_hard": 2.0}
     },
+    "sigmoid focal": {"focal": {"gamma": 2.0, "form": "sigmoid"}},
+    "sigmoid focal, weighted": {
+        "focal": {"gamma": 1.0, "form": "sigmoid", "alpha": 0.6},
+        "alpha": {"scheme": "balanced", "mitigation": 0.5},
+        "spatial": {"enabled": True},
+    },
+    "varifocal": {"focal": {"gamma": 2.0, "form": "varifocal"}},
+    "varifocal, weighted": {
+        "focal": {"gamma": 1.0, "form": "varifocal", "alpha": 0.6},
+        "alpha": {"scheme": "balanced", "on": "both"},
+        "spatial": {"enabled": True},
+    },
     "equalized": {"focal": {"gamma": 1.5, "form": "equalized", "s": 4.0}},
     "equalized, weighted": {
         "focal": {"gamma": 2.0, "form": "equalized"},

@@ -30,7 +30,7 @@ from tests.yolo.criterion.heads import (
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SCALED = ["gfl", "reg_v1", "reg_u", "cle", "efl", "reg_efl"]
+SCALED = ["gfl", "reg_v1", "reg_u", "cle", "efl", "reg_efl", "sigmoid_focal", "varifocal"]
 
 
 def class_item(loss_function: Any, batch: Any = BATCH, images: int = IMAGES, **arguments: Any) -> float:

@@ -262,6 +262,7 @@ def test_the_criterion_is_no_module_and_one_for_model_and_ema(model: Any) -> Non
         ("reg_u", "reg.uncertainty.mode: logit_normal works on a sigmoid"),
         ("cle", "reg.dynamic_coefficient.enabled: weighs by how well boxes are placed"),
         ("efl", "reg.focal.form: equalized goes by the gradients of sigmoids"),
+        ("varifocal", "reg.focal.form: varifocal balances the signs of sigmoids"),
         ({"alpha": {"mitigation": 1.0}}, "reg.alpha.mitigation: weighs negatives of sigmoids"),
         ({"alpha": {"weights": [1.0, 2.0]}}, "reg.alpha.weights must have one weight for each of the 4 classes"),
     ],

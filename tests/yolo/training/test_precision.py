@@ -147,6 +147,7 @@ def test_layers_run_in_bfloat16_and_losses_in_float32(runs: dict[str, Any]) -> N
         assert dtypes.validated == {torch.float32}
         assert dtypes.layout == {name == "bf16"}
         assert not trainer.scaler.is_enabled()
+        assert all(bool(group["fused"]) == (name == "bf16") for group in trainer.optimizer.param_groups)
         for model in (trainer.model, trainer.ema.ema):
             assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
 
@@ -167,6 +168,24 @@ def test_checkpoints_and_settings_say_so_and_are_otherwise_the_same(runs: dict[s
     written = load_config(runs["bf16"][0].save_dir / "reg.yaml", train_keys=DEFAULT_CFG_DICT)
     assert written.train["amp"] == "bf16"
     assert runs["bf16"][0].args.amp is True
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])
+def test_the_fused_step_is_the_step(kind: Any) -> None:
+    weights = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        parameter = torch.nn.Parameter(torch.randn(40, 3))
+        optimizer = kind([parameter], lr=0.01, weight_decay=0.01)
+        if fused:
+            precision.step_in_one_kernel(optimizer)
+            assert optimizer.param_groups[0].get("fused", True) is True
+        for _ in range(5):
+            optimizer.zero_grad()
+            (parameter**2).sum().backward()
+            optimizer.step()
+        weights.append(parameter.detach())
+    torch.testing.assert_close(*weights)
 
 
 @pytest.mark.usefixtures("able")
