@@ -174,7 +174,7 @@ def _figures(matches: DetectionMatches, names: Sequence[str], train_counts: Sequ
 def _environment(trainer: ComparedTraining) -> dict[str, Any]:
     """Return what a result may hang on beside the settings."""
     device = trainer.device
-    half = "bfloat16" if trainer.args.amp == "bf16" else "float16"
+    half = "bfloat16" if trainer.bfloat16 else "float16"
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": device.type,

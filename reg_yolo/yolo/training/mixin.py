@@ -315,7 +315,9 @@ class RegTraining(
         """Log the terms of the criterion and the class weights with every epoch, in results.csv and to the loggers."""
         terms = self.criterion.epoch_terms(self.data["names"])
         self.metrics = {**self.metrics, **terms}
-        super().save_metrics({**metrics, **terms})
+        # Without a validation the last epoch's terms are among the metrics still, and upstream writes a row by position.
+        others = {key: value for key, value in metrics.items() if key not in terms}
+        super().save_metrics({**others, **terms})
 
     def get_validator(self) -> Any:
         """Return our validator over upstream's loader; it reads a data YAML whose paths are absolute."""
