@@ -11,7 +11,19 @@ from typing import Any, Final, Literal
 Preset = dict[str, Any]
 
 PresetName = Literal[
-    "stock", "gfl", "reg", "reg_v1", "reg_u", "reg_printed", "blog", "sigmoid_focal", "varifocal", "efl", "reg_efl", "focal_eiou", "cle"
+    "stock",
+    "gfl",
+    "reg",
+    "reg_v1",
+    "reg_u",
+    "reg_printed",
+    "blog",
+    "sigmoid_focal",
+    "varifocal",
+    "efl",
+    "reg_efl",
+    "focal_eiou",
+    "cle",
 ]
 
 DEFAULT_PRESET: Final[PresetName] = "reg"

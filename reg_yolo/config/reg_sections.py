@@ -102,8 +102,8 @@ class FocalSettings(Section):
     def _alpha_has_a_form(self) -> FocalSettings:
         if self.alpha is not None and self.form not in BALANCES:
             raise ValueError(
-                f"alpha {self.alpha:g} balances signs in forms sigmoid and varifocal, and form is {self.form}; expected "
-                "null, or one of these forms. Weights of classes are reg.alpha"
+                f"alpha {self.alpha:g} balances signs in forms sigmoid and varifocal, and form is {self.form}; "
+                "expected null, or one of these forms. Weights of classes are reg.alpha"
             )
         return self
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from reg_yolo.config.loss_scales import CLASS_SCALES, MASK_SCALES
+from reg_yolo.config.loss_scales import CLASS_SCALES, FORM_SCALES, MASK_SCALES
 from reg_yolo.config.presets import PRESETS, PresetName
 from reg_yolo.config.reg import RegSettings, differences
 from reg_yolo.errors import ConfigError
@@ -247,9 +247,13 @@ def test_forms_that_balance_the_signs_have_their_papers_alpha() -> None:
     assert RegSettings.from_mapping(given).focal.balance == 0.0
     assert RegSettings.from_mapping("gfl").focal.balance is None
     assert not RegSettings.from_mapping({"preset": "sigmoid_focal", "focal": {"gamma": 0}}).is_neutral
-    with pytest.raises(ConfigError, match=r"reg\.focal.*balances signs in forms sigmoid and varifocal, and form is soft"):
+    with pytest.raises(
+        ConfigError, match=r"reg\.focal.*balances signs in forms sigmoid and varifocal, and form is soft"
+    ):
         RegSettings.from_mapping({"preset": "stock", "focal": {"alpha": 0.25}})
-    with pytest.raises(ConfigError, match=r"varifocal is a loss of plain logits, and uncertainty\.mode is logit_normal"):
+    with pytest.raises(
+        ConfigError, match=r"varifocal is a loss of plain logits, and uncertainty\.mode is logit_normal"
+    ):
         RegSettings.from_mapping({"preset": "varifocal", "uncertainty": {"mode": "logit_normal"}})
 
 
@@ -282,3 +286,12 @@ def test_factors_by_gamma_rise_with_the_exponent() -> None:
     between = RegSettings.from_mapping({"preset": "stock", "focal": {"gamma": 1.25}}).class_scale
     assert between == pytest.approx((CLASS_SCALES[1.0] * CLASS_SCALES[1.5]) ** 0.5, abs=1e-3)
     assert RegSettings.from_mapping({"preset": "gfl", "scale": "auto"}).class_scale is None
+
+
+@pytest.mark.parametrize("form", FORM_SCALES)
+def test_forms_that_balance_the_signs_have_factors_of_their_own(form: str) -> None:
+    for gamma, number in FORM_SCALES[form].items():
+        settings = RegSettings.from_mapping({"preset": "stock", "focal": {"gamma": gamma, "form": form}})
+        assert settings.class_scale == number > 1.0
+        # Pixels of masks have hard targets, on which the soft form is the focal loss.
+        assert settings.mask_scale == MASK_SCALES[gamma]

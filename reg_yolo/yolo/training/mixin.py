@@ -315,7 +315,7 @@ class RegTraining(
         """Log the terms of the criterion and the class weights with every epoch, in results.csv and to the loggers."""
         terms = self.criterion.epoch_terms(self.data["names"])
         self.metrics = {**self.metrics, **terms}
-        # Without a validation the last epoch's terms are among the metrics still, and upstream writes a row by position.
+        # Without a validation the last epoch's terms are among the metrics still, and upstream writes by position.
         others = {key: value for key, value in metrics.items() if key not in terms}
         super().save_metrics({**others, **terms})
 
