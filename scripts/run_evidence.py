@@ -30,7 +30,9 @@ from reg_yolo.evaluation.comparison.records import RunRecord, read_records
 PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
 REFERENCE = "stock"
 # Arms of the screen that need nothing but Ultralytics' own settings or a published loss.
-BASELINES = ("stock_cls1", "stock_cls2", "cls_pw05", "cls_pw1", "qfl", "efl")
+BASELINES = (
+    "stock_cls1", "stock_cls2", "stock_cls4", "cls_pw05", "cls_pw1", "qfl", "varifocal", "sigmoid_focal", "efl",
+)  # fmt: skip
 # Seed, images and validation share of the scenes: trained on; validated on, the first half of the places in the screen
 # and the second in the final; and those that start the warm sets.
 SCENES = {"train": (30_000, 700, 0.1), "val": (31_000, 1000, 0.9), "warm": (33_000, 450, 0.1)}
