@@ -3,7 +3,8 @@
     python scripts/make_evidence.py                          # the page, from docs/evidence/*
     python scripts/make_evidence.py runs/compare/screen      # takes the results of that comparison in first
 
-A comparison is recorded under docs/evidence/NAME: its plan, comparison.json with every table, CSV files and plots.
+A comparison is recorded under docs/evidence/NAME: its plan, comparison.json with every table, CSV files, plots, and
+records.jsonl with the record of each run, from which `scripts/run_evidence.py restore` makes a folder to go on in.
 What people have to say about it stands in docs/evidence/NAME/words.txt, and about all of them in
 docs/evidence/words.txt, as Markdown; both are copied into the page as they are.
 """
@@ -22,12 +23,14 @@ from typing import Any
 from reg_yolo.errors import DataError, RegYoloError
 from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS
 from reg_yolo.evaluation.comparison.page import PAGE_SCHEMA, SetScope, set_section
+from reg_yolo.evaluation.comparison.records import read_records
 from reg_yolo.evaluation.comparison.tables import ComparisonTable
 from reg_yolo.files import make_folder, replace_bytes, replace_text
 from reg_yolo.text_tables import escape_markdown, markdown_table
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence"
 RECORDED = ("comparison.json", "comparison_plan.yaml", "runs.csv", "differences.csv", "classes.csv")
+RUNS = "records.jsonl"
 LARGEST_BYTES = 1_000_000
 
 
@@ -65,6 +68,9 @@ def record(comparison: Path, evidence: Path) -> Path:
         if name == "comparison_plan.yaml":
             content = without_private_paths(content.decode("utf-8")).encode()
         replace_bytes(target / name, content)
+    runs = [json.dumps(one.to_dict(), ensure_ascii=False, separators=(",", ":")) for one in read_records(comparison)[0]]
+    if runs:
+        replace_text(target / RUNS, "\n".join(runs) + "\n")
     return target
 
 

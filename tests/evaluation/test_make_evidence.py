@@ -12,15 +12,20 @@ import pytest
 
 from reg_yolo.evaluation.comparison.differences import ReportSettings, compare_records
 from reg_yolo.evaluation.comparison.page import comparison_data
+from reg_yolo.evaluation.comparison.records import read_records
 from reg_yolo.evaluation.comparison.tables import classes_csv, comparison_tables, differences_csv, runs_csv
 from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_evidence.py"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_evidence", SCRIPT)
+    return script_of("make_evidence")
+
+
+def script_of(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up by name.
@@ -65,6 +70,19 @@ def test_the_page_holds_headlines_tables_plots_and_limits(script: ModuleType, tm
     assert "comparisons are inconclusive: differences below" in page.partition("What cannot be concluded")[2]
     assert "somebody" not in (evidence / "screen/comparison_plan.yaml").read_text()
     assert "{scenes: scenes/v2/data.yaml}" in (evidence / "screen/comparison_plan.yaml").read_text()
+
+
+def test_recorded_runs_can_be_gone_on_with(script: ModuleType, tmp_path: Path) -> None:
+    write_comparison(tmp_path / "screen", quality=0.8)
+    recorded = script.record(tmp_path / "screen", tmp_path / "evidence")
+    going_on = script_of("run_evidence")
+    assert going_on.restore(recorded, tmp_path / "elsewhere") == 6
+    assert going_on.restore(recorded, tmp_path / "elsewhere") == 0
+    before, after = (
+        {record.path.relative_to(out): record.to_dict() for record in read_records(out)[0]}
+        for out in (tmp_path / "screen", tmp_path / "elsewhere")
+    )
+    assert len(before) == 6 and before == after
 
 
 def test_a_rerun_replaces_what_was_recorded(script: ModuleType, tmp_path: Path) -> None:
