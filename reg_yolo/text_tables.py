@@ -126,6 +126,16 @@ def csv_cell(value: object) -> object:
     return ("'" if formula else "") + visible(value)
 
 
+def how_many(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun, `many` where it is not 1; without it with an s.
+
+    Example:
+        >>> how_many(1, "drive"), how_many(2, "drive"), how_many(0, "stretch", "stretches")
+        ('1 drive', '2 drives', '0 stretches')
+    """
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV with Unix line ends, their cells made safe by `csv_cell`."""
     stream = io.StringIO()

@@ -15,6 +15,7 @@ from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError
+from reg_yolo.text_tables import how_many
 
 if TYPE_CHECKING:
     from reg_yolo.inventory.thumbnails.cutting import PrivateBoxes
@@ -151,7 +152,7 @@ def _report(result: SurveyResult, out: Path) -> None:
         },
     )  # fmt: skip
     if result.is_partial:
-        problems = f"preflight has found {found.count('problem')} problems"
+        problems = f"preflight has found {how_many(found.count('problem'), 'problem')}"
         left_out = f"partly done: {len(result.left_out)} left out or not whole"
         say(f"error: {left_out if result.left_out else problems}; the lines above say why", err=True)
         raise typer.Exit(PARTLY_DONE)

@@ -177,10 +177,10 @@ def _class_loss(settings: RegSettings) -> str:
                 "of the class so far, at most 1; where g_c = 1 it is the focal loss"
             )
         balance = settings.focal.balance
-        if settings.focal.form == "sigmoid":
+        if balance is not None and settings.focal.form == "sigmoid":
             focus = f"({balance:g} y + {1 - balance:g} (1 - y)) (1 - p_t)^{gamma:g} "
             source = "focal loss, Lin et al. 2017 eq. 5; p_t = y p + (1 - y)(1 - p)"
-        elif settings.focal.form == "varifocal":
+        elif balance is not None:
             focus = f"(y where y > 0, {balance:g} p^{gamma:g} elsewhere) "
             source = "varifocal loss, Zhang et al. 2021 eq. 2"
         text = f"sum of {weights}{focus}BCE({z}, y){context} / S ({source})"

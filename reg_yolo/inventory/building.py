@@ -28,6 +28,7 @@ from reg_yolo.inventory.work.folders import Place, work_on_folders
 from reg_yolo.inventory.work.outcome import DriveOutcome, renumbered
 from reg_yolo.inventory.work.stored import read_outcomes
 from reg_yolo.inventory.work.working import worked
+from reg_yolo.text_tables import how_many
 
 FloatArray = NDArray[np.float64]
 
@@ -242,7 +243,8 @@ def _merged(
     counts, stretches, lost = driven.counts, driven.stretches, driven.unlocated
     counts["surveyed stretches"], counts["objects without a position"] = len(stretches), len(lost)
     counts["objects that are not static"] = len(driven.not_static)
-    tell(f"{len(stretches)} stretches surveyed, {driven.length_km:.2f} km; {len(lost)} objects without a position")
+    surveyed = f"{how_many(len(stretches), 'stretch', 'stretches')} surveyed, {driven.length_km:.2f} km"
+    tell(f"{surveyed}; {how_many(len(lost), 'object')} without a position")
     if driven.not_static:
         tell(f"{len(driven.not_static)} objects that move along the road are listed as not_static, and are no assets")
     found = _found(driven, projection, stated, options, decisions)

@@ -10,6 +10,7 @@ from pathlib import Path
 from reg_yolo import __version__
 from reg_yolo.files import replacing
 from reg_yolo.survey.preflight import Preflight
+from reg_yolo.text_tables import how_many
 
 PACKAGE = "survey.zip"
 _CONTENT = {
@@ -81,7 +82,8 @@ def readme(
         "Whether the inventory is good enough says an acceptance audit:",
         "  reg-yolo inventory audit plan FOLDER --out audit",
         "",
-        f"Preflight: {preflight.count('problem')} problems, {preflight.count('warning')} warnings",
+        f"Preflight: {how_many(preflight.count('problem'), 'problem')}, "
+        f"{how_many(preflight.count('warning'), 'warning')}",
         *(f"  {item.line}" for item in preflight.items if item.verdict != "ok"),
         "",
     ]

@@ -23,6 +23,7 @@ from reg_yolo.survey.packing import PACKAGE, pack
 from reg_yolo.survey.places import as_given
 from reg_yolo.survey.preflight import Preflight, Stated, look_at, read_preflight, write_preflight
 from reg_yolo.survey.state import STEPS, Step, SurveyState, digest_of
+from reg_yolo.text_tables import how_many
 
 PREFLIGHT_FILE, INVENTORY_FOLDER = "preflight.json", "inventory"
 
@@ -233,7 +234,8 @@ class Survey:
             self._did.append("preflight")
         problems, warnings = found.count("problem"), found.count("warning")
         before = "" if "preflight" in self._did else ", looked at before"
-        self._say(f"Preflight: {len(self.card.drives)} drives, {problems} problems, {warnings} warnings{before}")
+        drives = how_many(len(self.card.drives), "drive")
+        self._say(f"Preflight: {drives}, {how_many(problems, 'problem')}, {how_many(warnings, 'warning')}{before}")
         return found
 
     def _step_predict(self, state: SurveyState, work: Sequence[WorkSource], predict: Predict) -> dict[str, str]:

@@ -141,8 +141,9 @@ class ClassLossTerms:
                     targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
                 )
                 return self._equalized(self.gradient_ratio, logits, assignment, factor, terms is not None), None
-            if self.settings.focal.balance is not None:
-                entries = self._balanced(logits, targets)
+            balance = self.settings.focal.balance
+            if balance is not None:
+                entries = self._balanced(logits, targets, balance)
                 factor = losses.entry_weight(
                     targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
                 )
@@ -164,12 +165,10 @@ class ClassLossTerms:
     def _class_weights_on(self) -> str:
         return "all" if self.settings.alpha.on == "both" else "positives"
 
-    def _balanced(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _balanced(self, logits: Tensor, targets: Tensor, balance: float) -> Tensor:
         """Return the loss of the forms whose own alpha balances positives against negatives."""
-        focal = self.settings.focal
-        if focal.form == "sigmoid":
-            return losses.sigmoid_focal_loss(logits, targets, focal.balance, focal.gamma)
-        return losses.varifocal_loss(logits, targets, focal.balance, focal.gamma)
+        loss = losses.sigmoid_focal_loss if self.settings.focal.form == "sigmoid" else losses.varifocal_loss
+        return loss(logits, targets, balance, self.settings.focal.gamma)
 
     def _equalized(
         self,
