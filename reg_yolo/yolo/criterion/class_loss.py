@@ -131,22 +131,16 @@ class ClassLossTerms:
                 expected = losses.expected_quality_focal_loss(
                     logits, deviation, targets, gamma=self.settings.focal.gamma
                 )
-                factor = losses.entry_weight(
-                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
-                )
+                factor = self._factor(targets, weight)
                 divergence = self._divergence(head, assignment.positives, deviation)
                 return expected if factor is None else expected * factor, divergence
             if self.gradient_ratio is not None:
-                factor = losses.entry_weight(
-                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
-                )
+                factor = self._factor(targets, weight)
                 return self._equalized(self.gradient_ratio, logits, assignment, factor, terms is not None), None
             balance = self.settings.focal.balance
             if balance is not None:
                 entries = self._balanced(logits, targets, balance)
-                factor = losses.entry_weight(
-                    targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope
-                )
+                factor = self._factor(targets, weight)
                 return entries if factor is None else entries * factor, None
             return losses.refined_generalized_focal_loss(
                 logits,
@@ -160,6 +154,10 @@ class ClassLossTerms:
                 uncertainty=self.settings.uncertainty.mode if deviation is not None else "logit_normal",
                 form=self.settings.focal.form,
             ), None
+
+    def _factor(self, targets: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return what class weights and g multiply each entry by; None where everything is 1."""
+        return losses.entry_weight(targets, self.alpha, self._class_weights_on, weight, self.settings.spatial.scope)
 
     @property
     def _class_weights_on(self) -> str:
