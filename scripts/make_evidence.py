@@ -4,7 +4,7 @@
     python scripts/make_evidence.py runs/compare/screen      # takes the results of that comparison in first
 
 A comparison is recorded under docs/evidence/NAME: its plan, comparison.json with every table, CSV files, plots, and
-records.jsonl with the record of each run, from which `scripts/run_evidence.py restore` makes a folder to go on in.
+records.jsonl.xz with the record of each run, from which `scripts/run_evidence.py restore` makes a folder to go on in.
 What people have to say about it stands in docs/evidence/NAME/words.txt, and about all of them in
 docs/evidence/words.txt, as Markdown; both are copied into the page as they are.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import lzma
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from reg_yolo.text_tables import escape_markdown, markdown_table
 
 EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence"
 RECORDED = ("comparison.json", "comparison_plan.yaml", "runs.csv", "differences.csv", "classes.csv")
-RUNS = "records.jsonl"
+RUNS = "records.jsonl.xz"
 LARGEST_BYTES = 1_000_000
 
 
@@ -70,7 +71,7 @@ def record(comparison: Path, evidence: Path) -> Path:
         replace_bytes(target / name, content)
     runs = [json.dumps(one.to_dict(), ensure_ascii=False, separators=(",", ":")) for one in read_records(comparison)[0]]
     if runs:
-        replace_text(target / RUNS, "\n".join(runs) + "\n")
+        replace_bytes(target / RUNS, lzma.compress(("\n".join(runs) + "\n").encode()))
     return target
 
 

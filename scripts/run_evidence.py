@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import os
 import signal
 import statistics
@@ -32,6 +33,7 @@ from reg_yolo.evaluation.comparison.records import RunRecord, read_records, reco
 
 PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
 EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence"
+RUNS = "records.jsonl.xz"
 REFERENCE = "stock"
 # Arms of the screen that need nothing but Ultralytics' own settings or a published loss.
 BASELINES = (
@@ -236,11 +238,11 @@ def restore(recorded: Path, out: Path) -> int:
     """Write the records of a comparison under docs/evidence back to where its runs lie; return how many.
 
     Args:
-        recorded: Folder with records.jsonl.
+        recorded: Folder with records.jsonl.xz.
         out: Folder of the comparison; records that are there already are kept.
     """
     count = 0
-    with (recorded / "records.jsonl").open(encoding="utf-8") as stream:
+    with lzma.open(recorded / RUNS, "rt", encoding="utf-8") as stream:
         for line in stream:
             record = json.loads(line)
             path = record_path(out, record["set_name"], record["arm"], record["seed"], record["run_hash"])
@@ -274,7 +276,7 @@ def main() -> None:
     elif arguments.part == "restore":
         for part in ("screen", "final"):
             recorded = EVIDENCE / part
-            if (recorded / "records.jsonl").is_file():
+            if (recorded / RUNS).is_file():
                 print(f"{part}: {restore(recorded, arguments.out / part)} records written")
     else:
         run(arguments)
