@@ -22,6 +22,9 @@ _CORRELATION_S = 5.0
 _UNSURE = 2.0
 """By what factor deviations are widened: neither looks nor the way are as independent as they are counted."""
 _LEAST_S = 0.1
+_TOO_LARGE_S2_M = 3.0
+"""What offsets of noisy ways come out too large by, seconds for each metre a second of the way's error of velocity:
+0.3 to 0.75 s at 0.2 m/s however long the drive is, docs/scale.md."""
 _BRISK_MPS2 = 1.0
 """Acceleration over which more of it shows no more, as the smoother blurs where it begins."""
 _GROSS = 3.0
@@ -62,8 +65,9 @@ def way_sigma(poses: Poses, time_s: FloatArray, frames: IntArray) -> float:
     whole = (steps > 0) & (steps < _CORRELATION_S)
     square = (changes[whole] / steps[whole]) ** 2
     power = float((square / (1 + square / _BRISK_MPS2**2) * steps[whole]).sum())
-    noise = float(np.median(poses.velocity_sigma_mps[frames])) * math.sqrt(2 * _CORRELATION_S)
-    return _UNSURE * noise / math.sqrt(power) if power > 0 else math.inf
+    noise = float(np.median(poses.velocity_sigma_mps[frames]))
+    by_chance = _UNSURE * noise * math.sqrt(2 * _CORRELATION_S / power) if power > 0 else math.inf
+    return math.hypot(by_chance, _TOO_LARGE_S2_M * noise)
 
 
 def estimate(

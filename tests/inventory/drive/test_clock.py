@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from reg_yolo.cli.app import main
+from reg_yolo.inventory.drive.clock import estimate, way_sigma
+from reg_yolo.inventory.positions.trajectory import Poses
 from tests.inventory import roads
 
 
@@ -51,3 +53,18 @@ def test_constant_speed_on_a_straight_road_shows_nothing(
     assert "not observable" in line
     assert abs(value) < 0.02
     assert sigma >= 0.09
+
+
+@pytest.mark.parametrize(("noise_mps", "believed"), [(0.01, True), (0.2, False)])
+def test_a_long_drive_does_not_make_a_noisy_way_sure_of_an_offset(noise_mps: float, believed: bool) -> None:
+    time_s = np.arange(0.0, 3600.0, 0.5)
+    velocity = 20.0 * np.stack([np.sin(time_s / 10), np.cos(time_s / 10)], -1)
+    unknown, still = np.full(len(time_s), np.nan), np.zeros(len(time_s))
+    poses = Poses(velocity, velocity, still, time_s, still, np.full(len(time_s), noise_mps), unknown, still)
+    unsure_s = way_sigma(poses, time_s, np.arange(len(time_s)))
+    assert unsure_s == pytest.approx(3 * noise_mps, rel=0.2)
+    # An estimate that looks alone would be sure of.
+    offset = estimate(0.75, 0.006, unsure_s, 0.1, 0.0)
+    assert offset.gross is offset.observed is believed
+    assert offset.value_s == pytest.approx(0.75 if believed else 0.0, abs=0.05)
+    assert offset.sigma_s == pytest.approx(0.1, abs=0.01)
