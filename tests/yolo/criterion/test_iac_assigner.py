@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -66,7 +68,10 @@ def test_memory_that_runs_out_changes_nothing(monkeypatch):
         return whole(self, scores, *rest, **extra)
 
     monkeypatch.setattr(TaskAlignedAssigner, "_forward", only_one_image)
-    assert_same(expected, sparse_and_dense(arguments, recall_target="iou", ignore_band=True)[1])
+    found = sparse_and_dense(arguments, recall_target="iou", ignore_band=True)[1]
+    # A power of a smaller tensor may round differently, by the processor's vectors.
+    torch.testing.assert_close(found.score, expected.score, rtol=1e-5, atol=0.0)
+    assert_same(expected, replace(found, score=expected.score))
 
 
 # One object over (0, 0, 64, 64) of class 0 in an image of 64 pixels. The top-1 is point 0; the others as drawn.

@@ -105,7 +105,10 @@ def test_plain_ultralytics_finds_the_same(
     ours, theirs = (YOLO(path, task="detect")(image, **options)[0].boxes.data for path in (exports[name].path, weights))
     # OpenVINO computes in bfloat16 where a processor has it.
     atol = {"onnx": 1e-2, "openvino": 2.0}[name]
-    assert len(ours) == len(theirs) > 2 and torch.allclose(ours, theirs, rtol=0.0, atol=atol)
+    assert len(ours) == len(theirs) > 2
+    # Boxes that are equally sure may come in another order.
+    near = (ours[:, None] - theirs).abs().amax(-1) <= atol
+    assert near.any(0).all() and near.any(1).all()
 
 
 def test_val_measures_the_same(
