@@ -137,7 +137,7 @@ def wait(processes: Sequence[subprocess.Popen[bytes]], until: float) -> bool:
     return not running
 
 
-def warm_start(out: Path, device: str, epochs: int) -> Path:
+def warm_start(out: Path, device: str, epochs: int, amp: str) -> Path:
     """Train the weights that the real sets start from, with Ultralytics' own loss, on scenes that no arm sees."""
     target = out / "warm.pt"
     if not target.is_file():
@@ -148,7 +148,7 @@ def warm_start(out: Path, device: str, epochs: int) -> Path:
             ["reg=stock", "albumentations=none"],
             data=str((out / "data" / "warm" / "data.yaml").absolute()),
             epochs=epochs, imgsz=LONGEST_SIDE, batch=16, nbs=16, lr0=0.002, cos_lr=True, warmup_epochs=1.0, val=False,
-            plots=False, amp=False, cache="ram", workers=1, device=device, project=str(out.absolute()), name="warm",
+            plots=False, amp=amp, cache="ram", workers=0, device=device, project=str(out.absolute()), name="warm",
             exist_ok=True,
         )  # fmt: skip
         target.write_bytes(result.last.read_bytes())
@@ -224,7 +224,7 @@ def run(arguments: argparse.Namespace) -> None:
         chosen = {"arms": choose(out / "screen"), "scores": scores(out / "screen"), "all_runs": ended}
         chosen_file.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
         print("chosen:", chosen, flush=True)
-    warm = warm_start(out, arguments.device, arguments.warm_epochs)
+    warm = warm_start(out, arguments.device, arguments.warm_epochs, arguments.warm_amp)
     arms = arguments.arms or json.loads(chosen_file.read_text(encoding="utf-8"))["arms"]
     final = final_plan(out, screen, arms, range(100, 100 + arguments.seeds), warm)
     wait(start(final, out / "final", arguments.device, arguments.processes), begun + 60 * minutes)
@@ -268,11 +268,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16, help="of the final")
     parser.add_argument("--arms", nargs="*", help="of the final, instead of the rule's")
     parser.add_argument("--warm-epochs", type=int, default=20)
+    parser.add_argument("--warm-amp", default="bf16", help="false where the processor does not compute bfloat16")
     arguments = parser.parse_args()
     if arguments.part == "prepare":
         prepare(arguments.out, arguments.real, arguments.rendered)
     elif arguments.part == "warm":
-        warm_start(arguments.out.absolute(), arguments.device, arguments.warm_epochs)
+        warm_start(arguments.out.absolute(), arguments.device, arguments.warm_epochs, arguments.warm_amp)
     elif arguments.part == "restore":
         for part in ("screen", "final"):
             recorded = EVIDENCE / part
