@@ -4,7 +4,8 @@
     python scripts/make_evidence.py runs/compare/screen      # takes the results of that comparison in first
 
 A comparison is recorded under docs/evidence/NAME: its plan, comparison.json with every table, CSV files, plots, and
-records.jsonl.xz with the record of each run, from which `scripts/run_evidence.py restore` makes a folder to go on in.
+records.jsonl.xz with the record of each run. `--restore FOLDER` writes these back, each comparison into FOLDER/NAME, so
+that another machine can continue it; without the detections, hence without their bootstrap over images.
 What people have to say about it stands in docs/evidence/NAME/words.txt, and about all of them in
 docs/evidence/words.txt, as Markdown; both are copied into the page as they are.
 """
@@ -24,7 +25,7 @@ from typing import Any
 from reg_yolo.errors import DataError, RegYoloError
 from reg_yolo.evaluation.comparison.endpoints import ENDPOINTS
 from reg_yolo.evaluation.comparison.page import PAGE_SCHEMA, SetScope, set_section
-from reg_yolo.evaluation.comparison.records import read_records
+from reg_yolo.evaluation.comparison.records import read_records, record_path
 from reg_yolo.evaluation.comparison.tables import ComparisonTable
 from reg_yolo.files import make_folder, replace_bytes, replace_text
 from reg_yolo.text_tables import escape_markdown, markdown_table
@@ -73,6 +74,25 @@ def record(comparison: Path, evidence: Path) -> Path:
     if runs:
         replace_bytes(target / RUNS, lzma.compress(("\n".join(runs) + "\n").encode()))
     return target
+
+
+def restore(recorded: Path, out: Path) -> int:
+    """Write the records of a comparison back to where its runs lie; return how many were not there.
+
+    Args:
+        recorded: Its folder under docs/evidence.
+        out: Folder of the comparison.
+    """
+    count = 0
+    with lzma.open(recorded / RUNS, "rt", encoding="utf-8") as stream:
+        for line in stream:
+            run = json.loads(line)
+            path = record_path(out, run["set_name"], run["arm"], run["seed"], run["run_hash"])
+            if not path.exists():
+                make_folder(path.parent)
+                replace_text(path, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+                count += 1
+    return count
 
 
 def read_page(path: Path) -> dict[str, Any]:
@@ -210,7 +230,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comparisons", nargs="*", type=Path, help="folders that `reg-yolo compare` left")
     parser.add_argument("--evidence", type=Path, default=EVIDENCE, help="folder of recorded results")
+    parser.add_argument("--restore", type=Path, metavar="FOLDER", help="write the recorded runs here, and no page")
     given = parser.parse_args(arguments)
+    if given.restore:
+        for file in sorted(given.evidence.glob(f"*/{RUNS}")):
+            print(f"{file.parent.name}: {restore(file.parent, given.restore / file.parent.name)} records written")
+        return
     try:
         for comparison in given.comparisons:
             print(f"Recorded: {record(comparison, given.evidence)}")

@@ -3,8 +3,8 @@
     python scripts/run_evidence.py prepare runs/evidence               # scenes, and real sets where they are at hand
     python scripts/run_evidence.py run runs/evidence --processes 8 --device 0
 
-Everything that was recorded is kept; the same command goes on. On another machine `restore` first writes the records
-that docs/evidence holds back into the folder: without the detections, so that no bootstrap over images comes of them.
+Everything that was recorded is kept; the same command goes on. On another machine
+`python scripts/make_evidence.py --restore runs/evidence` first writes the records that docs/evidence holds back.
 
 The rule: an arm's score is its paired difference to stock in mAP50-95 plus a third of that in the rare classes, the
 mean over the seeds that all arms have. The best of the baselines and the best two of the other arms go to the final,
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import lzma
 import os
 import signal
 import statistics
@@ -29,11 +28,9 @@ from typing import Any
 import cv2
 import yaml
 
-from reg_yolo.evaluation.comparison.records import RunRecord, read_records, record_path
+from reg_yolo.evaluation.comparison.records import RunRecord, read_records
 
 PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
-EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence"
-RUNS = "records.jsonl.xz"
 REFERENCE = "stock"
 # Arms of the screen that need nothing but Ultralytics' own settings or a published loss.
 BASELINES = (
@@ -234,29 +231,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{part}: {len(records)} runs, {seconds / 3600:.2f} hours of processes", flush=True)
 
 
-def restore(recorded: Path, out: Path) -> int:
-    """Write the records of a comparison under docs/evidence back to where its runs lie; return how many.
-
-    Args:
-        recorded: Folder with records.jsonl.xz.
-        out: Folder of the comparison; records that are there already are kept.
-    """
-    count = 0
-    with lzma.open(recorded / RUNS, "rt", encoding="utf-8") as stream:
-        for line in stream:
-            record = json.loads(line)
-            path = record_path(out, record["set_name"], record["arm"], record["seed"], record["run_hash"])
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-                count += 1
-    return count
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("prepare", "warm", "run", "restore"))
+    parser.add_argument("part", choices=("prepare", "warm", "run"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--real", type=Path, help="folder of roadsign4 and bdd_dash")
     parser.add_argument("--rendered", type=Path, help="folder of scenes that are rendered already")
@@ -274,11 +252,6 @@ def main() -> None:
         prepare(arguments.out, arguments.real, arguments.rendered)
     elif arguments.part == "warm":
         warm_start(arguments.out.absolute(), arguments.device, arguments.warm_epochs, arguments.warm_amp)
-    elif arguments.part == "restore":
-        for part in ("screen", "final"):
-            recorded = EVIDENCE / part
-            if (recorded / RUNS).is_file():
-                print(f"{part}: {restore(recorded, arguments.out / part)} records written")
     else:
         run(arguments)
 

@@ -16,16 +16,12 @@ from reg_yolo.evaluation.comparison.records import read_records
 from reg_yolo.evaluation.comparison.tables import classes_csv, comparison_tables, differences_csv, runs_csv
 from tests.evaluation.comparison.made_runs import drawn_matches, write_run
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_evidence.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    return script_of("make_evidence")
-
-
-def script_of(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    spec = importlib.util.spec_from_file_location("make_evidence", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up by name.
@@ -72,15 +68,17 @@ def test_the_page_holds_headlines_tables_plots_and_limits(script: ModuleType, tm
     assert "{scenes: scenes/v2/data.yaml}" in (evidence / "screen/comparison_plan.yaml").read_text()
 
 
-def test_recorded_runs_can_be_gone_on_with(script: ModuleType, tmp_path: Path) -> None:
+def test_another_machine_can_continue_a_comparison(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_comparison(tmp_path / "screen", quality=0.8)
     recorded = script.record(tmp_path / "screen", tmp_path / "evidence")
-    going_on = script_of("run_evidence")
-    assert going_on.restore(recorded, tmp_path / "elsewhere") == 6
-    assert going_on.restore(recorded, tmp_path / "elsewhere") == 0
+    for written in (6, 0):
+        script.main(["--evidence", str(recorded.parent), "--restore", str(tmp_path / "elsewhere")])
+        assert capsys.readouterr().out == f"screen: {written} records written\n"
     before, after = (
         {record.path.relative_to(out): record.to_dict() for record in read_records(out)[0]}
-        for out in (tmp_path / "screen", tmp_path / "elsewhere")
+        for out in (tmp_path / "screen", tmp_path / "elsewhere/screen")
     )
     assert len(before) == 6 and before == after
 
