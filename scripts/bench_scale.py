@@ -5,7 +5,7 @@
 PIECE is what `reg-yolo scenes OUT --drive 10 --both-directions --truth-only` wrote (with `--every 5`, or 10 frames a
 second). Each road is a chain of copies of it from south to north, and noisy as T- of
 bench_inventory.py: boxes, positions and calibration, drawn for every drive. FOLDER gets a folder for each drive with
-`detections.jsonl`, `track.gpx`, `camera.yaml` and `start.txt`; drives that are there are kept.
+`detections.jsonl`, `track.gpx`, `camera.yaml` and `drive.yaml`; drives that are there are kept.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def write_long_drive(
     degrees = LocalProjection(*origin).to_degrees(np.array(places) + np.stack(noise, 1))
     stamps = [start + timedelta(seconds=float(one) + constants.clock_s) for one in time_s]
     _write_gpx(folder / "track.gpx", degrees, stamps)
-    (folder / "start.txt").write_text(start.isoformat(), encoding="utf-8")
+    (folder / "drive.yaml").write_text(f"start: {start.isoformat()}\n", encoding="utf-8")
     calibration = {**piece.head["calibration"], **piece.mount}
     calibration["focal_px"] *= constants.focal_factor
     calibration["pitch_deg"] += constants.pitch_deg

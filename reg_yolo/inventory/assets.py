@@ -21,7 +21,7 @@ from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.lines import bridged, votes_text
 from reg_yolo.inventory.network.shifts import Shifted
 from reg_yolo.inventory.network.sightings import Sighting
-from reg_yolo.inventory.observations import Observations, View
+from reg_yolo.inventory.observations import Observations, SeenBy, View
 from reg_yolo.inventory.projection import LocalProjection
 
 FloatArray = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Asset:
         probability: That it exists.
         values: The other columns.
         asset_id: Its name; given at the end.
-        observations: The boxes that it was seen by.
+        seen: What it was seen by in each pass.
         view: The frame that shows it best.
         found_as: Class and middle before reviewers changed them; None where they have not. Its name comes from them, so
             that it stays what it was.
@@ -64,9 +64,14 @@ class Asset:
     probability: float
     values: dict[str, Any] = field(default_factory=dict)
     asset_id: str = ""
-    observations: Observations = field(default_factory=Observations.none)
+    seen: Sequence[SeenBy] = ()
     view: View | None = None
     found_as: tuple[str, FloatArray] | None = None
+
+    @property
+    def observations(self) -> Observations:
+        """The boxes that it was seen by; they are put together, or read, whenever it is asked for."""
+        return Observations.joined([one.observations for one in self.seen])
 
     @property
     def middle_m(self) -> FloatArray:
@@ -93,6 +98,7 @@ def assemble(
     shapes: Mapping[str, ClassShape],
     names: Mapping[int, str] | None = None,
     receivers: Sequence[int | None] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[Asset]:
     """Make assets of what the network of drives found.
 
@@ -104,9 +110,11 @@ def assemble(
         shapes: Geometry of the classes.
         names: Classes by group where the votes do not count.
         receivers: By drive, where cameras share one: their looks are of one pass.
+        numbers: Groups to make assets of; all of them if left out.
     """
     assets = []
-    for number, members in enumerate(groups):
+    for number in range(len(groups)) if numbers is None else numbers:
+        members = groups[number]
         some = [sightings[n] for n in members]
         moved = [shifted.moved_m[n] for n in members]
         place, covariance = shifted.places_m[number], shifted.covariances[number]
@@ -152,6 +160,7 @@ def _asset(
     across_way = np.array([way[1], -way[0]])
     across_sigma = math.sqrt(max(float(across_way @ covariance @ across_way), 0.0))
     camera = projection.to_degrees(np.array([best.details["camera_m"]]))[0]
+    view = best.seen.view
     values: dict[str, Any] = {
         "sigma_along_m": round(along_sigma, 2),
         "sigma_across_m": round(across_sigma, 2),
@@ -166,8 +175,8 @@ def _asset(
         "facing_deg": round((math.degrees(math.atan2(way[0], way[1])) + 180) % 360, 1) if shape.is_sign else None,
         "ends_seen": ends_seen,
         "track_m": round(best.details["track_m"], 1),
-        "source": best.view.source if best.view else None,
-        "best_frame": best.view.frame if best.view else None,
+        "source": view.source if view else None,
+        "best_frame": view.frame if view else None,
         "camera_longitude": round(float(camera[0]), 7),
         "camera_latitude": round(float(camera[1]), 7),
         "method": best.details["method"],
@@ -180,8 +189,8 @@ def _asset(
         covariance,
         probability([one.features for one in some]),
         values,
-        observations=Observations.joined([one.observations for one in some]),
-        view=best.view,
+        seen=[one.seen for one in some],
+        view=view,
         found_as=None if name == voted else (voted, (points[0] + points[-1]) / 2),
     )
 
@@ -229,7 +238,7 @@ def bridge_lines(assets: Sequence[Asset]) -> list[Asset]:
             asset = some[0]
             asset.points_m = points
             asset.probability = max(one.probability for one in some)
-            asset.observations = Observations.joined([one.observations for one in some])
+            asset.seen = [seen for one in some for seen in one.seen]
             asset.values |= {
                 "observations": sum(one.values["observations"] for one in some),
                 "passes": max(one.values["passes"] for one in some),

@@ -19,6 +19,7 @@ from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.not_static import NotStatic
 from reg_yolo.inventory.drive.stretches import Stretch
 from reg_yolo.inventory.drive.unlocated import Unlocated
+from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Sighting
@@ -131,16 +132,18 @@ class _Driven:
 
 @dataclass(frozen=True)
 class _Found:
-    """The assets of all drives, whatever their probability.
+    """The assets of all drives.
 
     Attributes:
-        assets: Those that stand.
+        assets: Those that stand, but for the improbable ones that no decision is about.
+        improbable: How many these are.
         rejected: Those that reviewers have rejected.
         not_applied: Decisions that are not followed.
         shapes: Geometry of the classes.
     """
 
     assets: list[Asset]
+    improbable: int
     rejected: list[Asset]
     not_applied: list[NotApplied]
     shapes: dict[str, ClassShape]
@@ -248,6 +251,9 @@ def _merged(
     if driven.not_static:
         tell(f"{len(driven.not_static)} objects that move along the road are listed as not_static, and are no assets")
     found = _found(driven, projection, stated, options, decisions)
+    any_seen = bool(driven.sightings)
+    # Assets hold what is still needed of them, and those of a month are most of its memory.
+    driven.sightings.clear()
     probable = [asset for asset in found.assets if asset.probability >= options.min_probability]
     assets = bridge_lines(probable)
     counts["pieces of lines joined to others"] = len(probable) - len(assets)
@@ -255,8 +261,8 @@ def _merged(
         some.sort(key=lambda asset: (asset.class_name, *asset.middle_m.tolist()))
     name_assets([*assets, *found.rejected], projection, {})
     mark_supports(assets, found.shapes)
-    if driven.sightings:
-        weak = counts["objects below the probability"] = len(found.assets) - len(probable)
+    if any_seen:
+        weak = counts["objects below the probability"] = found.improbable + len(found.assets) - len(probable)
         tell(f"{len(assets)} assets; {weak} less probable than {options.min_probability:g} left out")
     if decisions.files:
         reviewed = counts["assets reviewed"] = sum(bool(asset.values.get("decisions")) for asset in assets)
@@ -295,15 +301,23 @@ def _found(
     called = {number: ruling.class_name for number, ruling in rulings.items() if ruling.class_name}
     shapes = {name: shape(name) for name in driven.names | set(called.values())}
     if shifted is None:
-        return _Found([], [], not_applied, shapes)
-    everything = assemble(sightings, groups, shifted, projection, shapes, called, [one.receiver for one in errors])
+        return _Found([], 0, [], not_applied, shapes)
+    likely = [
+        number
+        for number, members in enumerate(groups)
+        if number in rulings or probability([sightings[n].features for n in members]) >= options.min_probability
+    ]
+    receivers = [one.receiver for one in errors]
+    made = assemble(sightings, groups, shifted, projection, shapes, called, receivers, likely)
     settings = settings_digest(options)
-    for asset, members in zip(everything, groups, strict=True):
-        makers = dict.fromkeys(digest for n in members for digest in driven.weights[sightings[n].drive])
+    everything = dict(zip(likely, made, strict=True))
+    for number, asset in everything.items():
+        makers = dict.fromkeys(digest for n in groups[number] for digest in driven.weights[sightings[n].drive])
         asset.values["weights_digest"] = ", ".join(digest[:DIGEST_DIGITS] for digest in makers)
         asset.values["settings_digest"] = settings[:DIGEST_DIGITS]
     for number, ruling in rulings.items():
         follow(ruling, everything[number], projection)
     rejected = {number for number, ruling in rulings.items() if not ruling.exists}
-    left = [asset for number, asset in enumerate(everything) if number not in rejected]
-    return _Found(left, [everything[number] for number in sorted(rejected)], not_applied, shapes)
+    left = [asset for number, asset in everything.items() if number not in rejected]
+    improbable = len(groups) - len(likely)
+    return _Found(left, improbable, [everything[number] for number in sorted(rejected)], not_applied, shapes)

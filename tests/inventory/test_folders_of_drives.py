@@ -14,11 +14,12 @@ import pytest
 from reg_yolo.cli.app import main
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.decisions.applying import Decisions
+from reg_yolo.inventory.observations import Observations, SeenAtHand
 from reg_yolo.inventory.opening import BuildOptions, open_drives
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.work.folders import drive_options
 from reg_yolo.inventory.work.outcome import DriveOutcome, renumbered
-from reg_yolo.inventory.work.stored import read_outcomes, write_outcomes
+from reg_yolo.inventory.work.stored import SeenInFile, read_outcomes, write_outcomes
 from reg_yolo.inventory.work.working import worked
 from tests.inventory.roads import Mounted, write_road
 
@@ -124,10 +125,25 @@ def test_a_folder_says_which_camera_and_positions_it_has(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+def test_notes_next_to_the_positions_are_no_positions(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    (tmp_path / "read me.txt").write_text("Rain until noon. Costs: $4.\n")
+    log = tmp_path / "receiver.TXT"
+    log.write_text("# started\n$GPRMC,030000.00,A,1400.0,N,10100.0,E,0,0,010524,,*00\n")
+    assert drive_options(tmp_path, BuildOptions((), ())).gnss == (log,)
+    log.unlink()
+    with pytest.raises(DataError, match="expected one file with positions, got none"):
+        drive_options(tmp_path, BuildOptions((), ()))
+
+
 def alike(one: Any, other: Any) -> bool:
     """Whether two things are the same to the last digit, and of the same types."""
+    if isinstance(one, SeenInFile):
+        one = SeenAtHand(one.observations, one.view)
     if type(one) is not type(other):
         return False
+    if isinstance(one, Observations):
+        return alike(one.columns(), other.columns())
     if is_dataclass(one):
         return all(alike(getattr(one, entry.name), getattr(other, entry.name)) for entry in fields(one))
     if isinstance(one, np.ndarray):
@@ -152,6 +168,7 @@ def test_an_outcome_is_stored_to_the_last_digit_and_moved_to_other_metres(
     (stored,) = read_outcomes(tmp_path / "one.jsonl")
     assert len(stored.sightings) >= 20
     assert alike(stored, outcome)
+    assert all(isinstance(one.seen, SeenInFile) and len(one.observations) >= one.frames for one in stored.sightings)
     target = LocalProjection(102.0, 15.0)
     places = np.array([one.place_m for one in outcome.sightings])
     moved = renumbered(stored, 7, 3, target)
@@ -176,3 +193,15 @@ def test_what_is_no_outcome_is_refused(tmp_path: Path) -> None:
         (tmp_path / "bad.jsonl").write_text(text)
         with pytest.raises(DataError, match="is not the outcome of a drive"):
             read_outcomes(tmp_path / "bad.jsonl")
+
+
+def test_boxes_that_are_gone_when_they_are_asked_for(drives: tuple[Path, dict[str, Path]], tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    write_outcomes(path, [outcome_of(drives[0])])
+    seen = read_outcomes(path)[0].sightings[1].seen
+    write_outcomes(path, [])
+    with pytest.raises(DataError, match=r"one\.jsonl changed while it was read .*; build again"):
+        _ = seen.observations
+    path.unlink()
+    with pytest.raises(DataError, match=r"one\.jsonl cannot be read: No such file"):
+        _ = seen.view

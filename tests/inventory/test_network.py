@@ -71,3 +71,14 @@ def test_drives_that_never_meet_are_solved_apart_and_get_what_they_get_together(
     for name in ("places_m", "covariances", "moved_m", "clocks_s", "clock_sigmas_s"):
         assert getattr(apart, name) == pytest.approx(getattr(together, name), abs=1e-6), name
     assert shifts._parts(drives, sightings, groups).tolist() == [0, 0, 1, 1]
+
+
+def test_objects_meet_over_the_borders_of_cells_however_many_lie_elsewhere() -> None:
+    ys = np.arange(0.0, 900.0, 41.0)
+    elsewhere = [sighting(2, 5.0 * n, (50_000.0, 100.0 * n)) for n in range(1, 11)]
+    first = [sighting(0, y / 20, (-1.0, y)) for y in ys]
+    second = [sighting(1, 1000 + y / 20, (2.0, y + 3.0)) for y in ys]
+    drives = [*DRIVES, DriveErrors(0.0, 60.0, 2.5, 40.0, 0.0, 0.1)]
+    groups, _ = match_drives(drives, [*elsewhere, *first, *second])
+    pairs = [tuple(sorted(group)) for group in groups if len(group) > 1]
+    assert pairs == [(n + 10, n + 10 + len(ys)) for n in range(len(ys))]

@@ -21,7 +21,7 @@ from reg_yolo.inventory.drive.task import DriveTask as DriveTask
 from reg_yolo.inventory.existence import Usual, pass_features, rivals
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
-from reg_yolo.inventory.observations import Observations, View
+from reg_yolo.inventory.observations import Observations, SeenAtHand, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.lines import LineFinder
 from reg_yolo.inventory.solve.passes import Known, PassObjects, PassOptions, first_objects, solve_pass
@@ -245,8 +245,10 @@ def _sighting(
             "method": "rays" if len(rows) > 1 else "one look",
             "ends_looks": rays.seen[rows][:, [0, 2]].sum(axis=0).tolist(),
         },
-        observations=Observations.of_looks(task.looks, rays.look[rows]),
-        view=View.of_look(task.looks, int(rays.look[best])),
+        seen=SeenAtHand(
+            Observations.of_looks(task.looks, rays.look[rows]),
+            View.of_look(task.looks, int(rays.look[best])),
+        ),
         looks_back=math.cos(math.radians(task.camera.yaw_deg)) < 0,
     )
 

@@ -47,31 +47,56 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) ->
     """Add drive by drive to the objects found so far."""
     groups: list[list[int]] = []
     middles: list[FloatArray] = []
+    nearby = _Cells(2.5 * reach)
     by_drive: dict[int, list[int]] = {}
     for number, sighting in enumerate(sightings):
         by_drive.setdefault(sighting.drive, []).append(number)
     for members in by_drive.values():
-        if not groups:
-            groups = [[n] for n in members]
-            middles = [places[n] for n in members]
-            continue
-        near = cKDTree(np.array(middles)).query_ball_point(places[members], 2.5 * reach)
-        costs = {}
-        for row, candidates in enumerate(near):
-            for column in candidates:
-                cost = _cost(sightings, places, members[row], groups[column], reach)
-                if cost is not None:
-                    costs[row, column] = cost
-        taken = _one_to_one(costs, len(members), len(groups), reach)
+        known = nearby.around(places[members])
+        taken: dict[int, int] = {}
+        if known:
+            near = cKDTree(np.array([middles[n] for n in known])).query_ball_point(places[members], 2.5 * reach)
+            costs = {}
+            for row, candidates in enumerate(near):
+                for column in candidates:
+                    cost = _cost(sightings, places, members[row], groups[known[column]], reach)
+                    if cost is not None:
+                        costs[row, column] = cost
+            taken = _one_to_one(costs, len(members), len(known), reach)
         for row, number in enumerate(members):
             if row in taken:
-                group = groups[taken[row]]
-                group.append(number)
-                middles[taken[row]] = places[group].mean(axis=0)
+                chosen = known[taken[row]]
+                groups[chosen].append(number)
+                middles[chosen] = places[groups[chosen]].mean(axis=0)
             else:
+                chosen = len(groups)
                 groups.append([number])
                 middles.append(places[number])
+            nearby.add(chosen, middles[chosen])
     return groups
+
+
+class _Cells:
+    """Which objects lie near a drive, however many lie elsewhere.
+
+    Args:
+        size_m: Of a cell; what is looked for lies within it.
+    """
+
+    def __init__(self, size_m: float) -> None:
+        self._size = size_m
+        self._numbers: dict[tuple[int, int], set[int]] = {}
+
+    def add(self, number: int, place: FloatArray) -> None:
+        """Note an object; one that has moved is found by both places."""
+        east, north = np.floor(place / self._size).astype(int).tolist()
+        self._numbers.setdefault((east, north), set()).add(number)
+
+    def around(self, places: FloatArray) -> list[int]:
+        """Return the objects in the cells of places, shape (N, 2), and in those next to them, in order."""
+        cells = {(east, north) for east, north in np.floor(places / self._size).astype(int).tolist()}
+        wider = {(east + i, north + j) for east, north in cells for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        return sorted({number for cell in wider for number in self._numbers.get(cell, ())})
 
 
 def _cost(

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.inventory.observations import Observations, View
+from reg_yolo.inventory.observations import Observations, SeenAtHand, SeenBy
 
 FloatArray = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(slots=True)
 class Sighting:
     """One object of one pass.
 
@@ -32,8 +32,7 @@ class Sighting:
         features: What its existence is judged by; see existence.py.
         ends_m: Two ends of a line or span, shape (2, 2), else None.
         details: What is handed on to the outputs: camera position, method.
-        observations: The boxes that it was seen by.
-        view: The frame that shows it best.
+        seen: The boxes that it was seen by, and the frame that shows it best.
         looks_back: Whether the camera looks back along the way.
     """
 
@@ -53,9 +52,13 @@ class Sighting:
     features: dict[str, float]
     ends_m: FloatArray | None = None
     details: dict[str, Any] = field(default_factory=dict)
-    observations: Observations = field(default_factory=Observations.none)
-    view: View | None = None
+    seen: SeenBy = field(default_factory=SeenAtHand)
     looks_back: bool = False
+
+    @property
+    def observations(self) -> Observations:
+        """The boxes that it was seen by."""
+        return self.seen.observations
 
     @property
     def class_name(self) -> str:

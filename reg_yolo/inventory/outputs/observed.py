@@ -36,9 +36,10 @@ def write_observations(path: Path, inventory: Inventory) -> None:
                 record = {"record": "asset", "asset_id": asset.asset_id, "class": asset.class_name, "status": status}
                 if asset.values.get("reviewed_by"):
                     record["reviewed_by"] = asset.values["reviewed_by"]
-                if len(asset.observations.sizes):
-                    record["size"] = asset.observations.sizes[0].tolist()
-                stream.write(_line({**record, "best": best, "observations": asset.observations.records()}))
+                seen = asset.observations
+                if len(seen.sizes):
+                    record["size"] = seen.sizes[0].tolist()
+                stream.write(_line({**record, "best": best, "observations": seen.records()}))
 
 
 def _line(record: dict[str, Any]) -> str:

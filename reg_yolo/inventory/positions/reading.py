@@ -23,6 +23,23 @@ _VIDEOS = (".mp4", ".mov")
 
 TEXT_ENDINGS = tuple(ending for ending in _READERS if ending not in _VIDEOS)
 """Of files that hold positions and nothing else."""
+_PEEKED = 1 << 16
+"""Bytes of a text by which notes are told from a log."""
+
+
+def may_hold_positions(path: Path) -> bool:
+    """Return whether a file that `TEXT_ENDINGS` names may hold positions: notes end in `.txt` as logs do.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    if path.suffix.lower() not in (".txt", ".log"):
+        return True
+    try:
+        with path.open("rb") as stream:
+            return any(line.lstrip().startswith(b"$") for line in stream.read(_PEEKED).splitlines())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def read_positions(path: Path | Sequence[Path]) -> Fixes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.network.sightings import Sighting
-from reg_yolo.inventory.observations import Observations, View
+from reg_yolo.inventory.observations import Observations, SeenAtHand, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.adjustment import Adjusted
 from reg_yolo.inventory.solve.problem import FOCAL, KNOT_M, PITCH, YAW, Views
@@ -247,8 +247,10 @@ class LineFinder:
                 "track_m": start,
                 "method": "side of the road",
             },
-            observations=Observations.of_looks(self.task.looks, self.rays.look[rows]),
-            view=View.of_look(self.task.looks, int(self.rays.look[middle])),
+            seen=SeenAtHand(
+                Observations.of_looks(self.task.looks, self.rays.look[rows]),
+                View.of_look(self.task.looks, int(self.rays.look[middle])),
+            ),
         )
 
     def _points(self, track_m: FloatArray, offset: float) -> FloatArray:

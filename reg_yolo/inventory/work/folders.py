@@ -14,7 +14,7 @@ from reg_yolo.files import file_sha256, make_folder
 from reg_yolo.inventory.cameras import named_cameras
 from reg_yolo.inventory.decisions.applying import Decisions
 from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
-from reg_yolo.inventory.positions.reading import TEXT_ENDINGS
+from reg_yolo.inventory.positions.reading import TEXT_ENDINGS, may_hold_positions
 from reg_yolo.inventory.settings_files import read_settings_file
 from reg_yolo.inventory.work.stored import write_outcomes
 from reg_yolo.inventory.work.working import worked
@@ -59,7 +59,8 @@ def drive_options(folder: Path, plain: BuildOptions) -> BuildOptions:
         raise ConfigError(f"{folder / SETTINGS_FILE}: expected the keys {', '.join(_KEYS)}, got {stated!r}")
     tracks = [folder / name for name in _texts(folder, stated, "gnss")]
     if not tracks:
-        tracks = sorted(one for one in folder.iterdir() if one.suffix.lower() in TEXT_ENDINGS)
+        texts = sorted(one for one in folder.iterdir() if one.suffix.lower() in TEXT_ENDINGS)
+        tracks = [one for one in texts if may_hold_positions(one)]
         if len(tracks) != 1:
             raise DataError(
                 f"{folder}: expected one file with positions, got {', '.join(one.name for one in tracks) or 'none'}; "

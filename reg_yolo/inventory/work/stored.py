@@ -1,7 +1,8 @@
 """Outcomes of drives as a file: JSON Lines, one object a sighting, numbers exactly as they were.
 
 The first line is the header, `{"schema": "reg_yolo.drives/1"}`; then come the outcomes, each before its sightings.
-Nothing in such a file is code, so it may lie where others can write.
+Nothing in such a file is code, so it may lie where others can write. The boxes of a sighting are most of it, and are
+wanted one object at a time; a reader leaves them in the file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from reg_yolo.inventory.drive.stretches import Stretch
 from reg_yolo.inventory.drive.unlocated import Unlocated
 from reg_yolo.inventory.network.shifts import DriveErrors
 from reg_yolo.inventory.network.sightings import Sighting
-from reg_yolo.inventory.observations import Observations, View
+from reg_yolo.inventory.observations import Observations, SeenAtHand, View
 from reg_yolo.inventory.work.outcome import DriveOutcome
 
 SCHEMA = "reg_yolo.drives/1"
@@ -32,9 +33,44 @@ _KINDS = {
     kind.__name__: kind
     for kind in (DriveErrors, DriveOutcome, MediaFacts, NotStatic, Observations, Sighting, Stretch, Unlocated, View)
 }
+_SEEN = ("observations", "view")
 _NUMBERS = ("float64", "float32", "int64", "int32")
 _MOST_ALIKE = 10_000_000
 """Far more boxes than an object has: a short line cannot ask for all of the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenInFile:
+    """What an object was seen by, read whenever it is asked for.
+
+    Attributes:
+        path: File of outcomes.
+        offset: Of its line, in bytes.
+    """
+
+    path: Path
+    offset: int
+
+    @property
+    def observations(self) -> Observations:
+        """Its boxes."""
+        return self._read().observations
+
+    @property
+    def view(self) -> View | None:
+        """The frame that shows it best."""
+        return self._read().view
+
+    def _read(self) -> SeenAtHand:
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self.offset)
+                found = json.loads(stream.readline())
+            return SeenAtHand(*(_restored(found[name]) for name in _SEEN))
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.path} changed while it was read ({error}); build again") from None
 
 
 def write_outcomes(path: Path, outcomes: Sequence[DriveOutcome]) -> None:
@@ -47,18 +83,28 @@ def write_outcomes(path: Path, outcomes: Sequence[DriveOutcome]) -> None:
 
 
 def read_outcomes(path: Path) -> list[DriveOutcome]:
-    """Read outcomes.
+    """Read outcomes; the boxes of their sightings stay in the file until they are asked for.
 
     Raises:
         DataError: If the file cannot be read, or is none.
     """
     outcomes: list[DriveOutcome] = []
     try:
-        with path.open(encoding="utf-8") as stream:
-            if json.loads(next(stream)) != {"schema": SCHEMA}:
+        with path.open("rb") as stream:
+            header = next(stream)
+            if json.loads(header) != {"schema": SCHEMA}:
                 raise ValueError(f"its first line is not the schema {SCHEMA}")
+            offset = len(header)
             for line in stream:
-                one = _restored(json.loads(line))
+                found = json.loads(line)
+                if isinstance(found, dict) and found.get("is") == "Sighting":
+                    for name in _SEEN:
+                        del found[name]
+                    one = _restored(found)
+                    one.seen = SeenInFile(path, offset)
+                else:
+                    one = _restored(found)
+                offset += len(line)
                 if isinstance(one, DriveOutcome):
                     outcomes.append(one)
                 elif isinstance(one, Sighting):
@@ -73,8 +119,15 @@ def read_outcomes(path: Path) -> list[DriveOutcome]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Observations):
+        return {"is": "Observations", **{name: _plain(column) for name, column in value.columns().items()}}
     if is_dataclass(value):
-        return {"is": type(value).__name__, **{one.name: _plain(getattr(value, one.name)) for one in fields(value)}}
+        names = [one.name for one in fields(value)]
+        if isinstance(value, Sighting):
+            seen = {name: _plain(getattr(value.seen, name)) for name in _SEEN}
+            before, after = names[: names.index("seen")], names[names.index("seen") + 1 :]
+            return {"is": "Sighting", **_plain_fields(value, before), **seen, **_plain_fields(value, after)}
+        return {"is": type(value).__name__, **_plain_fields(value, names)}
     if isinstance(value, np.ndarray):
         content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"is": "array", "of": value.dtype.name, "shape": value.shape, "bytes": content}
@@ -87,6 +140,10 @@ def _plain(value: Any) -> Any:
             return {"is": "same", "item": value[0], "times": len(value)}
         return {"is": type(value).__name__, "items": [_plain(one) for one in value]}
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in names}
 
 
 def _restored(value: Any) -> Any:
