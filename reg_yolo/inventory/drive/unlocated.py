@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
+from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.drive.followed import Followed, followed
 from reg_yolo.inventory.drive.rays import build_rays
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.positions.trajectory import Poses
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
-_SAME_IOU = 0.3
+_SAME = 0.3
+"""Least share of two boxes, one of them moved, that makes them one object."""
+_ASIDE = 0.2
+"""Cosine of the angle to the way from which on the point driven to is too far out of the frame."""
 _GONE_FRAMES = 3
 _SURE_ALONE = 0.5
 
@@ -36,9 +43,9 @@ class Unlocated(Followed):
 def unlocated_objects(task: DriveTask, poses: Poses) -> tuple[list[Unlocated], dict[str, int]]:
     """Return the objects of frames without a position, and how many were left out.
 
-    Boxes are joined by the tracker's identity, else by their overlap from frame to frame. An identity that was also
-    seen from a known position is left out: it is among the assets. So is what was seen once with a confidence under
-    0.5.
+    Boxes are joined by the tracker's identity, else by how they move and grow from frame to frame. An identity that
+    was also seen from a known position is left out: it is among the assets. So is what was seen once with a confidence
+    under 0.5.
 
     Args:
         task: The drive.
@@ -55,7 +62,7 @@ def unlocated_objects(task: DriveTask, poses: Poses) -> tuple[list[Unlocated], d
     elsewhere = set(rays.track[~lost[rays.frame]].tolist()) - {-1}
     rows = np.flatnonzero(lost[rays.frame])
     rows = rows[np.argsort(turn[rays.frame[rows]], kind="stable")]
-    chains = _chains(rows, turn[rays.frame], rays.track, looks.xyxy[rays.look])
+    chains = _chains(rows, turn[rays.frame], rays.track, looks.xyxy[rays.look], _ahead(task.camera))
     last_known = _last_known(poses, order)
     found, left_out = [], Counter[str]()
     for chain in chains:
@@ -82,28 +89,64 @@ def unlocated_objects(task: DriveTask, poses: Poses) -> tuple[list[Unlocated], d
 
 
 def _chains(
-    rows: NDArray[np.int64], turn: NDArray[np.int64], track: NDArray[np.int64], xyxy: FloatArray
+    rows: IntArray, turn: IntArray, track: IntArray, xyxy: FloatArray, ahead: FloatArray | None
 ) -> list[list[int]]:
-    """Join rays to objects, in the order of time."""
+    """Join rays to objects, in the order of time; of those without an identity one a frame."""
     chains: list[list[int]] = []
     by_track: dict[int, list[int]] = {}
     open_: list[list[int]] = []
-    for row in rows.tolist():
-        identity = int(track[row])
-        if identity >= 0:
+    for now in dict.fromkeys(turn[rows].tolist()):
+        own = rows[turn[rows] == now].tolist()
+        for row in own:
+            identity = int(track[row])
+            if identity < 0:
+                continue
             if identity not in by_track:
                 chains.append(by_track.setdefault(identity, []))
             by_track[identity].append(row)
-            continue
-        open_ = [chain for chain in open_ if turn[row] - turn[chain[-1]] <= _GONE_FRAMES]
-        waiting = [chain for chain in open_ if turn[chain[-1]] < turn[row]]
-        overlaps = [_iou(xyxy[chain[-1]], xyxy[row]) for chain in waiting]
-        if overlaps and max(overlaps) >= _SAME_IOU:
-            waiting[int(np.argmax(overlaps))].append(row)
-        else:
-            open_.append([row])
-            chains.append(open_[-1])
+        free = [row for row in own if track[row] < 0]
+        open_ = [chain for chain in open_ if now - turn[chain[-1]] <= _GONE_FRAMES]
+        alike = np.array([[_alike(xyxy[chain[-1]], xyxy[row], ahead) for row in free] for chain in open_])
+        joined = {}
+        if alike.size:
+            for i, j in zip(*linear_sum_assignment(alike, maximize=True), strict=True):
+                if alike[i, j] >= _SAME:
+                    joined[free[j]] = open_[i]
+        for row in free:
+            if row in joined:
+                joined[row].append(row)
+            else:
+                open_.append([row])
+                chains.append(open_[-1])
     return chains
+
+
+def _ahead(camera: Camera) -> FloatArray | None:
+    """Pixel of the point that is driven to, or from; None where the camera looks to the side."""
+    yaw = math.radians(camera.yaw_deg)
+    if abs(math.cos(yaw)) < _ASIDE:
+        return None
+    return np.asarray(camera.pixels(np.array([[-math.tan(yaw), 0.0]]))[0])
+
+
+def _alike(before: FloatArray, after: FloatArray, ahead: FloatArray | None) -> float:
+    """Say how well a box is a later look at what another box shows, 0 to 1.
+
+    What stands moves along the line through the point that is driven to, as much as it grows; where the vehicle does
+    not turn, the first box moved so covers the second. The more it must grow, the less it is believed.
+    """
+    best = _iou(before, after)
+    if ahead is None:
+        return best
+    sizes = np.maximum(np.stack([before[2:] - before[:2], after[2:] - after[:2]]), 1e-9)
+    middles = np.stack([before[:2] + before[2:], after[:2] + after[2:]]) / 2 - ahead
+    # A box that something else hides in part grows less than it moves.
+    away = np.maximum(np.linalg.norm(middles, axis=1), 1e-9)
+    for growth in (math.sqrt(sizes[1].prod() / sizes[0].prod()), sizes[1, 1] / sizes[0, 1], away[1] / away[0]):
+        middle, half = ahead + middles[0] * growth, sizes[0] / 2 * growth
+        moved = np.concatenate((middle - half, middle + half))
+        best = max(best, _iou(moved, after) * min(growth, 1 / growth))
+    return best
 
 
 def _iou(first: FloatArray, second: FloatArray) -> float:
@@ -112,7 +155,7 @@ def _iou(first: FloatArray, second: FloatArray) -> float:
     return float(shared / max(areas - shared, 1e-9))
 
 
-def _last_known(poses: Poses, order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _last_known(poses: Poses, order: IntArray) -> IntArray:
     """Row of the last frame with a position before each frame, or -1."""
     located = poses.located[order]
     latest = np.maximum.accumulate(np.where(located, np.arange(len(order)), -1))

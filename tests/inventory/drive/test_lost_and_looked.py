@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,20 @@ def test_what_is_seen_in_a_hole_is_listed_once() -> None:
         "objects without a position that were also seen from a known one": 1,
         "single weak looks without a position": 1,
     }
+
+
+def test_what_grows_on_its_way_past_the_car_is_one_object_in_a_hole() -> None:
+    # Two signs on the right, 10 m apart, and a frame every 5 m; 0.8 m wide, 320 px of focal length.
+    task, poses = drive([float("nan")] * 5, tuple((n, 1, 0.6, -1, 0.0) for n in (0, 0, 1, 1, 2, 2, 3, 3, 4)))
+    depths = np.array([30, 40, 25, 35, 20, 30, 15, 25, 20.0])
+    middle = np.stack([320 + 320 * 4.0 / depths, 192 - 320 * 1.5 / depths], 1)
+    half = 320 * 0.4 / depths[:, None]
+    looks = replace(task.looks, xyxy=np.concatenate([middle - half, middle + half], 1))
+    task = replace(task, looks=looks)
+    found, _ = unlocated_objects(task, poses)
+    assert [(one.observations, one.first_frame, one.last_frame) for one in found] == [(4, 0, 3), (5, 0, 4)]
+    aside = replace(task, camera=replace(task.camera, yaw_deg=90.0))
+    assert len(unlocated_objects(aside, poses)[0]) > 2
 
 
 def test_a_drive_without_holes_has_nothing_unlocated() -> None:
