@@ -46,19 +46,23 @@ def choose_records(
 
 
 def require_comparable(records: Sequence[RunRecord]) -> None:
-    """Refuse records of a set that were made on different devices or in different precision, or that are not paired.
+    """Refuse records of a set that are not paired, or were made on different devices or in different precision.
+
+    Arms that ask for another precision than others are compared in it.
 
     Raises:
         DataError: With what differs.
     """
     for name in dict.fromkeys(record.set_name for record in records):
         own = [record for record in records if record.set_name == name]
-        _require_one(
-            own,
-            lambda r: f"{r.environment['processor']} in {r.environment['precision']}",
-            f"{name}: runs of several devices or precisions",
-            "repeat one part on the other's, into a folder of its own",
-        )
+        cure = "repeat one part on the other's, into a folder of its own"
+        _require_one(own, lambda r: r.environment["processor"], f"{name}: runs of several devices", cure)
+        # Arms that ask for another precision than others are there to be compared in it.
+        for amp in {str(_amp(record)): _amp(record) for record in own}.values():
+            alike = [record for record in own if _amp(record) == amp]
+            _require_one(
+                alike, lambda r: r.environment["precision"], f"{name}: runs of one amp in several precisions", cure
+            )
         _require_one(
             own,
             lambda r: ", ".join(figures.name for figures in r.boxes),
@@ -83,11 +87,16 @@ def pairing_notes(records: Sequence[RunRecord], reference: str, planned: Sequenc
     """Return sentences about what the runs of one seed do not share, and about what is missing."""
     notes = []
     by_key = {(record.set_name, record.arm, record.seed): record for record in records}
-    for attribute, what in (("initial_weights", "start from other weights"), ("draws", "see other batches")):
+    unlike: tuple[tuple[Callable[[RunRecord], Any], str], ...] = (
+        (lambda r: r.initial_weights, "start from other weights"),
+        (lambda r: r.draws, "see other batches"),
+        (lambda r: r.environment["precision"], "compute in another precision"),
+    )
+    for value_of, what in unlike:
         other: dict[str, set[str]] = {}
         for (set_name, arm, seed), record in by_key.items():
             base = by_key.get((set_name, reference, seed))
-            if base is not None and getattr(base, attribute) != getattr(record, attribute):
+            if base is not None and value_of(base) != value_of(record):
                 other.setdefault(set_name, set()).add(arm)
         notes += [
             f"On {name}, these arms {what} than {reference}: {', '.join(sorted(arms))}." for name, arms in other.items()
@@ -110,6 +119,10 @@ _PROVENANCE: dict[str, Callable[[RunRecord], str]] = {
     "threads": lambda r: str(r.environment["threads"]),
     "loader workers": lambda r: str(r.environment["workers"]),
 }
+
+
+def _amp(record: RunRecord) -> Any:
+    return record.content.get("train", {}).get("amp")
 
 
 def _require_one(records: Sequence[RunRecord], value: Callable[[RunRecord], str], problem: str, cure: str) -> None:

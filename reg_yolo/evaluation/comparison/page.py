@@ -127,6 +127,7 @@ def _scope(name: str, records: Sequence[RunRecord]) -> SetScope:
     first = records[0]
     train: Mapping[str, Any] = first.content.get("train", {})
     machine = first.environment
+    precisions = " and ".join(dict.fromkeys(record.environment["precision"] for record in records))
     seconds = sum(record.seconds["whole"] for record in records)
     return SetScope(
         set_name=name,
@@ -140,7 +141,7 @@ def _scope(name: str, records: Sequence[RunRecord]) -> SetScope:
         seeds=tuple(sorted({record.seed for record in records})),
         runs=len(records),
         hours=round(seconds / 3600, 3),
-        machine=f"{machine['processor']} ({_counted(machine['threads'], 'thread')}, {machine['precision']})",
+        machine=f"{machine['processor']} ({_counted(machine['threads'], 'thread')}, {precisions})",
     )
 
 

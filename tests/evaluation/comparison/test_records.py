@@ -89,11 +89,26 @@ def test_records_of_other_settings_are_named_and_not_mixed_in(records: list[RunR
 
 def test_devices_and_precisions_are_not_mixed(records: list[RunRecord]) -> None:
     require_comparable(records)
-    for key, value, shown in (("processor", "H100", "H100 in float32"), ("precision", "bfloat16", "A in bfloat16")):
+    for key, value, said in (
+        ("processor", "H100", "several devices are not compared: A: 3 runs such as"),
+        ("precision", "bfloat16", "one amp in several precisions are not compared: float32: 3 runs such as"),
+    ):
         other = replace(records[3], environment={**records[3].environment, key: value})
-        with pytest.raises(DataError, match=r"several devices or precisions .* A in float32: 3 runs") as caught:
+        with pytest.raises(DataError, match=said) as caught:
             require_comparable([*records[:3], other])
-        assert shown in str(caught.value) and "\n" not in str(caught.value)
+        assert f"; {value}: 1 runs" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_arms_that_ask_for_another_precision_are_compared(records: list[RunRecord]) -> None:
+    environment = {**records[3].environment, "precision": "bfloat16"}
+    content = {**records[3].content, "train": {**records[3].content["train"], "amp": "bf16"}}
+    both = [*records[:3], replace(records[3], environment=environment, content=content)]
+    require_comparable(both)
+    keys = [(record.set_name, record.arm, record.seed) for record in both]
+    assert f"On scenes, these arms compute in another precision than stock: {both[3].arm}." in pairing_notes(
+        both, "stock", keys
+    )
+    assert not any("precision" in note for note in pairing_notes(records, "stock", keys))
 
 
 def test_other_images_steps_or_classes_are_refused(records: list[RunRecord]) -> None:
