@@ -14,6 +14,7 @@ with stock. Their seeds and validation images are new.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import signal
@@ -44,7 +45,12 @@ SCENES = {
 LONGEST_SIDE = 320
 REAL_SETS = ("roadsign4", "bdd_dash")
 # Of sets whose rare classes are not, or only partly, under a third of the median count; fixed before the final.
-RARE = {"scenes": ["bus_stop", "pedestrian_bridge"], "bdd_dash": ["motor", "rider", "bike"]}
+RARE = {
+    "scenes": ["bus_stop", "pedestrian_bridge"],
+    "roadsign4": ["trafficlight", "stop"],
+    "bdd_dash": ["motor", "rider", "bike"],
+}
+EPOCHS = {"roadsign4": 8}
 
 
 def prepare(out: Path, real: Path | None, rendered: Path | None) -> None:
@@ -183,24 +189,26 @@ def choose(out: Path) -> list[str]:
     return [REFERENCE, *baselines, *[arm for arm in ranked if arm not in BASELINES][:2]]
 
 
-def final_plan(out: Path, screen: dict[str, Any], arms: Sequence[str], seeds: Sequence[int], warm: Path) -> Path:
-    """Write the plan of the final next to its results."""
-    data: dict[str, Any] = {"scenes": {"data": "data/final.yaml", "rare": RARE["scenes"]}}
-    for name in REAL_SETS:
-        if (out / "data" / name).is_dir():
-            sized = {"imgsz": LONGEST_SIDE, "lr0": 0.001}
-            data[name] = {"data": f"data/{name}/data.yaml", "model": warm.name, "train": sized}
-            if name in RARE:
-                data[name]["rare"] = RARE[name]
-    plan = {
-        **screen,
-        "data": data,
-        "seeds": list(seeds),
-        "arms": {arm: screen["arms"][arm] for arm in arms},
-    }
-    path = out / "evidence_final.yaml"
-    path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    return path
+def final_plans(out: Path, screen: dict[str, Any], arms: Sequence[str], seeds: Sequence[int], warm: Path) -> list[Path]:
+    """Write the plans of the final, one for each set, next to their results."""
+    paths = []
+    for name in ("scenes", *REAL_SETS):
+        plan = {**copy.deepcopy(screen), "seeds": list(seeds)}
+        plan["arms"] = {arm: plan["arms"][arm] for arm in arms}
+        own: dict[str, Any] = {"data": "data/final.yaml", "rare": RARE[name]}
+        if name != "scenes":
+            if not (out / "data" / name).is_dir():
+                continue
+            train = {"imgsz": LONGEST_SIDE, "lr0": 0.001, "epochs": EPOCHS.get(name, screen["train"]["epochs"])}
+            own = {"data": f"data/{name}/data.yaml", "model": warm.name, "train": train, "rare": RARE[name]}
+            for arm in plan["arms"].values():
+                # No class of the road signs is rare enough for copy-paste to choose it itself.
+                if isinstance(arm.get("sampling"), dict) and "copy_paste" in arm["sampling"]:
+                    arm["sampling"]["copy_paste"]["classes"] = RARE[name]
+        plan["data"] = {name: own}
+        paths.append(out / f"final_{name}.yaml")
+        paths[-1].write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    return paths
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -223,9 +231,10 @@ def run(arguments: argparse.Namespace) -> None:
         print("chosen:", chosen, flush=True)
     warm = warm_start(out, arguments.device, arguments.warm_epochs, arguments.warm_amp)
     arms = arguments.arms or json.loads(chosen_file.read_text(encoding="utf-8"))["arms"]
-    final = final_plan(out, screen, arms, range(100, 100 + arguments.seeds), warm)
-    wait(start(final, out / "final", arguments.device, arguments.processes), begun + 60 * minutes)
-    for part in ("screen", "final"):
+    finals = final_plans(out, screen, arms, range(100, 100 + arguments.seeds), warm)
+    for final in finals:
+        wait(start(final, out / final.stem, arguments.device, arguments.processes), begun + 60 * minutes)
+    for part in ("screen", *(final.stem for final in finals)):
         records = read_records(out / part)[0]
         seconds = sum(record.seconds["whole"] for record in records)
         print(f"{part}: {len(records)} runs, {seconds / 3600:.2f} hours of processes", flush=True)
