@@ -14,159 +14,82 @@ from reg_yolo.inventory.drive.looks import DriveLooks
 IntArray = NDArray[np.int64]
 
 
-_ROW = np.dtype(
-    [("source", "<i4"), ("called", "<i4"), ("frame", "<i4"), ("file_time_s", "<f8"), ("xyxy", "<f4", (4,)),
-     ("confidence", "<f4"), ("size", "<i4", (2,))]
-)  # fmt: skip
-
-
+@dataclass(frozen=True, slots=True)
 class Observations:
     """Boxes of one object, N of them, in the order of the frames.
 
-    A month has millions of them, so they are one array, and the names that they share are stored once.
-
-    Args:
-        sources: File of each, N of them.
+    Attributes:
+        sources: File of each, shape (N,).
         frame: Index of the frame as the detections file counts it, shape (N,).
         file_time_s: Its time in its own file, shape (N,); NaN for an image.
         xyxy: Pixels, shape (N, 4).
         confidence: Shape (N,).
-        class_names: What the detector called each, N of them.
-        sizes: Width and height of the frame of each in pixels, shape (N, 2), or (0, 2) where they are not known.
-
-    Example:
-        >>> once = np.ones(1)
-        >>> seen = Observations(("a.mp4",), once, once, np.ones((1, 4)), once, ("pole",))
-        >>> len(Observations.joined([seen, seen])), seen.sources, seen.sizes.shape
-        (2, ('a.mp4',), (0, 2))
+        class_names: What the detector called each, shape (N,).
+        sizes: Width and height of the frame of each in pixels, shape (N, 2).
     """
 
-    __slots__ = ("_names", "_rows", "_sized")
-
-    def __init__(
-        self,
-        sources: Sequence[str],
-        frame: NDArray[Any],
-        file_time_s: NDArray[Any],
-        xyxy: NDArray[Any],
-        confidence: NDArray[Any],
-        class_names: Sequence[str],
-        sizes: NDArray[Any] | None = None,
-    ) -> None:
-        numbers: dict[str, int] = {}
-        rows = np.zeros(len(sources), _ROW)
-        rows["source"] = [numbers.setdefault(name, len(numbers)) for name in sources]
-        rows["called"] = [numbers.setdefault(name, len(numbers)) for name in class_names]
-        rows["frame"], rows["file_time_s"], rows["xyxy"], rows["confidence"] = frame, file_time_s, xyxy, confidence
-        self._sized = sizes is not None and len(sizes) == len(rows)
-        if self._sized:
-            rows["size"] = sizes
-        self._names, self._rows = tuple(numbers), rows
+    sources: tuple[str, ...]
+    frame: NDArray[np.int32]
+    file_time_s: NDArray[np.float64]
+    xyxy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    sizes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), np.int32))
 
     def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """File of each."""
-        return tuple(self._names[number] for number in self._rows["source"].tolist())
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the detector called each."""
-        return tuple(self._names[number] for number in self._rows["called"].tolist())
-
-    @property
-    def frame(self) -> NDArray[np.int32]:
-        """Index of the frame of each as the detections file counts it, shape (N,)."""
-        return np.asarray(self._rows["frame"])
-
-    @property
-    def file_time_s(self) -> NDArray[np.float64]:
-        """Time of each in its own file, shape (N,); NaN for an image."""
-        return np.asarray(self._rows["file_time_s"])
-
-    @property
-    def xyxy(self) -> NDArray[np.float32]:
-        """Pixels, shape (N, 4)."""
-        return np.asarray(self._rows["xyxy"])
-
-    @property
-    def confidence(self) -> NDArray[np.float32]:
-        """Confidence of each, shape (N,)."""
-        return np.asarray(self._rows["confidence"])
-
-    @property
-    def sizes(self) -> NDArray[np.int32]:
-        """Width and height of the frame of each in pixels, shape (N, 2); (0, 2) where they are not known."""
-        return np.asarray(self._rows["size"][: len(self) if self._sized else 0])
+        return len(self.sources)
 
     @classmethod
     def none(cls) -> Observations:
         """Return those of an object that nothing is known of."""
-        empty = np.zeros(0)
-        return cls((), empty, empty, empty.reshape(0, 4), empty, ())
+        empty = np.zeros(0, np.float32)
+        return cls((), np.zeros(0, np.int32), np.zeros(0), empty.reshape(0, 4), empty, ())
 
     @classmethod
     def of_looks(cls, looks: DriveLooks, rows: IntArray) -> Observations:
         """Return the chosen looks of a drive."""
         frames = looks.of_frame[rows]
         return cls(
-            [looks.sources[frame] for frame in frames],
-            looks.frame[frames],
+            tuple(looks.sources[frame] for frame in frames),
+            looks.frame[frames].astype(np.int32),
             looks.file_time_s[frames],
-            looks.xyxy[rows],
-            looks.confidence[rows],
-            [looks.classes[class_id] for class_id in looks.class_id[rows]],
-            np.full((len(rows), 2), (looks.width, looks.height)),
+            looks.xyxy[rows].astype(np.float32),
+            looks.confidence[rows].astype(np.float32),
+            tuple(looks.classes[class_id] for class_id in looks.class_id[rows]),
+            np.full((len(rows), 2), (looks.width, looks.height), np.int32),
         )
 
     @classmethod
     def joined(cls, some: Sequence[Observations]) -> Observations:
         """Return those of several sightings of one object."""
+        if not some:
+            return cls.none()
         if len(some) == 1:
             return some[0]
-        parts = [one for one in some if len(one)]
-        if not parts:
-            return cls.none()
         return cls(
-            [source for one in parts for source in one.sources],
-            np.concatenate([one.frame for one in parts]),
-            np.concatenate([one.file_time_s for one in parts]),
-            np.concatenate([one.xyxy for one in parts]),
-            np.concatenate([one.confidence for one in parts]),
-            [name for one in parts for name in one.class_names],
-            np.concatenate([one.sizes for one in parts]),
+            tuple(source for one in some for source in one.sources),
+            np.concatenate([one.frame for one in some]),
+            np.concatenate([one.file_time_s for one in some]),
+            np.concatenate([one.xyxy for one in some]),
+            np.concatenate([one.confidence for one in some]),
+            tuple(name for one in some for name in one.class_names),
+            np.concatenate([one.sizes for one in some]),
         )
-
-    def columns(self) -> dict[str, Any]:
-        """Return what `Observations(**columns)` makes the same of."""
-        return {
-            "sources": self.sources,
-            "frame": self.frame,
-            "file_time_s": self.file_time_s,
-            "xyxy": self.xyxy,
-            "confidence": self.confidence,
-            "class_names": self.class_names,
-            "sizes": self.sizes,
-        }
 
     def records(self) -> list[dict[str, Any]]:
         """Return one JSON object each; the size of its frame is in it where the frames have several."""
-        sizes, frame, time_s = self.sizes, self.frame, self.file_time_s
-        several = len(np.unique(sizes, axis=0)) > 1
-        called, xyxy, confidence = self.class_names, self.xyxy, self.confidence
+        several = len(np.unique(self.sizes, axis=0)) > 1
         return [
             {
-                "source": source,
-                "frame": int(frame[n]),
-                "time_s": round(float(time_s[n]), 6) if np.isfinite(time_s[n]) else None,
-                "xyxy": [round(float(side), 2) for side in xyxy[n]],
-                "confidence": round(float(confidence[n]), 5),
-                "class": called[n],
-                **({"size": sizes[n].tolist()} if several else {}),
+                "source": self.sources[n],
+                "frame": int(self.frame[n]),
+                "time_s": round(float(self.file_time_s[n]), 6) if np.isfinite(self.file_time_s[n]) else None,
+                "xyxy": [round(float(side), 2) for side in self.xyxy[n]],
+                "confidence": round(float(self.confidence[n]), 5),
+                "class": self.class_names[n],
+                **({"size": self.sizes[n].tolist()} if several else {}),
             }
-            for n, source in enumerate(self.sources)
+            for n in range(len(self))
         ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from reg_yolo.cli.app import main
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.decisions.applying import Decisions
-from reg_yolo.inventory.observations import Observations, SeenAtHand
+from reg_yolo.inventory.observations import SeenAtHand
 from reg_yolo.inventory.opening import BuildOptions, open_drives
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.work.folders import drive_options
@@ -142,8 +142,6 @@ def alike(one: Any, other: Any) -> bool:
         one = SeenAtHand(one.observations, one.view)
     if type(one) is not type(other):
         return False
-    if isinstance(one, Observations):
-        return alike(one.columns(), other.columns())
     if is_dataclass(one):
         return all(alike(getattr(one, entry.name), getattr(other, entry.name)) for entry in fields(one))
     if isinstance(one, np.ndarray):

@@ -119,8 +119,6 @@ def read_outcomes(path: Path) -> list[DriveOutcome]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Observations):
-        return {"is": "Observations", **{name: _plain(column) for name, column in value.columns().items()}}
     if is_dataclass(value):
         names = [one.name for one in fields(value)]
         if isinstance(value, Sighting):
