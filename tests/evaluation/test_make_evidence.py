@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from reg_yolo.evaluation.comparison.differences import ReportSettings, compare_records
 from reg_yolo.evaluation.comparison.page import comparison_data
@@ -46,7 +48,9 @@ def write_comparison(out: Path, quality: float) -> None:
     (out / "comparison_plan.yaml").write_text("data: {scenes: /home/somebody/sets/scenes/v2/data.yaml}\nseeds: [0]\n")
     for name, content in (("runs", runs_csv), ("differences", differences_csv), ("classes", classes_csv)):
         (out / f"{name}.csv").write_text(content(comparison))
-    (out / "forest.png").write_bytes(b"png")
+    lines = np.full((120, 160, 3), 255, np.uint8)
+    lines[20:40, ::2], lines[60:80, ::3] = (0, 114, 178), (213, 94, 0)
+    Image.fromarray(lines).save(out / "forest.png", compress_level=0)
 
 
 def test_the_page_holds_headlines_tables_plots_and_limits(script: ModuleType, tmp_path: Path) -> None:
@@ -62,6 +66,9 @@ def test_the_page_holds_headlines_tables_plots_and_limits(script: ModuleType, tm
     headlines = [line for line in page.splitlines() if line.startswith("| screen, scenes")]
     assert len(headlines) == 1 and "| mAP50-95 | good less stock | +" in headlines[0] and "better" in headlines[0]
     assert "Why these arms." in page and "![Forest](evidence/screen/forest.png)" in page and "- A note." in page
+    kept, plot = evidence / "screen/forest.png", tmp_path / "screen/forest.png"
+    assert kept.stat().st_size < plot.stat().st_size / 3
+    assert np.array_equal(Image.open(kept).convert("RGB"), Image.open(plot))
     assert "reg-yolo compare docs/evidence/screen/comparison_plan.yaml" in page and "6 runs, 0.1 hours" in page
     assert "comparisons are inconclusive: differences below" in page.partition("What cannot be concluded")[2]
     assert "somebody" not in (evidence / "screen/comparison_plan.yaml").read_text()
