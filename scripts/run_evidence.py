@@ -35,7 +35,8 @@ PLANS = Path(__file__).resolve().parents[1] / "configs" / "compare"
 REFERENCE = "stock"
 # Arms of the screen that need nothing but Ultralytics' own settings or a published loss.
 BASELINES = (
-    "stock_cls1", "stock_cls2", "stock_cls4", "cls_pw05", "cls_pw1", "qfl", "varifocal", "sigmoid_focal", "efl",
+    "stock_cls1", "stock_cls2", "stock_cls4", "cls_pw05", "cls_pw1", "qfl", "qfl_scale1", "varifocal", "sigmoid_focal",
+    "efl",
 )  # fmt: skip
 # Seed, images and validation share of the scenes: trained on; validated on, the first half of the places in the screen
 # and the second in the final, which has 1,000 more; and those that start the warm sets.
