@@ -127,9 +127,9 @@ def test_a_folder_says_which_camera_and_positions_it_has(tmp_path: Path) -> None
 
 def test_notes_next_to_the_positions_are_no_positions(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").touch()
-    (tmp_path / "read me.txt").write_text("Rain until noon. Costs: $4.\n")
+    (tmp_path / "read me.txt").write_text("$4 for parking.\nRain until noon.\n")
     log = tmp_path / "receiver.TXT"
-    log.write_text("# started\n$GPRMC,030000.00,A,1400.0,N,10100.0,E,0,0,010524,,*00\n")
+    log.write_text("# started\n03:00:00 $GPRMC,030000.00,A,1400.0,N,10100.0,E,0,0,010524,,*00\n")
     assert drive_options(tmp_path, BuildOptions((), ())).gnss == (log,)
     log.unlink()
     with pytest.raises(DataError, match="expected one file with positions, got none"):

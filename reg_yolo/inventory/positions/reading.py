@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ _VIDEOS = (".mp4", ".mov")
 
 TEXT_ENDINGS = tuple(ending for ending in _READERS if ending not in _VIDEOS)
 """Of files that hold positions and nothing else."""
+_RMC = re.compile(rb"\$..RMC,")
 _PEEKED = 1 << 16
 """Bytes of a text by which notes are told from a log."""
 
@@ -30,16 +32,15 @@ _PEEKED = 1 << 16
 def may_hold_positions(path: Path) -> bool:
     """Return whether a file that `TEXT_ENDINGS` names may hold positions: notes end in `.txt` as logs do.
 
-    Raises:
-        DataError: If it cannot be read.
+    What cannot be read may: its reader says why it cannot.
     """
     if path.suffix.lower() not in (".txt", ".log"):
         return True
     try:
         with path.open("rb") as stream:
-            return any(line.lstrip().startswith(b"$") for line in stream.read(_PEEKED).splitlines())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+            return _RMC.search(stream.read(_PEEKED)) is not None
+    except OSError:
+        return True
 
 
 def read_positions(path: Path | Sequence[Path]) -> Fixes:

@@ -33,6 +33,7 @@ _KINDS = {
     kind.__name__: kind
     for kind in (DriveErrors, DriveOutcome, MediaFacts, NotStatic, Observations, Sighting, Stretch, Unlocated, View)
 }
+_BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 _SEEN = ("observations", "view")
 _NUMBERS = ("float64", "float32", "int64", "int32")
 _MOST_ALIKE = 10_000_000
@@ -69,7 +70,7 @@ class SeenInFile:
             return SeenAtHand(*(_restored(found[name]) for name in _SEEN))
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except _BROKEN as error:
             raise DataError(f"{self.path} changed while it was read ({error}); build again") from None
 
 
@@ -113,19 +114,18 @@ def read_outcomes(path: Path) -> list[DriveOutcome]:
                     raise ValueError(f"a line is a {type(one).__name__}")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, StopIteration) as error:
+    except (*_BROKEN, StopIteration) as error:
         raise DataError(f"{path} is not the outcome of a drive: {error}; remove it, and build again") from None
     return outcomes
 
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        names = [one.name for one in fields(value)]
+        found = {one.name: getattr(value, one.name) for one in fields(value)}
         if isinstance(value, Sighting):
-            seen = {name: _plain(getattr(value.seen, name)) for name in _SEEN}
-            before, after = names[: names.index("seen")], names[names.index("seen") + 1 :]
-            return {"is": "Sighting", **_plain_fields(value, before), **seen, **_plain_fields(value, after)}
-        return {"is": type(value).__name__, **_plain_fields(value, names)}
+            found |= {name: getattr(found["seen"], name) for name in _SEEN}
+            del found["seen"]
+        return {"is": type(value).__name__, **{name: _plain(one) for name, one in found.items()}}
     if isinstance(value, np.ndarray):
         content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"is": "array", "of": value.dtype.name, "shape": value.shape, "bytes": content}
@@ -138,10 +138,6 @@ def _plain(value: Any) -> Any:
             return {"is": "same", "item": value[0], "times": len(value)}
         return {"is": type(value).__name__, "items": [_plain(one) for one in value]}
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _plain_fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in names}
 
 
 def _restored(value: Any) -> Any:
