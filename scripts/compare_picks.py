@@ -43,7 +43,7 @@ ARMS = ("random", "uncertain")
 MEASURES = ("map50_95", "map50", "rare_map50_95", "objects", "rare_objects")
 # Classes with the fewest objects in the pool; which they are is in the table.
 RARE = 3
-TRAIN = {"batch": 16, "nbs": 16, "cos_lr": True, "warmup_epochs": 0.5, "close_mosaic": 1, "amp": False, "cache": "ram",
+TRAIN = {"batch": 16, "nbs": 16, "cos_lr": True, "warmup_epochs": 0.5, "close_mosaic": 1, "cache": "ram",
          "workers": 0, "val": False, "plots": False, "deterministic": True}  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--amp", default="false", help="bf16 where the processor has it")
     return parser.parse_args()
 
 
@@ -190,8 +191,9 @@ def trained(
     """Train with the stock loss from weights or from nothing, and return the last weights."""
     shutil.rmtree(folder, ignore_errors=True)
     config = folder.with_suffix(".config.yaml")
-    train = {**TRAIN, "epochs": epochs, "imgsz": options.imgsz, "lr0": lr0, "seed": seed, "optimizer": "AdamW",
-             "device": options.device, "project": str(folder.parent.absolute()), "name": folder.name}  # fmt: skip
+    train = {**TRAIN, "epochs": epochs, "imgsz": options.imgsz, "lr0": lr0, "seed": seed, "amp": options.amp,
+             "optimizer": "AdamW", "device": options.device, "project": str(folder.parent.absolute()),
+             "name": folder.name}  # fmt: skip
     settings = {"task": "detect", "model": str(model), "data": str(data.absolute()), "train": train}
     replace_text(config, dump_yaml({**settings, "reg": {"preset": "stock"}, "threads": 1}))
     return reg_yolo.train(config).last

@@ -69,6 +69,8 @@ def run(out: Path, options: argparse.Namespace) -> None:
         arguments: dict[str, Any] = {
             "epochs": epochs, "imgsz": options.imgsz, "batch": 16, "workers": 0, "seed": 0, "plots": False,
             "project": str(out), "name": f"run_{size}", "exist_ok": True, "verbose": False,
+            # One evaluation, of the last weights: the best epoch would be chosen on the images that are reported.
+            "val": False, "amp": options.amp, "cos_lr": True, "lr0": options.lr0,
         }  # fmt: skip
         if options.device:
             arguments["device"] = options.device
@@ -127,6 +129,8 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--model", default="yolov8n.yaml", help="yolov8n.pt starts from weights, where you have them")
     parser.add_argument("--device")
+    parser.add_argument("--lr0", type=float, default=0.002)
+    parser.add_argument("--amp", default="false", help="bf16 where the processor has it")
     options = parser.parse_args()
     if options.step == "prepare":
         prepare(options.out, options.data, options.workers)

@@ -72,6 +72,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--amp", default="false", help="bf16 where the processor has it")
     return parser.parse_args()
 
 

@@ -159,7 +159,7 @@ def _asset(
     along_sigma = math.sqrt(max(float(way @ covariance @ way), 0.0))
     across_way = np.array([way[1], -way[0]])
     across_sigma = math.sqrt(max(float(across_way @ covariance @ across_way), 0.0))
-    camera = projection.to_degrees(np.array([best.details["camera_m"]]))[0]
+    camera = projection.to_degrees(np.array([best.camera_m]))[0]
     view = best.seen.view
     values: dict[str, Any] = {
         "sigma_along_m": round(along_sigma, 2),
@@ -174,12 +174,12 @@ def _asset(
         "length_m": round(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()), 2) if kind == LINE else None,
         "facing_deg": round((math.degrees(math.atan2(way[0], way[1])) + 180) % 360, 1) if shape.is_sign else None,
         "ends_seen": ends_seen,
-        "track_m": round(best.details["track_m"], 1),
+        "track_m": round(best.track_m, 1),
         "source": view.source if view else None,
         "best_frame": view.frame if view else None,
         "camera_longitude": round(float(camera[0]), 7),
         "camera_latitude": round(float(camera[1]), 7),
-        "method": best.details["method"],
+        "method": best.method,
         "class_votes": ", ".join(f"{key} {value:.1f}" for key, value in votes.most_common()),
     }
     return Asset(
@@ -209,7 +209,7 @@ def _span(
         own = one.way
         across = np.array([own[1], -own[0]]) * one.width_m / 2
         both = np.stack([one.place_m + shift - across, one.place_m + shift + across])
-        seen = np.array(one.details.get("ends_looks", (0, 0)), float)
+        seen = np.array(one.ends_looks, float)
         if own @ way < 0:
             both, seen = both[::-1], seen[::-1]
         ends += both * seen[:, None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.network.sightings import Features
 from reg_yolo.inventory.solve.passes import PassObjects
 from reg_yolo.inventory.solve.problem import Views
 
@@ -24,7 +26,7 @@ IntArray = NDArray[np.int64]
 
 _RIVAL_M = 8.0
 _LEAST_SPREAD = 0.05
-FEATURES = ("way", "confidence", "strong", "density", "purity", "unsure", "rival")
+FEATURES = tuple(one.name for one in fields(Features))
 WEIGHTS: Mapping[str, float] = {
     "bias": -5.582,
     "way": 0.356,
@@ -72,29 +74,22 @@ def pass_features(
     frames: IntArray,
     rival: float,
     usual: Usual,
-) -> dict[str, float]:
-    """Return what the probability is judged by, for one object of a pass.
-
-    `way` and `strong` are logarithms of the metres between first and last look and of the number of looks that reach
-    their threshold; `confidence` is the mean confidence in terms of the drive's `usual` ones; `density` is the share
-    of the frames between first and last look in which it was seen; `purity` the share of its main class in the votes;
-    `unsure` the logarithm of its deviation in metres; `rival` the share of its frames in which a like object close by,
-    seen more often, was not seen: it may be that object.
-    """
+) -> Features:
+    """Return what the probability is judged by, for one object of a pass; `usual` are the drive's confidences."""
     seen_in = rays.frame[rows]
     order = np.searchsorted(views.track_m[frames], views.track_m[seen_in])
     between = int(order.max() - order.min()) + 1
     votes = objects.votes[n]
     spread = math.sqrt(max(float(np.linalg.eigvalsh(objects.covariance[n])[-1]), 1e-6))
-    return {
-        "way": math.log1p(float(np.ptp(views.track_m[seen_in]))),
-        "confidence": (float(votes.sum() / len(rows)) - usual.middle) / usual.spread,
-        "strong": math.log1p(np.count_nonzero(rays.strong[rows])),
-        "density": len(np.unique(seen_in)) / between,
-        "purity": float(votes.max() / max(votes.sum(), 1e-9)),
-        "unsure": math.log(max(min(spread, 50.0), 0.05)),
-        "rival": rival,
-    }
+    return Features(
+        way=math.log1p(float(np.ptp(views.track_m[seen_in]))),
+        confidence=(float(votes.sum() / len(rows)) - usual.middle) / usual.spread,
+        strong=math.log1p(np.count_nonzero(rays.strong[rows])),
+        density=len(np.unique(seen_in)) / between,
+        purity=float(votes.max() / max(votes.sum(), 1e-9)),
+        unsure=math.log(max(min(spread, 50.0), 0.05)),
+        rival=rival,
+    )
 
 
 def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
@@ -112,11 +107,11 @@ def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
     return found
 
 
-def probability(features: Sequence[Mapping[str, float]], weights: Mapping[str, float] = WEIGHTS) -> float:
+def probability(features: Sequence[Features], weights: Mapping[str, float] = WEIGHTS) -> float:
     """Return the probability that an object exists, from how each pass that saw it did.
 
     Passes are evidence of their own: the best one counts whole, and each further one adds `passes`.
     """
-    scores = [weights["bias"] + sum(weights[name] * one[name] for name in FEATURES) for one in features]
+    scores = [weights["bias"] + sum(weights[name] * getattr(one, name) for name in FEATURES) for one in features]
     total = max(scores) + weights["passes"] * (len(scores) - 1)
     return 1 / (1 + math.exp(-max(min(total, 30.0), -30.0)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from reg_yolo.inventory.existence import FEATURES, Usual, probability
+from reg_yolo.inventory.existence import FEATURES, WEIGHTS, Usual, probability
+from reg_yolo.inventory.network.sightings import Features
 
-SEEN = {
-    "way": 4.0, "confidence": 0.0, "strong": 2.2, "density": 0.9, "purity": 1.0, "unsure": -0.7,
-    "rival": 0.0,
-}  # fmt: skip
+SEEN = Features(way=4.0, confidence=0.0, strong=2.2, density=0.9, purity=1.0, unsure=-0.7, rival=0.0)
 
 
-def test_the_sample_has_every_feature() -> None:
-    assert set(SEEN) == set(FEATURES)
+def test_every_feature_has_a_weight() -> None:
+    assert set(WEIGHTS) == {"bias", "passes", *FEATURES}
 
 
 @pytest.mark.parametrize(
@@ -23,17 +23,17 @@ def test_the_sample_has_every_feature() -> None:
 )
 def test_what_makes_an_object_doubtful(name: str, worse: float) -> None:
     assert probability([SEEN]) > 0.9
-    assert probability([SEEN | {name: worse}]) < probability([SEEN]) - 0.01
+    assert probability([replace(SEEN, **{name: worse})]) < probability([SEEN]) - 0.01
 
 
 def test_one_look_that_hardly_reaches_its_threshold_is_not_enough_and_many_are() -> None:
-    once = SEEN | {"way": 0.0, "strong": np.log(2), "density": 1.0, "unsure": 2.0, "confidence": -1.0}
+    once = replace(SEEN, way=0.0, strong=np.log(2), density=1.0, unsure=2.0, confidence=-1.0)
     assert probability([once]) < 0.05
-    assert probability([SEEN | {"strong": np.log(11)}]) > 0.95
+    assert probability([replace(SEEN, strong=np.log(11))]) > 0.95
 
 
 def test_further_passes_add_to_the_best_one() -> None:
-    weak = SEEN | {"confidence": -2.0}
+    weak = replace(SEEN, confidence=-2.0)
     assert probability([SEEN, weak]) == probability([weak, SEEN]) > probability([SEEN])
 
 

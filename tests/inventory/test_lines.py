@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from reg_yolo.inventory.assets import Asset, assemble, bridge_lines
-from reg_yolo.inventory.existence import FEATURES
 from reg_yolo.inventory.network.lines import bridged
 from reg_yolo.inventory.network.shifts import Shifted
-from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.projection import LocalProjection
 
 
@@ -47,8 +46,7 @@ def test_a_span_has_the_ends_that_its_passes_have_shown() -> None:
         return Sighting(
             drive, 0.0, np.array([east, 100.0]), np.eye(2) * 0.04, np.array([0.0, 20.0 * way]),
             {"pedestrian_bridge": 3.0}, False, 2.0, width, 5.5, 0.0, 1.0, 10,
-            dict.fromkeys(FEATURES, 0.0),
-            details={"camera_m": [0.0, 0.0], "track_m": 0.0, "method": "rays", "ends_looks": looks},
+            Features(), method="rays", ends_looks=looks,
         )  # fmt: skip
 
     def span(*some: Sighting) -> Asset:

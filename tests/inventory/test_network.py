@@ -10,7 +10,7 @@ import pytest
 from reg_yolo.inventory.network import shifts
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
-from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.sightings import Features, Sighting
 
 
 def sighting(
@@ -19,7 +19,7 @@ def sighting(
     """Return a sighting of a pole along a road to the north."""
     return Sighting(
         drive, time_s, np.array(place), np.eye(2) * 0.04, np.array([0.0, 20.0 * way]), {"pole": 1.0}, is_sign, 8.0, 2.0,
-        0.0, time_s, time_s, 10, {},
+        0.0, time_s, time_s, 10, Features(),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from reg_yolo.inventory.drive.looks import read_drive
 from reg_yolo.inventory.drive.rays import build_rays
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
-from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.opening import BuildOptions, settings_digest
 from tests.inventory.roads import ORIGIN, START, Mounted, write_road
 
@@ -92,7 +92,7 @@ def test_cameras_of_one_receiver_share_its_error() -> None:
     def place(drive: int) -> Sighting:
         return Sighting(
             drive, 30.0, np.zeros(2), np.eye(2) * 0.01, np.array([0.0, 20.0]), {"pole": 1.0}, False, 2.0, 1.0, 1.0,
-            30.0, 30.0, 5, {},
+            30.0, 30.0, 5, Features(),
         )  # fmt: skip
 
     one = DriveErrors(0.0, 60.0, 2.5, 40.0, 0.0, 0.001, 0)
@@ -107,7 +107,7 @@ def test_cameras_of_one_receiver_share_its_error() -> None:
 def test_a_camera_that_looks_back_sees_the_fronts_of_what_faces_the_way() -> None:
     ahead = Sighting(
         0, 30.0, np.zeros(2), np.eye(2), np.array([0.0, -20.0]), {"sign": 1.0}, True, 2.0, 1.0, 1.0, 30.0, 30.0, 5,
-        {}, details={"camera_m": [0.0, 0.0], "track_m": 0.0, "method": ""},
+        Features(),
     )  # fmt: skip
     back = replace(ahead, drive=1, velocity_mps=np.array([0.0, 20.0]), looks_back=True)
     errors = [DriveErrors(0.0, 60.0, 2.5, 40.0, 0.0, 0.1, n) for n in range(2)]

@@ -239,12 +239,10 @@ def _sighting(
         float(task.time_s[seen_in].max()),
         len(np.unique(seen_in)),
         pass_features(rays, rows, objects, n, views, frames, float(rival), usual),
-        details={
-            "camera_m": views.position_m[rays.frame[best]].tolist(),
-            "track_m": float(views.track_m[nearest]),
-            "method": "rays" if len(rows) > 1 else "one look",
-            "ends_looks": rays.seen[rows][:, [0, 2]].sum(axis=0).tolist(),
-        },
+        camera_m=tuple(views.position_m[rays.frame[best]].tolist()),
+        track_m=float(views.track_m[nearest]),
+        method="rays" if len(rows) > 1 else "one look",
+        ends_looks=tuple(rays.seen[rows][:, [0, 2]].sum(axis=0).tolist()),
         seen=SeenAtHand(
             Observations.of_looks(task.looks, rays.look[rows]),
             View.of_look(task.looks, int(rays.look[best])),

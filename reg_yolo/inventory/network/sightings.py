@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,29 @@ from numpy.typing import NDArray
 from reg_yolo.inventory.observations import Observations, SeenAtHand, SeenBy
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the existence of an object is judged by; existence.py says how, and what a drive's usual confidences are.
+
+    Attributes:
+        way: Logarithm of the metres between first and last look.
+        confidence: Mean confidence, in terms of the drive's usual ones.
+        strong: Logarithm of the number of looks that reach their threshold.
+        density: Share of the frames between first and last look in which it was seen.
+        purity: Share of its main class in the votes.
+        unsure: Logarithm of its deviation in metres.
+        rival: Share of its frames in which a like object close by, seen more often, was not seen: it may be that one.
+    """
+
+    way: float = 0.0
+    confidence: float = 0.0
+    strong: float = 0.0
+    density: float = 0.0
+    purity: float = 0.0
+    unsure: float = 0.0
+    rival: float = 0.0
 
 
 @dataclass(slots=True)
@@ -29,9 +51,12 @@ class Sighting:
         lower_m: Its lower edge above the road.
         first_s, last_s: POSIX times of the first and last look.
         frames: Frames in which it was seen.
-        features: What its existence is judged by; see existence.py.
+        features: What its existence is judged by.
         ends_m: Two ends of a line or span, shape (2, 2), else None.
-        details: What is handed on to the outputs: camera position, method.
+        camera_m: Where the camera stood in the frame that shows it best, east and north.
+        track_m: Metres driven when it was seen nearest.
+        method: How its place was found.
+        ends_looks: Looks that have shown its left and its right end.
         seen: The boxes that it was seen by, and the frame that shows it best.
         looks_back: Whether the camera looks back along the way.
     """
@@ -49,9 +74,12 @@ class Sighting:
     first_s: float
     last_s: float
     frames: int
-    features: dict[str, float]
+    features: Features
     ends_m: FloatArray | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    camera_m: tuple[float, float] = (0.0, 0.0)
+    track_m: float = 0.0
+    method: str = ""
+    ends_looks: tuple[int, int] = (0, 0)
     seen: SeenBy = field(default_factory=SeenAtHand)
     looks_back: bool = False
 

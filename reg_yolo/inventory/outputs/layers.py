@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,26 @@ NOT_APPLIED_COLUMNS = (
 )  # fmt: skip
 
 
+class AssetRows(Collection[dict[str, Any]]):
+    """Columns of assets, made one asset after the other: those of a month take as much memory as its assets.
+
+    Args:
+        assets: Whose columns.
+    """
+
+    def __init__(self, assets: Sequence[Asset]) -> None:
+        self._assets = assets
+
+    def __len__(self) -> int:
+        return len(self._assets)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (asset.row() for asset in self._assets)
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == one for one in self)
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer.
@@ -56,7 +76,7 @@ class Layer:
     geometry: str | None
     columns: tuple[str, ...]
     shapes: list[Any]
-    rows: list[dict[str, Any]]
+    rows: Collection[dict[str, Any]]
     written: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +95,7 @@ def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list
     for layer, (kind, geometry) in _ASSET_LAYERS.items():
         some = [asset for asset in inventory.assets if asset.kind == kind]
         shapes = [shape_in_degrees(asset, projection) for asset in some]
-        layers.append(Layer(layer, geometry, tuple(written), shapes, [asset.row() for asset in some], written))
+        layers.append(Layer(layer, geometry, tuple(written), shapes, AssetRows(some), written))
     ways = [
         (number, shapely.LineString(projection.to_degrees(piece)))
         for number, pieces in enumerate(inventory.ways)

@@ -81,9 +81,12 @@ def write_layer(
     """
     pyogrio = import_pyogrio()
     parse_crs(crs, "--crs")
+    columns: dict[str, list[Any]] = {name: [] for name in layer.columns}
+    for row in layer.rows:
+        for name, known in columns.items():
+            known.append(row.get(name))
     data, masks = [], []
-    for name in layer.columns:
-        values = [row.get(name) for row in layer.rows]
+    for name, values in columns.items():
         masks.append(np.array([value is None for value in values], np.bool_))
         data.append(_column(name, values, texts))
     geometry = None

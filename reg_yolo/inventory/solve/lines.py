@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.drive.task import DriveTask
-from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.observations import Observations, SeenAtHand, View
 from reg_yolo.inventory.positions.trajectory import Poses
 from reg_yolo.inventory.solve.adjustment import Adjusted
@@ -232,21 +232,16 @@ class LineFinder:
             float(self.task.time_s[seen_in].min()),
             float(self.task.time_s[seen_in].max()),
             len(np.unique(seen_in)),
-            {
-                "way": math.log1p(float(np.ptp(track))),
-                "confidence": 0.0,
-                "strong": math.log1p(len(rows)),
-                "density": len(rows) / max(int(between.max() - between.min()) + 1, 1),
-                "purity": max(votes.values()) / sum(votes.values()),
-                "unsure": 0.0,
-                "rival": 0.0,
-            },
+            Features(
+                way=math.log1p(float(np.ptp(track))),
+                strong=math.log1p(len(rows)),
+                density=len(rows) / max(int(between.max() - between.min()) + 1, 1),
+                purity=max(votes.values()) / sum(votes.values()),
+            ),
             ends_m=points,
-            details={
-                "camera_m": self.views.position_m[frame].tolist(),
-                "track_m": start,
-                "method": "side of the road",
-            },
+            camera_m=tuple(self.views.position_m[frame].tolist()),
+            track_m=start,
+            method="side of the road",
             seen=SeenAtHand(
                 Observations.of_looks(self.task.looks, self.rays.look[rows]),
                 View.of_look(self.task.looks, int(self.rays.look[middle])),

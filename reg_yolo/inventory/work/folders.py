@@ -16,7 +16,7 @@ from reg_yolo.inventory.decisions.applying import Decisions
 from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
 from reg_yolo.inventory.positions.reading import TEXT_ENDINGS, may_hold_positions
 from reg_yolo.inventory.settings_files import read_settings_file
-from reg_yolo.inventory.work.stored import write_outcomes
+from reg_yolo.inventory.work.stored import SCHEMA, write_outcomes
 from reg_yolo.inventory.work.working import worked
 from reg_yolo.jobs.cluster import Cluster, ClusterWork, run_on_cluster
 from reg_yolo.jobs.manifest import MANIFEST_FILE, Manifest, SourceRecord
@@ -218,7 +218,7 @@ def work_on_folders(
     sources = drive_folders(root, out)
     known = [file_sha256(path) for path in options.decisions]
     settings = settings_digest(options)
-    wanted = RunSettings("", ",".join([settings, *known]), retry=place.retry)
+    wanted = RunSettings("", ",".join([settings, SCHEMA, *known]), retry=place.retry)
     manifest = Manifest(folder / MANIFEST_FILE)
     before = dict(manifest.records)
     due = [one for one in sources if judge(one, manifest, wanted, before.get(one.name)).needed]

@@ -108,12 +108,12 @@ def renumbered(outcome: DriveOutcome, number: int, receiver: int, target: LocalP
         places = np.array([one.place_m for one in outcome.sightings])
         degrees = own.to_degrees(places).T
         turns = _turns(target.true_north_rad(*degrees) - own.true_north_rad(*degrees))
-        cameras = moved(np.array([one.details.get("camera_m", (0.0, 0.0)) for one in outcome.sightings]))
-        for one, place, turn, camera in zip(outcome.sightings, moved(places), turns, cameras, strict=True):
+        cameras = moved(np.array([one.camera_m for one in outcome.sightings]))
+        for one, place, turn, camera in zip(outcome.sightings, moved(places), turns, cameras.tolist(), strict=True):
             one.place_m, one.covariance = place, turn @ one.covariance @ turn.T
             one.velocity_mps = turn @ one.velocity_mps
             one.ends_m = None if one.ends_m is None else moved(one.ends_m)
-            one.details["camera_m"] = camera.tolist()
+            one.camera_m = tuple(camera)
     last = [None if one.last_place_m is None else moved(one.last_place_m) for one in unlocated]
     return replace(
         outcome, centre=(target.longitude_deg, target.latitude_deg), errors=errors,

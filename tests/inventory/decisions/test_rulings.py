@@ -13,7 +13,7 @@ from reg_yolo.inventory.decisions.grouping import Regrouping
 from reg_yolo.inventory.decisions.matching import Sources, refuse_other_drives
 from reg_yolo.inventory.decisions.rulings import Ruling, rule
 from reg_yolo.inventory.decisions.standing import standing_decisions
-from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.observations import Observations, SeenAtHand
 
 NAMES = ("/card/a.mp4",)
@@ -35,7 +35,7 @@ def sighting(asset: int, frames: tuple[int, ...] = (1, 2, 3)) -> Sighting:
     )  # fmt: skip
     return Sighting(
         0, 0.0, np.array([float(asset), 0.0]), np.eye(2), np.array([10.0, 0.0]), {"pole": 1.0}, False, 1.0, 0.1, 0.0,
-        0.0, 1.0, len(frames), {}, seen=SeenAtHand(observed),
+        0.0, 1.0, len(frames), Features(), seen=SeenAtHand(observed),
     )  # fmt: skip
 
 
