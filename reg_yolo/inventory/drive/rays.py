@@ -15,7 +15,9 @@ IntArray = NDArray[np.int64]
 
 _BORDER_SHARE = 0.0125
 """Of the frame's width: a side this near to the border may be the border's, as boxes are never exact."""
-_SAME_BOX_IOU = 0.7
+_SAME_BOX_IOU, _SAME_CLASS_IOU = 0.7, 0.9
+"""From which two boxes of a frame are of one object: of two classes, and of one, of which the detector has already kept
+what it takes for two. Poles that stand in line overlap by as much."""
 
 
 @dataclass(frozen=True)
@@ -121,20 +123,26 @@ def _leaders(looks: DriveLooks) -> IntArray:
     after = starts[looks.of_frame + 1] - leader - 1
     one = np.repeat(leader, after)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
-    shared = iou_of_each(looks.xyxy[one], looks.xyxy[other]) > _SAME_BOX_IOU
+    shared = iou_of_each(looks.xyxy[one], looks.xyxy[other]) > _least(looks.class_id[one], looks.class_id[other])
     for frame in np.unique(looks.of_frame[one[shared]]).tolist():
         start, end = starts[frame], starts[frame + 1]
         boxes = looks.xyxy[start:end]
-        overlap = iou(boxes, boxes)
+        class_id = looks.class_id[start:end]
+        alike = iou(boxes, boxes) > _least(class_id[:, None], class_id)
         order = np.argsort(-looks.confidence[start:end], kind="stable")
         taken = np.zeros(end - start, np.bool_)
         for k in order:
             if taken[k]:
                 continue
-            same = np.flatnonzero((overlap[k] > _SAME_BOX_IOU) & ~taken)
+            same = np.flatnonzero(alike[k] & ~taken)
             taken[same] = True
             leader[start + same] = start + k
     return leader
+
+
+def _least(one: IntArray, other: IntArray) -> FloatArray:
+    """Overlap from which boxes of two classes, or of one, are of one object."""
+    return np.where(one == other, _SAME_CLASS_IOU, _SAME_BOX_IOU)
 
 
 def iou(a: FloatArray, b: FloatArray) -> FloatArray:
