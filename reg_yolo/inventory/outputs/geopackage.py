@@ -10,7 +10,7 @@ from reg_yolo.errors import DataError
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.outputs.layers import layers_of
-from reg_yolo.inventory.outputs.styles import photo_column, style_of
+from reg_yolo.inventory.outputs.styles import style_of
 from reg_yolo.inventory.outputs.vector import new_geopackage, write_layer
 
 
@@ -25,7 +25,8 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldM
         layers = layers_of(inventory, mapping)
         for number, layer in enumerate(layers):
             write_layer(part, layer, crs, "GPKG", append=number > 0)
-        _add_styles(part, {layer.name: photo_column(layer) for layer in layers if layer.geometry})
+        classes = sorted({asset.class_name for asset in inventory.assets})
+        _add_styles(part, {layer.name: style_of(layer, classes) for layer in layers if layer.geometry})
         _refuse_where_open(path)
 
 
@@ -45,8 +46,8 @@ def _refuse_where_open(path: Path) -> None:
         connection.close()
 
 
-def _add_styles(path: Path, layers: Mapping[str, str | None]) -> None:
-    """Store a default QGIS style for each layer in the table that QGIS looks for; each with its column of images."""
+def _add_styles(path: Path, styles: Mapping[str, str]) -> None:
+    """Store a default QGIS style for each layer in the table that QGIS looks for."""
     connection = sqlite3.connect(path)
     try:
         connection.execute(
@@ -59,12 +60,12 @@ def _add_styles(path: Path, layers: Mapping[str, str | None]) -> None:
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change) "
             "VALUES ('layer_styles', 'attributes', 'layer_styles', '', strftime('%Y-%m-%dT%H:%M:%fZ','now'))"
         )
-        for layer, photo_column in layers.items():
+        for layer, style in styles.items():
             connection.execute(
                 "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
                 "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
                 "VALUES ('', '', ?, 'geom', ?, ?, '', 1, '', '')",
-                (layer, layer, style_of(layer, photo_column)),
+                (layer, layer, style),
             )
         connection.commit()
     finally:

@@ -18,7 +18,8 @@ from reg_yolo.inventory.drive.unlocated import Unlocated
 from reg_yolo.inventory.outputs.fields import FieldMapping
 from reg_yolo.inventory.projection import LocalProjection
 
-_ASSET_LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
+ASSET_LAYERS = {"points": (POINT, "Point"), "lines": (LINE, "LineString"), "spans": (SPAN, "LineString")}
+"""Layers of assets: kind of asset, and geometry."""
 STRETCH_COLUMNS = (
     "drive", "source", "frames", "length_m", "first_seen", "last_seen", "track_from_m", "track_to_m", "chainage_from",
     "chainage_to", "hfov_deg", "yaw_deg", "range_m",
@@ -92,7 +93,7 @@ def layers_of(inventory: Inventory, mapping: FieldMapping | None = None) -> list
     projection = inventory.projection
     written = (mapping or FieldMapping()).written(COLUMNS)
     layers = []
-    for layer, (kind, geometry) in _ASSET_LAYERS.items():
+    for layer, (kind, geometry) in ASSET_LAYERS.items():
         some = [asset for asset in inventory.assets if asset.kind == kind]
         shapes = [shape_in_degrees(asset, projection) for asset in some]
         layers.append(Layer(layer, geometry, tuple(written), shapes, AssetRows(some), written))

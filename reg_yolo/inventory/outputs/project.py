@@ -1,6 +1,6 @@
 """`inventory.qgs`: a QGIS project of the layers of `inventory.gpkg` next to it, with their styles and the photo form.
 
-QGIS is no dependency, so its XML is written here: layer tree, map view and layers as QGIS 3.28 writes them, without
+QGIS is no dependency, so its XML is written here: layer tree, map view and layers as QGIS 3.22 reads them, without
 what it fills in by itself. Paths are relative, so that the folder can be moved as one.
 """
 
@@ -17,14 +17,14 @@ from reg_yolo.files import replace_text
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.datum import parse_crs
 from reg_yolo.inventory.outputs.fields import FieldMapping
-from reg_yolo.inventory.outputs.layers import Layer, layers_of
-from reg_yolo.inventory.outputs.styles import photo_column, style_of
+from reg_yolo.inventory.outputs.layers import ASSET_LAYERS, Layer, layers_of
+from reg_yolo.inventory.outputs.styles import style_of
 from reg_yolo.inventory.outputs.vector import projected
 
 Element = ElementTree.Element
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-_VERSION = "3.28.0-Firenze"
+_VERSION = "3.22.16-Białowieża"
 _ON_TOP = ("points", "spans", "lines", "not_static", "rejected", "unlocated", "surveyed_stretches", "drive")
 """Layers from the top to the bottom; others follow."""
 _HIDDEN = {"not_static", "rejected", "surveyed_stretches"}
@@ -52,8 +52,8 @@ def write_project(path: Path, inventory: Inventory, crs: str, mapping: FieldMapp
     for layer in layers:
         shown = "Qt::Unchecked" if layer.name in _HIDDEN else "Qt::Checked"
         ElementTree.SubElement(
-            tree, "layer-tree-layer", id=layer.name, name=layer.name, source=_source(layer), providerKey="ogr",
-            checked=shown, expanded="0",
+            tree, "layer-tree-layer", id=_id(layer), name=layer.name, source=_source(layer), providerKey="ogr",
+            checked=shown, expanded=str(int(layer.name in ASSET_LAYERS)),
         )  # fmt: skip
     canvas = ElementTree.SubElement(root, "mapcanvas", name="theMapCanvas", annotationsVisible="1")
     _text(canvas, "units", "degrees" if parse_crs(crs, "--crs").is_geographic else "meters")
@@ -61,11 +61,14 @@ def write_project(path: Path, inventory: Inventory, crs: str, mapping: FieldMapp
     ElementTree.SubElement(canvas, "destinationsrs").append(_system(crs))
     holder = ElementTree.SubElement(root, "projectlayers")
     order = ElementTree.SubElement(root, "layerorder")
+    classes = sorted({asset.class_name for asset in inventory.assets})
     for layer in layers:
-        holder.append(_map_layer(layer, crs))
-        ElementTree.SubElement(order, "layer", id=layer.name)
-    paths = ElementTree.SubElement(ElementTree.SubElement(root, "properties"), "Paths")
-    _text(paths, "Absolute", "false").set("type", "bool")
+        holder.append(_map_layer(layer, crs, classes))
+        ElementTree.SubElement(order, "layer", id=_id(layer))
+    properties = ElementTree.SubElement(root, "properties")
+    _text(ElementTree.SubElement(properties, "Paths"), "Absolute", "false").set("type", "bool")
+    # Without this the system of the project is not read.
+    _text(ElementTree.SubElement(properties, "SpatialRefSys"), "ProjectionsEnabled", "1").set("type", "int")
     ElementTree.indent(root, " ")
     replace_text(path, _DOCTYPE + ElementTree.tostring(root, encoding="unicode") + "\n")
 
@@ -74,16 +77,21 @@ def _rank(name: str) -> int:
     return _ON_TOP.index(name) if name in _ON_TOP else len(_ON_TOP)
 
 
+def _id(layer: Layer) -> str:
+    """What the tree calls a layer; QGIS takes one of 10 letters or less for none, and then shows no layer for it."""
+    return f"reg_yolo_inventory_{layer.name}"
+
+
 def _source(layer: Layer) -> str:
     return f"./inventory.gpkg|layername={layer.name}"
 
 
-def _map_layer(layer: Layer, crs: str) -> Element:
+def _map_layer(layer: Layer, crs: str, classes: Sequence[str]) -> Element:
     made = Element(
         "maplayer", type="vector", geometry=_GEOMETRY[layer.geometry], styleCategories="AllStyleCategories",
         hasScaleBasedVisibilityFlag="0", readOnly="0",
     )  # fmt: skip
-    _text(made, "id", layer.name)
+    _text(made, "id", _id(layer))
     _text(made, "datasource", _source(layer))
     _text(made, "layername", layer.name)
     if layer.geometry is not None:
@@ -91,7 +99,7 @@ def _map_layer(layer: Layer, crs: str) -> Element:
     _text(made, "provider", "ogr").set("encoding", "UTF-8")
     if layer.geometry is not None:
         # The default style of the GeoPackage, so that a project and a layer that is added by hand look the same.
-        for part in ElementTree.fromstring(style_of(layer.name, photo_column(layer))):
+        for part in ElementTree.fromstring(style_of(layer, classes)):
             made.append(part)
     return made
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 from reg_yolo.inventory.outputs.layers import Layer
 
 _HEAD = (
     "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    '<qgis version="3.28" styleCategories="Symbology|Labeling|Fields|Forms">'
+    '<qgis version="3.22" styleCategories="Symbology|Labeling|Fields|Forms">'
 )
 _POINT = (
-    _HEAD + '<renderer-v2 type="singleSymbol" enableorderby="0">'
-    '<symbols><symbol type="marker" name="0" alpha="1">'
-    '<layer class="SimpleMarker" enabled="1" pass="0"><Option type="Map">'
+    '<symbol type="marker" name="{number}" alpha="1"><layer class="SimpleMarker" enabled="1" pass="0">'
+    '<Option type="Map">'
     '<Option name="color" type="QString" value="{colour},255"/><Option name="name" type="QString" value="circle"/>'
     '<Option name="outline_color" type="QString" value="255,255,255,255"/>'
-    '<Option name="size" type="QString" value="2.6"/></Option></layer></symbol></symbols></renderer-v2>{form}</qgis>'
+    '<Option name="size" type="QString" value="{width}"/></Option></layer></symbol>'
 )
 _LINE = (
-    _HEAD + '<renderer-v2 type="singleSymbol" enableorderby="0">'
-    '<symbols><symbol type="line" name="0" alpha="1"><layer class="SimpleLine" enabled="1" pass="0">'
-    '<Option type="Map">'
+    '<symbol type="line" name="{number}" alpha="1"><layer class="SimpleLine" enabled="1" pass="0"><Option type="Map">'
     '<Option name="line_color" type="QString" value="{colour},255"/>'
-    '<Option name="line_width" type="QString" value="{width}"/></Option></layer></symbol></symbols>'
-    "</renderer-v2>{form}</qgis>"
+    '<Option name="line_width" type="QString" value="{width}"/></Option></layer></symbol>'
 )
+PALETTE = (
+    "31,119,180", "255,127,14", "44,160,44", "214,39,40", "148,103,189", "140,86,75", "227,119,194", "127,127,127",
+    "188,189,34", "23,190,207",
+)  # fmt: skip
+"""Colours of the classes in the order of their names, as in the report."""
+_OTHER = "150,150,150"
 
 # Shows the image next to the GeoPackage, wherever both are moved, in forms and when a feature is identified.
 _PHOTO_FORM = (
@@ -43,31 +46,48 @@ _PHOTO_FORM = (
     '<Option name="RelativeStorage" type="int" value="2"/><Option name="StorageMode" type="int" value="0"/>'
     '<Option name="UseLink" type="bool" value="true"/></Option></config></editWidget></field></fieldConfiguration>'
 )
+_WIDTH = {"points": "2.6", "lines": "0.9", "spans": "1.2"}
 _DRAWN = {
-    "points": (_POINT, "31,119,180", ""),
-    "lines": (_LINE, "255,127,14", "0.9"),
-    "spans": (_LINE, "148,103,189", "1.2"),
     "drive": (_LINE, "120,120,120", "0.3"),
-    "rejected": (_POINT, "150,150,150", ""),
-    "not_static": (_POINT, "214,39,40", ""),
+    "rejected": (_POINT, _OTHER, "2.6"),
+    "not_static": (_POINT, "214,39,40", "2.6"),
     "surveyed_stretches": (_LINE, "44,160,44", "0.6"),
 }
+"""Of the layers besides the assets': symbol, colour and width."""
 
 
-def style_of(layer: str, photo_column: str | None = None) -> str:
-    """Return the QML of a layer.
+def style_of(layer: Layer, classes: Sequence[str]) -> str:
+    """Return the QML of a layer: assets by class, and images in their form where there are some.
 
     Args:
-        layer: Its name.
-        photo_column: Column with paths of images, relative to the GeoPackage's folder; None for none.
+        layer: One with a geometry.
+        classes: Of all assets, in the order of their names; they say which colour each has.
     """
-    drawn, colour, width = _DRAWN[layer]
-    form = "" if photo_column is None else _PHOTO_FORM.format(column=quoteattr(photo_column))
-    return drawn.format(colour=colour, width=width, form=form)
+    drawn = _WIDTH.get(layer.name)
+    renderer = _by_class(layer, drawn, classes) if drawn else _alike(*_DRAWN[layer.name])
+    photo = layer.written.get("thumbnail") if any(row.get("thumbnail") for row in layer.rows) else None
+    form = "" if photo is None else _PHOTO_FORM.format(column=quoteattr(photo))
+    return f"{_HEAD}{renderer}{form}</qgis>"
 
 
-def photo_column(layer: Layer) -> str | None:
-    """Return the name of the column that leads to images, where there are some."""
-    if not any(row.get("thumbnail") for row in layer.rows):
-        return None
-    return layer.written.get("thumbnail")
+def _alike(symbol: str, colour: str, width: str) -> str:
+    drawn = symbol.format(number=0, colour=colour, width=width)
+    return f'<renderer-v2 type="singleSymbol" enableorderby="0"><symbols>{drawn}</symbols></renderer-v2>'
+
+
+def _by_class(layer: Layer, width: str, classes: Sequence[str]) -> str:
+    present = {str(row["class"]) for row in layer.rows}
+    colours = {name: PALETTE[n % len(PALETTE)] for n, name in enumerate(classes) if name in present}
+    # Features that are added by hand, or get another class, are drawn as well.
+    known = [*((name, name, colour) for name, colour in colours.items()), ("", "others", _OTHER)]
+    symbol = _POINT if layer.geometry == "Point" else _LINE
+    categories = "".join(
+        f'<category symbol="{n}" value={quoteattr(value)} label={quoteattr(label)} render="true" type="string"/>'
+        for n, (value, label, _) in enumerate(known)
+    )
+    symbols = "".join(symbol.format(number=n, colour=colour, width=width) for n, (_, _, colour) in enumerate(known))
+    attribute = quoteattr(layer.written.get("class", "class"))
+    return (
+        f'<renderer-v2 type="categorizedSymbol" attr={attribute} enableorderby="0">'
+        f"<categories>{categories}</categories><symbols>{symbols}</symbols></renderer-v2>"
+    )
