@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from reg_yolo.inventory.decisions.applying import Decisions
 from reg_yolo.inventory.observations import SeenAtHand
 from reg_yolo.inventory.opening import BuildOptions, open_drives
 from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.work import folders
 from reg_yolo.inventory.work.folders import drive_options
 from reg_yolo.inventory.work.outcome import DriveOutcome, renumbered
 from reg_yolo.inventory.work.stored import SeenInFile, read_outcomes, write_outcomes
@@ -93,6 +96,18 @@ def test_only_what_is_new_changed_or_failed_is_worked_through(
     assert after["wednesday"]["state"] == "failed"
     assert len(table(out)) == len(table(drives[1]["plain"]))
     (broken / "front.jsonl").unlink()
+
+
+def test_drives_that_another_version_kept_are_processed_again(
+    drives: tuple[Path, dict[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (str(drives[0] / "in"), "--drive-per-folder", "--out", str(tmp_path / "out"))
+    shutil.copytree(drives[1]["out"], tmp_path / "out")
+    for schema, due in ((folders.SCHEMA, 0), ("reg_yolo.drives/0", 2)):
+        with patch.object(folders, "SCHEMA", schema):
+            assert build(*words) == 0
+        said = capsys.readouterr()
+        assert f"{due} of 2 drives to process" in said.out + said.err
 
 
 @pytest.mark.parametrize(
