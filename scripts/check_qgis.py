@@ -4,7 +4,7 @@
     QT_QPA_PLATFORM=offscreen /usr/bin/python3 scripts/check_qgis.py inventory --picture map.png [--edit copy.gpkg]
 
 Needs the Python that QGIS comes with, not this project's. `--edit` writes a GeoPackage in which the first point has
-another class, the second stands 3 m further east, and the third is deleted, for `inventory review --edits`.
+another class, the second stands 3 m further east, and the third is deleted: `inventory decisions import` reads it.
 """
 
 from __future__ import annotations

@@ -25,8 +25,7 @@ def write_geopackage(path: Path, inventory: Inventory, crs: str, mapping: FieldM
         layers = layers_of(inventory, mapping)
         for number, layer in enumerate(layers):
             write_layer(part, layer, crs, "GPKG", append=number > 0)
-        classes = sorted({asset.class_name for asset in inventory.assets})
-        _add_styles(part, {layer.name: style_of(layer, classes) for layer in layers if layer.geometry})
+        _add_styles(part, {layer.name: style_of(layer, inventory.assets) for layer in layers if layer.geometry})
         _refuse_where_open(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ NOT_APPLIED_COLUMNS = (
 )  # fmt: skip
 
 
-class AssetRows(Collection[dict[str, Any]]):
+class AssetRows(Iterable[dict[str, Any]]):
     """Columns of assets, made one asset after the other: those of a month take as much memory as its assets.
 
     Args:
@@ -50,14 +50,8 @@ class AssetRows(Collection[dict[str, Any]]):
     def __init__(self, assets: Sequence[Asset]) -> None:
         self._assets = assets
 
-    def __len__(self) -> int:
-        return len(self._assets)
-
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (asset.row() for asset in self._assets)
-
-    def __contains__(self, row: object) -> bool:
-        return any(row == one for one in self)
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Layer:
     geometry: str | None
     columns: tuple[str, ...]
     shapes: list[Any]
-    rows: Collection[dict[str, Any]]
+    rows: Iterable[dict[str, Any]]
     written: dict[str, str] = field(default_factory=dict)
 
 

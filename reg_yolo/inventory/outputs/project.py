@@ -1,7 +1,7 @@
 """`inventory.qgs`: a QGIS project of the layers of `inventory.gpkg` next to it, with their styles and the photo form.
 
-QGIS is no dependency, so its XML is written here: layer tree, map view and layers as QGIS 3.22 reads them, without
-what it fills in by itself. Paths are relative, so that the folder can be moved as one.
+QGIS is not a dependency, so the XML is written here: layer tree, map view and layers in the form that QGIS 3.22
+reads, without what it fills in by itself. Paths are relative, so that the folder can be moved as one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 
 from reg_yolo.files import replace_text
+from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.building import Inventory
 from reg_yolo.inventory.datum import parse_crs
 from reg_yolo.inventory.outputs.fields import FieldMapping
@@ -61,9 +62,8 @@ def write_project(path: Path, inventory: Inventory, crs: str, mapping: FieldMapp
     ElementTree.SubElement(canvas, "destinationsrs").append(_system(crs))
     holder = ElementTree.SubElement(root, "projectlayers")
     order = ElementTree.SubElement(root, "layerorder")
-    classes = sorted({asset.class_name for asset in inventory.assets})
     for layer in layers:
-        holder.append(_map_layer(layer, crs, classes))
+        holder.append(_map_layer(layer, crs, inventory.assets))
         ElementTree.SubElement(order, "layer", id=_id(layer))
     properties = ElementTree.SubElement(root, "properties")
     _text(ElementTree.SubElement(properties, "Paths"), "Absolute", "false").set("type", "bool")
@@ -86,7 +86,7 @@ def _source(layer: Layer) -> str:
     return f"./inventory.gpkg|layername={layer.name}"
 
 
-def _map_layer(layer: Layer, crs: str, classes: Sequence[str]) -> Element:
+def _map_layer(layer: Layer, crs: str, assets: Sequence[Asset]) -> Element:
     made = Element(
         "maplayer", type="vector", geometry=_GEOMETRY[layer.geometry], styleCategories="AllStyleCategories",
         hasScaleBasedVisibilityFlag="0", readOnly="0",
@@ -99,7 +99,7 @@ def _map_layer(layer: Layer, crs: str, classes: Sequence[str]) -> Element:
     _text(made, "provider", "ogr").set("encoding", "UTF-8")
     if layer.geometry is not None:
         # The default style of the GeoPackage, so that a project and a layer that is added by hand look the same.
-        for part in ElementTree.fromstring(style_of(layer, classes)):
+        for part in ElementTree.fromstring(style_of(layer, assets)):
             made.append(part)
     return made
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import quoteattr
 
+from reg_yolo.inventory.assets import Asset
 from reg_yolo.inventory.outputs.layers import Layer
 
 _HEAD = (
@@ -56,15 +57,19 @@ _DRAWN = {
 """Of the layers besides the assets': symbol, colour and width."""
 
 
-def style_of(layer: Layer, classes: Sequence[str]) -> str:
+def style_of(layer: Layer, assets: Iterable[Asset]) -> str:
     """Return the QML of a layer: assets by class, and images in their form where there are some.
 
     Args:
         layer: One with a geometry.
-        classes: Of all assets, in the order of their names; they say which colour each has.
+        assets: Of all layers; the order of their classes says which colour each has.
     """
     drawn = _WIDTH.get(layer.name)
-    renderer = _by_class(layer, drawn, classes) if drawn else _alike(*_DRAWN[layer.name])
+    renderer = (
+        _by_class(layer, drawn, sorted({asset.class_name for asset in assets}))
+        if drawn
+        else _alike(*_DRAWN[layer.name])
+    )
     photo = layer.written.get("thumbnail") if any(row.get("thumbnail") for row in layer.rows) else None
     form = "" if photo is None else _PHOTO_FORM.format(column=quoteattr(photo))
     return f"{_HEAD}{renderer}{form}</qgis>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def write_not_static(path: Path, inventory: Inventory) -> None:
     _write_table(path, inventory.projection.to_degrees(places), not_static_rows(inventory), names)
 
 
-def _write_table(path: Path, degrees: FloatArray, rows: Collection[dict[str, Any]], written: Mapping[str, str]) -> None:
+def _write_table(path: Path, degrees: FloatArray, rows: Iterable[dict[str, Any]], written: Mapping[str, str]) -> None:
     names = list(written.values())
     with replacing(path) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\r\n")

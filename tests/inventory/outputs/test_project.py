@@ -65,7 +65,7 @@ def test_assets_are_drawn_by_class_in_the_colours_of_the_report() -> None:
     colours = json.loads(page.partition("const palette = ")[2].partition(";")[0])
     shown = set()
     for layer in layers_of(inventory, mapping)[:3]:
-        renderer = ElementTree.fromstring(style_of(layer, classes)).find("renderer-v2")
+        renderer = ElementTree.fromstring(style_of(layer, inventory.assets)).find("renderer-v2")
         assert renderer is not None and renderer.get("attr") == 'kind "<&>'
         symbols = {one.get("name"): one for one in renderer.findall("symbols/symbol")}
         categories = renderer.findall("categories/category")
