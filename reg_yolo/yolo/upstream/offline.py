@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 import torch
-from ultralytics.utils import USER_CONFIG_DIR
+from ultralytics.utils import USER_CONFIG_DIR, checks
 
 from reg_yolo.drawing.text_tiles import FONT_PATH
 from reg_yolo.errors import OutputError
@@ -39,6 +39,10 @@ def register_fonts() -> None:
         if (Path(USER_CONFIG_DIR) / name).exists() or any(name in file for file in known):
             continue
         font_manager.fontManager.addfont(str(_font_named(name)))
+        # Upstream keeps an earlier answer for the life of the process, also "not found".
+        kept = getattr(checks.check_font, "__wrapped__", None)
+        if hasattr(kept, "cache_clear"):
+            kept.cache_clear()
     family = font_manager.get_font(str(FONT_PATH)).family_name
     if family not in rcParams["font.family"]:
         # Its own weight is 600; entered as the usual one, it is taken without a warning for every plot.

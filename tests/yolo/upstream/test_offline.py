@@ -155,18 +155,25 @@ def test_thai_has_a_font_in_plots() -> None:
 
 
 def test_upstream_finds_its_font_files_without_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import font_manager
     from ultralytics.utils import checks, downloads
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a download was tried")
 
-    offline.register_fonts()
     monkeypatch.setattr(checks, "USER_CONFIG_DIR", Path("nothing here"))
-    for module in (checks, downloads):
-        if hasattr(module, "safe_download"):
-            monkeypatch.setattr(module, "safe_download", fail)
+    monkeypatch.setattr(offline, "USER_CONFIG_DIR", Path("nothing here"))
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(downloads, "safe_download", fail)
+    monkeypatch.setattr(downloads, "is_url", lambda *_, **__: False)
+    checks.check_font.__wrapped__.cache_clear()
+    # As where something else in the process asked before: the answer is kept.
+    assert [checks.check_font(name) for name in offline.UPSTREAM_FONTS] == [None, None]
+    offline.register_fonts()
     for name in offline.UPSTREAM_FONTS:
         assert Path(checks.check_font(name)).is_file()
+    # Other tests have their own list of fonts again.
+    checks.check_font.__wrapped__.cache_clear()
 
 
 def test_requests_are_closed_while_upstream_checks_amp_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
