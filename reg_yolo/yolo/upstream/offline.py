@@ -40,9 +40,9 @@ def register_fonts() -> None:
             continue
         font_manager.fontManager.addfont(str(_font_named(name)))
         # Upstream keeps an earlier answer for the life of the process, also "not found".
-        kept = getattr(checks.check_font, "__wrapped__", None)
-        if hasattr(kept, "cache_clear"):
-            kept.cache_clear()
+        search = getattr(checks.check_font, "__wrapped__", checks.check_font)
+        if hasattr(search, "cache_clear"):
+            search.cache_clear()
     family = font_manager.get_font(str(FONT_PATH)).family_name
     if family not in rcParams["font.family"]:
         # Its own weight is 600; entered as the usual one, it is taken without a warning for every plot.
