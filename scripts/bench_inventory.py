@@ -33,7 +33,7 @@ from reg_yolo.inventory.classes import shape_of
 from reg_yolo.inventory.diff.differences import one_to_one
 from reg_yolo.inventory.drive.driving import DriveTask, run_drive
 from reg_yolo.inventory.drive.looks import read_drive
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.gpx import read_gpx
@@ -44,7 +44,7 @@ from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_const
 from scripts.bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
-WITHIN_M, LISTED = 10.0, 0.4
+WITHIN_M, LISTED = 10.0, 0.3
 
 
 def write_detections(

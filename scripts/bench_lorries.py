@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 from reg_yolo.inventory.observations import Observations
 
 FloatArray = NDArray[np.float64]

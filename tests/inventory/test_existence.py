@@ -19,7 +19,15 @@ def test_every_feature_has_a_weight() -> None:
 
 @pytest.mark.parametrize(
     ("name", "worse"),
-    [("confidence", -1.5), ("strong", 0.7), ("density", 0.2), ("unsure", 1.5), ("rival", 1.0), ("purity", 0.4)],
+    [
+        ("confidence", -1.5),
+        ("strong", 0.7),
+        ("density", 0.2),
+        ("unsure", 1.5),
+        ("rival", 1.0),
+        ("purity", 0.4),
+        ("missed", -1.5),
+    ],
 )
 def test_what_makes_an_object_doubtful(name: str, worse: float) -> None:
     assert probability([SEEN]) > 0.9

@@ -197,7 +197,7 @@ def test_an_outcome_is_stored_to_the_last_digit_and_moved_to_other_metres(
 
 
 def test_what_is_no_outcome_is_refused(tmp_path: Path) -> None:
-    header = '{"schema": "reg_yolo.drives/2"}\n'
+    header = '{"schema": "reg_yolo.drives/3"}\n'
     lines = (
         '{"is": "Path"}', '{"is": "list", "items": []}', '{"is": "same", "item": "x", "times": 1000000000000}',
         "[" * 100_000, '{"is": "array", "of": "object", "shape": [1], "bytes": ""}',

@@ -12,7 +12,8 @@ from reg_yolo.detections.files import DetectionsWriter
 from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.drive.looks import read_drive
-from reg_yolo.inventory.drive.rays import build_rays, iou
+from reg_yolo.inventory.drive.overlaps import iou
+from reg_yolo.inventory.drive.rays import build_rays
 
 NAMES = ("pole", "sign")
 BOX = (100.0, 100.0, 200.0, 300.0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.errors import DataError
 from reg_yolo.inventory.decisions.decision import Decision, Seen
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 
 FloatArray = NDArray[np.float64]
 Item = TypeVar("Item")

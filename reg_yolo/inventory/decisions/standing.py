@@ -9,7 +9,7 @@ import numpy as np
 
 from reg_yolo.inventory.decisions.decision import MERGE, REGROUPING, SPLIT, UNDO, Decision, NotApplied, Seen
 from reg_yolo.inventory.decisions.matching import SAME_BOX_IOU
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 
 
 def standing_decisions(decisions: Sequence[Decision]) -> tuple[list[Decision], list[NotApplied]]:

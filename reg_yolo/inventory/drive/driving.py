@@ -15,6 +15,7 @@ from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import LINE
 from reg_yolo.inventory.drive.clock import ClockOffset, estimate, next_shift, way_sigma
 from reg_yolo.inventory.drive.looks import DriveLooks
+from reg_yolo.inventory.drive.missed import missed_looks
 from reg_yolo.inventory.drive.not_static import NotStatic, not_static
 from reg_yolo.inventory.drive.rays import Rays, build_rays
 from reg_yolo.inventory.drive.task import DriveTask as DriveTask
@@ -96,6 +97,7 @@ def _run_shifted(
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     counts["weak looks not believed"] = task.looks.weak_left_out
+    counts["looks that surer ones lie on"] = task.looks.doubles_left_out
     frames = _used_frames(task, poses, counts)
     rays = build_rays(task.looks, task.camera, poses.roll_rad, views.turn_rate)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
@@ -129,7 +131,10 @@ def _run_shifted(
         objects = solve_pass(own, views, task.time_s, frames, fixed, known, first)
     close = rivals(own, objects)
     usual = Usual.of(task.looks.confidence[task.looks.strong])
-    sightings = [_sighting(task, own, objects, n, views, poses, frames, close[n], usual) for n in range(len(objects))]
+    missed = missed_looks(own, objects, views, frames, task.camera, close)
+    sightings = [
+        _sighting(task, own, objects, n, views, poses, frames, close[n], missed[n], usual) for n in range(len(objects))
+    ]
     offset = ClockOffset(0.0, task.clock_sigma_s)
     if objects.solved is not None:
         solved_s, sigma_s = float(objects.solved.camera[CLOCK]), float(objects.solved.camera_sigma[CLOCK])
@@ -209,6 +214,7 @@ def _sighting(
     poses: Poses,
     frames: IntArray,
     rival: float,
+    missed: float,
     usual: Usual,
 ) -> Sighting:
     rows = objects.rows[n]
@@ -238,7 +244,7 @@ def _sighting(
         float(task.time_s[seen_in].min()),
         float(task.time_s[seen_in].max()),
         len(np.unique(seen_in)),
-        pass_features(rays, rows, objects, n, views, frames, float(rival), usual),
+        pass_features(rays, rows, objects, n, views, frames, float(rival), float(missed), usual),
         camera_m=tuple(views.position_m[rays.frame[best]].tolist()),
         track_m=float(views.track_m[nearest]),
         method="rays" if len(rows) > 1 else "one look",

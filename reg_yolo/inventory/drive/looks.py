@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reg_yolo.detections.chapters import Chapter
 from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import DataError
+from reg_yolo.inventory.drive.overlaps import Least, surest_on_each
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -64,6 +65,7 @@ class DriveLooks:
         files: The detections files.
         media: What is known of the sources themselves.
         weak_left_out: How many weak boxes were not believed.
+        doubles_left_out: How many boxes lay on a surer one of their class, of files that hold weak detections as well.
     """
 
     classes: tuple[str, ...]
@@ -86,6 +88,7 @@ class DriveLooks:
     files: tuple[str, ...]
     media: MediaFacts = field(default_factory=MediaFacts)
     weak_left_out: int = 0
+    doubles_left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.class_id)
@@ -108,6 +111,7 @@ class _Columns:
     track: list[int] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     strong: list[bool] = field(default_factory=list)
+    has_weak: list[bool] = field(default_factory=list)
     xyxy: list[Sequence[float]] = field(default_factory=list)
     sigma: list[Sequence[float]] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
@@ -115,8 +119,11 @@ class _Columns:
     media: MediaFacts = field(default_factory=MediaFacts)
 
 
-_WEAK_SHARE = 0.5
+_WEAK_SHARE = 0.25
 """Weak boxes of a class that count for each strong one."""
+_DOUBLE = Least(same_class=0.5, other_class=1.0)
+"""Where weak detections are kept, several boxes lie on and around one object, and not only the weak ones: they would
+make objects of their own, or lead others astray. It costs a few of the poles that stand in line."""
 _NO_SIGMA = (float("nan"),) * 4
 
 
@@ -177,6 +184,7 @@ def read_drive(paths: Sequence[Path]) -> DriveLooks:
                 columns.track.append(-1 if found.track is None else found.track + track_offset)
                 columns.confidence.append(found.confidence)
                 columns.strong.append(found.confidence >= thresholds.get(found.class_name, 0.0))
+                columns.has_weak.append(bool(thresholds))
                 columns.xyxy.append(found.box_xyxy)
                 columns.sigma.append(_row(path, stored, "sigma_xyxy", 4, _NO_SIGMA))
                 highest = max(highest, -1 if found.track is None else found.track)
@@ -200,9 +208,13 @@ def _finished(
     holes: int,
     paths: Sequence[Path],
 ) -> DriveLooks:
-    class_id, confidence = np.array(columns.class_id, np.int64), np.array(columns.confidence, np.float64)
-    strong = np.array(columns.strong, np.bool_)
-    kept = _believable(class_id, confidence, strong)
+    of_frame, class_id = np.array(columns.of_frame, np.int64), np.array(columns.class_id, np.int64)
+    confidence, strong = np.array(columns.confidence, np.float64), np.array(columns.strong, np.bool_)
+    xyxy = np.array(columns.xyxy, np.float64).reshape(-1, 4)
+    surest = surest_on_each(of_frame, xyxy, class_id, confidence, _DOUBLE)
+    double = (confidence < confidence[surest]) & np.array(columns.has_weak, np.bool_)
+    kept = np.flatnonzero(~double)
+    kept = kept[_believable(class_id[kept], confidence[kept], strong[kept])]
     return DriveLooks(
         tuple(classes),
         *size,
@@ -211,18 +223,19 @@ def _finished(
         np.array(columns.time_s, np.float64),
         np.array(columns.file_frame, np.int64),
         np.array(columns.file_time_s, np.float64),
-        np.array(columns.of_frame, np.int64)[kept],
+        of_frame[kept],
         class_id[kept],
         np.array(columns.track, np.int64)[kept],
         confidence[kept],
         strong[kept],
-        np.array(columns.xyxy, np.float64).reshape(-1, 4)[kept],
+        xyxy[kept],
         np.array(columns.sigma, np.float64).reshape(-1, 4)[kept],
         tuple(digests),
         holes,
         tuple(str(path) for path in paths),
         columns.media,
-        int(np.count_nonzero(~kept)),
+        len(strong) - int(np.count_nonzero(double)) - len(kept),
+        int(np.count_nonzero(double)),
     )
 
 

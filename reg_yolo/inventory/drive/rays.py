@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.drive.looks import DriveLooks
+from reg_yolo.inventory.drive.overlaps import Least, surest_on_each
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _BORDER_SHARE = 0.0125
 """Of the frame's width: a side this near to the border may be the border's, as boxes are never exact."""
-_SAME_BOX_IOU, _SAME_CLASS_IOU = 0.7, 0.9
-"""From which two boxes of a frame are of one object: of two classes, and of one, of which the detector has already kept
-what it takes for two. Poles that stand in line overlap by as much."""
+_ONE_OBJECT = Least(same_class=0.9, other_class=0.7)
+"""Of one class the detector has already kept what it takes for two; poles that stand in line overlap by as much."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def build_rays(
         turn_rate: Of the camera's heading at each frame, radians a second, shape (F,): rows are turned to the heading
             that it had at the middle of the frame's readout. None where it is not known.
     """
-    leader = _leaders(looks)
+    leader = surest_on_each(looks.of_frame, looks.xyxy, looks.class_id, looks.confidence, _ONE_OBJECT)
     rows = np.flatnonzero(leader == np.arange(len(looks)))
     votes = np.zeros((len(looks), len(looks.classes)))
     np.maximum.at(votes, (leader, looks.class_id), looks.confidence)
@@ -113,47 +113,3 @@ def build_rays(
         votes[rows],
         delay,
     )
-
-
-def _leaders(looks: DriveLooks) -> IntArray:
-    """For each look the row of the most confident look that covers the same object in its frame."""
-    leader = np.arange(len(looks))
-    starts = np.searchsorted(looks.of_frame, np.arange(looks.frames + 1))
-    # Few frames have two boxes on one object; which ones is found out for all of them at once.
-    after = starts[looks.of_frame + 1] - leader - 1
-    one = np.repeat(leader, after)
-    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
-    shared = iou_of_each(looks.xyxy[one], looks.xyxy[other]) > _least(looks.class_id[one], looks.class_id[other])
-    for frame in np.unique(looks.of_frame[one[shared]]).tolist():
-        start, end = starts[frame], starts[frame + 1]
-        boxes = looks.xyxy[start:end]
-        class_id = looks.class_id[start:end]
-        alike = iou(boxes, boxes) > _least(class_id[:, None], class_id)
-        order = np.argsort(-looks.confidence[start:end], kind="stable")
-        taken = np.zeros(end - start, np.bool_)
-        for k in order:
-            if taken[k]:
-                continue
-            same = np.flatnonzero(alike[k] & ~taken)
-            taken[same] = True
-            leader[start + same] = start + k
-    return leader
-
-
-def _least(one: IntArray, other: IntArray) -> FloatArray:
-    """Overlap from which boxes of two classes, or of one, are of one object."""
-    return np.where(one == other, _SAME_CLASS_IOU, _SAME_BOX_IOU)
-
-
-def iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union of boxes xyxy, shapes (N, 4) and (K, 4): shape (N, K)."""
-    return iou_of_each(a[:, None], b[None])
-
-
-def iou_of_each(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union of each two boxes, shapes (..., 4) and (..., 4): shape (...)."""
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - common
-    return np.asarray(common / np.maximum(union, 1e-9))

@@ -18,12 +18,13 @@ class Features:
 
     Attributes:
         way: Logarithm of the metres between first and last look.
-        confidence: Mean confidence, in terms of the drive's usual ones.
+        confidence: Mean confidence, in terms of the drive's usual ones; -1 at least.
         strong: Logarithm of the number of looks that reach their threshold.
         density: Share of the frames between first and last look in which it was seen.
         purity: Share of its main class in the votes.
         unsure: Logarithm of its deviation in metres.
         rival: Share of its frames in which a like object close by, seen more often, was not seen: it may be that one.
+        missed: Odds that frames leave in which it should have been seen and was not, see `drive/missed.py`.
     """
 
     way: float = 0.0
@@ -33,6 +34,7 @@ class Features:
     purity: float = 0.0
     unsure: float = 0.0
     rival: float = 0.0
+    missed: float = 0.0
 
 
 @dataclass(slots=True)

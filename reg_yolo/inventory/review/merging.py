@@ -20,7 +20,7 @@ from reg_yolo.inventory.decisions.files import read_decisions
 from reg_yolo.inventory.decisions.matching import SAME_BOX_IOU
 from reg_yolo.inventory.decisions.rulings import rule_one
 from reg_yolo.inventory.decisions.standing import standing_decisions
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 from reg_yolo.inventory.review.catalogue import Catalogue
 from reg_yolo.inventory.review.resolving import resolve
 

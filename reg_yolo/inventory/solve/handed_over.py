@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reg_yolo.inventory.drive.rays import Rays, iou_of_each
+from reg_yolo.inventory.drive.overlaps import iou_of_each
+from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.problem import Views
 
 FloatArray = NDArray[np.float64]

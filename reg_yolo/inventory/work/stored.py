@@ -1,6 +1,6 @@
 """Outcomes of drives as a file: JSON Lines, one object a sighting, numbers exactly as they were.
 
-The first line is the header, `{"schema": "reg_yolo.drives/2"}`; then come the outcomes, each before its sightings.
+The first line is the header, `{"schema": "reg_yolo.drives/3"}`; then come the outcomes, each before its sightings.
 Nothing in such a file is code, so it may lie where others can write. The boxes of a sighting are most of it, and are
 wanted one object at a time; a reader leaves them in the file.
 """
@@ -28,7 +28,7 @@ from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.observations import Observations, SeenAtHand, View
 from reg_yolo.inventory.work.outcome import DriveOutcome
 
-SCHEMA = "reg_yolo.drives/2"
+SCHEMA = "reg_yolo.drives/3"
 _KINDS = {
     kind.__name__: kind
     for kind in (

@@ -19,7 +19,7 @@ from reg_yolo.detections.files import read_detections
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.diff.known import Known
-from reg_yolo.inventory.drive.rays import iou
+from reg_yolo.inventory.drive.overlaps import iou
 from reg_yolo.inventory.labels.projecting import Projector, View
 from reg_yolo.inventory.labels.proposing import LINES, NO_POSITION, ProposalOptions, propose_labels
 from reg_yolo.inventory.labels.typical_sizes import Size, read_sizes, size_of
