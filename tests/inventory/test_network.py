@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reg_yolo.inventory.assets import assemble
 from reg_yolo.inventory.network import shifts
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Features, Sighting
+from reg_yolo.inventory.projection import LocalProjection
 
 
 def sighting(
@@ -35,6 +37,21 @@ def test_two_drives_meet_in_the_middle_and_share_their_doubt() -> None:
     assert np.sqrt(shifted.covariances[:, 0, 0]) == pytest.approx(2.5 / np.sqrt(2), abs=0.06)
     alone = fit_drives(DRIVES, sightings, [[n] for n in range(20)])
     assert np.sqrt(alone.covariances[:, 0, 0]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_what_several_passes_saw_is_a_little_less_sure_than_their_fit_takes_it_to_be() -> None:
+    sightings = [sighting(0, 5.0, (2.0, 100.0)), sighting(1, 1055.0, (-2.0, 100.0), -1.0)]
+    shifted = fit_drives(DRIVES, sightings, [[0, 1]])
+    projection = LocalProjection(102.0, 14.0)
+    both, cameras = (
+        assemble(sightings, [[0, 1]], shifted, projection, {}, receivers=receivers)[0]
+        for receivers in ([None, 1], [4, 4])
+    )
+    assert (both.values["passes"], cameras.values["passes"]) == (2, 1)
+    # Cameras of one vehicle are one pass.
+    assert cameras.covariance == pytest.approx(shifted.covariances[0])
+    assert both.covariance == pytest.approx(shifted.covariances[0] * 1.22)
+    assert both.values["sigma_along_m"] == pytest.approx(np.sqrt(both.covariance[1, 1]), abs=0.006)
 
 
 def test_opposite_passes_tell_a_clock_that_is_late() -> None:
