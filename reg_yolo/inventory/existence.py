@@ -1,8 +1,8 @@
 """How probable it is that an object exists: a logistic model of how it was seen.
 
-Its weights were fitted on embedded drives of 10 km (frames every 5 m): what the shipped detector found on seeds 0 and 1,
-with noisy positions, each counted twice; true boxes of seeds 0 to 3; and these with 15 % missed, 5 % of a wrong class,
-5 % false and 3 px of jitter, half of them with all confidences made alike.
+Its weights were fitted on embedded drives of 10 km (frames every 5 m): what the shipped detector found on seeds 0 and
+1, with noisy positions, each counted twice; true boxes of seeds 0 to 3; and these with 15 % missed, 5 % of a wrong
+class, 5 % false and 3 px of jitter, half of them with all confidences made alike.
 """
 
 from __future__ import annotations

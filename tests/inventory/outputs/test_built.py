@@ -66,7 +66,7 @@ def test_a_tunnel_leaves_two_stretches_and_names_what_was_seen_in_it(
     assert f"2 stretches surveyed, {lengths.sum() / 1000:.2f} km" in said
     assert 150 < lengths.sum() < 230
     assert f"{len(classes)} objects without a position" in said
-    # What stands along the rest of the road is where it stands; what was seen before the tunnel and after it may be two.
+    # What stands along the rest of the road is where it stands; what was seen before the hole and after it may be two.
     score = score_files(out / "inventory.geojson", drive / "assets.geojson")
     assert score.false == 0 and score.double <= 1
     assert score.found >= 2
