@@ -28,8 +28,8 @@ FloatArray = NDArray[np.float64]
 
 _ONE_POST_M = 1.0
 _SEVERAL_PASSES = 1.22
-"""Looks of one pass share errors, such as a pitch that is a little off, which do not average out as the fit of passes to
-each other takes them to: over 50 draws of the positions the variances of what two passes saw were too small by this.
+"""Looks of one pass share errors, such as a pitch that is a little off, which do not average out as the fit of passes
+to each other takes them to: over 50 draws of the positions the variances of what two passes saw were too small by this.
 """
 _ENDS_LOOKS = 2
 """Looks that must have shown an end of a span."""
