@@ -44,7 +44,7 @@ from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_const
 from scripts.bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
-WITHIN_M, LISTED = 10.0, 0.3
+WITHIN_M, LISTED = 10.0, 0.4
 
 
 def write_detections(

@@ -50,7 +50,7 @@ def build(
     crs: Annotated[
         str, typer.Option(help="Coordinates of GeoPackage, Shapefile and FileGDB, such as EPSG:32647.")
     ] = "EPSG:4326",
-    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.3,
+    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
     position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
     side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
     route: Annotated[

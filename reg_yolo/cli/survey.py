@@ -81,8 +81,8 @@ def survey(
     ] = "EPSG:4326",
     classes: Annotated[Path | None, _option(_OUTPUT, "--classes", "YAML of the classes' geometry.")] = None,
     min_probability: Annotated[
-        float, _option(_OUTPUT, "--min-probability", "Assets less probable are left out; 0.3, for a review 0.05.")
-    ] = 0.3,
+        float, _option(_OUTPUT, "--min-probability", "Assets less probable are left out; 0.4, for a review 0.05.")
+    ] = 0.4,
     previous: Annotated[
         Path | None, _option(_OUTPUT, "--previous", "Earlier inventory whose ids and reviewed_by are kept.")
     ] = None,

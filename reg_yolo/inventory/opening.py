@@ -56,7 +56,7 @@ class BuildOptions:
     time_base: str = "utc"
     hfov_deg: float = DEFAULT_HFOV_DEG
     classes: Path | None = None
-    min_probability: float = 0.3
+    min_probability: float = 0.4
     position_sigma_m: float = 2.5
     side_sigma_px: float = 2.0
     decisions: tuple[Path, ...] = ()

@@ -81,7 +81,7 @@ class SurveyOptions:
     discard_frames: bool = False
     from_step: Step | None = None
     blur_key: str = ""
-    min_probability: float = 0.3
+    min_probability: float = 0.4
 
     def __post_init__(self) -> None:
         if self.from_step is not None and self.from_step not in STEPS:

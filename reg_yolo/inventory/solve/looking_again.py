@@ -14,7 +14,9 @@ from reg_yolo.inventory.solve.problem import Anchors, Priors, Problem, Sights, V
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_SIDE_LIMIT = 3.0
+_SIDE_LIMIT, _BEYOND_LIMIT = 3.0, 6.0
+"""Deviations that a side counts for at most: inside of where it must be seen, as hidden ones lie, and beyond it."""
+_OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])
 _SLACK = math.radians(0.3)
 _WRONG_CLASS = 5.0
 _MORE_M = 110.0
@@ -89,7 +91,10 @@ def _misfit(sights: Sights, problem: Problem, x: FloatArray) -> FloatArray:
     """Return how badly each look fits its object, shape (K,); infinite where it cannot be one of it."""
     predicted, parts = problem.predict(x)
     scaled = np.abs(sights.sides - predicted) / np.sqrt(sights.sigma**2 + _SLACK**2)
-    cost = np.minimum(np.where(np.isfinite(sights.sigma), scaled, 0.0), _SIDE_LIMIT) ** 2
+    # What hides a part of an object makes its box smaller: one that reaches beyond it is of something else.
+    beyond = (sights.sides - predicted) * _OUTWARD > 0
+    limit = np.where(beyond, _BEYOND_LIMIT, _SIDE_LIMIT)
+    cost = np.minimum(np.where(np.isfinite(sights.sigma), scaled, 0.0), limit) ** 2
     across, up = cost[:, [0, 2]].min(axis=1), cost[:, [1, 3]].min(axis=1)
     # One side of each direction must be where it should: the others may be hidden.
     fits = (across < _SIDE_LIMIT**2) & (up < _SIDE_LIMIT**2) & (parts["middle"] > 0.6)
