@@ -211,8 +211,7 @@ def _finished(
     of_frame, class_id = np.array(columns.of_frame, np.int64), np.array(columns.class_id, np.int64)
     confidence, strong = np.array(columns.confidence, np.float64), np.array(columns.strong, np.bool_)
     xyxy = np.array(columns.xyxy, np.float64).reshape(-1, 4)
-    surest = surest_on_each(of_frame, xyxy, class_id, confidence, _DOUBLE)
-    double = (confidence < confidence[surest]) & np.array(columns.has_weak, np.bool_)
+    double = _doubles(np.flatnonzero(columns.has_weak), of_frame, xyxy, class_id, confidence)
     kept = np.flatnonzero(~double)
     kept = kept[_believable(class_id[kept], confidence[kept], strong[kept])]
     return DriveLooks(
@@ -237,6 +236,19 @@ def _finished(
         len(strong) - int(np.count_nonzero(double)) - len(kept),
         int(np.count_nonzero(double)),
     )
+
+
+def _doubles(
+    rows: IntArray, of_frame: IntArray, xyxy: FloatArray, class_id: IntArray, confidence: FloatArray
+) -> NDArray[np.bool_]:
+    """Which boxes lie on a surer one of their class; only `rows` are asked about."""
+    double = np.zeros(len(of_frame), np.bool_)
+    # Class by class there are far fewer pairs: files with weak boxes hold a hundred a frame.
+    for number in np.unique(class_id[rows]).tolist():
+        own = rows[class_id[rows] == number]
+        surest = surest_on_each(of_frame[own], xyxy[own], class_id[own], confidence[own], _DOUBLE)
+        double[own] = confidence[own] < confidence[own[surest]]
+    return double
 
 
 def _believable(class_id: IntArray, confidence: FloatArray, strong: NDArray[np.bool_]) -> NDArray[np.bool_]:

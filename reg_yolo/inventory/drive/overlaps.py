@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_PIECE = 500_000
+"""Pairs of boxes that are compared at once."""
+
 
 class Least(NamedTuple):
     """Intersection over union above which two boxes of a frame are of one object.
@@ -54,12 +57,7 @@ def surest_on_each(
     """
     surest = np.arange(len(of_frame))
     starts = np.searchsorted(of_frame, np.arange(int(of_frame[-1]) + 2 if len(of_frame) else 1))
-    # Few frames have two boxes on one object; which ones is found out for all of them at once.
-    after = starts[of_frame + 1] - surest - 1
-    one = np.repeat(surest, after)
-    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after) - after, after)
-    shared = iou_of_each(xyxy[one], xyxy[other]) > least.of(class_id[one], class_id[other])
-    for frame in np.unique(of_frame[one[shared]]).tolist():
+    for frame in _frames_with_two_on_one(of_frame, starts, xyxy, class_id, least):
         start, end = starts[frame], starts[frame + 1]
         boxes, classes = xyxy[start:end], class_id[start:end]
         alike = iou(boxes, boxes) > least.of(classes[:, None], classes)
@@ -71,3 +69,18 @@ def surest_on_each(
             taken[same] = True
             surest[start + same] = start + k
     return surest
+
+
+def _frames_with_two_on_one(
+    of_frame: IntArray, starts: IntArray, xyxy: FloatArray, class_id: IntArray, least: Least
+) -> list[int]:
+    """Return the frames in which two boxes are of one object; they are few, and found for many frames at once."""
+    first = np.arange(len(of_frame))
+    after = starts[of_frame + 1] - first - 1
+    found: set[int] = set()
+    for rows in np.split(first, np.flatnonzero(np.diff(np.cumsum(after) // _PIECE)) + 1):
+        one = np.repeat(rows, after[rows])
+        other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after[rows]) - after[rows], after[rows])
+        shared = iou_of_each(xyxy[one], xyxy[other]) > least.of(class_id[one], class_id[other])
+        found.update(np.unique(of_frame[one[shared]]).tolist())
+    return sorted(found)

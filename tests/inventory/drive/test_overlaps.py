@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reg_yolo.inventory.drive import overlaps
 from reg_yolo.inventory.drive.overlaps import Least, iou, iou_of_each, surest_on_each
 
 BOX = np.array([0.0, 0.0, 10.0, 10.0])
@@ -41,6 +42,18 @@ def test_classes_have_a_least_overlap_of_their_own() -> None:
         (Least(0.9, 0.7), [0, 0], [0, 1]), (Least(0.9, 0.7), [0, 1], [0, 0]), (Least(0.5, 1.0), [0, 1], [0, 1])
     ):  # fmt: skip
         assert surest_on_each(of_frame, boxes, np.array(classes), confidence, least).tolist() == expected
+
+
+def test_many_frames_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    of_frame = np.sort(rng.integers(0, 40, 300))
+    corner = rng.uniform(0, 8, (300, 2))
+    boxes = np.concatenate([corner, corner + 10], 1)
+    classes, confidence = rng.integers(0, 2, 300), rng.uniform(0, 1, 300)
+    whole = surest_on_each(of_frame, boxes, classes, confidence, Least(0.5, 0.7))
+    monkeypatch.setattr(overlaps, "_PIECE", 7)
+    assert surest_on_each(of_frame, boxes, classes, confidence, Least(0.5, 0.7)).tolist() == whole.tolist()
+    assert (whole != np.arange(300)).sum() > 50
 
 
 def test_no_boxes() -> None:
