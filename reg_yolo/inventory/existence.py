@@ -30,15 +30,15 @@ _LEAST_SURE = -1.0
 """Weak looks that join an object of sure ones do not make it ever less sure."""
 FEATURES = tuple(one.name for one in fields(Features))
 WEIGHTS: Mapping[str, float] = {
-    "bias": -2.725,
-    "way": 0.283,
-    "confidence": 3.249,
-    "strong": 1.103,
-    "density": 1.683,
-    "purity": 0.985,
-    "unsure": -1.202,
-    "rival": -2.619,
-    "missed": 2.405,
+    "bias": -2.952,
+    "way": 0.280,
+    "confidence": 3.168,
+    "strong": 1.140,
+    "density": 1.644,
+    "purity": 1.269,
+    "unsure": -1.211,
+    "rival": -2.650,
+    "missed": 2.929,
     "passes": 0.388,
 }
 

@@ -26,7 +26,7 @@ def test_every_feature_has_a_weight() -> None:
         ("unsure", 1.5),
         ("rival", 1.0),
         ("purity", 0.4),
-        ("missed", -1.5),
+        ("missed", -0.7),
     ],
 )
 def test_what_makes_an_object_doubtful(name: str, worse: float) -> None:

@@ -30,6 +30,7 @@ _LEAST_RATE, _MOST_RATE = 0.02, 0.95
 _BY_CHANCE = 0.03
 """How often something that is not there has a look that fits it."""
 _FEW = 2.0
+_LEAST = -0.7
 
 
 def missed_looks(
@@ -37,7 +38,8 @@ def missed_looks(
 ) -> FloatArray:
     """Return what frames without a look say of each object, where it must be in sight whole; shape (N,).
 
-    It is the logarithm of the odds that they leave, a frame in sight: 0 where none is missed, and -3 at least.
+    It is the logarithm of the odds that they leave, a frame in sight: 0 where none is missed, and -0.7 at least, as
+    something may hide it for long.
 
     Args:
         rays: What was seen.
@@ -61,7 +63,7 @@ def missed_looks(
     rate = _rates(main[number[sure]], group[sure], hit[sure], objects.votes.shape[1])[main[number], group]
     count = np.bincount(number, minlength=len(objects)) + _FEW
     odds = np.where(hit, 0.0, np.log((1 - rate) / (1 - _BY_CHANCE)))
-    return np.bincount(number, odds, len(objects)) / count
+    return np.maximum(np.bincount(number, odds, len(objects)) / count, _LEAST)
 
 
 def _in_reach(rays: Rays, objects: PassObjects, views: Views, frames: IntArray) -> tuple[IntArray, IntArray]:
