@@ -70,8 +70,10 @@ def test_frames_that_cannot_show_it_do_not_count() -> None:
     assert straight({**WELL_SEEN, 250.0: [30, 31]}, heading=np.radians(-60.0)) == pytest.approx(np.zeros(5))
 
 
-def test_few_frames_say_little() -> None:
-    """A sign at the start of the way is in sight for one frame only."""
-    once = straight({**WELL_SEEN, 13.0: [1]})[-1]
-    often = straight({**WELL_SEEN, 40.0: [1]})[-1]
-    assert often < once < 0.0
+def test_one_frame_of_many_says_little() -> None:
+    """The last frame is missed of four that show one sign, and of 27 that show the other."""
+    of_few, of_many = (straight({**WELL_SEEN, north: until_passed(north)[:-1]})[-1] for north in (30.0, 250.0))
+    assert (len(until_passed(30.0)), len(until_passed(250.0))) == (4, 27)
+    # Odds of 0.05 to 0.97 for it, over the frames in sight and two more.
+    assert of_few == pytest.approx(np.log(0.05 / 0.97) / 6)
+    assert -0.06 < of_many < -0.04
