@@ -97,7 +97,7 @@ def _run_shifted(
     views = _views(task, poses)
     counts: Counter[str] = Counter(frames=task.looks.frames, looks=len(task.looks))
     counts["weak looks not believed"] = task.looks.weak_left_out
-    counts["looks that surer ones lie on"] = task.looks.doubles_left_out
+    counts["doubled looks left out"] = task.looks.doubles_left_out
     frames = _used_frames(task, poses, counts)
     rays = build_rays(task.looks, task.camera, poses.roll_rad, views.turn_rate)
     is_line = np.array([shape.geometry == LINE for shape in task.shapes])[rays.votes.argmax(axis=1)]
