@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.ranges import ranges
 from reg_yolo.inventory.solve.passes import PassObjects
 from reg_yolo.inventory.solve.problem import LOWER, UPPER, WIDTH, Views
 
@@ -74,7 +75,7 @@ def _in_reach(rays: Rays, objects: PassObjects, views: Views, frames: IntArray) 
     last = np.searchsorted(track, [some.max() + _REACH_M for some in own])
     counts = last - first
     number = np.repeat(np.arange(len(objects)), counts)
-    return number, np.arange(len(number)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return number, ranges(first, counts)
 
 
 def _seen_at(

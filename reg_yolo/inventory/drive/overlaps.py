@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.inventory.ranges import ranges
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -80,7 +82,7 @@ def _frames_with_two_on_one(
     found: set[int] = set()
     for rows in np.split(first, np.flatnonzero(np.diff(np.cumsum(after) // _PIECE)) + 1):
         one = np.repeat(rows, after[rows])
-        other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(after[rows]) - after[rows], after[rows])
+        other = ranges(rows + 1, after[rows])
         shared = iou_of_each(xyxy[one], xyxy[other]) > least.of(class_id[one], class_id[other])
         found.update(np.unique(of_frame[one[shared]]).tolist())
     return sorted(found)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reg_yolo.inventory.drive.rays import Rays
+from reg_yolo.inventory.ranges import ranges
 from reg_yolo.inventory.solve.pairing import cheapest_pairs
 from reg_yolo.inventory.solve.problem import Anchors, Priors, Problem, Sights, Views
 
@@ -57,7 +58,7 @@ def look_again(
     track = views.track_m[frames]
     # All that may be of a static object, in the order of the frames that count, and where each frame's begin.
     counts = starts[frames + 1] - starts[frames]
-    in_order = _ranges(starts[frames], counts)
+    in_order = ranges(starts[frames], counts)
     owner = np.repeat(np.arange(len(frames)), counts)[standing[in_order]]
     in_order = in_order[standing[in_order]]
     begins = np.searchsorted(owner, np.arange(len(frames) + 1))
@@ -69,7 +70,7 @@ def look_again(
     piece = np.cumsum(last - first) // _PIECE
     for chosen in np.split(np.arange(len(groups)), np.flatnonzero(np.diff(piece)) + 1):
         counts = (last - first)[chosen]
-        objects, candidates = np.repeat(chosen, counts), in_order[_ranges(first[chosen], counts)]
+        objects, candidates = np.repeat(chosen, counts), in_order[ranges(first[chosen], counts)]
         sights = Sights(
             objects, rays.frame[candidates], rays.sides[candidates], sigma[candidates], rays.delay_s[candidates]
         )
@@ -99,9 +100,3 @@ def _misfit(sights: Sights, problem: Problem, x: FloatArray) -> FloatArray:
     # One side of each direction must be where it should: the others may be hidden.
     fits = (across < _SIDE_LIMIT**2) & (up < _SIDE_LIMIT**2) & (parts["middle"] > 0.6)
     return np.where(fits, cost.sum(axis=1), np.inf)
-
-
-def _ranges(first: IntArray, counts: IntArray) -> IntArray:
-    """Return numbers that count up from each of `first`, so many of each."""
-    ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - counts), counts)

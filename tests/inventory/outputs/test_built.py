@@ -66,9 +66,14 @@ def test_a_tunnel_leaves_two_stretches_and_names_what_was_seen_in_it(
     assert f"2 stretches surveyed, {lengths.sum() / 1000:.2f} km" in said
     assert 150 < lengths.sum() < 230
     assert f"{len(classes)} objects without a position" in said
-    # What stands along the rest of the road is where it stands; what was seen before the hole and after it may be two.
-    score = score_files(out / "inventory.geojson", drive / "assets.geojson")
-    assert score.false == 0 and score.double <= 1
+    # What stands along the rest of the road is where it stands. What was seen before the hole and after it may be two:
+    # the one that was seen from afar says then that its place is unsure.
+    inventory = json.loads((out / "inventory.geojson").read_text(encoding="utf-8"))
+    sure = [one for one in inventory["features"] if one["properties"]["sigma_along_m"] < 5]
+    assert len(inventory["features"]) - len(sure) <= 1
+    (out / "sure.geojson").write_text(json.dumps(inventory | {"features": sure}), encoding="utf-8")
+    score = score_files(out / "sure.geojson", drive / "assets.geojson")
+    assert (score.false, score.double) == (0, 0)
     assert score.found >= 2
     assert float(np.median(score.errors_m)) < 1.5
     page = (out / "report.html").read_text(encoding="utf-8")
