@@ -17,10 +17,10 @@ OBJECT_M, HEIGHT_M, WIDTH_M = (4.0, 160.0), 4.0, 3.0
 Box = tuple[int, tuple[float, float, float, float]]
 
 
-def views(turn_rad: float = 0.0) -> Views:
-    """Return a camera that goes north, and turns by so much from frame to frame."""
+def views(turn_rad: float = 0.0, step_m: float = STEP_M) -> Views:
+    """Return a camera that goes north, or south looking back, and turns by so much from frame to frame."""
     frames = np.arange(FRAMES)
-    position = np.stack([np.zeros(FRAMES), STEP_M * frames], 1)
+    position = np.stack([np.zeros(FRAMES), step_m * frames], 1)
     flat = np.zeros(FRAMES)
     return Views(position, turn_rad * frames, flat, np.zeros((FRAMES, 2)), STEP_M * frames, flat)
 
@@ -39,15 +39,23 @@ def boxes(
 
 
 def joined(
-    *pieces: list[Box], classes: Sequence[int] | None = None, turn_rad: float = 0.0, seen: bool = True
+    *pieces: list[Box],
+    classes: Sequence[int] | None = None,
+    turn_rad: float = 0.0,
+    cut_above: Sequence[int] = (),
+    seen: bool = True,
+    step_m: float = STEP_M,
 ) -> list[list[int]]:
     """Return how pieces are put together."""
     looks = [look for piece in pieces for look in piece]
     count = len(looks)
+    frames = np.array([frame for frame, _ in looks])
+    whole = np.full((count, 4), seen)
+    whole[np.isin(frames, cut_above), 1] = False
     rays = Rays(
-        np.array([frame for frame, _ in looks]),
+        frames,
         np.array([sides for _, sides in looks]),
-        np.full((count, 4), seen),
+        whole,
         np.full((count, 4), np.nan),
         np.full(count, -1),
         np.arange(count),
@@ -58,7 +66,8 @@ def joined(
     ends = np.cumsum([len(piece) for piece in pieces])[:-1]
     groups = list(np.split(np.arange(count), ends))
     main = np.array(classes or [0] * len(pieces))
-    return join_handed_over(groups, rays, np.full((count, 4), 0.002), views(turn_rad), main)
+    sigma = np.where(rays.seen, 0.002, np.inf)
+    return join_handed_over(groups, rays, sigma, views(turn_rad, step_m), main)
 
 
 def test_a_piece_that_begins_where_another_ends_is_of_the_same_object() -> None:
@@ -106,12 +115,45 @@ def test_what_is_passed_does_not_become_what_comes_next_behind_it() -> None:
     assert joined(passed, far[:1]) == [[0, 1]]
 
 
+def poles(frames: Sequence[int], east_m: float, north_m: float) -> list[Box]:
+    """Return tangents of a pole with an arm over the road."""
+    edge = east_m - math.copysign(3.0, east_m)
+    found = []
+    for frame in frames:
+        depth = north_m - STEP_M * frame
+        left, right = sorted((east_m / depth, edge / depth))
+        found.append((frame, (left, -8.0 / depth, right, 1.4 / depth)))
+    return found
+
+
+@pytest.mark.parametrize("east_m", [-8.0, 8.0])
+@pytest.mark.parametrize("cut", [[], [22, 23]], ids=["whole", "cut above"])
+def test_the_next_pole_in_line_is_another_one(east_m: float, cut: list[int]) -> None:
+    """It is seen just where the last one was, smaller: as if one had driven back."""
+    last, following = poles(range(14, 24), east_m, 160.0), poles(range(26, 31), east_m, 185.0)
+    assert joined(last, following, cut_above=cut) == [[0], [1]]
+    # Looking back, poles become smaller, and the one after the next is the last one, larger.
+    back = [[(FRAMES - 1 - frame, sides) for frame, sides in reversed(piece)] for piece in (last, following)]
+    cut = [FRAMES - 1 - frame for frame in cut]
+    assert joined(*back, cut_above=cut, step_m=-STEP_M) == [[0], [1]]
+    assert joined(back[0][:5], back[0][5:], step_m=-STEP_M) == [[0, 1]]
+
+
 def test_a_box_that_is_hidden_in_part_is_still_the_same_one() -> None:
     second = [
         (frame, (left, top, right, top + 0.55 * (bottom - top)))
         for frame, (left, top, right, bottom) in boxes(range(20, 30))
     ]
     assert joined(boxes(range(20)), second) == [[0, 1]]
+
+
+def test_a_part_of_a_wide_thing_is_still_of_it() -> None:
+    """It is smaller in both directions, but some of its sides went on outwards, as they must."""
+    bridge: list[Box] = [
+        (frame, (-10 / depth, -8 / depth, 10 / depth, -3 / depth)) for frame, depth in ((0, 50), (1, 45))
+    ]
+    part: list[Box] = [(2, (-4 / 40, -7 / 40, 10 / 40, -4 / 40))]
+    assert joined(bridge, part) == [[0, 1]]
 
 
 def test_a_stray_look_does_not_join_its_piece_to_another_object() -> None:

@@ -23,7 +23,7 @@ class InSight:
 
     def __init__(self, classes: int) -> None:
         self._table = np.zeros((0, _VOTES + classes))
-        self._marks = np.zeros((0, 2), np.uint64)
+        self._marks = np.zeros((0, 3), np.uint64)
         self.rows: list[list[int]] = []
 
     def __len__(self) -> int:
@@ -74,6 +74,11 @@ class InSight:
         """A hash of the rows of each, shape (N,)."""
         return self._marks[:, 1]
 
+    @property
+    def latest(self) -> IntArray:
+        """The last row of each, shape (N,)."""
+        return self._marks[:, 2].view(np.int64)
+
     def positions(self) -> FloatArray:
         """Easting and northing, shape (N, 2)."""
         tangent = (self.state[:, 1] + self.state[:, 3]) / 2
@@ -90,7 +95,7 @@ class InSight:
         """Add objects that nothing is known of but their first rows, and return where they are."""
         first = len(self.rows)
         self._table = np.concatenate([self._table, np.zeros((len(rows), self._table.shape[1]))])
-        marks = np.stack([lane.view(np.uint64), (rows + 1).view(np.uint64)], 1)
+        marks = np.stack([lane, rows + 1, rows], 1).view(np.uint64)
         self._marks = np.concatenate([self._marks, marks])
         self.rows += [[row] for row in rows.tolist()]
         return slice(first, first + len(rows))
@@ -98,5 +103,6 @@ class InSight:
     def note(self, numbers: IntArray, rows: IntArray) -> None:
         """Note a further row of some objects."""
         self._marks[numbers, 1] = self._marks[numbers, 1] * MIX + (rows + 1).view(np.uint64)
+        self._marks[numbers, 2] = rows.view(np.uint64)
         for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
             self.rows[number].append(row)

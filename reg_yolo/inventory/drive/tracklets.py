@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.inventory.drive.growing import advance, goes_back
 from reg_yolo.inventory.drive.in_sight import MIX, RHO_MIN, InSight
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.pairing import cheapest_pairs
@@ -70,12 +71,17 @@ class _Seen(NamedTuple):
         rays: All rays.
         noise: Covariances of their sides, shape (M, 4, 4).
         inverse: First guess of each one's inverse depth, and its deviation, shape (M, 2).
+        sigma: Deviations of their sides, infinite where not seen, shape (M, 4).
+        where, view: Of the camera then, shapes (M, 2) and (M,).
         has_tracks: Whether a tracker gave identities.
     """
 
     rays: Rays
     noise: FloatArray
     inverse: FloatArray
+    sigma: FloatArray
+    where: FloatArray
+    view: FloatArray
     has_tracks: bool
 
 
@@ -138,7 +144,16 @@ def follow(
     """
     starts = np.searchsorted(rays.frame, np.arange(len(position_m) + 1))
     noise = _noise(rays, sigma_tangent)
-    seen = _Seen(rays, noise, _inverse_distances(rays, sizes, sigma_tangent), bool((rays.track >= 0).any()))
+    sigma = np.where(rays.seen, np.where(np.isfinite(rays.sigma), rays.sigma, sigma_tangent), np.inf)
+    seen = _Seen(
+        rays,
+        noise,
+        _inverse_distances(rays, sizes, sigma_tangent),
+        sigma,
+        position_m[rays.frame],
+        heading_rad[rays.frame],
+        bool((rays.track >= 0).any()),
+    )
     sin, cos = np.sin(heading_rad), np.cos(heading_rad)
     axes = np.stack([cos, sin, -sin, cos], 1).reshape(-1, 2, 2)
     path = _Path(position_m, heading_rad, np.stack([track_m, time_s], 1), axes)
@@ -309,6 +324,9 @@ def _assign(
         hint = np.where(own == other, _SAME_TRACK, _OTHER_TRACK)
         cost += hint * ((own >= 0) & (other >= 0))
     fits = np.flatnonzero((distance <= _GATE) & (cost < _NEW_COST))
+    # Of what may be passed already nothing is told of where its box must be: any one would fit.
+    passed = bearing.depth < 2 * np.abs(bearing.along) * np.sqrt(followed.covariance[:, 0, 0])
+    fits = fits[~_goes_back(followed.latest[n[fits]], rows[k[fits]], passed[n[fits]], seen)]
     chosen = fits[cheapest_pairs(n[fits], k[fits], cost[fits], _NEW_COST)]
     if not len(chosen):
         return new
@@ -325,6 +343,15 @@ def _assign(
     followed.last[n] = here.gone[lane_of[k]]
     followed.note(n, rows[k])
     return new
+
+
+def _goes_back(before: IntArray, after: IntArray, passed: NDArray[np.bool_], seen: _Seen) -> NDArray[np.bool_]:
+    """Whether looks go back from those that would come before them, as one at the next thing in line does."""
+    turn = (seen.view[after] - seen.view[before] + math.pi) % (2 * math.pi) - math.pi
+    sides = seen.rays.sides[before]
+    sides[:, ::2] -= turn[:, None]
+    advanced = advance(seen.where[after] - seen.where[before], seen.view[before])
+    return goes_back(sides, seen.rays.sides[after], seen.sigma[before], seen.sigma[after], advanced, passed)
 
 
 def _begin(followed: InSight, seen: _Seen, rows: IntArray, lane_of: IntArray, here: _Path) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reg_yolo.inventory.drive.growing import advance, goes_back
 from reg_yolo.inventory.drive.overlaps import iou_of_each
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.problem import Views
@@ -37,6 +38,7 @@ class _Boxes(NamedTuple):
 
     Attributes:
         frame: Shape (K,).
+        position_m: Of the camera, easting and northing, shape (K, 2).
         track_m, heading_rad: Of the camera, shape (K,).
         sides: Shape (K, 4).
         whole: Whether width and height are the object's, shape (K, 2).
@@ -44,6 +46,7 @@ class _Boxes(NamedTuple):
     """
 
     frame: IntArray
+    position_m: FloatArray
     track_m: FloatArray
     heading_rad: FloatArray
     sides: FloatArray
@@ -54,6 +57,7 @@ class _Boxes(NamedTuple):
         """Return the chosen looks."""
         return _Boxes(
             self.frame[rows],
+            self.position_m[rows],
             self.track_m[rows],
             self.heading_rad[rows],
             self.sides[rows],
@@ -116,7 +120,7 @@ def _boxes(rows: IntArray, rays: Rays, sigma: FloatArray, views: Views) -> _Boxe
     frame, seen = rays.frame[rows], rays.seen[rows]
     order = np.argsort(views.track_m[frame], kind="stable")
     whole = seen[:, :2] & seen[:, 2:]
-    path = views.track_m[frame], views.heading_rad[frame]
+    path = views.position_m[frame], views.track_m[frame], views.heading_rad[frame]
     piece = _Boxes(frame, *path, rays.sides[rows], whole, sigma[rows]).at(order)
     if len(rows) < 3:
         return piece
@@ -160,7 +164,9 @@ def _jumps(before: _Boxes, after: _Boxes) -> FloatArray:
     ways = [np.zeros_like(growth), *np.clip(grown, 0.0, _GROWTH).T]
     shared = np.max([iou_of_each(before.sides * np.exp(way)[:, None] - turn, after.sides) for way in ways], axis=0)
     apart = np.minimum(apart, (1 - shared) / (1 - _LEAST_IOU))
-    return np.asarray(np.where(after.track_m - before.track_m <= _PAUSE_M, apart, np.inf))
+    advanced = advance(after.position_m - before.position_m, before.heading_rad)
+    back = goes_back(before.sides - turn, after.sides, before.sigma, after.sigma, advanced)
+    return np.asarray(np.where((after.track_m - before.track_m <= _PAUSE_M) & ~back, apart, np.inf))
 
 
 def _bend(joined: _Boxes, switch: int) -> float:

@@ -55,14 +55,36 @@ def test_lanes_side_by_side_find_what_one_lane_finds(seed: int, monkeypatch: pyt
 
 
 def test_looks_at_a_post_are_joined_and_tell_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    rays, post = _rays(0)
-    whole = [found for found in _followed(rays, 12, monkeypatch) if len(found.rows) >= 15]
-    assert sorted(int(post[found.rows[0]]) for found in whole) == list(range(3, 36))
-    for found in whole:
-        number = int(post[found.rows[0]])
-        # A look or two of others may fit as well.
-        assert (post[found.rows] == number).mean() > 0.9
-        assert found.position_m == pytest.approx([5.0 if number % 2 else -4.0, 14.0 * number], abs=0.8)
+    right = 0
+    for seed in range(4):
+        rays, post = _rays(seed)
+        whole = [found for found in _followed(rays, 12, monkeypatch) if len(found.rows) >= 15]
+        number = [int(np.median(post[found.rows])) for found in whole]
+        assert len(set(number) - {-1}) >= 32
+        for found, own in zip(whole, number, strict=True):
+            # A look or two of others may fit as well.
+            pure = (post[found.rows] == own).mean() > 0.9
+            right += pure and found.position_m == pytest.approx([5.0 if own % 2 else -4.0, 14.0 * own], abs=0.8)
+    # Of the 33 posts that are in sight for long enough few begin with looks at the one before.
+    assert right >= 0.95 * 4 * 33
+
+
+def _of(looks: list[tuple[int, list[float]]]) -> Rays:
+    frame, sides = (np.array(some) for some in zip(*looks, strict=True))
+    count = len(frame)
+    seen, none = np.ones((count, 4), np.bool_), np.full((count, 4), np.nan)
+    numbers, votes = np.arange(count), np.full((count, 1), 0.8)
+    strong = np.ones(count, np.bool_)
+    return Rays(frame, sides, seen, none, np.full(count, -1), numbers, strong, votes, np.zeros(count))
+
+
+@pytest.mark.parametrize("left", [-0.15, -0.05, 0.0, 0.05])
+def test_a_small_box_is_not_of_what_is_about_to_be_passed(left: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 m before a thing its box can hardly be told: without care any box at all would be its next one."""
+    seen = (0, 2, 5, 7, 10, 12, 15)
+    pole = [(frame, [side / (67 - STEP_M * frame) for side in (-5.5, -10.0, -0.8, 1.6)]) for frame in seen]
+    found = _followed(_of([*pole, (32, [left, -0.13, left + 0.045, -0.01])]), 1, monkeypatch)
+    assert sorted(one.rows.tolist() for one in found) == [list(range(7)), [7]]
 
 
 def test_pairs_that_nothing_contests_hold_and_the_others_cost_least() -> None:
