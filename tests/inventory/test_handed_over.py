@@ -45,6 +45,7 @@ def joined(
     cut_above: Sequence[int] = (),
     seen: bool = True,
     step_m: float = STEP_M,
+    north_m: float = OBJECT_M[1],
 ) -> list[list[int]]:
     """Return how pieces are put together."""
     looks = [look for piece in pieces for look in piece]
@@ -67,7 +68,9 @@ def joined(
     groups = list(np.split(np.arange(count), ends))
     main = np.array(classes or [0] * len(pieces))
     sigma = np.where(rays.seen, 0.002, np.inf)
-    return join_handed_over(groups, rays, sigma, views(turn_rad, step_m), main)
+    return join_handed_over(
+        groups, rays, sigma, views(turn_rad, step_m), main, np.tile([OBJECT_M[0], north_m], (len(pieces), 1))
+    )
 
 
 def test_a_piece_that_begins_where_another_ends_is_of_the_same_object() -> None:
@@ -139,6 +142,15 @@ def test_the_next_pole_in_line_is_another_one(east_m: float, cut: list[int]) -> 
     assert joined(back[0][:5], back[0][5:], step_m=-STEP_M) == [[0, 1]]
 
 
+def test_a_pole_that_should_have_grown_is_not_the_same_one() -> None:
+    """It has the size that the last one had 15 m before, which is too small for what is about 60 m away."""
+    last, following = poles(range(14, 21), 8.0, 160.0), poles(range(23, 28), 8.0, 179.0)
+    assert joined(last, following) == [[0], [1]]
+    assert joined(last, poles(range(23, 28), 8.0, 160.0)) == [[0, 1]]
+    # Of what is far away nothing is told by 15 m.
+    assert joined(last, following, north_m=600.0) == [[0, 1]]
+
+
 def test_a_box_that_is_hidden_in_part_is_still_the_same_one() -> None:
     second = [
         (frame, (left, top, right, top + 0.55 * (bottom - top)))
@@ -170,8 +182,8 @@ def test_no_pieces() -> None:
     assert join_handed_over([], *_nothing()) == []
 
 
-def _nothing() -> tuple[Rays, np.ndarray, Views, np.ndarray]:
+def _nothing() -> tuple[Rays, np.ndarray, Views, np.ndarray, np.ndarray]:
     empty = np.zeros(0, np.int64)
     sides = np.zeros((0, 4))
     rays = Rays(empty, sides, sides > 0, sides, empty, empty, empty > 0, np.zeros((0, 1)), np.zeros(0))
-    return rays, sides, views(), empty
+    return rays, sides, views(), empty, sides[:, :2]

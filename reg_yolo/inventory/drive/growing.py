@@ -44,6 +44,7 @@ def goes_back(
     sigma_after: FloatArray,
     advanced: FloatArray,
     anywhere: NDArray[np.bool_] | bool = False,
+    least: FloatArray | float = 0.0,
 ) -> NDArray[np.bool_]:
     """Whether boxes shrink towards where the camera drives to though it came nearer, or grow though it went away.
 
@@ -55,6 +56,7 @@ def goes_back(
             object's.
         advanced: As `advance` returns it, shape (K,).
         anywhere: Whether all boxes that shrink count, wherever they are.
+        least: How much a box must change on the way between, at least, as a logarithm, shape (K,).
 
     Returns:
         Shape (K,).
@@ -77,4 +79,5 @@ def goes_back(
     inward = (np.abs(small) <= np.abs(large) + 2 * noise).all(axis=1)
     sizes = [np.maximum(box[:, 2:] - box[:, :2], 1e-4) for box in (large, small)]
     unsure = _SLACK + np.hypot(noise[:, :2], noise[:, 2:]) / sizes[1]
-    return np.asarray((advanced != 0) & (inward | anywhere) & (np.log(sizes[1] / sizes[0]) < -unsure).all(axis=1))
+    shrinks = (np.log(sizes[1] / sizes[0]) < np.reshape(least, (-1, 1)) - unsure).all(axis=1)
+    return np.asarray((advanced != 0) & (inward | anywhere) & shrinks)

@@ -27,6 +27,8 @@ _GROWTH, _SHAPE = math.log(1.5), math.log(1.5)
 """How much a box may grow from look to look, and how much more in one direction than in the other, as logarithms."""
 _APART = 0.35
 """How far the middles of two boxes may be apart, in sizes."""
+_AT_MOST = 2.0
+"""How many times as far away as it was solved to be a piece may really be."""
 _SLACK = math.radians(0.3)
 _LEAST_IOU = 0.33
 _RATE_WAY_M, _RATE = 20.0, 0.02
@@ -39,6 +41,7 @@ class _Boxes(NamedTuple):
     Attributes:
         frame: Shape (K,).
         position_m: Of the camera, easting and northing, shape (K, 2).
+        distance_m: To where the piece was solved to stand, shape (K,).
         track_m, heading_rad: Of the camera, shape (K,).
         sides: Shape (K, 4).
         whole: Whether width and height are the object's, shape (K, 2).
@@ -47,6 +50,7 @@ class _Boxes(NamedTuple):
 
     frame: IntArray
     position_m: FloatArray
+    distance_m: FloatArray
     track_m: FloatArray
     heading_rad: FloatArray
     sides: FloatArray
@@ -58,6 +62,7 @@ class _Boxes(NamedTuple):
         return _Boxes(
             self.frame[rows],
             self.position_m[rows],
+            self.distance_m[rows],
             self.track_m[rows],
             self.heading_rad[rows],
             self.sides[rows],
@@ -72,7 +77,7 @@ class _Boxes(NamedTuple):
 
 
 def join_handed_over(
-    groups: list[IntArray], rays: Rays, sigma: FloatArray, views: Views, main: IntArray
+    groups: list[IntArray], rays: Rays, sigma: FloatArray, views: Views, main: IntArray, places: FloatArray
 ) -> list[list[int]]:
     """Put together what the images show to be one object.
 
@@ -82,11 +87,12 @@ def join_handed_over(
         sigma: Deviation of every side, shape (M, 4), infinite where it was not seen.
         views: The camera at all frames.
         main: Each object's class, shape (N,).
+        places: Where each was solved to stand, easting and northing, shape (N, 2).
 
     Returns:
         Members of each joined object.
     """
-    pieces = [_boxes(rows, rays, sigma, views) for rows in groups]
+    pieces = [_boxes(rows, rays, sigma, views, place) for rows, place in zip(groups, places, strict=True)]
     frames = [set(rays.frame[rows].tolist()) for rows in groups]
     scored = []
     order = np.argsort([piece.track_m[0] for piece in pieces], kind="stable")
@@ -116,11 +122,12 @@ def join_handed_over(
     return list(members.values())
 
 
-def _boxes(rows: IntArray, rays: Rays, sigma: FloatArray, views: Views) -> _Boxes:
+def _boxes(rows: IntArray, rays: Rays, sigma: FloatArray, views: Views, place: FloatArray) -> _Boxes:
     frame, seen = rays.frame[rows], rays.seen[rows]
     order = np.argsort(views.track_m[frame], kind="stable")
     whole = seen[:, :2] & seen[:, 2:]
-    path = views.position_m[frame], views.track_m[frame], views.heading_rad[frame]
+    where = views.position_m[frame]
+    path = where, np.linalg.norm(where - place, axis=1), views.track_m[frame], views.heading_rad[frame]
     piece = _Boxes(frame, *path, rays.sides[rows], whole, sigma[rows]).at(order)
     if len(rows) < 3:
         return piece
@@ -165,7 +172,10 @@ def _jumps(before: _Boxes, after: _Boxes) -> FloatArray:
     shared = np.max([iou_of_each(before.sides * np.exp(way)[:, None] - turn, after.sides) for way in ways], axis=0)
     apart = np.minimum(apart, (1 - shared) / (1 - _LEAST_IOU))
     advanced = advance(after.position_m - before.position_m, before.heading_rad)
-    back = goes_back(before.sides - turn, after.sides, before.sigma, after.sigma, advanced)
+    # Even of what is twice as far away as it was solved to be, a box must change by so much on the way between.
+    share = np.minimum((after.track_m - before.track_m) / (_AT_MOST * np.maximum(before.distance_m, 1.0)), 0.5)
+    least = np.abs(np.log1p(-advanced * share))
+    back = goes_back(before.sides - turn, after.sides, before.sigma, after.sigma, advanced, least=least)
     return np.asarray(np.where((after.track_m - before.track_m <= _PAUSE_M) & ~back, apart, np.inf))
 
 

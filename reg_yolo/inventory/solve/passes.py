@@ -194,7 +194,7 @@ def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects)
     """Join pieces of one object, each joined one where the piece is that was seen from nearest."""
     if not len(done):
         return done
-    members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1))
+    members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1), done.values[:, :2])
     nearest = [
         np.linalg.norm(done.values[n, :2] - views.position_m[rays.frame[rows]], axis=1).min()
         for n, rows in enumerate(done.rows)
