@@ -14,14 +14,21 @@ from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.projection import LocalProjection
 
+SURE = Features(way=4.0, strong=2.5, density=1.0, purity=1.0)
+
 
 def sighting(
-    drive: int, time_s: float, place: tuple[float, float], way: float = 1.0, is_sign: bool = False
+    drive: int,
+    time_s: float,
+    place: tuple[float, float],
+    way: float = 1.0,
+    is_sign: bool = False,
+    features: Features = SURE,
 ) -> Sighting:
     """Return a sighting of a pole along a road to the north."""
     return Sighting(
         drive, time_s, np.array(place), np.eye(2) * 0.04, np.array([0.0, 20.0 * way]), {"pole": 1.0}, is_sign, 8.0, 2.0,
-        0.0, time_s, time_s, 10, Features(),
+        0.0, time_s, time_s, 10, features,
     )  # fmt: skip
 
 
@@ -52,6 +59,28 @@ def test_what_several_passes_saw_is_a_little_less_sure_than_their_fit_takes_it_t
     assert cameras.covariance == pytest.approx(shifted.covariances[0])
     assert both.covariance == pytest.approx(shifted.covariances[0] * 1.22)
     assert both.values["sigma_along_m"] == pytest.approx(np.sqrt(both.covariance[1, 1]), abs=0.006)
+
+
+def test_two_objects_taken_for_one_do_not_bend_the_drives() -> None:
+    """A pole on one side of the road and one on the other, whose looks were some way apart."""
+    ys = np.arange(20.0, 1160.0, 20.0)
+    sightings = [sighting(0, y / 20, (-1.0, y)) for y in ys] + [sighting(1, 1060 - y / 20, (1.0, y), -1.0) for y in ys]
+    pairs = [[n, n + len(ys)] for n in range(len(ys))]
+    wrong = [sighting(0, 25.0, (-8.0, 600.0)), sighting(1, 1035.0, (9.0, 604.0), -1.0)]
+    numbers = [2 * len(ys), 2 * len(ys) + 1]
+    shifted = fit_drives(DRIVES, [*sightings, *wrong], [*pairs, numbers])
+    assert shifted.places_m[: len(ys), 0] == pytest.approx(0.0, abs=0.3)
+    assert np.abs(shifted.moved_m[:, 0]).max() < 1.3
+
+
+def test_a_stray_sighting_does_not_take_the_place_of_a_sure_one() -> None:
+    first = [sighting(0, 5.0 * n, (0.0, 100.0 * n)) for n in range(1, 11)]
+    second = [sighting(1, 1055 - 5.0 * n, (0.0, 100.0 * n), -1.0) for n in range(1, 11)]
+    stray = sighting(1, 1030.0, (0.5, 501.0), -1.0, features=Features(unsure=1.0))
+    second[4] = sighting(1, 1030.0, (0.0, 504.0), -1.0)
+    groups, _ = match_drives(DRIVES, [*first, *second, stray])
+    assert [4, 14] in groups
+    assert [20] in groups
 
 
 def test_opposite_passes_tell_a_clock_that_is_late() -> None:

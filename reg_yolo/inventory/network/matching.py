@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.shifts import DriveErrors, Shifted, fit_drives
 from reg_yolo.inventory.network.sightings import Sighting
 
@@ -20,6 +21,8 @@ FloatArray = NDArray[np.float64]
 _REACH_M = (12.0, 9.0, 7.0)
 _WIDE_M = 12.0
 """What is wider than this spans the road; its distance is known less well, and it has no neighbour near."""
+_LEAST_WEIGHT = 0.1
+"""What leaving a sighting alone costs that surely is of nothing, as a share of what it costs for a sure one."""
 _FRONT = math.cos(math.radians(80))
 
 
@@ -48,6 +51,9 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) ->
     groups: list[list[int]] = []
     middles: list[FloatArray] = []
     nearby = _Cells(2.5 * reach)
+    existence = np.array([probability([sighting.features]) for sighting in sightings])
+    # What is doubted must not take the place of what is sure next to it.
+    alone = reach * (_LEAST_WEIGHT + (1 - _LEAST_WEIGHT) * existence)
     by_drive: dict[int, list[int]] = {}
     for number, sighting in enumerate(sightings):
         by_drive.setdefault(sighting.drive, []).append(number)
@@ -62,7 +68,7 @@ def _grouped(sightings: Sequence[Sighting], places: FloatArray, reach: float) ->
                     cost = _cost(sightings, places, members[row], groups[known[column]], reach)
                     if cost is not None:
                         costs[row, column] = cost
-            taken = _one_to_one(costs, len(members), len(known), reach)
+            taken = _one_to_one(costs, alone[members], np.array([alone[groups[n]].max() for n in known]))
         for row, number in enumerate(members):
             if row in taken:
                 chosen = known[taken[row]]
@@ -124,8 +130,11 @@ def _cost(
     return reach * distance / 3.5 + 2.0 * ratio + 2.0 * (1 - alike)
 
 
-def _one_to_one(costs: dict[tuple[int, int], float], rows: int, columns: int, unmatched: float) -> dict[int, int]:
-    """Return the cheapest one-to-one matching, cluster by cluster; leaving a row alone costs `unmatched`."""
+def _one_to_one(
+    costs: dict[tuple[int, int], float], rows_alone: FloatArray, columns_alone: FloatArray
+) -> dict[int, int]:
+    """Return the cheapest one-to-one matching, cluster by cluster; leaving a row or a column alone costs as stated."""
+    rows, columns = len(rows_alone), len(columns_alone)
     if not costs:
         return {}
     pairs = np.array(list(costs))
@@ -139,9 +148,9 @@ def _one_to_one(costs: dict[tuple[int, int], float], rows: int, columns: int, un
         own_rows = sorted({row for row, _ in some})
         own_columns = sorted({column for _, column in some})
         matrix = np.full((len(own_rows), len(own_columns) + len(own_rows)), 1e6)
-        matrix[:, len(own_columns) :] = unmatched
+        matrix[:, len(own_columns) :] = rows_alone[own_rows, None]
         for row, column in some:
-            matrix[own_rows.index(row), own_columns.index(column)] = costs[row, column]
+            matrix[own_rows.index(row), own_columns.index(column)] = costs[row, column] - columns_alone[column]
         for i, j in zip(*linear_sum_assignment(matrix), strict=True):
             if j < len(own_columns) and matrix[i, j] < 1e6:
                 taken[own_rows[i]] = own_columns[j]

@@ -2,7 +2,8 @@
 
 A receiver's error drifts (first-order Gauss-Markov, as its smoother assumes), and a clock's offset moves everything
 along the way. What two drives saw of one object differs by the difference of their errors; so objects that are seen
-twice tie the drives together, and their neighbours gain as well. All of it is linear.
+twice tie the drives together, and their neighbours gain as well. All of it is linear; sightings that are far from
+their object once it is solved, as two objects taken for one are, count less in the next round.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from reg_yolo.inventory.network.sightings import Sighting
 FloatArray = NDArray[np.float64]
 
 _KNOT_S = 6.0
+_SLACK_M = 0.5
+_BELIEVED = 3.0
+"""Deviations from its object, with a slack, up to which a sighting counts whole; less with their square beyond."""
+_ROUNDS, _SETTLED = 4, 0.05
 _BATCH = 400
 _DENSE = 3000
 
@@ -128,20 +133,41 @@ def _fit(
         clocks = ([one.clock_s for one in drives], [one.clock_sigma_s for one in drives])
         return Shifted(np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros((0, 2)), *map(np.array, clocks))
     layout = _Layout(drives)
-    count = len(groups)
     owner = np.empty(len(sightings), np.int64)
     for number, members in enumerate(groups):
         owner[list(members)] = number
-    inverses = np.linalg.inv(np.array([sighting.covariance for sighting in sightings]))
+    covariances = np.array([sighting.covariance for sighting in sightings])
     places = np.array([sighting.place_m for sighting in sightings])
     errors = _error_design(layout, sightings, drive)
+    inverses, loose = np.linalg.inv(covariances), np.linalg.inv(covariances + np.eye(2) * _SLACK_M**2)
+    weights = np.ones(len(sightings))
+    for _ in range(_ROUNDS):
+        solved = _solve(layout, drives, owner, len(groups), inverses * weights[:, None, None], places, errors)
+        apart = places + solved.moved_m - solved.places_m[owner]
+        deviations = np.sqrt(np.einsum("ni,nij,nj->n", apart, loose, apart))
+        before, weights = weights, np.minimum((_BELIEVED / np.maximum(deviations, _BELIEVED)) ** 2, 1.0)
+        if np.abs(weights - before).max() < _SETTLED:
+            break
+    return solved
+
+
+def _solve(
+    layout: _Layout,
+    drives: Sequence[DriveErrors],
+    owner: NDArray[np.int64],
+    count: int,
+    inverses: FloatArray,
+    places: FloatArray,
+    errors: sparse.csr_matrix,
+) -> Shifted:
+    """Solve drives whose sightings, with the inverses of their covariances, are of the objects `owner`."""
     own = np.zeros((count, 2, 2))
     np.add.at(own, owner, inverses)
     spread = np.linalg.inv(own)
     weighted = sparse.block_diag(list(inverses), format="csr") @ errors
     gather = sparse.csr_matrix(
-        (np.ones(2 * len(sightings)), (_pairs(owner), np.arange(2 * len(sightings)))),
-        shape=(2 * count, 2 * len(sightings)),
+        (np.ones(2 * len(owner)), (_pairs(owner), np.arange(2 * len(owner)))),
+        shape=(2 * count, 2 * len(owner)),
     )
     mixed = sparse.csr_matrix(gather @ weighted)
     weights = sparse.csr_matrix(sparse.block_diag(list(spread), format="csr") @ mixed)

@@ -8,6 +8,7 @@ frame to the next a box does not vanish while another one of its class appears j
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ _APART = 0.35
 """How far the middles of two boxes may be apart, in sizes."""
 _AT_MOST = 2.0
 """How many times as far away as it was solved to be a piece may really be."""
+_UNKNOWN_M = 12.0
 _SLACK = math.radians(0.3)
 _LEAST_IOU = 0.33
 _RATE_WAY_M, _RATE = 20.0, 0.02
@@ -120,6 +122,26 @@ def join_handed_over(
         for n in members[a]:
             leader[n] = a
     return list(members.values())
+
+
+def piece_to_trust(some: Sequence[int], nearest_m: Sequence[float], sigma_m: FloatArray) -> int:
+    """Return the piece of an object that tells where it stands.
+
+    It is the one that was seen from nearest, as far looks can be wrong together; but not one whose few looks do not
+    tell its place at all, as where the frame's border cuts one end of a bridge in each.
+
+    Args:
+        some: Numbers of the object's pieces.
+        nearest_m: From how near each piece was seen, by number.
+        sigma_m: The greatest deviation of each piece's place, by number.
+
+    Example:
+        >>> piece_to_trust([0, 1], [60.0, 20.0], np.array([2.0, 5.0]))
+        1
+        >>> piece_to_trust([0, 1], [60.0, 20.0], np.array([2.0, 16.0]))
+        0
+    """
+    return min(some, key=lambda n: (sigma_m[n] > _UNKNOWN_M, nearest_m[n]))
 
 
 def _boxes(rows: IntArray, rays: Rays, sigma: FloatArray, views: Views, place: FloatArray) -> _Boxes:

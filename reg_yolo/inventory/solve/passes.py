@@ -14,7 +14,7 @@ from reg_yolo.inventory.classes import OUTER, ClassShape
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.drive.tracklets import follow
 from reg_yolo.inventory.solve.adjustment import Adjusted, adjust, start_of
-from reg_yolo.inventory.solve.handed_over import join_handed_over
+from reg_yolo.inventory.solve.handed_over import join_handed_over, piece_to_trust
 from reg_yolo.inventory.solve.joining import join_fragments
 from reg_yolo.inventory.solve.looking_again import look_again
 from reg_yolo.inventory.solve.moving import Moving, MovingFinder, join_moving
@@ -191,7 +191,7 @@ def solve_pass(
 
 
 def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects) -> PassObjects:
-    """Join pieces of one object, each joined one where the piece is that was seen from nearest."""
+    """Join pieces of one object, each joined one where the piece is that is to be trusted most."""
     if not len(done):
         return done
     members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1), done.values[:, :2])
@@ -199,7 +199,8 @@ def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects)
         np.linalg.norm(done.values[n, :2] - views.position_m[rays.frame[rows]], axis=1).min()
         for n, rows in enumerate(done.rows)
     ]
-    joined = done.take([min(some, key=nearest.__getitem__) for some in members])
+    sigma_m = np.sqrt(np.linalg.eigvalsh(done.covariance)[:, -1])
+    joined = done.take([piece_to_trust(some, nearest, sigma_m) for some in members])
     rows = [np.sort(np.concatenate([done.rows[n] for n in some])) for some in members]
     return replace(joined, rows=rows, votes=_votes(rays, rows))
 
