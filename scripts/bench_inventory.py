@@ -30,11 +30,14 @@ from reg_yolo.detections.header import DetectionsHeader
 from reg_yolo.inventory.assets import assemble
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import shape_of
+from reg_yolo.inventory.defaults import MIN_PROBABILITY
 from reg_yolo.inventory.diff.differences import one_to_one
 from reg_yolo.inventory.drive.driving import DriveTask, run_drive
 from reg_yolo.inventory.drive.looks import read_drive
 from reg_yolo.inventory.drive.overlaps import iou
+from reg_yolo.inventory.drive.stretches import surveyed_stretches
 from reg_yolo.inventory.network.matching import match_drives
+from reg_yolo.inventory.network.unseen import unseen_odds
 from reg_yolo.inventory.positions.fixes import Fixes
 from reg_yolo.inventory.positions.gpx import read_gpx
 from reg_yolo.inventory.positions.smoothing import Drift
@@ -44,7 +47,7 @@ from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_const
 from scripts.bench_lorries import add_lorries, listed_lorries
 
 MISSED, WRONG, FALSE, JITTER_PX = 0.15, 0.05, 0.05, 3.0
-WITHIN_M, LISTED = 10.0, 0.4
+WITHIN_M, LISTED = 10.0, MIN_PROBABILITY
 
 
 def write_detections(
@@ -188,7 +191,13 @@ def _built(
     sightings = [sighting for result in results for sighting in result.sightings]
     groups, shifted = match_drives([result.errors for result in results], sightings)
     assert projection is not None
-    return assemble(sightings, groups, shifted, projection, {}), labelled, projection, results
+    stretches = [
+        one for task, result in zip(tasks, results, strict=True)
+        for one in surveyed_stretches(task, result.poses, result.frames)
+    ]  # fmt: skip
+    unseen = unseen_odds(stretches, sightings, groups, shifted.places_m)
+    assets = assemble(sightings, groups, shifted, projection, {}, unseen=unseen)
+    return assets, labelled, projection, results
 
 
 def _noisy(fixes: Fixes, camera: Camera, projection: LocalProjection, rng: np.random.Generator) -> tuple[Fixes, Camera]:

@@ -5,7 +5,7 @@
 DRIVES are folders that `reg-yolo scenes OUT --drive 10 --every 5 --both-directions --truth-only --seed N` wrote. Their
 true boxes are made worse (T- of bench_inventory.py), and the truth is the reviewer: what is right is accepted, what
 stands for an asset of another class is called so, all else is rejected. Candidates have a probability of 0.05 at least;
-what nobody has looked at is listed from 0.4 on, as `inventory build` does.
+what nobody has looked at is listed as `inventory build` does.
 """
 
 from __future__ import annotations

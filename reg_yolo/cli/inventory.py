@@ -15,6 +15,7 @@ from reg_yolo.cli.labelling import private_boxes_of
 from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
 from reg_yolo.errors import ConfigError
+from reg_yolo.inventory.defaults import MIN_PROBABILITY
 
 app = typer.Typer(
     help="Where each asset stands, counted once, from detections files and positions.", no_args_is_help=True
@@ -50,7 +51,7 @@ def build(
     crs: Annotated[
         str, typer.Option(help="Coordinates of GeoPackage, Shapefile and FileGDB, such as EPSG:32647.")
     ] = "EPSG:4326",
-    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = 0.4,
+    min_probability: Annotated[float, typer.Option(help="Assets less probable are left out.")] = MIN_PROBABILITY,
     position_sigma: Annotated[float, typer.Option(help="Deviation of the positions on each axis in metres.")] = 2.5,
     side_sigma: Annotated[float, typer.Option(help="Deviation of a box's side in pixels.")] = 2.0,
     route: Annotated[

@@ -15,6 +15,7 @@ from reg_yolo.cli.progress import progress_bar
 from reg_yolo.cli.speech import answer, say
 from reg_yolo.cli.words import train_arguments
 from reg_yolo.errors import ConfigError
+from reg_yolo.inventory.defaults import MIN_PROBABILITY
 from reg_yolo.text_tables import how_many
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ def survey(
     ] = "EPSG:4326",
     classes: Annotated[Path | None, _option(_OUTPUT, "--classes", "YAML of the classes' geometry.")] = None,
     min_probability: Annotated[
-        float, _option(_OUTPUT, "--min-probability", "Assets less probable are left out; 0.4, for a review 0.05.")
-    ] = 0.4,
+        float,
+        _option(
+            _OUTPUT, "--min-probability", f"Assets less probable are left out; {MIN_PROBABILITY:g}, for a review 0.05."
+        ),
+    ] = MIN_PROBABILITY,
     previous: Annotated[
         Path | None, _option(_OUTPUT, "--previous", "Earlier inventory whose ids and reviewed_by are kept.")
     ] = None,

@@ -103,6 +103,7 @@ def assemble(
     names: Mapping[int, str] | None = None,
     receivers: Sequence[int | None] | None = None,
     numbers: Sequence[int] | None = None,
+    unseen: FloatArray | None = None,
 ) -> list[Asset]:
     """Make assets of what the network of drives found.
 
@@ -115,6 +116,7 @@ def assemble(
         names: Classes by group where the votes do not count.
         receivers: By drive, where cameras share one: their looks are of one pass.
         numbers: Groups to make assets of; all of them if left out.
+        unseen: What passes say that did not see an object, by group; see `network/unseen.py`.
     """
     assets = []
     for number in range(len(groups)) if numbers is None else numbers:
@@ -126,7 +128,8 @@ def assemble(
         passes = len({one.drive if receivers is None else receivers[one.drive] for one in some})
         if passes > 1:
             covariance = covariance * _SEVERAL_PASSES
-        assets.append(_asset(some, moved, place, covariance, projection, shapes, name, passes))
+        exists = probability([one.features for one in some], unseen=None if unseen is None else float(unseen[number]))
+        assets.append(_asset(some, moved, place, covariance, exists, projection, shapes, name, passes))
     return assets
 
 
@@ -135,6 +138,7 @@ def _asset(
     moved: Sequence[FloatArray],
     place: FloatArray,
     covariance: FloatArray,
+    exists: float,
     projection: LocalProjection,
     shapes: Mapping[str, ClassShape],
     stated: str | None,
@@ -193,7 +197,7 @@ def _asset(
         kind,
         points,
         covariance,
-        probability([one.features for one in some]),
+        exists,
         values,
         seen=[one.seen for one in some],
         view=view,

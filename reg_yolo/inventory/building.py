@@ -23,6 +23,7 @@ from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Sighting
+from reg_yolo.inventory.network.unseen import unseen_odds
 from reg_yolo.inventory.opening import BuildOptions, open_drives, settings_digest
 from reg_yolo.inventory.projection import LocalProjection
 from reg_yolo.inventory.work.folders import Place, work_on_folders
@@ -302,13 +303,14 @@ def _found(
     shapes = {name: shape(name) for name in driven.names | set(called.values())}
     if shifted is None:
         return _Found([], 0, [], not_applied, shapes)
-    likely = [
-        number
-        for number, members in enumerate(groups)
-        if number in rulings or probability([sightings[n].features for n in members]) >= options.min_probability
-    ]
     receivers = [one.receiver for one in errors]
-    made = assemble(sightings, groups, shifted, projection, shapes, called, receivers, likely)
+    unseen = unseen_odds(driven.stretches, sightings, groups, shifted.places_m, receivers)
+
+    def exists(number: int) -> float:
+        return probability([sightings[n].features for n in groups[number]], unseen=float(unseen[number]))
+
+    likely = [n for n in range(len(groups)) if n in rulings or exists(n) >= options.min_probability]
+    made = assemble(sightings, groups, shifted, projection, shapes, called, receivers, likely, unseen)
     settings = settings_digest(options)
     everything = dict(zip(likely, made, strict=True))
     for number, asset in everything.items():

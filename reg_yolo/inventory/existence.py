@@ -1,8 +1,9 @@
 """How probable it is that an object exists: a logistic model of how it was seen.
 
 Its weights were fitted on embedded drives of 10 km (frames every 5 m): what the shipped detector found on seeds 0 and
-1, with noisy positions, each counted half; true boxes of seeds 0 to 3, and these with 15 % missed, 5 % of a wrong
-class, 5 % false and 3 px of jitter, each counted twice; and the latter once more with all confidences made alike.
+1, with noisy positions, each counted twice; true boxes of seeds 0 to 3, and these with 15 % missed, 5 % of a wrong
+class, 5 % false and 3 px of jitter; and the latter once more with all confidences made alike. What a further pass
+adds, and what one takes that did not see an object, were set on both ways of the second kind.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ _LEAST_SURE = -1.0
 """Weak looks that join an object of sure ones do not make it ever less sure."""
 FEATURES = tuple(one.name for one in fields(Features))
 WEIGHTS: Mapping[str, float] = {
-    "bias": -2.952,
-    "way": 0.280,
-    "confidence": 3.168,
-    "strong": 1.140,
-    "density": 1.644,
-    "purity": 1.269,
-    "unsure": -1.211,
-    "rival": -2.650,
-    "missed": 2.929,
+    "bias": -0.974,
+    "way": 0.145,
+    "confidence": 3.653,
+    "strong": 1.264,
+    "density": 0.376,
+    "purity": 0.395,
+    "unsure": -1.025,
+    "rival": -2.698,
+    "missed": 3.055,
     "passes": 0.388,
+    "unseen": 0.75,
 }
 
 
@@ -112,11 +114,18 @@ def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
     return found
 
 
-def probability(features: Sequence[Features], weights: Mapping[str, float] = WEIGHTS) -> float:
+def probability(
+    features: Sequence[Features], weights: Mapping[str, float] = WEIGHTS, unseen: float | None = None
+) -> float:
     """Return the probability that an object exists, from how each pass that saw it did.
 
     Passes are evidence of their own: the best one counts whole, and each further one adds `passes`.
+
+    Args:
+        features: Of each pass that saw it.
+        weights: What they count.
+        unseen: Logarithm of the odds that passes leave which came by and did not see it; see `network/unseen.py`.
     """
     scores = [weights["bias"] + sum(weights[name] * getattr(one, name) for name in FEATURES) for one in features]
-    total = max(scores) + weights["passes"] * (len(scores) - 1)
+    total = max(scores) + weights["passes"] * (len(scores) - 1) + weights["unseen"] * (unseen or 0.0)
     return 1 / (1 + math.exp(-max(min(total, 30.0), -30.0)))

@@ -16,6 +16,7 @@ from reg_yolo.files import file_sha256
 from reg_yolo.inventory.camera import DEFAULT_HFOV_DEG, Camera, read_camera
 from reg_yolo.inventory.cameras import NamedCamera, files_by_camera
 from reg_yolo.inventory.classes import ClassShape, read_shapes, shape_of
+from reg_yolo.inventory.defaults import MIN_PROBABILITY
 from reg_yolo.inventory.drive.looks import DriveLooks, read_drive
 from reg_yolo.inventory.drive.task import DriveTask
 from reg_yolo.inventory.panorama import refuse_panorama
@@ -56,7 +57,7 @@ class BuildOptions:
     time_base: str = "utc"
     hfov_deg: float = DEFAULT_HFOV_DEG
     classes: Path | None = None
-    min_probability: float = 0.4
+    min_probability: float = MIN_PROBABILITY
     position_sigma_m: float = 2.5
     side_sigma_px: float = 2.0
     decisions: tuple[Path, ...] = ()

@@ -12,6 +12,7 @@ from reg_yolo import __version__
 from reg_yolo.errors import ConfigError, DataError
 from reg_yolo.files import make_folder
 from reg_yolo.inventory.command import Outputs, build_into
+from reg_yolo.inventory.defaults import MIN_PROBABILITY
 from reg_yolo.inventory.opening import BuildOptions, settings_digest
 from reg_yolo.inventory.route.axis import read_routes
 from reg_yolo.inventory.timing import parse_time
@@ -81,7 +82,7 @@ class SurveyOptions:
     discard_frames: bool = False
     from_step: Step | None = None
     blur_key: str = ""
-    min_probability: float = 0.4
+    min_probability: float = MIN_PROBABILITY
 
     def __post_init__(self) -> None:
         if self.from_step is not None and self.from_step not in STEPS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,8 +73,11 @@ def box_of(place: np.ndarray, time_s: float, camera: Mounted) -> tuple[float, ..
     return (x1, y1, x2, y2) if x1 > 12 and y1 > 12 and x2 < WIDTH - 12 and y2 < HEIGHT - 12 else None
 
 
-def write_road(root: Path, cameras: list[Mounted], noise_px: float = 0.3) -> np.ndarray:
-    """Write track.gpx, and for each camera NAME.jsonl and NAME.yaml; return the true places, shape (N, 2)."""
+def write_road(root: Path, cameras: list[Mounted], noise_px: float = 0.3, without: Collection[int] = ()) -> np.ndarray:
+    """Write track.gpx, and for each camera NAME.jsonl and NAME.yaml; return the true places, shape (N, 2).
+
+    Poles `without` are there, and no camera sees them.
+    """
     truth, rng = poles(), np.random.default_rng(0)
     root.mkdir(parents=True, exist_ok=True)
     for camera in cameras:
@@ -85,7 +89,8 @@ def write_road(root: Path, cameras: list[Mounted], noise_px: float = 0.3) -> np.
         with DetectionsWriter(root / f"{camera.name}.jsonl", header) as writer:
             for frame in range(int(LENGTH_M / SPEED_MPS * FPS)):
                 time_s = frame / FPS
-                boxes = [box for place in truth if (box := box_of(place, time_s + camera.clock_s, camera))]
+                seen = [place for n, place in enumerate(truth) if n not in without]
+                boxes = [box for place in seen if (box := box_of(place, time_s + camera.clock_s, camera))]
                 noisy = np.array(boxes).reshape(-1, 4) + rng.normal(0, noise_px, (len(boxes), 4))
                 found = tuple(Detection("pole", 0, 0.9, tuple(box)) for box in noisy.tolist())
                 writer.write(FrameDetections(f"{camera.name}.mp4", frame, time_s, WIDTH, HEIGHT, found))

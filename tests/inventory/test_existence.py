@@ -13,8 +13,12 @@ from reg_yolo.inventory.network.sightings import Features
 SEEN = Features(way=4.0, confidence=0.0, strong=2.2, density=0.9, purity=1.0, unsure=-0.7, rival=0.0)
 
 
+def odds(probable: float) -> float:
+    return probable / (1 - probable)
+
+
 def test_every_feature_has_a_weight() -> None:
-    assert set(WEIGHTS) == {"bias", "passes", *FEATURES}
+    assert set(WEIGHTS) == {"bias", "passes", "unseen", *FEATURES}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +35,12 @@ def test_every_feature_has_a_weight() -> None:
 )
 def test_what_makes_an_object_doubtful(name: str, worse: float) -> None:
     assert probability([SEEN]) > 0.9
-    assert probability([replace(SEEN, **{name: worse})]) < probability([SEEN]) - 0.01
+    assert odds(probability([replace(SEEN, **{name: worse})])) < 0.85 * odds(probability([SEEN]))
+
+
+def test_a_pass_that_did_not_see_it_makes_an_object_doubtful() -> None:
+    assert probability([SEEN], unseen=0.0) == probability([SEEN])
+    assert odds(probability([SEEN], unseen=-3.0)) < 0.2 * odds(probability([SEEN]))
 
 
 def test_one_look_that_hardly_reaches_its_threshold_is_not_enough_and_many_are() -> None:

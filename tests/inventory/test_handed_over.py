@@ -10,6 +10,7 @@ import pytest
 
 from reg_yolo.inventory.drive.rays import Rays
 from reg_yolo.inventory.solve.handed_over import join_handed_over
+from reg_yolo.inventory.solve.passes import PassObjects, _handed_over
 from reg_yolo.inventory.solve.problem import Views
 
 STEP_M, FRAMES = 5.0, 40
@@ -76,6 +77,26 @@ def joined(
 def test_a_piece_that_begins_where_another_ends_is_of_the_same_object() -> None:
     assert joined(boxes(range(20)), boxes(range(20, 30))) == [[0, 1]]
     assert joined(boxes(range(15)), boxes(range(15, 22)), boxes(range(23, 30))) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(("sigma_m", "counts"), [(2.0, 1), (16.0, 0)], ids=["known", "unknown"])
+def test_it_stands_where_the_piece_with_the_largest_box_says_if_that_knows(sigma_m: float, counts: int) -> None:
+    """The far piece was solved to stand nearer than it does, so that its camera seems to have been next to it."""
+    looks = [*boxes(range(20)), *boxes(range(20, 30))]
+    frames, count = np.array([frame for frame, _ in looks]), len(looks)
+    sides, whole = np.array([sides for _, sides in looks]), np.full((count, 4), True)
+    votes, none = np.ones((count, 1)), np.full(count, -1)
+    rays = Rays(
+        frames, sides, whole, np.full((count, 4), np.nan), none, np.arange(count), whole[:, 0], votes, np.zeros(count)
+    )
+    values = np.array([[4.0, 97.0, 4.0, 1.0, 3.0, 0.0], [4.0, 160.0, 4.0, 1.0, 3.0, 0.0]])
+    covariance = np.eye(2) * np.array([2.0, sigma_m])[:, None, None] ** 2
+    done = PassObjects(
+        [np.arange(20), np.arange(20, 30)], np.array([[20.0], [10.0]]), values, covariance, np.zeros(2), None
+    )
+    one = _handed_over(rays, np.full((count, 4), 0.002), views(), done)
+    assert [len(rows) for rows in one.rows] == [count]
+    assert one.values.tolist() == [values[counts].tolist()]
 
 
 def test_pieces_that_take_turns_are_one_object() -> None:

@@ -124,24 +124,24 @@ def join_handed_over(
     return list(members.values())
 
 
-def piece_to_trust(some: Sequence[int], nearest_m: Sequence[float], sigma_m: FloatArray) -> int:
+def piece_to_trust(some: Sequence[int], largest: Sequence[float], sigma_m: FloatArray) -> int:
     """Return the piece of an object that tells where it stands.
 
-    It is the one that was seen from nearest, as far looks can be wrong together; but not one whose few looks do not
-    tell its place at all, as where the frame's border cuts one end of a bridge in each.
+    It is the one with the largest box, as far looks can be wrong together; but not one whose few looks do not tell its
+    place at all, as where the frame's border cuts one end of a bridge in each.
 
     Args:
         some: Numbers of the object's pieces.
-        nearest_m: From how near each piece was seen, by number.
-        sigma_m: The greatest deviation of each piece's place, by number.
+        largest: Area of the largest box of each piece, by number.
+        sigma_m: The greatest deviation of each piece's place, metres, by number.
 
     Example:
-        >>> piece_to_trust([0, 1], [60.0, 20.0], np.array([2.0, 5.0]))
+        >>> piece_to_trust([0, 1], [0.01, 0.04], np.array([2.0, 5.0]))
         1
-        >>> piece_to_trust([0, 1], [60.0, 20.0], np.array([2.0, 16.0]))
+        >>> piece_to_trust([0, 1], [0.01, 0.04], np.array([2.0, 16.0]))
         0
     """
-    return min(some, key=lambda n: (sigma_m[n] > _UNKNOWN_M, nearest_m[n]))
+    return max(some, key=lambda n: (sigma_m[n] <= _UNKNOWN_M, largest[n]))
 
 
 def _boxes(rows: IntArray, rays: Rays, sigma: FloatArray, views: Views, place: FloatArray) -> _Boxes:

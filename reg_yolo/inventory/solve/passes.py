@@ -195,12 +195,10 @@ def _handed_over(rays: Rays, sigma: FloatArray, views: Views, done: PassObjects)
     if not len(done):
         return done
     members = join_handed_over(done.rows, rays, sigma, views, done.votes.argmax(axis=1), done.values[:, :2])
-    nearest = [
-        np.linalg.norm(done.values[n, :2] - views.position_m[rays.frame[rows]], axis=1).min()
-        for n, rows in enumerate(done.rows)
-    ]
+    area = np.prod(rays.sides[:, 2:] - rays.sides[:, :2], axis=1)
+    largest = [float(area[rows].max()) for rows in done.rows]
     sigma_m = np.sqrt(np.linalg.eigvalsh(done.covariance)[:, -1])
-    joined = done.take([piece_to_trust(some, nearest, sigma_m) for some in members])
+    joined = done.take([piece_to_trust(some, largest, sigma_m) for some in members])
     rows = [np.sort(np.concatenate([done.rows[n] for n in some])) for some in members]
     return replace(joined, rows=rows, votes=_votes(rays, rows))
 
