@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shapely import LineString
 
 from reg_yolo.detections.detections import Detection, FrameDetections
 from reg_yolo.detections.files import DetectionsWriter, read_detections
 from reg_yolo.detections.header import DetectionsHeader
-from reg_yolo.inventory.assets import assemble
+from reg_yolo.inventory.assets import assemble, bridge_lines
 from reg_yolo.inventory.camera import Camera
 from reg_yolo.inventory.classes import shape_of
 from reg_yolo.inventory.defaults import MIN_PROBABILITY
@@ -43,6 +44,7 @@ from reg_yolo.inventory.positions.gpx import read_gpx
 from reg_yolo.inventory.positions.smoothing import Drift
 from reg_yolo.inventory.positions.trajectory import build_trajectory
 from reg_yolo.inventory.projection import LocalProjection
+from reg_yolo.inventory.score.scoring import line_lengths
 from reg_yolo.scenes.drives.gnss import NoiseModel, correlated_noise, draw_constants
 from scripts.bench_lorries import add_lorries, listed_lorries
 
@@ -228,6 +230,16 @@ def read_truth(root: Path, projection: LocalProjection) -> tuple[list[dict[str, 
     return truth, places
 
 
+def _lines(root: Path, projection: LocalProjection) -> dict[str, LineString]:
+    """Return the true lines of a drive by name, in metres."""
+    found = {}
+    for feature in json.loads((root / "assets.geojson").read_text(encoding="utf-8"))["features"]:
+        if feature["properties"]["geometry_kind"] == "line":
+            degrees = np.array(feature["geometry"]["coordinates"])[:, :2]
+            found[feature["properties"]["asset_id"]] = LineString(projection.to_metres(*degrees.T))
+    return found
+
+
 def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection: LocalProjection) -> dict[str, Any]:
     truth, places = read_truth(root, projection)
     listed = [asset for asset in assets if asset.probability >= LISTED and asset.kind != "line"]
@@ -251,7 +263,12 @@ def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection:
         axes += (np.abs(apart) < np.sqrt(np.diag(covariance))).tolist()
         if j in counted:
             errors.append((float(np.hypot(*apart)), listed[i].values["passes"]))
+    lines = _lines(root, projection)
+    rails = bridge_lines([asset for asset in assets if asset.probability >= LISTED and asset.kind == "line"])
+    seen = [line for name, line in lines.items() if labelled[name] >= 2]
+    lengths = line_lengths([LineString(rail.points_m) for rail in rails], seen, list(lines.values()))
     return {
+        **dict(zip(("shared", "missed", "extra"), lengths, strict=True)),
         "built": len(listed), "counted": len(counted), "found": len(set(pairs.values()) & counted),
         "matched": len(pairs), "double": double, "errors": errors, "axes": axes, "inside": inside,
     }  # fmt: skip
@@ -259,7 +276,9 @@ def _compared(root: Path, assets: list[Any], labelled: Counter[str], projection:
 
 def table(results: list[dict[str, Any]], label: str) -> str:
     """Return one line of figures over all draws."""
-    total = {key: sum(one[key] for one in results) for key in ("built", "counted", "found", "matched", "double")}
+    counted = ("built", "counted", "found", "matched", "double", "shared", "missed", "extra")
+    total = {key: sum(one[key] for one in results) for key in counted}
+    overlap = total["shared"] / max(total["shared"] + total["missed"] + total["extra"], 1e-9)
     errors = np.array([error for one in results for error in one["errors"]])
     both = errors[errors[:, 1] > 1, 0] if len(errors) else np.zeros(0)
     axes = np.concatenate([one["axes"] for one in results])
@@ -271,7 +290,7 @@ def table(results: list[dict[str, Any]], label: str) -> str:
         f"precision {total['matched'] / total['built']:.3f}, "
         f"duplicates removed {1 - total['double'] / total['found']:.3f}, "
         f"strict {(total['found'] - total['double']) / total['counted']:.3f}; inside 1 sigma {axes.mean():.3f}, "
-        f"inside 95 % ellipse {inside.mean():.3f}{_moving(results)}"
+        f"inside 95 % ellipse {inside.mean():.3f}; line overlap {overlap:.3f}{_moving(results)}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,13 +217,31 @@ def _overlap(built: Path, truth: Path, classes: set[str], projection: LocalProje
     everything = _lines(truth, classes, projection, None)
     if not true:
         return float("nan")
+    shared, missed, extra = line_lengths(ours, true, everything)
+    return shared / max(shared + missed + extra, 1e-9)
+
+
+def line_lengths(
+    ours: Sequence[shapely.LineString], true: Sequence[shapely.LineString], everything: Sequence[shapely.LineString]
+) -> tuple[float, float, float]:
+    """Return metres of true lines that are built within 3 m, that are not, and of built lines where none is.
+
+    Args:
+        ours: Built lines.
+        true: Those that count.
+        everything: All true lines, on which nothing that is built is too much.
+
+    Example:
+        >>> rails = [shapely.LineString([(0, 0), (0, 40)])]
+        >>> line_lengths([shapely.LineString([(1, 10), (1, 60)])], rails, rails)
+        (30.0, 10.0, 20.0)
+    """
     tolerance = {"quad_segs": 2, "cap_style": "flat"}
     own = shapely.union_all([shapely.buffer(line, _LINE_TOLERANCE_M, **tolerance) for line in ours])
     all_true = shapely.union_all([shapely.buffer(line, _LINE_TOLERANCE_M, **tolerance) for line in everything])
-    shared = sum(line.intersection(own).length for line in true)
-    missed = sum(line.length for line in true) - shared
-    extra = sum(line.difference(all_true).length for line in ours)
-    return float(shared / max(shared + missed + extra, 1e-9))
+    shared = float(sum(line.intersection(own).length for line in true))
+    missed = float(sum(line.length for line in true)) - shared
+    return shared, missed, float(sum(line.difference(all_true).length for line in ours))
 
 
 def _lines(path: Path, classes: set[str], projection: LocalProjection, seen: set[str] | None) -> list[Any]:
