@@ -33,6 +33,7 @@ to each other takes them to: over 50 draws of the positions the variances of wha
 """
 _ENDS_LOOKS = 2
 """Looks that must have shown an end of a span."""
+_LEAST_SPAN_M = 1.0
 COLUMNS = (
     "asset_id", "class", "geometry_kind", "probability", "sigma_along_m", "sigma_across_m", "observations", "passes",
     "first_seen", "last_seen", "height_m", "width_m", "lower_edge_m", "facing_deg", "length_m", "ends_seen", "track_m",
@@ -231,6 +232,10 @@ def _span(
     if known.all():
         # The network knows the middle better than the passes do.
         points += place - points.mean(axis=0)
+    if np.linalg.norm(points[1] - points[0]) < _LEAST_SPAN_M:
+        # Where frames do not tell a width it can come out as 0, and a line of one point is none.
+        across = np.array([way[1], -way[0]]) * _LEAST_SPAN_M / 2
+        points = points.mean(axis=0) + np.stack([-across, across])
     return points, {(1, 1): "both", (1, 0): "left", (0, 1): "right", (0, 0): "none"}[int(known[0]), int(known[1])]
 
 
