@@ -142,57 +142,64 @@ def _fit(
     inverses, loose = np.linalg.inv(covariances), np.linalg.inv(covariances + np.eye(2) * _SLACK_M**2)
     weights = np.ones(len(sightings))
     for _ in range(_ROUNDS):
-        solved = _solve(layout, drives, owner, len(groups), inverses * weights[:, None, None], places, errors)
-        apart = places + solved.moved_m - solved.places_m[owner]
+        system = _System(layout, drives, owner, len(groups), inverses * weights[:, None, None], places, errors)
+        apart = places + system.moved_m - system.places_m[owner]
         deviations = np.sqrt(np.einsum("ni,nij,nj->n", apart, loose, apart))
         before, weights = weights, np.minimum((_BELIEVED / np.maximum(deviations, _BELIEVED)) ** 2, 1.0)
         if np.abs(weights - before).max() < _SETTLED:
             break
-    return solved
+    return system.shifted()
 
 
-def _solve(
-    layout: _Layout,
-    drives: Sequence[DriveErrors],
-    owner: NDArray[np.int64],
-    count: int,
-    inverses: FloatArray,
-    places: FloatArray,
-    errors: sparse.csr_matrix,
-) -> Shifted:
-    """Solve drives whose sightings, with the inverses of their covariances, are of the objects `owner`."""
-    own = np.zeros((count, 2, 2))
-    np.add.at(own, owner, inverses)
-    spread = np.linalg.inv(own)
-    weighted = sparse.block_diag(list(inverses), format="csr") @ errors
-    gather = sparse.csr_matrix(
-        (np.ones(2 * len(owner)), (_pairs(owner), np.arange(2 * len(owner)))),
-        shape=(2 * count, 2 * len(owner)),
-    )
-    mixed = sparse.csr_matrix(gather @ weighted)
-    weights = sparse.csr_matrix(sparse.block_diag(list(spread), format="csr") @ mixed)
-    pulled = np.zeros((count, 2))
-    np.add.at(pulled, owner, np.einsum("nij,nj->ni", inverses, places))
-    alone = np.einsum("nij,nj->ni", spread, pulled)
-    prior, mean = layout.prior(drives)
-    factor = _Factor(errors.T @ weighted - mixed.T @ weights + prior)
-    solved = factor.solve(weighted.T @ places.ravel() - mixed.T @ alone.ravel() + prior @ mean)
-    covariances = spread.copy()
-    for start in range(0, count, _BATCH):
-        chosen = np.arange(start, min(start + _BATCH, count))
-        some = weights[_pairs(chosen)]
-        product = some @ factor.solve(some.T.toarray())
-        at = 2 * np.arange(len(chosen))
-        for i in range(2):
-            for j in range(2):
-                covariances[chosen, i, j] += product[at + i, at + j]
-    unit = np.zeros((layout.size, len(drives)))
-    unit[layout.clocks, np.arange(len(drives))] = 1.0
-    clock_sigmas = np.sqrt(np.diag(factor.solve(unit)[layout.clocks]))
-    moved = -(errors @ solved).reshape(-1, 2)
-    return Shifted(
-        alone - (weights @ solved).reshape(-1, 2), np.asarray(covariances), moved, solved[layout.clocks], clock_sigmas
-    )
+class _System:
+    """Drives whose sightings, with the inverses of their covariances, are of the objects `owner`, solved."""
+
+    def __init__(
+        self,
+        layout: _Layout,
+        drives: Sequence[DriveErrors],
+        owner: NDArray[np.int64],
+        count: int,
+        inverses: FloatArray,
+        places: FloatArray,
+        errors: sparse.csr_matrix,
+    ) -> None:
+        self._layout = layout
+        own = np.zeros((count, 2, 2))
+        np.add.at(own, owner, inverses)
+        self._spread = np.linalg.inv(own)
+        weighted = sparse.block_diag(list(inverses), format="csr") @ errors
+        gather = sparse.csr_matrix(
+            (np.ones(2 * len(owner)), (_pairs(owner), np.arange(2 * len(owner)))),
+            shape=(2 * count, 2 * len(owner)),
+        )
+        mixed = sparse.csr_matrix(gather @ weighted)
+        self._weights = sparse.csr_matrix(sparse.block_diag(list(self._spread), format="csr") @ mixed)
+        pulled = np.zeros((count, 2))
+        np.add.at(pulled, owner, np.einsum("nij,nj->ni", inverses, places))
+        alone = np.einsum("nij,nj->ni", self._spread, pulled)
+        prior, mean = layout.prior(drives)
+        self._factor = _Factor(errors.T @ weighted - mixed.T @ self._weights + prior)
+        self._solved = self._factor.solve(weighted.T @ places.ravel() - mixed.T @ alone.ravel() + prior @ mean)
+        self.places_m = alone - (self._weights @ self._solved).reshape(-1, 2)
+        self.moved_m = -(errors @ self._solved).reshape(-1, 2)
+
+    def shifted(self) -> Shifted:
+        """Return the solution with all deviations, which take most of the work."""
+        covariances = self._spread.copy()
+        for start in range(0, len(covariances), _BATCH):
+            chosen = np.arange(start, min(start + _BATCH, len(covariances)))
+            some = self._weights[_pairs(chosen)]
+            product = some @ self._factor.solve(some.T.toarray())
+            at = 2 * np.arange(len(chosen))
+            for i in range(2):
+                for j in range(2):
+                    covariances[chosen, i, j] += product[at + i, at + j]
+        clocks = self._layout.clocks
+        unit = np.zeros((self._layout.size, len(clocks)))
+        unit[clocks, np.arange(len(clocks))] = 1.0
+        sigmas = np.sqrt(np.diag(self._factor.solve(unit)[clocks]))
+        return Shifted(self.places_m, np.asarray(covariances), self.moved_m, self._solved[clocks], sigmas)
 
 
 def _pairs(rows: NDArray[np.int64]) -> NDArray[np.int64]:
