@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.classes import LINE, POINT, SPAN, ClassShape, shape_of
-from reg_yolo.inventory.existence import probability
+from reg_yolo.inventory.existence import by_pass, probability
 from reg_yolo.inventory.network.lines import bridged, votes_text
 from reg_yolo.inventory.network.shifts import Shifted
 from reg_yolo.inventory.network.sightings import Sighting
@@ -129,7 +129,7 @@ def assemble(
         passes = len({one.drive if receivers is None else receivers[one.drive] for one in some})
         if passes > 1:
             covariance = covariance * _SEVERAL_PASSES
-        exists = probability([one.features for one in some], unseen=None if unseen is None else float(unseen[number]))
+        exists = probability(by_pass(some), unseen=None if unseen is None else float(unseen[number]))
         assets.append(_asset(some, moved, place, covariance, exists, projection, shapes, name, passes))
     return assets
 

@@ -19,7 +19,7 @@ from reg_yolo.inventory.drive.looks import MediaFacts
 from reg_yolo.inventory.drive.not_static import NotStatic
 from reg_yolo.inventory.drive.stretches import Stretch
 from reg_yolo.inventory.drive.unlocated import Unlocated
-from reg_yolo.inventory.existence import probability
+from reg_yolo.inventory.existence import by_pass, probability
 from reg_yolo.inventory.network.matching import match_drives
 from reg_yolo.inventory.network.shifts import DriveErrors, fit_drives
 from reg_yolo.inventory.network.sightings import Sighting
@@ -307,7 +307,7 @@ def _found(
     unseen = unseen_odds(driven.stretches, sightings, groups, shifted.places_m, receivers)
 
     def exists(number: int) -> float:
-        return probability([sightings[n].features for n in groups[number]], unseen=float(unseen[number]))
+        return probability(by_pass([sightings[n] for n in groups[number]]), unseen=float(unseen[number]))
 
     likely = [n for n in range(len(groups)) if n in rulings or exists(n) >= options.min_probability]
     made = assemble(sightings, groups, shifted, projection, shapes, called, receivers, likely, unseen)

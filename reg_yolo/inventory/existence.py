@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from reg_yolo.inventory.drive.rays import Rays
-from reg_yolo.inventory.network.sightings import Features
+from reg_yolo.inventory.network.sightings import Features, Sighting
 from reg_yolo.inventory.solve.passes import PassObjects
 from reg_yolo.inventory.solve.problem import Views
 
@@ -26,6 +26,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _RIVAL_M = 8.0
+_SAME_S = 10.0
 _LEAST_SPREAD = 0.05
 _LEAST_SURE = -1.0
 """Weak looks that join an object of sure ones do not make it ever less sure."""
@@ -112,6 +113,19 @@ def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
         weak, strong = (i, j) if len(objects.rows[i]) < len(objects.rows[j]) else (j, i)
         found[weak] = max(found[weak], 1 - len(frames[weak] & frames[strong]) / len(frames[weak]))
     return found
+
+
+def by_pass(sightings: Sequence[Sighting]) -> list[Features]:
+    """Return what an object's existence is judged by, once a pass.
+
+    What was seen at one time in one direction is of one pass, by however many cameras or files: a drive that is given
+    twice is no more evidence than once.
+    """
+    kept: list[Sighting] = []
+    for one in sorted(sightings, key=lambda one: -probability([one.features])):
+        if not any(abs(one.time_s - other.time_s) < _SAME_S and one.looks_back == other.looks_back for other in kept):
+            kept.append(one)
+    return [one.features for one in kept]
 
 
 def probability(

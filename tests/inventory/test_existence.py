@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reg_yolo.inventory.existence import FEATURES, WEIGHTS, Usual, probability
-from reg_yolo.inventory.network.sightings import Features
+from reg_yolo.inventory.existence import FEATURES, WEIGHTS, Usual, by_pass, probability
+from reg_yolo.inventory.network.sightings import Features, Sighting
 
 SEEN = Features(way=4.0, confidence=0.0, strong=2.2, density=0.9, purity=1.0, unsure=-0.7, rival=0.0)
 
@@ -52,6 +52,20 @@ def test_one_look_that_hardly_reaches_its_threshold_is_not_enough_and_many_are()
 def test_further_passes_add_to_the_best_one() -> None:
     weak = replace(SEEN, confidence=-2.0)
     assert probability([SEEN, weak]) == probability([weak, SEEN]) > probability([SEEN])
+
+
+def sighting(time_s: float, features: Features, looks_back: bool = False) -> Sighting:
+    return Sighting(
+        0, time_s, np.zeros(2), np.eye(2), np.array([0.0, 20.0]), {"pole": 1.0}, False, 8.0, 2.0, 0.0, time_s, time_s,
+        9, features, looks_back=looks_back,
+    )  # fmt: skip
+
+
+def test_a_drive_that_is_given_twice_is_no_more_evidence_than_once() -> None:
+    weak = replace(SEEN, confidence=-0.5)
+    assert by_pass([sighting(100.0, weak), sighting(101.0, SEEN), sighting(100.0, SEEN)]) == [SEEN]
+    assert by_pass([sighting(100.0, weak), sighting(3700.0, SEEN)]) == [SEEN, weak]
+    assert by_pass([sighting(100.0, weak), sighting(101.0, SEEN, looks_back=True)]) == [SEEN, weak]
 
 
 def test_confidences_are_taken_in_terms_of_the_drive() -> None:

@@ -66,7 +66,7 @@ def unseen_odds(
         ways.setdefault(pass_of(stretch.drive), []).append(stretch)
     if len(ways) < 2 or not groups:
         return odds
-    seen = [_by_pass(sightings, members, pass_of) for members in groups]
+    seen = [_seen_by(sightings, members, pass_of) for members in groups]
     rows, bands, hits, known = [], [], [], []
     for number, some in ways.items():
         near, band = _came_by(some, places_m, classes >= 0)
@@ -86,7 +86,7 @@ def _kind(sightings: Sequence[Sighting], members: Sequence[int]) -> str:
     return "" if best.is_sign or best.ends_m is not None else best.class_name
 
 
-def _by_pass(
+def _seen_by(
     sightings: Sequence[Sighting], members: Sequence[int], pass_of: Callable[[int], tuple[int, int | None]]
 ) -> dict[tuple[int, int | None], float]:
     """Return how probable an object is by each pass that saw it."""
