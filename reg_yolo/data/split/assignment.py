@@ -21,6 +21,8 @@ _ABSENT = 100.0
 # An exchange looks at all pairs of groups; beyond this many groups single moves come near enough.
 _EXCHANGED_GROUPS = 256
 _STARTS = 24
+# So few assignments are all looked at.
+_ALL = 10_000
 
 
 def assign_groups(counts: Counts, shares: Sequence[float], seed: int = 0) -> list[int]:
@@ -44,6 +46,11 @@ def assign_groups(counts: Counts, shares: Sequence[float], seed: int = 0) -> lis
     wanted = np.asarray(shares, dtype=np.float64)
     divisible = held[:, used].sum(0) >= splits
     rng = np.random.default_rng(seed)
+    if groups and splits**groups <= _ALL:
+        order = rng.permutation(groups)
+        assignment = np.empty(groups, dtype=np.int64)
+        assignment[order] = _best_of_all(portions[order], wanted, divisible)
+        return list(assignment.tolist())
     best: tuple[float, list[int]] | None = None
     for start in range(_STARTS if groups <= _EXCHANGED_GROUPS else 1):
         order = rng.permutation(groups)
@@ -58,6 +65,13 @@ def assign_groups(counts: Counts, shares: Sequence[float], seed: int = 0) -> lis
             best = cost, assignment.tolist()
     assert best is not None
     return best[1]
+
+
+def _best_of_all(portions: Counts, wanted: Counts, divisible: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The assignment that costs least, of all that there are."""
+    every = np.indices((len(wanted),) * len(portions)).reshape(len(portions), -1).T
+    cost = sum(_split_cost((every == split) @ portions, wanted[split], divisible) for split in range(len(wanted)))
+    return np.asarray(every[np.argmin(cost)])
 
 
 def _hand_out(portions: Counts, wanted: Counts) -> NDArray[np.int64]:
