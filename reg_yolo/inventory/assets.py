@@ -233,7 +233,7 @@ def _span(
         # The network knows the middle better than the passes do.
         points += place - points.mean(axis=0)
     if np.linalg.norm(points[1] - points[0]) < _LEAST_SPAN_M:
-        # Where frames do not tell a width it can come out as 0, and a line of one point is none.
+        # An unobserved width can be estimated as 0, and the outputs need two distinct points.
         across = np.array([way[1], -way[0]]) * _LEAST_SPAN_M / 2
         points = points.mean(axis=0) + np.stack([-across, across])
     return points, {(1, 1): "both", (1, 0): "left", (0, 1): "right", (0, 0): "none"}[int(known[0]), int(known[1])]

@@ -118,8 +118,8 @@ def rivals(rays: Rays, objects: PassObjects) -> FloatArray:
 def by_pass(sightings: Sequence[Sighting]) -> list[Features]:
     """Return what an object's existence is judged by, once a pass.
 
-    What was seen at one time in one direction is of one pass, by however many cameras or files: a drive that is given
-    twice is no more evidence than once.
+    Sightings at the same time in the same direction belong to one pass, however many files or cameras they come from,
+    so that the same drive given twice does not raise the probability.
     """
     kept: list[Sighting] = []
     for one in sorted(sightings, key=lambda one: -probability([one.features])):

@@ -61,7 +61,7 @@ def sighting(time_s: float, features: Features, looks_back: bool = False) -> Sig
     )  # fmt: skip
 
 
-def test_a_drive_that_is_given_twice_is_no_more_evidence_than_once() -> None:
+def test_the_same_drive_given_twice_does_not_raise_the_probability() -> None:
     weak = replace(SEEN, confidence=-0.5)
     assert by_pass([sighting(100.0, weak), sighting(101.0, SEEN), sighting(100.0, SEEN)]) == [SEEN]
     assert by_pass([sighting(100.0, weak), sighting(3700.0, SEEN)]) == [SEEN, weak]

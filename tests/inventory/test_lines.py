@@ -58,7 +58,7 @@ def test_a_span_has_the_ends_that_its_passes_have_shown() -> None:
     assert both.values["ends_seen"] == "both"
     assert both.values["width_m"] == pytest.approx(26.0)
     assert both.middle_m == pytest.approx([0.0, 100.0])
-    # A width that nothing told is no line of one point, which no file can hold.
+    # An estimated width of 0 still gives two distinct points.
     for looks in ((6, 1), (6, 6), (0, 0)):
         assert span(seen(0, 1.0, 0.0, 0.001, looks)).points_m == pytest.approx(np.array([[-0.5, 100.0], [0.5, 100.0]]))
     one = span(seen(0, 1.0, 0.0, 22.0, (6, 1)))

@@ -61,9 +61,10 @@ def missed_looks(
     main = objects.votes.argmax(axis=1)
     strong = np.bincount(owner, rays.strong[np.concatenate(objects.rows)], len(objects))
     sure = ((strong >= _WELL_SEEN) & (rival < _UNRIVALLED))[number]
-    rate = _rates(main[number[sure]], group[sure], hit[sure], objects.votes.shape[1])[main[number], group]
+    shape = objects.votes.shape[1], len(_SIZES) + 1
+    rate = rates_of(main[number[sure]], group[sure], hit[sure], shape)[main[number], group]
     count = np.bincount(number, minlength=len(objects)) + _FEW
-    odds = np.where(hit, 0.0, np.log((1 - rate) / (1 - _BY_CHANCE)))
+    odds = np.where(hit, 0.0, odds_without(rate))
     return np.maximum(np.bincount(number, odds, len(objects)) / count, _LEAST)
 
 
@@ -97,11 +98,22 @@ def _seen_at(
     return bottom - top, near & inside
 
 
-def _rates(class_id: IntArray, group: IntArray, hit: NDArray[np.bool_], classes: int) -> FloatArray:
-    """Return how often well-seen objects have a look, by class and group of sizes; shape (C, S)."""
-    shape = (classes, len(_SIZES) + 1)
+def rates_of(class_id: IntArray, group: IntArray, hit: NDArray[np.bool_], shape: tuple[int, int]) -> FloatArray:
+    """Return how often something was seen, by class and group, drawn to the rate of all classes; `shape` is (C, S).
+
+    Args:
+        class_id: Of each case, shape (K,).
+        group: What cases are alike in, such as a size or a distance, shape (K,).
+        hit: Whether it was seen, shape (K,).
+        shape: Numbers of classes and groups.
+    """
     cell = class_id * shape[1] + group
     seen = np.bincount(cell, hit, shape[0] * shape[1]).reshape(shape)
     shown = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     of_all = (seen.sum(axis=0) + 0.5) / (shown.sum(axis=0) + 1)
     return np.clip((seen + _LIKE_ALL * of_all) / (shown + _LIKE_ALL), _LEAST_RATE, _MOST_RATE)
+
+
+def odds_without(rate: FloatArray) -> FloatArray:
+    """Return the logarithm of the odds that not being seen leaves, where what is there is seen at a rate."""
+    return np.asarray(np.log((1 - rate) / (1 - _BY_CHANCE)))

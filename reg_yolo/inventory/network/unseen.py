@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from reg_yolo.inventory.drive.missed import odds_without, rates_of
 from reg_yolo.inventory.drive.stretches import Stretch
 from reg_yolo.inventory.existence import probability
 from reg_yolo.inventory.network.sightings import Sighting
@@ -25,11 +26,6 @@ _BEFORE_M = 40.0
 _ASIDE_M = np.array([5.0, 10.0, 15.0, 22.0, 30.0])
 """Distances from the way between which rates are taken to be alike; what is farther away counts for nothing."""
 _SURE = 0.9
-_LIKE_ALL = 3.0
-"""Objects by which a class's rate at a distance is drawn to that of all classes."""
-_LEAST_RATE, _MOST_RATE = 0.02, 0.95
-_BY_CHANCE = 0.03
-"""How often something that is not there has a sighting in another pass that fits it."""
 _LEAST = -3.0
 
 
@@ -75,8 +71,8 @@ def unseen_odds(
         hits += [number in seen[g] for g in near.tolist()]
         known += [any(p > _SURE for other, p in seen[g].items() if other != number) for g in near.tolist()]
     row, band, hit, sure = np.concatenate(rows), np.concatenate(bands), np.array(hits, bool), np.array(known, bool)
-    rate = _rates(classes[row[sure]], band[sure], hit[sure], len(names))[classes[row], band]
-    np.add.at(odds, row, np.where(hit, 0.0, np.log((1 - rate) / (1 - _BY_CHANCE))))
+    rate = rates_of(classes[row[sure]], band[sure], hit[sure], (len(names), len(_ASIDE_M)))[classes[row], band]
+    np.add.at(odds, row, np.where(hit, 0.0, odds_without(rate)))
     return np.clip(odds, _LEAST, 0.0)
 
 
@@ -118,13 +114,3 @@ def _looked_at(way: Stretch) -> tuple[FloatArray, NDArray[np.bool_]]:
     kept = np.unique(np.append(np.searchsorted(driven, np.arange(0.0, driven[-1], _STEP_M)), len(points) - 1))
     # What is nearest to the end lies beyond it.
     return points[kept], (driven[kept] >= _BEFORE_M) & (kept < len(points) - 1)
-
-
-def _rates(class_id: IntArray, band: IntArray, hit: NDArray[np.bool_], classes: int) -> FloatArray:
-    """Return how often a pass sees what another saw surely, by class and band of distances; shape (C, B)."""
-    shape = (classes, len(_ASIDE_M))
-    cell = class_id * shape[1] + band
-    seen = np.bincount(cell, hit, shape[0] * shape[1]).reshape(shape)
-    shown = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-    of_all = (seen.sum(axis=0) + 0.5) / (shown.sum(axis=0) + 1)
-    return np.clip((seen + _LIKE_ALL * of_all) / (shown + _LIKE_ALL), _LEAST_RATE, _MOST_RATE)
